@@ -238,5 +238,3 @@ class Catalog:
                 for member in tier.members:
                     sources += member.sources
         return frozenset(t.id for s in sources for t in s.targets)
-
-

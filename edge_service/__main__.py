@@ -1,0 +1,22 @@
+"""`forebay-edge`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import uvloop
+
+from edge_service import bootstrap, settings
+
+
+def main() -> None:
+    given = settings.load(sys.argv[1:], os.environ)
+    try:
+        uvloop.run(bootstrap.serve(given))
+    except OSError as error:
+        sys.exit(f"forebay-edge: cannot listen on {given.host}:{given.port}: {error.strerror or error}")
+
+
+if __name__ == "__main__":
+    main()

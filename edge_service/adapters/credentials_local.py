@@ -1,0 +1,66 @@
+"""Turns credential references into secrets, on this machine alone.
+
+Whoever edits the configuration chooses the references, and must not be able to read the edge's whole environment or
+file system with them: only names that match the allowed patterns, and files under one directory, lead anywhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from edge_service.app.ports import CredentialError
+
+SECRETS_DIRECTORY = Path("/run/secrets")
+
+# What may stand in a header's value: visible ASCII and spaces.
+_VALID = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?\Z")
+
+
+class LocalCredentials:
+    """Environment variables and secret files. Files are read anew when they change."""
+
+    def __init__(
+        self, environment: Mapping[str, str], allowed_names: Sequence[str], directory: Path = SECRETS_DIRECTORY
+    ) -> None:
+        self._environment = environment
+        self._allowed_names = tuple(allowed_names)
+        self._directory = directory
+        self._files: dict[str, tuple[int, str]] = {}
+
+    def secret(self, reference: str) -> str:
+        """The secret behind `env:NAME` or `file:PATH`. Raises `CredentialError`, which names the reference alone."""
+        kind, _, place = reference.partition(":")
+        if kind == "env":
+            value = self._from_environment(reference, place)
+        elif kind == "file":
+            value = self._from_file(reference, Path(place))
+        else:
+            raise CredentialError(f"'{reference}' is neither env:NAME nor file:PATH")
+        if not _VALID.match(value):
+            raise CredentialError(f"{reference} is empty, or has characters in it that no key has")
+        return value
+
+    def _from_environment(self, reference: str, name: str) -> str:
+        allowed = any(fnmatchcase(name, pattern) for pattern in self._allowed_names)
+        if not allowed or name.startswith("FOREBAY_"):
+            raise CredentialError(f"{reference} is not a name that FOREBAY_EDGE_CREDENTIAL_ENV allows")
+        value = self._environment.get(name)
+        if value is None:
+            raise CredentialError(f"{reference} is not set in the environment of this edge")
+        return value.strip()
+
+    def _from_file(self, reference: str, path: Path) -> str:
+        try:
+            resolved = path.resolve(strict=True)
+            if not resolved.is_relative_to(self._directory.resolve()):
+                raise CredentialError(f"{reference} is not under {self._directory}")
+            changed_at = resolved.stat().st_mtime_ns
+            known = self._files.get(reference)
+            if known is None or known[0] != changed_at:
+                known = self._files[reference] = (changed_at, resolved.read_text("ascii").strip())
+        except (OSError, ValueError) as error:
+            raise CredentialError(f"{reference} cannot be read: {type(error).__name__}") from error
+        return known[1]

@@ -1,0 +1,62 @@
+"""Requests and answers at the level of ASGI messages."""
+
+from __future__ import annotations
+
+from starlette.types import Receive, Send
+
+from edge_service.domain.errors import PayloadTooLargeError
+from edge_service.domain.headers import Headers
+
+MAX_BODY_BYTES = 20 * 1024 * 1024
+
+
+class ClientGoneError(Exception):
+    """The client went away before its request was complete."""
+
+
+async def read_body(receive: Receive, limit_bytes: int = MAX_BODY_BYTES) -> bytes:
+    """The whole body. Raises `ClientGoneError` or `PayloadTooLargeError`."""
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        part: bytes = message.get("body", b"")
+        size += len(part)
+        if size > limit_bytes:
+            raise PayloadTooLargeError(f"the body is larger than {limit_bytes} bytes")
+        parts.append(part)
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+async def disconnected(receive: Receive) -> None:
+    """Waits until the client goes away; to be used once the body has been read."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+class AsgiClient:
+    """A `Client`."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+
+    async def respond(self, status: int, headers: Headers, content: bytes) -> None:
+        """As the port says."""
+        length = (b"content-length", b"%d" % len(content))
+        await self._send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+        await self._send({"type": "http.response.body", "body": content})
+
+    async def start(self, status: int, headers: Headers) -> None:
+        """As the port says."""
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def send(self, content: bytes) -> None:
+        """As the port says."""
+        await self._send({"type": "http.response.body", "body": content, "more_body": True})
+
+    async def end(self) -> None:
+        """As the port says."""
+        await self._send({"type": "http.response.body", "body": b""})

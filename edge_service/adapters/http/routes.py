@@ -1,0 +1,137 @@
+"""The routes, and what is common to them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from starlette.requests import Request
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from edge_service.adapters.http.asgi import AsgiClient, ClientGoneError, disconnected, read_body
+from edge_service.app.gateway import Gateway, Incoming, error_headers
+from edge_service.app.interrupts import Interrupts, Reason
+from edge_service.app.ports import Model, Resolver
+from edge_service.dialects import openai_chat
+from edge_service.domain import headers
+from edge_service.domain.errors import ApiError, ModelNotFoundError
+from edge_service.domain.headers import Headers
+
+
+def routes(gateway: Gateway, resolver: Resolver, is_ready: Callable[[], bool]) -> list[Route]:
+    return [
+        Route("/v1/chat/completions", ChatCompletions(gateway), methods=["POST"]),
+        Route("/v1/models", ListModels(resolver), methods=["GET"]),
+        Route("/v1/models/{id:path}", GetModel(resolver), methods=["GET"]),
+        Route("/healthz", Status(lambda: True), methods=["GET"]),
+        Route("/readyz", Status(is_ready), methods=["GET"]),
+    ]
+
+
+class ChatCompletions:
+    """`POST /v1/chat/completions`, as a plain ASGI application: it is on the data path."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        arrived_at = asyncio.get_running_loop().time()
+        client = AsgiClient(send)
+        request_id = headers.request_id(headers.first(scope["headers"], b"x-forebay-request-id"))
+        try:
+            body = await read_body(receive)
+        except ClientGoneError:
+            return
+        except ApiError as error:
+            # What is left of the body stays unread, so the connection is of no more use.
+            extra = [*error_headers(error, request_id), (b"connection", b"close")]
+            await client.respond(error.status, extra, openai_chat.error_body(error))
+            return
+        interrupts = Interrupts()
+        watch = asyncio.create_task(_watch(receive, interrupts))
+        try:
+            incoming = Incoming(request_id, scope["headers"], body, arrived_at)
+            await self._gateway.chat(incoming, client, interrupts)
+        finally:
+            interrupts.close()
+            watch.cancel()
+
+
+async def _watch(receive: Receive, interrupts: Interrupts) -> None:
+    """A server tells a handler that streams of a disconnect, at best, by swallowing what it sends."""
+    await disconnected(receive)
+    interrupts.fire(Reason.CLIENT_GONE)
+
+
+class ListModels:
+    """`GET /v1/models`: everything that can be called, virtual models first."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def answer() -> object:
+            return {"object": "list", "data": [_model(model) for model in await self._resolver.models()]}
+
+        await _respond(scope, send, answer)
+
+
+class GetModel:
+    """`GET /v1/models/{id}`."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def answer() -> object:
+            wanted = Request(scope).path_params["id"]
+            for model in await self._resolver.models():
+                if model.id.casefold() == wanted.strip().casefold():
+                    return _model(model)
+            raise ModelNotFoundError(f"the model '{wanted[:200]}' does not exist", param="model")
+
+        await _respond(scope, send, answer)
+
+
+class Status:
+    """`GET /healthz` and `GET /readyz`: 200 if so, else 503."""
+
+    def __init__(self, holds: Callable[[], bool]) -> None:
+        self._holds = holds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        good = self._holds()
+        content = b'{"status":"ok"}' if good else b'{"status":"unavailable"}'
+        await AsgiClient(send).respond(200 if good else 503, _JSON, content)
+
+
+_JSON: Headers = [(b"content-type", b"application/json")]
+
+
+async def _respond(scope: Scope, send: Send, answer: Callable[[], Awaitable[object]]) -> None:
+    client = AsgiClient(send)
+    request_id = headers.request_id(headers.first(scope["headers"], b"x-forebay-request-id"))
+    try:
+        content = msgspec.json.encode(await answer())
+    except ApiError as error:
+        await client.respond(error.status, error_headers(error, request_id), openai_chat.error_body(error))
+    else:
+        await client.respond(200, [*_JSON, (b"x-forebay-request-id", request_id.encode())], content)
+
+
+_OWNERS = {"pool": "forebay-pool", "cluster": "forebay-cluster"}
+
+
+def _model(model: Model) -> dict[str, object]:
+    """OpenAI's shape: https://platform.openai.com/docs/api-reference/models/object"""
+    entry: dict[str, object] = {
+        "id": model.id,
+        "object": "model",
+        "created": model.created_at,
+        "owned_by": _OWNERS.get(model.kind, model.provider),
+    }
+    if model.kind in _OWNERS:
+        entry["description"] = model.description
+    return entry

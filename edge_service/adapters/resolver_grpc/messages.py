@@ -1,0 +1,127 @@
+"""Between the messages of `forebay.resolver.v1` and the edge's values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from google.protobuf.message import DecodeError
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from edge_service.app.ports import Model, Question, Report
+from edge_service.domain.errors import (
+    ApiError,
+    InvalidRequestError,
+    LimitedError,
+    ModelNotFoundError,
+    UnavailableError,
+)
+from edge_service.domain.failover import ReportClosed, ReportContent, ReportEnded, ReportFailed
+from edge_service.domain.outcome import Disposition
+from edge_service.domain.plan import Attempt, Plan, Timeouts
+from forebay.resolver.v1 import plan_pb2
+from forebay.resolver.v1 import resolver_service_pb2 as pb
+
+_TO_WIRE = {d: plan_pb2.Disposition.Value(f"DISPOSITION_{d.name}") for d in Disposition}
+_FROM_WIRE: dict[int, Disposition] = {number: disposition for disposition, number in _TO_WIRE.items()}
+
+
+def resolve_request(question: Question, timeout_ms: int) -> pb.ResolveRequest:
+    return pb.ResolveRequest(
+        request_id=question.request_id,
+        model=question.model,
+        operation=plan_pb2.OPERATION_GENERATE,
+        stream=question.stream,
+        timeout_ms=timeout_ms,
+        will_report=True,
+    )
+
+
+def plan(message: plan_pb2.Plan) -> Plan:
+    return Plan(
+        decision_id=message.decision_id,
+        attempts=tuple(_attempt(attempt) for attempt in message.attempts),
+        attempts_allowed=message.attempts_allowed,
+        total_s=message.total_ms / 1000,
+    )
+
+
+def _attempt(message: plan_pb2.Attempt) -> Attempt:
+    timeouts = message.timeouts
+    return Attempt(
+        target_id=message.target_id,
+        provider=message.provider,
+        dialect=message.dialect,
+        base_url=message.base_url,
+        upstream_model=message.upstream_model,
+        credential_ref=message.credential_ref,
+        reasoning=message.reasoning,
+        timeouts=Timeouts(
+            connect_s=timeouts.connect_ms / 1000,
+            headers_s=timeouts.headers_ms / 1000,
+            first_content_s=timeouts.first_content_ms / 1000,
+            idle_s=timeouts.idle_ms / 1000,
+            stream_s=timeouts.stream_ms / 1000,
+        ),
+        never=_dispositions(message.failover.never),
+        also=_dispositions(message.failover.also),
+        health_generation=message.health_generation,
+    )
+
+
+def _dispositions(numbers: Iterable[int]) -> frozenset[Disposition]:
+    # One that this edge does not know is from a newer resolver, and nothing here will ever have it.
+    return frozenset(_FROM_WIRE[number] for number in numbers if number in _FROM_WIRE)
+
+
+def outcome_report(decision_id: str, report: Report, latency_s: float) -> pb.OutcomeReport:
+    message = pb.OutcomeReport(decision_id=decision_id)
+    match report:
+        case ReportFailed(attempt, outcome):
+            failed = message.failed
+            failed.target_id = attempt.target_id
+            failed.health_generation = attempt.health_generation
+            failed.disposition = _TO_WIRE[outcome.disposition]
+            failed.status = outcome.status
+            if outcome.retry_after_s is not None:
+                # At least 1: 0 stands for unsaid, and "at once" is what the provider said.
+                failed.retry_after_ms = max(1, round(outcome.retry_after_s * 1000))
+        case ReportContent(attempt):
+            content = message.content
+            content.target_id = attempt.target_id
+            content.health_generation = attempt.health_generation
+            content.latency_ms = round(latency_s * 1000)
+        case ReportEnded(attempt):
+            message.ended.target_id = attempt.target_id
+            message.ended.health_generation = attempt.health_generation
+        case ReportClosed():
+            message.closed.SetInParent()
+    return message
+
+
+_ERRORS: dict[int, type[ApiError]] = {
+    code_pb2.INVALID_ARGUMENT: InvalidRequestError,
+    code_pb2.NOT_FOUND: ModelNotFoundError,
+    code_pb2.RESOURCE_EXHAUSTED: LimitedError,
+}
+
+
+def api_error(status: status_pb2.Status) -> ApiError:
+    """The resolver's refusal as the client is told of it."""
+    kind = _ERRORS.get(status.code, UnavailableError)
+    param = "model" if status.code in (code_pb2.NOT_FOUND, code_pb2.INVALID_ARGUMENT) else None
+    return kind(status.message, param=param, retry_after_s=_retry_after_s(status))
+
+
+def _retry_after_s(status: status_pb2.Status) -> float | None:
+    for detail in status.details:
+        retry = error_details_pb2.RetryInfo()
+        try:
+            if detail.Unpack(retry):
+                return float(retry.retry_delay.ToMilliseconds() / 1000)
+        except DecodeError:
+            continue
+    return None
+
+
+def models(response: pb.ListModelsResponse) -> list[Model]:
+    return [Model(m.id, m.kind, m.description, m.created_at, m.provider) for m in response.models]

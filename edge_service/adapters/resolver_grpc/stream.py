@@ -1,0 +1,163 @@
+"""One bidirectional stream to one resolver: kept open, and opened anew when it breaks."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from typing import Any
+
+import grpc.aio
+import structlog
+
+from forebay.resolver.v1 import resolver_service_pb2 as pb
+from forebay.resolver.v1 import resolver_service_pb2_grpc
+
+MAX_WAITING_REPORTS = 1000
+"""While the resolver is away, the newest reports are kept. Losing one costs freshness, never correctness."""
+
+BACKOFF_MIN_S = 0.1
+BACKOFF_MAX_S = 1.0
+
+_OPTIONS = (
+    # The default waits for seconds before it notices that a resolver is back.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.max_receive_message_length", 16 * 1024 * 1024),
+)
+
+_log = structlog.get_logger("forebay.edge.resolver")
+
+Call = grpc.aio.StreamStreamCall[pb.ResolveStreamRequest, pb.ResolveStreamResponse]
+
+
+class StreamLostError(Exception):
+    """The stream broke before the answer came."""
+
+
+class ResolveStream:
+    """Sends what is queued in a turn of the event loop as one message, and hands each answer to whoever asked."""
+
+    def __init__(self, address: str, token: str) -> None:
+        self.address = address
+        self.is_up = False
+        """The resolver has accepted the stream."""
+        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
+        self._stub: Any = resolver_service_pb2_grpc.ResolverServiceStub(self._channel)
+        self._ids = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[pb.ResolveAnswer]] = {}
+        self._resolves: list[pb.ResolveItem] = []
+        self._reports: deque[pb.ReportItem] = deque(maxlen=MAX_WAITING_REPORTS)
+        self._something_to_send = asyncio.Event()
+        self._call: Call | None = None
+        self._task = asyncio.create_task(self._keep_open(), name=f"resolve-stream {address}")
+
+    async def resolve(self, request: pb.ResolveRequest, timeout_s: float) -> pb.ResolveAnswer:
+        """Raises `TimeoutError` or `StreamLostError`."""
+        item = pb.ResolveItem(id=next(self._ids), request=request)
+        answer: asyncio.Future[pb.ResolveAnswer] = asyncio.get_running_loop().create_future()
+        self._waiting[item.id] = answer
+        self._resolves.append(item)
+        self._something_to_send.set()
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await answer
+        finally:
+            del self._waiting[item.id]
+
+    def report(self, report: pb.OutcomeReport) -> None:
+        self._reports.append(pb.ReportItem(id=next(self._ids), report=report))
+        self._something_to_send.set()
+
+    async def list_models(self, timeout_s: float) -> pb.ListModelsResponse:
+        """Raises `grpc.aio.AioRpcError`."""
+        response: pb.ListModelsResponse = await self._stub.ListModels(
+            pb.ListModelsRequest(), timeout=timeout_s, metadata=self._metadata
+        )
+        return response
+
+    def drop(self) -> None:
+        """Gives the stream up; another is opened."""
+        self.is_up = False
+        if self._call is not None:
+            self._call.cancel()
+
+    async def aclose(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        await self._channel.close()
+
+    async def _keep_open(self) -> None:
+        backoff_s = BACKOFF_MIN_S
+        last_code: grpc.StatusCode | None = None
+        while True:
+            try:
+                call: Call = self._stub.ResolveStream(metadata=self._metadata, wait_for_ready=True)
+                self._call = call
+                await call.wait_for_connection()
+                self.is_up = True
+                backoff_s, last_code = BACKOFF_MIN_S, None
+                _log.info("resolver_connected", address=self.address)
+                await self._exchange(call)
+                _log.info("resolver_closed_the_stream", address=self.address)
+            except grpc.aio.AioRpcError as error:
+                if error.code() is not last_code:  # Once per reason, not once per try.
+                    last_code = error.code()
+                    _log.warning("resolver_lost", address=self.address, code=last_code.name, details=error.details())
+            except asyncio.CancelledError:
+                # `drop` cancels the call, and whoever waits for a call is told so as if its own task were cancelled.
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                _log.warning("resolver_stream_dropped", address=self.address)
+            finally:
+                self.is_up = False
+                self._lose_all()
+            await asyncio.sleep(backoff_s)
+            backoff_s = min(BACKOFF_MAX_S, backoff_s * 2)
+
+    async def _exchange(self, call: Call) -> None:
+        writing = asyncio.create_task(self._write(call))
+        try:
+            async for response in call:
+                self._hand_out(response)
+        finally:
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+        await call.code()
+
+    async def _write(self, call: Call) -> None:
+        while True:
+            await self._something_to_send.wait()
+            self._something_to_send.clear()
+            message = pb.ResolveStreamRequest(
+                reports=self._reports,
+                # Whoever stopped waiting must not take a turn.
+                resolves=[item for item in self._resolves if item.id in self._waiting],
+            )
+            self._reports.clear()
+            self._resolves.clear()
+            await call.write(message)
+
+    def _hand_out(self, response: pb.ResolveStreamResponse) -> None:
+        for answer in response.answers:
+            waiting = self._waiting.get(answer.id)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(answer)
+            elif answer.HasField("plan"):
+                # Nobody will walk this plan: a probe in it goes back at once.
+                closed = pb.OutcomeReport(decision_id=answer.plan.decision_id)
+                closed.closed.SetInParent()
+                self.report(closed)
+
+    def _lose_all(self) -> None:
+        self._resolves.clear()
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(StreamLostError(self.address))
+                waiting.exception()  # Marked as seen: its owner may have stopped waiting.

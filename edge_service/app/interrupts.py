@@ -1,0 +1,87 @@
+"""One way to break off what a request is waiting for, whatever the reason: a time-out or a client that left."""
+
+from __future__ import annotations
+
+import asyncio
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    TOTAL = "total"
+    HEADERS = "headers"
+    FIRST_CONTENT = "first-content"
+    IDLE = "idle"
+    STREAM = "stream"
+    CLIENT_GONE = "client-gone"
+
+
+class Interrupts:
+    """Cancels the task it was made in when a deadline passes, or when told to; `reason` then tells why.
+
+    Deadlines move often, at each chunk of a stream, and pass rarely. So moving one is an assignment: a single timer
+    looks at them when the soonest that it knew of is due, and sleeps on if that one has moved.
+    """
+
+    __slots__ = ("_closed", "_deadlines", "_loop", "_task", "_timer", "reason")
+
+    def __init__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine that runs is run by a task
+        self._task = task
+        self._loop = asyncio.get_running_loop()
+        self._deadlines: dict[Reason, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+        self.reason: Reason | None = None
+
+    def within(self, reason: Reason, seconds: float) -> None:
+        """Sets the deadline anew, from now; 0 means no limit."""
+        if not seconds:
+            self._deadlines.pop(reason, None)
+            return
+        due = self._deadlines[reason] = self._loop.time() + seconds
+        if self._timer is None or self._timer.when() > due:
+            self._arm(due)
+
+    def lift(self, *reasons: Reason) -> None:
+        """These deadlines do not matter any more."""
+        for reason in reasons:
+            self._deadlines.pop(reason, None)
+
+    def fire(self, reason: Reason) -> None:
+        """Cancels the task, unless it has been already."""
+        if self.reason is None and not self._closed:
+            self.reason = reason
+            self._task.cancel()
+
+    def take(self) -> Reason | None:
+        """Why the task was cancelled, if it was from here; the cancellation is then over. To be called where
+        `CancelledError` has been caught."""
+        reason, self.reason = self.reason, None
+        if reason is not None:
+            self._task.uncancel()
+        return reason
+
+    def close(self) -> None:
+        """Nothing is interrupted any more."""
+        self._closed = True
+        self._deadlines.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _arm(self, due: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(due, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if not self._deadlines:
+            return
+        reason, due = min(self._deadlines.items(), key=lambda item: item[1])
+        if due > self._loop.time():
+            self._arm(due)
+        else:
+            del self._deadlines[reason]
+            self.fire(reason)

@@ -1,0 +1,108 @@
+"""What the gateway asks of the world around it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from edge_service.domain.failover import ReportClosed, ReportContent, ReportEnded, ReportFailed
+from edge_service.domain.headers import Headers
+from edge_service.domain.plan import Attempt, Plan
+
+Report = ReportFailed | ReportContent | ReportEnded | ReportClosed
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the resolver is asked for one request."""
+
+    request_id: str
+    model: str
+    stream: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A name that can be called."""
+
+    id: str
+    kind: str
+    """`pool`, `cluster` or `model`."""
+    description: str
+    created_at: int
+    """Seconds since the epoch."""
+    provider: str
+    """Of a raw model."""
+
+
+class Resolver(Protocol):
+    """The resolver as the edge uses it."""
+
+    async def resolve(self, question: Question) -> Plan:
+        """Raises `ModelNotFoundError`, `LimitedError` or `UnavailableError`."""
+
+    def report(self, decision_id: str, report: Report, latency_s: float = 0.0) -> None:
+        """Sends what became of an attempt. Never waits and never fails; a report may get lost."""
+
+    async def models(self) -> Sequence[Model]:
+        """Every name that can be called. Raises `UnavailableError`."""
+
+
+class UpstreamFailure(Exception):  # noqa: N818 - it is the base of the errors below
+    """A provider call that failed below HTTP."""
+
+
+class UnreachableError(UpstreamFailure):
+    """No connection could be made: the provider has not seen the request."""
+
+
+class SilentError(UpstreamFailure):
+    """Nothing came in time."""
+
+
+class BrokenError(UpstreamFailure):
+    """The connection broke, or what came over it was not HTTP."""
+
+
+class UpstreamResponse(Protocol):
+    """A provider's answer: the head is there, the body comes."""
+
+    status: int
+    headers: Headers
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives. Raises `UpstreamFailure`."""
+
+    async def aclose(self) -> None:
+        """Gives the connection back, or closes it if the body has not been read to its end."""
+
+
+class Upstream(Protocol):
+    """Calls providers."""
+
+    async def send(self, attempt: Attempt, path: str, headers: Headers, body: bytes) -> UpstreamResponse:
+        """Posts the request and waits for the head of the answer; the attempt's connect time-out applies, no other.
+
+        Raises `UpstreamFailure`, or `CredentialError` if the attempt's credential cannot be had.
+        """
+
+
+class CredentialError(Exception):
+    """A credential reference that leads to no secret. The message names the reference, never a value."""
+
+
+class Client(Protocol):
+    """Whoever made the request and gets the answer."""
+
+    async def respond(self, status: int, headers: Headers, content: bytes) -> None:
+        """A whole answer at once."""
+
+    async def start(self, status: int, headers: Headers) -> None:
+        """The head of an answer whose body follows in parts."""
+
+    async def send(self, content: bytes) -> None:
+        """Part of the body. Waits while the client does not keep up."""
+
+    async def end(self) -> None:
+        """The body is complete."""

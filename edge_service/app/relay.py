@@ -1,0 +1,81 @@
+"""The commit point: reads a provider's stream, holds back what comes before content, and knows if it was complete."""
+
+from __future__ import annotations
+
+from edge_service.dialects.openai_chat import EventKind, MalformedAnswerError, StreamReader
+from edge_service.domain.outcome import Disposition, Outcome
+from edge_service.domain.sse import EventSplitter, EventTooLargeError
+
+MAX_HELD_BYTES = 256 * 1024
+
+
+class StreamFailedError(Exception):
+    """The stream cannot be used any further."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.detail)
+        self.outcome = outcome
+
+
+class Relay:
+    """One provider's stream on its way to the client."""
+
+    __slots__ = ("_held", "_held_bytes", "_reader", "_splitter", "complete", "has_content", "is_new_content")
+
+    def __init__(self, reader: StreamReader) -> None:
+        self._reader = reader
+        self._splitter = EventSplitter()
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+        self.has_content = False
+        """Content has come: from here on the stream cannot move to another target."""
+        self.is_new_content = False
+        """The last piece had content in it; pings and empty events do not count."""
+        self.complete = False
+        """The terminal marker has come. What follows it is not relayed."""
+
+    def feed(self, data: bytes) -> bytes:
+        """What may be sent now that this piece has arrived: nothing before the first content, unless the stream is
+        complete without any. Raises `StreamFailedError`."""
+        self.is_new_content = False
+        try:
+            for event in self._splitter.feed(data):
+                if self.complete:
+                    break
+                self._take(event)
+        except EventTooLargeError as error:
+            raise _failed(Disposition.BROKEN, f"the provider sent {error}") from error
+        except MalformedAnswerError as error:
+            raise _failed(Disposition.BROKEN, f"the provider sent an event that is {error}") from error
+        if not (self.has_content or self.complete):
+            if self._held_bytes > MAX_HELD_BYTES:
+                raise _failed(Disposition.BROKEN, f"the provider sent {self._held_bytes} bytes without content")
+            return b""
+        ready = b"".join(self._held)
+        self._held.clear()
+        return ready
+
+    def ended(self) -> None:
+        """The stream has ended by itself. Raises `StreamFailedError` unless it was complete: a connection that was
+        closed properly proves nothing."""
+        if self.complete:
+            return
+        if self.has_content:
+            raise _failed(Disposition.BROKEN, "the provider's stream ended without its terminal marker")
+        raise _failed(Disposition.EMPTY, "the provider's stream ended without content")
+
+    def _take(self, event: bytes) -> None:
+        kind, content = self._reader.read(event)
+        if kind is EventKind.ERROR:
+            raise _failed(Disposition.SERVER_ERROR, "the provider reported an error in its stream")
+        if kind is EventKind.CONTENT:
+            self.has_content = self.is_new_content = True
+        elif kind is EventKind.TERMINAL:
+            self.complete = True
+        self._held.append(content)
+        if not self.has_content:
+            self._held_bytes += len(content)
+
+
+def _failed(disposition: Disposition, detail: str) -> StreamFailedError:
+    return StreamFailedError(Outcome(disposition, status=200, detail=detail))

@@ -1,0 +1,88 @@
+"""Wires the edge and runs it until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator
+
+import httpx2
+import uvicorn
+from starlette.applications import Starlette
+
+from edge_service.adapters import telemetry_structlog
+from edge_service.adapters.credentials_local import LocalCredentials
+from edge_service.adapters.http.routes import routes
+from edge_service.adapters.resolver_grpc.client import ResolverClient
+from edge_service.adapters.upstream_httpx2 import Httpx2Upstream, stock_transport
+from edge_service.app.gateway import Gateway
+from edge_service.settings import Settings
+
+
+def create_app(settings: Settings, transport: httpx2.AsyncBaseTransport | None = None) -> Starlette:
+    """The application. To be called where an event loop runs; its lifespan closes what it opened."""
+    transport = transport or stock_transport()
+    credentials = LocalCredentials(settings.environment, settings.credential_names)
+    resolver = ResolverClient(settings.resolvers, settings.token)
+    gateway = Gateway(resolver, Httpx2Upstream(transport, credentials.secret), time.time)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await resolver.aclose()
+            await transport.aclose()
+
+    return Starlette(routes=routes(gateway, resolver, lambda: resolver.is_ready), lifespan=lifespan)
+
+
+class Server(uvicorn.Server):
+    """Says where it serves, and leaves signals to `serve`: uvicorn would end by the signal, not with status 0."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listening in sockets or []:
+            host, port = listening.getsockname()[:2]
+            print(f"forebay-edge: serving HTTP on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT. Raises `OSError` if the address cannot be listened on."""
+    telemetry_structlog.configure()
+    listening = _listen(settings.host, settings.port)
+    config = uvicorn.Config(
+        create_app(settings),
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=max(1, round(settings.drain_s)),
+    )
+    server = Server(config)
+
+    def stop() -> None:
+        server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    await server.serve([listening])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.create_server((host, port), family=family, backlog=2048)
+    listening.setblocking(False)
+    return listening

@@ -1,0 +1,190 @@
+"""OpenAI's chat completions, on both sides of the gateway: bytes pass through, only the model's name is touched.
+
+Source: https://platform.openai.com/docs/api-reference/chat
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+
+import msgspec
+
+from edge_service.domain import sse
+from edge_service.domain.errors import ApiError, InvalidRequestError
+
+PATH = "/chat/completions"
+"""Behind a provider's base URL."""
+
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_string = msgspec.json.Decoder(str)
+_optional_bool = msgspec.json.Decoder(bool | None)
+_encode = msgspec.json.encode
+_NULL = msgspec.Raw(b"null")
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A client's request, read as far as routing needs."""
+
+    model: str
+    stream: bool
+    fields: dict[str, msgspec.Raw]
+    """Every top-level field with its value byte for byte as it came."""
+
+    def body(self, model: str) -> bytes:
+        """The request for a provider that calls the model by this name."""
+        return _encode({**self.fields, "model": model})
+
+
+def read_request(body: bytes) -> ChatRequest:
+    """Raises `InvalidRequestError`, which says what is wrong and where."""
+    try:
+        fields = _fields.decode(body)
+    except msgspec.ValidationError as error:
+        raise InvalidRequestError("the body must be a JSON object") from error
+    except msgspec.DecodeError as error:
+        raise InvalidRequestError(f"the body is not valid JSON: {error}") from error
+    except RecursionError as error:
+        raise InvalidRequestError("the body is nested too deeply") from error
+    if "model" not in fields:
+        raise InvalidRequestError("'model' is missing: name the model, pool or cluster to ask", param="model")
+    model = _typed(_string, fields["model"], "model", "a string")
+    if not model.strip():
+        raise InvalidRequestError("'model' is empty: name the model, pool or cluster to ask", param="model")
+    if "messages" not in fields:
+        raise InvalidRequestError("'messages' is missing: it holds the conversation", param="messages")
+    if not bytes(fields["messages"]).lstrip().startswith(b"["):
+        raise InvalidRequestError("'messages' must be an array", param="messages")
+    stream = _typed(_optional_bool, fields.get("stream", _NULL), "stream", "a boolean")
+    return ChatRequest(model, bool(stream), fields)
+
+
+def _typed(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw, name: str, kind: str) -> Any:
+    try:
+        return decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        raise InvalidRequestError(f"'{name}' must be {kind}", param=name) from error
+
+
+class MalformedAnswerError(Exception):
+    """The provider's answer is not one of this dialect."""
+
+    code = "malformed_answer"
+
+
+class EmptyAnswerError(Exception):
+    """The provider's answer is a success with nothing in it."""
+
+    code = "empty_answer"
+
+
+def complete(body: bytes, model: str) -> bytes:
+    """A provider's whole answer under the name that the client asked for. Raises `MalformedAnswerError` or
+    `EmptyAnswerError`."""
+    if not body.strip():
+        raise EmptyAnswerError("an empty body")
+    fields = _answer_fields(body)
+    if "choices" not in fields:
+        raise MalformedAnswerError("an answer without 'choices'")
+    if not _decoded(fields["choices"]):
+        raise EmptyAnswerError("no choices")
+    return _encode({**fields, "model": model})
+
+
+class EventKind(Enum):
+    """What an event of a stream is to the relay."""
+
+    PREAMBLE = auto()
+    """Nothing that a reader would see: a role, a ping, an empty delta, a comment, usage."""
+    CONTENT = auto()
+    """Text, reasoning, a tool call, a refusal or media."""
+    TERMINAL = auto()
+    """The marker that proves the stream complete."""
+    ERROR = auto()
+    """The provider's own report of a failure."""
+
+
+class StreamReader:
+    """Reads a provider's stream event by event and rewrites the model's name."""
+
+    __slots__ = ("_model",)
+
+    def __init__(self, model: str) -> None:
+        self._model = msgspec.Raw(_encode(model))
+
+    def read(self, event: bytes) -> tuple[EventKind, bytes]:
+        """What the event is, and its bytes for the client. Raises `MalformedAnswerError`."""
+        data = sse.data_of(event)
+        if data is None:
+            return EventKind.PREAMBLE, event
+        if data == b"[DONE]":
+            return EventKind.TERMINAL, event
+        fields = _answer_fields(data)
+        if "error" in fields and bytes(fields["error"]) != b"null":
+            return EventKind.ERROR, event
+        kind = EventKind.CONTENT if "choices" in fields and _has_content(fields["choices"]) else EventKind.PREAMBLE
+        if "model" not in fields:
+            return kind, event
+        return kind, sse.with_data(event, _encode({**fields, "model": self._model}))
+
+
+def _answer_fields(data: bytes) -> dict[str, msgspec.Raw]:
+    try:
+        return _fields.decode(data)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise MalformedAnswerError("not a JSON object") from error
+
+
+def _decoded(raw: msgspec.Raw) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise MalformedAnswerError("not valid JSON") from error
+
+
+_NOT_CONTENT = frozenset({"role", "name"})
+
+
+def _has_content(raw: msgspec.Raw) -> bool:
+    """Whether any choice carries something for a reader. Unknown fields of a delta count: better a stream that can no
+    longer move than content that was sent twice."""
+    choices = _decoded(raw)
+    if not isinstance(choices, list):
+        return False
+    for choice in choices:
+        delta = choice.get("delta") if isinstance(choice, dict) else None
+        if isinstance(delta, dict) and any(v for k, v in delta.items() if k not in _NOT_CONTENT):
+            return True
+        if isinstance(choice, dict) and choice.get("text"):
+            return True
+    return False
+
+
+# OpenAI's `type` by status: https://platform.openai.com/docs/guides/error-codes
+_TYPES = {
+    400: "invalid_request_error",
+    404: "invalid_request_error",
+    413: "invalid_request_error",
+    429: "rate_limit_error",
+}
+
+
+def error_body(error: ApiError) -> bytes:
+    """The error in OpenAI's shape."""
+    kind = _TYPES.get(error.status, "server_error")
+    return _encode({"error": {"message": error.message, "type": kind, "param": error.param, "code": error.code}})
+
+
+def error_event(error: ApiError) -> bytes:
+    """The error as the last event of a stream that broke off. No `[DONE]` follows: the answer is not complete."""
+    return b"data: " + error_body(error) + b"\n\n"
+
+
+def is_error_body(body: bytes) -> bool:
+    """Whether a provider's error answer has this dialect's shape, so that it can be passed on as it is."""
+    try:
+        return "error" in _fields.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return False

@@ -1,0 +1,97 @@
+"""What can go wrong with a request, as the client is told of it, in no dialect yet.
+
+ApiError
++- InvalidRequestError      400  the body is not what the route takes
++- PayloadTooLargeError     413
++- ModelNotFoundError       404  nothing has this name
++- LimitedError             429  every target has reached a limit
++- UnavailableError         503  every target is out of service, or nobody can tell
++- UpstreamError            5xx  the targets were tried, and this is the most useful of what they answered
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from edge_service.domain.outcome import CREDENTIAL_STATUSES, Disposition, Outcome
+
+
+class ApiError(Exception):
+    """`message` is meant for the caller's developer and never holds secrets or prompts."""
+
+    status = 500
+    code = "internal_error"
+
+    def __init__(self, message: str, *, param: str | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        """The field of the request that is at fault."""
+        self.retry_after_s = retry_after_s
+
+    @property
+    def retry_after(self) -> str | None:
+        """The value of the Retry-After header: whole seconds, at least 1."""
+        return None if self.retry_after_s is None else str(max(1, math.ceil(self.retry_after_s)))
+
+
+class InvalidRequestError(ApiError):
+    status = 400
+    code = "invalid_request"
+
+
+class PayloadTooLargeError(ApiError):
+    status = 413
+    code = "request_too_large"
+
+
+class ModelNotFoundError(ApiError):
+    status = 404
+    code = "model_not_found"
+
+
+class LimitedError(ApiError):
+    status = 429
+    code = "rate_limited"
+
+
+class UnavailableError(ApiError):
+    status = 503
+    code = "unavailable"
+
+
+class UpstreamError(ApiError):
+    """A failed walk. `status` and `code` are those of `outcome`, as `_TOLD` has them."""
+
+    def __init__(self, outcome: Outcome, tried: int) -> None:
+        row = Disposition.CREDENTIAL if outcome.status in CREDENTIAL_STATUSES else outcome.disposition
+        status, self.code, words = _TOLD.get(row, (502, "upstream_error", "the provider failed"))
+        self.status = status or outcome.status
+        self.outcome = outcome
+        attempts = "the one target that was tried" if tried == 1 else f"the {tried} targets that were tried"
+        detail = f" ({outcome.detail})" if outcome.detail else ""
+        super().__init__(f"{words}{detail}; none of {attempts} served", retry_after_s=outcome.retry_after_s)
+
+    @property
+    def retry_after(self) -> str | None:
+        return super().retry_after if self.status in (429, 503, 529) else None
+
+
+# Status 0 stands for the provider's own.
+_TOLD: Mapping[Disposition, tuple[int, str, str]] = MappingProxyType(
+    {
+        Disposition.RATE_LIMITED: (429, "rate_limited", "the provider's rate limit is reached"),
+        Disposition.QUOTA: (429, "quota_exceeded", "the provider's quota is used up"),
+        Disposition.OVERLOADED: (0, "upstream_overloaded", "the provider is overloaded"),
+        Disposition.SERVER_ERROR: (502, "upstream_error", "the provider failed"),
+        Disposition.MODEL_MISSING: (404, "upstream_model_not_found", "the provider does not have the model"),
+        Disposition.TIMEOUT: (504, "upstream_timeout", "the provider did not answer in time"),
+        Disposition.BROKEN: (502, "upstream_broken", "the provider's answer was cut or malformed"),
+        Disposition.EMPTY: (502, "upstream_empty", "the provider's answer was empty"),
+        Disposition.CREDENTIAL: (502, "upstream_credentials", "the provider does not accept the gateway's credentials"),
+        Disposition.UNREACHABLE: (502, "upstream_unreachable", "the provider cannot be reached"),
+        Disposition.CANCELLED: (503, "unavailable", "the gateway is shutting down"),
+    }
+)

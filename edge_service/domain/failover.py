@@ -1,0 +1,225 @@
+"""The failover machine: told what happened, it says what to do. It knows no socket and no clock.
+
+    resolving --resolved--> attempting --content--> relaying --ended, failed--> done
+                             |      ^  \\--ended, nothing left to try--> done
+                             +failed+
+
+- Until content has reached the client, a failed attempt is followed by the next target of the plan, as long as the
+  policy lets its disposition move on and attempts are left. Afterwards nothing moves.
+- A failure after which the provider may have run the request moves on once.
+- Whatever happens, each opened attempt is reported once as failed or ended, and the decision is closed once.
+
+Every method takes an event and returns the commands to carry out, in their order. An event that makes no sense in the
+machine's state raises `IllegalEventError` and changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from edge_service.domain.outcome import AMBIGUOUS, MOVES_ON, Disposition, Outcome, most_useful
+from edge_service.domain.plan import Attempt, Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Call this target."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Break off the attempt that is under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """Begin the answer to the client: what was held back, then all that comes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFailed:
+    """Tell the resolver that an attempt did not serve."""
+
+    attempt: Attempt
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class ReportContent:
+    """Tell the resolver that an attempt's first content is there."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class ReportEnded:
+    """Tell the resolver that an attempt served in full."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class ReportClosed:
+    """Tell the resolver that nothing more will come of the plan."""
+
+
+class Ending(StrEnum):
+    """How a request ended."""
+
+    SERVED = "served"
+    """The client has, or gets now, a complete answer."""
+    FAILED = "failed"
+    """No content has reached the client; it is to be told of the outcome."""
+    INTERRUPTED = "interrupted"
+    """The answer broke off after content had reached the client; it is to be told in the stream."""
+    GONE = "gone"
+    """Nobody is there to be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The request is over."""
+
+    ending: Ending
+    outcome: Outcome | None = None
+    """What to tell the client of, for `FAILED` and `INTERRUPTED`."""
+
+
+Command: TypeAlias = Open | Cancel | Relay | ReportFailed | ReportContent | ReportEnded | ReportClosed | Finish
+
+
+class State(StrEnum):
+    RESOLVING = "resolving"
+    ATTEMPTING = "attempting"
+    RELAYING = "relaying"
+    DONE = "done"
+
+
+class IllegalEventError(Exception):
+    """The event cannot happen in this state: whoever drives the machine has lost count."""
+
+    code = "illegal_event"
+
+
+_LEGAL = {
+    "resolved": frozenset({State.RESOLVING}),
+    "failed": frozenset({State.ATTEMPTING, State.RELAYING}),
+    "content": frozenset({State.ATTEMPTING}),
+    "ended": frozenset({State.ATTEMPTING, State.RELAYING}),
+    "client_gone": frozenset({State.RESOLVING, State.ATTEMPTING, State.RELAYING}),
+    "expired": frozenset({State.ATTEMPTING}),
+    "draining": frozenset({State.ATTEMPTING, State.RELAYING}),
+}
+
+_CLIENT_GONE = Outcome(Disposition.CANCELLED, detail="the client went away")
+_DRAINING = Outcome(Disposition.CANCELLED, detail="the gateway is shutting down")
+_EXPIRED = Outcome(Disposition.TIMEOUT, detail="the time for the whole request ran out")
+
+
+class Failover:
+    """The walk of one request through its plan."""
+
+    __slots__ = ("_ambiguous_moved", "_plan", "_state", "opened", "outcomes")
+
+    def __init__(self) -> None:
+        self._state = State.RESOLVING
+        self._plan: Plan | None = None
+        self._ambiguous_moved = False
+        self.outcomes: list[Outcome] = []
+        """Of the attempts that failed, in their order."""
+        self.opened = 0
+        """How many attempts were opened; the last of them is the one under way."""
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    def resolved(self, plan: Plan) -> list[Command]:
+        """The resolver answered with a plan, which has at least one attempt."""
+        self._expect("resolved")
+        self._plan = plan
+        self._state = State.ATTEMPTING
+        return [self._open_next()]
+
+    def failed(self, outcome: Outcome) -> list[Command]:
+        """The attempt is over: the target refused, broke or said nothing in time."""
+        self._expect("failed")
+        self.outcomes.append(outcome)
+        report = ReportFailed(self._attempt, outcome)
+        if self._state is State.RELAYING:
+            return [report, *self._finish(Ending.INTERRUPTED)]
+        if self._moves_on(outcome):
+            self._ambiguous_moved |= outcome.disposition in AMBIGUOUS
+            return [report, self._open_next()]
+        return [report, *self._finish(Ending.FAILED)]
+
+    def content(self) -> list[Command]:
+        """The attempt's first content is there."""
+        self._expect("content")
+        self._state = State.RELAYING
+        return [ReportContent(self._attempt), Relay()]
+
+    def ended(self) -> list[Command]:
+        """The attempt's answer is complete. It may be so without content: then that is the answer."""
+        self._expect("ended")
+        relay: list[Command] = [] if self._state is State.RELAYING else [Relay()]
+        return [*relay, ReportEnded(self._attempt), *self._finish(Ending.SERVED)]
+
+    def client_gone(self) -> list[Command]:
+        """Nobody waits for the answer any more."""
+        self._expect("client_gone")
+        if self._state is State.RESOLVING:
+            self._state = State.DONE
+            return [Finish(Ending.GONE)]
+        return self._break_off(_CLIENT_GONE, Ending.GONE)
+
+    def expired(self) -> list[Command]:
+        """The time for the whole request ran out before there was content."""
+        self._expect("expired")
+        return self._break_off(_EXPIRED, Ending.FAILED)
+
+    def draining(self) -> list[Command]:
+        """The grace that a shutdown gives is over."""
+        self._expect("draining")
+        ending = Ending.INTERRUPTED if self._state is State.RELAYING else Ending.FAILED
+        return self._break_off(_DRAINING, ending)
+
+    @property
+    def _attempt(self) -> Attempt:
+        assert self._plan is not None  # noqa: S101 - for the type checker; `_expect` has seen to it
+        return self._plan.attempts[self.opened - 1]
+
+    def _open_next(self) -> Open:
+        self.opened += 1
+        return Open(self._attempt)
+
+    def _moves_on(self, outcome: Outcome) -> bool:
+        assert self._plan is not None  # noqa: S101 - as above
+        if self.opened >= min(self._plan.attempts_allowed, len(self._plan.attempts)):
+            return False
+        disposition = outcome.disposition
+        if disposition in AMBIGUOUS and self._ambiguous_moved:
+            return False
+        attempt = self._attempt
+        return disposition in attempt.also or (disposition in MOVES_ON and disposition not in attempt.never)
+
+    def _break_off(self, outcome: Outcome, ending: Ending) -> list[Command]:
+        self.outcomes.append(outcome)
+        return [Cancel(), ReportFailed(self._attempt, outcome), *self._finish(ending)]
+
+    def _finish(self, ending: Ending) -> list[Command]:
+        self._state = State.DONE
+        tell = None
+        if ending is Ending.FAILED:
+            tell = most_useful(self.outcomes)
+        elif ending is Ending.INTERRUPTED:
+            tell = self.outcomes[-1]
+        return [ReportClosed(), Finish(ending, tell)]
+
+    def _expect(self, event: str) -> None:
+        if self._state not in _LEGAL[event]:
+            raise IllegalEventError(f"'{event}' cannot happen while {self._state}")

@@ -1,0 +1,47 @@
+"""Which headers cross the gateway, and in which form. Names are lower-case bytes."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterable
+
+Headers = list[tuple[bytes, bytes]]
+
+_TO_UPSTREAM_PREFIXES = (b"openai-", b"anthropic-", b"x-stainless-")
+_TO_CLIENT_PREFIXES = (b"openai-", b"anthropic-", b"x-ratelimit-")
+_TO_CLIENT = frozenset({b"content-type", b"retry-after", b"retry-after-ms"})
+
+# Whose account it is: the client's own would not fit the gateway's credential, and the gateway's is not the client's
+# business.
+_ACCOUNT = frozenset({b"openai-organization", b"openai-project", b"anthropic-organization-id"})
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}\Z")
+
+
+def to_upstream(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """Of a client's headers those that a provider of the same dialect is to see."""
+    return [(name, value) for name, value in headers if name.startswith(_TO_UPSTREAM_PREFIXES) and name not in _ACCOUNT]
+
+
+def to_client(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """Of a provider's headers those that the client is to see."""
+    return [
+        (name, value)
+        for name, value in headers
+        if (name in _TO_CLIENT or name.startswith(_TO_CLIENT_PREFIXES)) and name not in _ACCOUNT
+    ]
+
+
+def first(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
+    for key, value in headers:
+        if key == name:
+            return value
+    return None
+
+
+def request_id(shown: bytes | None) -> str:
+    """The caller's own request id if it is one that may stand in a log and a header, else a new one."""
+    if shown is not None and _REQUEST_ID.match(shown):
+        return shown.decode("ascii")
+    return secrets.token_hex(16)

@@ -1,0 +1,47 @@
+"""The resolver's answer as the edge walks it. What the fields mean is told in `forebay/resolver/v1/plan.proto`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge_service.domain.outcome import Disposition
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds; 0 means no limit."""
+
+    connect_s: float = 0.0
+    headers_s: float = 0.0
+    first_content_s: float = 0.0
+    idle_s: float = 0.0
+    stream_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One target to try."""
+
+    target_id: str
+    provider: str
+    dialect: str
+    base_url: str
+    upstream_model: str
+    credential_ref: str
+    reasoning: str = ""
+    timeouts: Timeouts = Timeouts()
+    never: frozenset[Disposition] = frozenset()
+    """Dispositions that do not move on, though they do by default."""
+    also: frozenset[Disposition] = frozenset()
+    """Dispositions that move on, though they do not by default."""
+    health_generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    decision_id: str
+    attempts: tuple[Attempt, ...]
+    """Each target once, in the order to try them."""
+    attempts_allowed: int
+    total_s: float
+    """Until content has reached the client; 0 means no limit."""

@@ -1,0 +1,95 @@
+"""Server-sent events at the level of bytes.
+
+Source: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
+"""
+
+from __future__ import annotations
+
+import re
+
+MAX_EVENT_BYTES = 1024 * 1024
+
+# Two line ends in a row: CRLF, LF or CR. A line feed that would make CRLF of a closing CR is left out: it counts as a
+# blank line of its own, so that an event ends at the same byte however the stream is cut.
+_BLANK_LINE = re.compile(rb"\r\n\r\n|\r\n\n|\n\n|\n\r|\r\r")
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+_BOM = b"\xef\xbb\xbf"
+
+
+class EventTooLargeError(Exception):
+    """A single event is larger than `MAX_EVENT_BYTES`."""
+
+    code = "event_too_large"
+
+
+class EventSplitter:
+    """Cuts a stream, in whatever pieces it arrives, into events as they were sent, line ends and blank line included.
+
+    Blank lines before an event are dropped. What stands behind the last blank line when the stream ends is no event.
+    """
+
+    __slots__ = ("_buffer", "_searched", "_started")
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._searched = 0
+        self._started = False
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The events that are complete now. Raises `EventTooLargeError`."""
+        buffer = self._buffer + data if self._buffer else data
+        if not self._started:
+            if len(buffer) < len(_BOM) and _BOM.startswith(buffer):
+                self._buffer = buffer
+                return []
+            self._started = True
+            buffer = buffer.removeprefix(_BOM)
+        events = []
+        start, search = 0, self._searched
+        while True:
+            if buffer[start : start + 1] in (b"\n", b"\r"):
+                start += 1
+                search = max(search, start)
+                continue
+            found = _BLANK_LINE.search(buffer, search)
+            if found is None:
+                break
+            end = found.end()
+            if end == len(buffer) and buffer.endswith(b"\r\n\r"):
+                break  # Three quarters of CRLF CRLF.
+            if end - start > MAX_EVENT_BYTES:
+                raise EventTooLargeError(f"an event of {end - start} bytes")
+            events.append(buffer[start:end])
+            start = search = end
+        self._buffer = buffer[start:]
+        if len(self._buffer) > MAX_EVENT_BYTES:
+            raise EventTooLargeError(f"an event of more than {MAX_EVENT_BYTES} bytes")
+        # A line end at the very end may be the first half of a blank line: look at the last three bytes again.
+        self._searched = max(0, len(self._buffer) - 3)
+        return events
+
+    @property
+    def pending(self) -> bool:
+        """Whether part of an event has arrived."""
+        return bool(self._buffer)
+
+
+def data_of(event: bytes) -> bytes | None:
+    """The event's data: the values of its `data` fields, joined by line feeds; None if it has none."""
+    if event.startswith(b"data: ") and event.endswith(b"\n\n") and event.find(b"\n") == len(event) - 2:
+        return event[6:-2].removesuffix(b"\r")
+    values = []
+    for line in _LINE_END.split(event):
+        if line.startswith(b"data"):
+            name, _, value = line.partition(b":")
+            if name == b"data":
+                values.append(value.removeprefix(b" "))
+    return b"\n".join(values) if values else None
+
+
+def with_data(event: bytes, data: bytes) -> bytes:
+    """The event with other data, which must be a single line; its other fields and comments stay."""
+    if event.startswith(b"data: ") and event.find(b"\n") >= len(event) - 2:
+        return b"data: " + data + b"\n\n"
+    kept = [line for line in _LINE_END.split(event) if line and line.partition(b":")[0] != b"data"]
+    return b"\n".join([*kept, b"data: " + data, b"", b""])

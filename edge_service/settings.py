@@ -1,0 +1,129 @@
+"""What the edge is told at its start: flags, and environment variables of the same names. The one place that reads the
+environment."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    resolvers: tuple[str, ...]
+    """Each `HOST:PORT` or `unix:PATH`."""
+    host: str
+    port: int
+    drain_s: float
+    credential_names: tuple[str, ...]
+    token: str = field(repr=False)
+    """The services' shared secret; empty for none. From `FOREBAY_TOKEN` alone, since everyone can read arguments."""
+    environment: Mapping[str, str] = field(repr=False)
+    """Where `env:` credentials are looked up, as far as `credential_names` allows."""
+
+
+def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
+    """Exits with a message and status 2 if the arguments make no sense."""
+    parser = argparse.ArgumentParser(
+        prog="forebay-edge",
+        description="Speaks the APIs of language models over HTTP, and serves them along the resolver's plans.",
+        epilog="Every flag has an environment variable: --listen is FOREBAY_EDGE_LISTEN, and so on. "
+        "FOREBAY_TOKEN, if set, is shown to the resolver with every call.",
+        allow_abbrev=False,
+    )
+
+    def default(flag: str, otherwise: str | None = None) -> str | None:
+        return environment.get(f"FOREBAY_EDGE_{flag.upper().replace('-', '_')}", otherwise)
+
+    def switched_on(flag: str) -> bool:
+        return (default(flag) or "").lower() in {"1", "true", "yes", "on"}
+
+    parser.add_argument(
+        "--resolver",
+        metavar="ADDRESS[,ADDRESS...]",
+        default=default("resolver", "127.0.0.1:8401"),
+        help="HOST:PORT or unix:PATH of each resolver (default: 127.0.0.1:8401)",
+    )
+    parser.add_argument(
+        "--listen",
+        metavar="HOST:PORT",
+        default=default("listen", "127.0.0.1:8400"),
+        help="port 0 for any free one (default: 127.0.0.1:8400)",
+    )
+    parser.add_argument(
+        "--allow-open",
+        action="store_true",
+        default=switched_on("allow-open"),
+        help="consent to serving whoever can reach an address that is not loopback: there are no client keys",
+    )
+    parser.add_argument(
+        "--plaintext-network",
+        action="store_true",
+        default=switched_on("plaintext-network"),
+        help="consent to gRPC without TLS to a resolver that is not on loopback",
+    )
+    parser.add_argument(
+        "--credential-env",
+        metavar="PATTERNS",
+        default=default("credential-env", "*_API_KEY,*_API_KEY_*"),
+        help="which environment variables 'env:' credentials may name, comma-separated "
+        "(default: *_API_KEY,*_API_KEY_*; FOREBAY_* never)",
+    )
+    parser.add_argument(
+        "--drain",
+        metavar="SECONDS",
+        type=float,
+        default=default("drain", "30"),
+        help="how long requests under way may take after SIGTERM (default: 30)",
+    )
+    given = parser.parse_args(arguments)
+
+    resolvers = tuple(address.strip() for address in given.resolver.split(",") if address.strip())
+    if not resolvers:
+        parser.error("--resolver needs at least one address")
+    for address in resolvers:
+        if not is_address(address):
+            parser.error(f"--resolver: '{address}' is neither HOST:PORT nor unix:PATH")
+        if not given.plaintext_network and not is_local(address):
+            parser.error(
+                f"--resolver {address} is not on loopback, and gRPC to it would be plaintext: "
+                "add --plaintext-network to consent, or use 127.0.0.1 or unix:PATH"
+            )
+    if not is_address(given.listen) or given.listen.startswith("unix:"):
+        parser.error(f"--listen: '{given.listen}' is not HOST:PORT")
+    if not given.allow_open and not is_local(given.listen):
+        parser.error(
+            f"--listen {given.listen} is not loopback, and anyone who reaches it could use the providers' keys: "
+            "add --allow-open to consent, or listen on 127.0.0.1"
+        )
+    host, _, port = given.listen.rpartition(":")
+    return Settings(
+        resolvers=resolvers,
+        host=host.strip("[]"),
+        port=int(port),
+        drain_s=given.drain,
+        credential_names=tuple(name.strip() for name in given.credential_env.split(",") if name.strip()),
+        token=environment.get("FOREBAY_TOKEN", ""),
+        environment=environment,
+    )
+
+
+def is_address(address: str) -> bool:
+    if address.startswith("unix:"):
+        return len(address) > len("unix:")
+    host, _, port = address.rpartition(":")
+    return bool(host) and port.isascii() and port.isdigit() and int(port) < 65536
+
+
+def is_local(address: str) -> bool:
+    """Whether the address is on this machine alone."""
+    if address.startswith("unix:"):
+        return True
+    host = address.rpartition(":")[0].strip("[]")
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,28 @@
+"""`forebay-resolver`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+from resolver_service import bootstrap, settings
+from resolver_service.adapters.grpc_api.server import AddressInUseError
+from resolver_service.domain.config import ConfigError
+
+
+def main() -> None:
+    given = settings.load(sys.argv[1:], os.environ)
+    try:
+        if given.check:
+            print(bootstrap.check(given))
+        else:
+            asyncio.run(bootstrap.serve(given))
+    except ConfigError as error:
+        sys.exit(f"{given.config} is not a valid configuration:\n{error}")
+    except (OSError, AddressInUseError) as error:
+        sys.exit(f"forebay-resolver: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The resolver as a gRPC service."""

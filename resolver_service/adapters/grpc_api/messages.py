@@ -1,0 +1,199 @@
+"""Between the application's values and the messages of `forebay.resolver.v1`."""
+
+from __future__ import annotations
+
+import math
+
+from google.protobuf import any_pb2, message
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from forebay.resolver.v1 import plan_pb2, resolver_service_pb2
+from resolver_service.app.ports import Revision
+from resolver_service.app.report import Closed, Ended, Event, Failed
+from resolver_service.app.resolve import (
+    Decision,
+    Explanation,
+    NoTargetError,
+    Query,
+    ResolveError,
+    TargetView,
+    UnknownModelError,
+)
+from resolver_service.domain.catalog import Disposition, Target
+
+ERROR_DOMAIN = "forebay"
+
+_TO_WIRE = {d: plan_pb2.Disposition.Value(f"DISPOSITION_{d.name}") for d in Disposition}
+_FROM_WIRE = {number: disposition for disposition, number in _TO_WIRE.items()}
+
+
+class InvalidRequestError(Exception):
+    """A message that breaks the contract."""
+
+    def __init__(self, field: str, description: str) -> None:
+        self.field = field
+        self.description = description
+        super().__init__(f"{field}: {description}")
+
+
+def query(request: resolver_service_pb2.ResolveRequest) -> Query:
+    """Raises `InvalidRequestError`."""
+    if not request.model.strip():
+        raise InvalidRequestError("model", "a model name is required")
+    return Query(
+        model=request.model,
+        counting=request.operation == plan_pb2.OPERATION_COUNT,
+        will_report=request.will_report,
+        excluded=frozenset(request.excluded_targets),
+    )
+
+
+class PlanWriter:
+    """Writes plans. What never changes within a revision is put into messages once and copied from there."""
+
+    def __init__(self) -> None:
+        self._revision = 0
+        # By identity: a target is one object within a revision, and hashing its fields would cost more than the copy.
+        self._attempts: dict[int, tuple[Target, plan_pb2.Attempt]] = {}
+
+    def write(self, decision: Decision, plan: plan_pb2.Plan) -> None:
+        if decision.revision != self._revision:
+            self._revision = decision.revision
+            self._attempts = {}
+        plan.decision_id = decision.id
+        plan.attempts_allowed = decision.attempts_allowed
+        plan.total_ms = _ms(decision.total_s)
+        plan.revision = decision.revision
+        plan.name = decision.name
+        for planned in decision.attempts:
+            attempt = plan.attempts.add()
+            attempt.CopyFrom(self._attempt(planned.target))
+            attempt.health_generation = planned.health_generation
+            if planned.reasoning:
+                attempt.reasoning = planned.reasoning
+            if planned.probe:
+                attempt.probe = True
+
+    def _attempt(self, target: Target) -> plan_pb2.Attempt:
+        known = self._attempts.get(id(target))
+        if known is None:
+            known = self._attempts[id(target)] = (target, _attempt(target))
+        return known[1]
+
+
+def _attempt(target: Target) -> plan_pb2.Attempt:
+    timeouts = target.timeouts
+    return plan_pb2.Attempt(
+        target_id=target.id,
+        provider=target.provider.id,
+        dialect=target.provider.dialect.value,
+        base_url=target.provider.base_url,
+        upstream_model=target.model,
+        credential_ref=target.credential.ref,
+        allow_private=target.provider.allow_private,
+        path=target.path,
+        timeouts=plan_pb2.Timeouts(
+            connect_ms=_ms(timeouts.connect_s),
+            headers_ms=_ms(timeouts.headers_s),
+            first_content_ms=_ms(timeouts.first_content_s),
+            idle_ms=_ms(timeouts.idle_s),
+            stream_ms=_ms(timeouts.stream_s),
+        ),
+        failover=plan_pb2.FailoverPolicy(
+            never=[_TO_WIRE[d] for d in target.failover.never],
+            also=[_TO_WIRE[d] for d in target.failover.also],
+        ),
+    )
+
+
+def _ms(seconds: float) -> int:
+    return math.ceil(seconds * 1000)
+
+
+def event(report: resolver_service_pb2.OutcomeReport) -> Event | None:
+    """What the application learns from; None for a kind that it has no use for. Raises `InvalidRequestError`."""
+    match report.WhichOneof("event"):
+        case "failed":
+            failed = report.failed
+            disposition = _FROM_WIRE.get(failed.disposition)
+            if disposition is None:
+                raise InvalidRequestError("failed.disposition", f"{failed.disposition} is not a disposition")
+            retry_after_s = failed.retry_after_ms / 1000 if failed.retry_after_ms else None
+            return Failed(failed.target_id, failed.health_generation, disposition, retry_after_s)
+        case "ended":
+            return Ended(report.ended.target_id, report.ended.health_generation)
+        case "closed":
+            return Closed()
+        case "content":
+            return None
+        case _:
+            raise InvalidRequestError("event", "one of failed, content, ended and closed is required")
+
+
+def explanation(found: Explanation, writer: PlanWriter) -> resolver_service_pb2.ExplainResponse:
+    response = resolver_service_pb2.ExplainResponse(kind=found.kind, targets=[_target_view(v) for v in found.targets])
+    if found.decision is not None:
+        writer.write(found.decision, response.plan)
+    return response
+
+
+def _target_view(view: TargetView) -> resolver_service_pb2.TargetExplanation:
+    return resolver_service_pb2.TargetExplanation(
+        target_id=view.target.id,
+        path=view.target.path,
+        available=view.available,
+        reason=view.reason,
+        retry_after_ms=_ms(view.retry_after_s),
+    )
+
+
+def models(revision: Revision) -> resolver_service_pb2.ListModelsResponse:
+    """Pools, clusters, raw models; a name that stands for several things is listed as what it finds."""
+    catalog = revision.catalog
+    entries = [
+        resolver_service_pb2.ModelEntry(id=g.id, kind=g.kind, description=g.description, created_at=revision.loaded_at)
+        for g in catalog.virtual_models()
+    ]
+    entries += [
+        resolver_service_pb2.ModelEntry(
+            id=model.id,
+            kind="model",
+            created_at=revision.loaded_at,
+            provider=model.sources[0].targets[0].provider.id,
+        )
+        for model in catalog.models.values()
+        if not catalog.is_virtual(model.id)
+    ]
+    return resolver_service_pb2.ListModelsResponse(models=entries, revision=revision.number)
+
+
+def error_status(error: ResolveError | InvalidRequestError) -> status_pb2.Status:
+    """The error as every RPC answers it, with machine-readable details."""
+    match error:
+        case InvalidRequestError(field=field, description=description):
+            violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=description)
+            return _status(code_pb2.INVALID_ARGUMENT, error, error_details_pb2.BadRequest(field_violations=[violation]))
+        case UnknownModelError(closest=closest):
+            return _status(code_pb2.NOT_FOUND, error, _info(error.code, {"closest": ",".join(closest)}))
+        case NoTargetError(retry_after_s=retry_after_s):
+            limited = error.code == "rate_limited"
+            details: list[message.Message] = [_info(error.code, {})]
+            if retry_after_s is not None:
+                retry = error_details_pb2.RetryInfo()
+                retry.retry_delay.FromMilliseconds(_ms(retry_after_s))
+                details.append(retry)
+            return _status(code_pb2.RESOURCE_EXHAUSTED if limited else code_pb2.UNAVAILABLE, error, *details)
+    return _status(code_pb2.INTERNAL, error)
+
+
+def _info(reason: str, metadata: dict[str, str]) -> error_details_pb2.ErrorInfo:
+    return error_details_pb2.ErrorInfo(reason=reason.upper(), domain=ERROR_DOMAIN, metadata=metadata)
+
+
+def _status(code: int, error: Exception, *details: message.Message) -> status_pb2.Status:
+    status = status_pb2.Status(code=code, message=str(error))
+    for detail in details:
+        packed = any_pb2.Any()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return status

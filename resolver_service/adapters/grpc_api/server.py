@@ -1,0 +1,74 @@
+"""The gRPC server: Forebay's services, standard health and reflection, and the bounds around them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import grpc.aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from forebay.resolver.v1 import resolver_service_pb2, resolver_service_pb2_grpc
+from resolver_service.adapters.grpc_api.interceptors import DeadlineInterceptor, TokenInterceptor
+from resolver_service.adapters.grpc_api.resolver import ResolverServicer
+
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+MAX_CONCURRENT_CALLS = 1000
+
+LIVENESS = "liveness"
+"""The health service's name for "the process works"; the empty name and `READINESS` mean "it can serve"."""
+READINESS = "readiness"
+
+_SERVICE = resolver_service_pb2.DESCRIPTOR.services_by_name["ResolverService"].full_name
+
+_OPTIONS = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    # Edges ping idle streams every 30 s; without this the server calls that abuse after the second ping.
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    # Two resolvers must not share a port by accident.
+    ("grpc.so_reuseport", 0),
+)
+
+
+class AddressInUseError(Exception):
+    """The address cannot be listened on."""
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcServer:
+    """A server that listens, and its say on whether it can serve."""
+
+    server: grpc.aio.Server
+    health: health.aio.HealthServicer
+    address: str
+
+    async def serving(self) -> None:
+        await self.server.start()
+        for name in ("", LIVENESS, READINESS, _SERVICE):
+            await self.health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    async def drain(self, grace_s: float) -> None:
+        """Stops being ready, then stops: calls under way get `grace_s` seconds, streams are ended after it."""
+        for name in ("", READINESS, _SERVICE):
+            await self.health.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
+        await self.server.stop(grace_s)
+
+
+def build(listen: str, servicer: ResolverServicer, *, token: str, reflect: bool) -> GrpcServer:
+    """A server bound to `listen` (`HOST:PORT`, port 0 for any free one, or `unix:PATH`). Raises `AddressInUseError`."""
+    interceptors: list[grpc.aio.ServerInterceptor] = [TokenInterceptor(token)] if token else []
+    interceptors.append(DeadlineInterceptor())
+    server = grpc.aio.server(interceptors=interceptors, options=_OPTIONS, maximum_concurrent_rpcs=MAX_CONCURRENT_CALLS)
+    resolver_service_pb2_grpc.add_ResolverServiceServicer_to_server(servicer, server)
+    health_servicer = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+    if reflect:
+        reflection.enable_server_reflection((_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+    try:
+        port = server.add_insecure_port(listen)
+    except RuntimeError as error:
+        raise AddressInUseError(f"cannot listen on {listen}: {error}") from error
+    address = listen if listen.startswith("unix:") else f"{listen.rpartition(':')[0]}:{port}"
+    return GrpcServer(server, health_servicer, address)

@@ -1,0 +1,68 @@
+"""Wires the resolver and runs it until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import secrets
+import signal
+import time
+
+from resolver_service.adapters import config_file, config_yaml, telemetry_structlog
+from resolver_service.adapters.grpc_api import server as grpc_server
+from resolver_service.adapters.grpc_api.resolver import ResolverServicer
+from resolver_service.adapters.stores_memory import MemoryHealth, MemoryRotation
+from resolver_service.app.configure import Configuration
+from resolver_service.app.report import Reports
+from resolver_service.app.resolve import ProbeBook, Resolver
+from resolver_service.domain.health import PROBE_LEASE_S
+from resolver_service.settings import Settings
+
+
+def check(settings: Settings) -> str:
+    """A line about what the configuration has in it. Raises `ConfigError` or `OSError`."""
+    catalog = config_yaml.load(settings.config.read_bytes())
+    counts = (len(catalog.providers), len(catalog.models), len(catalog.pools), len(catalog.clusters))
+    return f"{settings.config}: valid: %d providers, %d models, %d pools, %d clusters" % counts
+
+
+async def serve(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT. Raises `ConfigError`, `OSError` or `AddressInUseError` if it cannot start."""
+    telemetry_structlog.configure()
+    configuration = Configuration(config_yaml.load, time.time, settings.config.read_bytes())
+    grpc = grpc_server.build(
+        settings.listen, create_servicer(configuration), token=settings.token, reflect=settings.reflection
+    )
+
+    told_to_stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
+    following = asyncio.create_task(config_file.follow(settings.config, configuration))
+    await grpc.serving()
+    print(f"forebay-resolver: serving gRPC on {grpc.address}", flush=True)
+
+    stopping = asyncio.create_task(told_to_stop.wait())
+    await asyncio.wait({stopping, following}, return_when=asyncio.FIRST_COMPLETED)
+    if not following.done():
+        following.cancel()
+    stopping.cancel()
+    await grpc.drain(settings.drain_s)
+    with contextlib.suppress(asyncio.CancelledError):
+        # A watch that ended by itself ended by an error, which must not go unseen.
+        await following
+
+
+def create_servicer(configuration: Configuration) -> ResolverServicer:
+    rotation, health, probes = MemoryRotation(), MemoryHealth(), ProbeBook(PROBE_LEASE_S)
+    # Unique over resolvers and restarts, and cheaper than a random number each.
+    boot, count = secrets.token_hex(6), itertools.count(1)
+    resolver = Resolver(
+        revisions=configuration,
+        rotation=rotation,
+        health=health,
+        clock=time.monotonic,
+        new_id=lambda: f"{boot}-{next(count):x}",
+        probes=probes,
+    )
+    return ResolverServicer(resolver, Reports(configuration, health, time.monotonic, probes), configuration)

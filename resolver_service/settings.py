@@ -1,0 +1,108 @@
+"""What the resolver is told at its start: flags, and environment variables of the same names. The one place that reads
+the environment."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    config: Path
+    listen: str
+    """`HOST:PORT` or `unix:PATH`."""
+    token: str
+    """The services' shared secret; empty for none. From `FOREBAY_TOKEN` alone, since everyone can read arguments."""
+    reflection: bool
+    drain_s: float
+    check: bool
+
+
+def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
+    """Exits with a message and status 2 if the arguments make no sense."""
+    parser = argparse.ArgumentParser(
+        prog="forebay-resolver",
+        description="Owns pools and clusters of models, and answers names with plans over gRPC.",
+        epilog="Every flag has an environment variable: --listen is FOREBAY_RESOLVER_LISTEN, and so on. "
+        "FOREBAY_TOKEN, if set, is the secret that every gRPC call must show.",
+        allow_abbrev=False,
+    )
+
+    def default(flag: str, otherwise: str | None = None) -> str | None:
+        return environment.get(f"FOREBAY_RESOLVER_{flag.upper().replace('-', '_')}", otherwise)
+
+    def switched_on(flag: str) -> bool:
+        return (default(flag) or "").lower() in {"1", "true", "yes", "on"}
+
+    parser.add_argument("--config", metavar="FILE", default=default("config"), help="the YAML file (required)")
+    parser.add_argument(
+        "--listen",
+        metavar="ADDRESS",
+        default=default("listen", "127.0.0.1:8401"),
+        help="HOST:PORT, port 0 for any free one, or unix:PATH (default: 127.0.0.1:8401)",
+    )
+    parser.add_argument(
+        "--plaintext-network",
+        action="store_true",
+        default=switched_on("plaintext-network"),
+        help="consent to gRPC without TLS on an address that is not loopback",
+    )
+    parser.add_argument(
+        "--no-reflection",
+        action="store_true",
+        default=switched_on("no-reflection"),
+        help="do not describe the services to gRPC tools",
+    )
+    parser.add_argument(
+        "--drain",
+        metavar="SECONDS",
+        type=float,
+        default=default("drain", "1"),
+        help="how long calls under way may take after SIGTERM (default: 1)",
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="validate the configuration, print what is wrong, and exit"
+    )
+    given = parser.parse_args(arguments)
+
+    if not given.config:
+        parser.error("--config FILE (or FOREBAY_RESOLVER_CONFIG) is required")
+    if not is_address(given.listen):
+        parser.error(f"--listen: '{given.listen}' is neither HOST:PORT nor unix:PATH")
+    if not given.plaintext_network and not is_local(given.listen):
+        parser.error(
+            f"--listen {given.listen} is not loopback, and gRPC there would be plaintext: "
+            "add --plaintext-network to consent, or listen on 127.0.0.1 or unix:PATH"
+        )
+    return Settings(
+        config=Path(given.config),
+        listen=given.listen,
+        token=environment.get("FOREBAY_TOKEN", ""),
+        reflection=not given.no_reflection,
+        drain_s=given.drain,
+        check=given.check,
+    )
+
+
+def is_address(address: str) -> bool:
+    if address.startswith("unix:"):
+        return len(address) > len("unix:")
+    host, _, port = address.rpartition(":")
+    return bool(host) and port.isascii() and port.isdigit() and int(port) < 65536
+
+
+def is_local(address: str) -> bool:
+    """Whether only this machine can reach the address."""
+    if address.startswith("unix:"):
+        return True
+    host = address.rpartition(":")[0].strip("[]")
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
