@@ -12,13 +12,15 @@ from collections.abc import AsyncIterator, Iterator
 import httpx2
 import uvicorn
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 
 from edge_service.adapters import telemetry_structlog
 from edge_service.adapters.credentials_local import LocalCredentials
-from edge_service.adapters.http.routes import routes
+from edge_service.adapters.http.routes import http_error, internal_error, routes
 from edge_service.adapters.resolver_grpc.client import ResolverClient
 from edge_service.adapters.upstream_httpx2 import Httpx2Upstream, stock_transport
 from edge_service.app.gateway import Gateway
+from edge_service.app.walk import Services
 from edge_service.settings import Settings
 
 
@@ -27,7 +29,8 @@ def create_app(settings: Settings, transport: httpx2.AsyncBaseTransport | None =
     transport = transport or stock_transport()
     credentials = LocalCredentials(settings.environment, settings.credential_names)
     resolver = ResolverClient(settings.resolvers, settings.token)
-    gateway = Gateway(resolver, Httpx2Upstream(transport, credentials.secret), time.time)
+    upstream = Httpx2Upstream(transport, credentials.secret)
+    gateway = Gateway(Services(resolver, upstream, clock=time.perf_counter, wall_clock=time.time))
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -37,7 +40,11 @@ def create_app(settings: Settings, transport: httpx2.AsyncBaseTransport | None =
             await resolver.aclose()
             await transport.aclose()
 
-    return Starlette(routes=routes(gateway, resolver, lambda: resolver.is_ready), lifespan=lifespan)
+    return Starlette(
+        routes=routes(gateway, resolver, lambda: resolver.is_ready),
+        exception_handlers={HTTPException: http_error, Exception: internal_error},
+        lifespan=lifespan,
+    )
 
 
 class Server(uvicorn.Server):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -97,6 +98,11 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
             f"--listen {given.listen} is not loopback, and anyone who reaches it could use the providers' keys: "
             "add --allow-open to consent, or listen on 127.0.0.1"
         )
+    if not (math.isfinite(given.drain) and given.drain >= 0):
+        parser.error(f"--drain: {given.drain} is not a number of seconds")
+    token = environment.get("FOREBAY_TOKEN", "")
+    if not (token.isascii() and token.isprintable()):
+        parser.error("FOREBAY_TOKEN has characters in it that cannot stand in a header")
     host, _, port = given.listen.rpartition(":")
     return Settings(
         resolvers=resolvers,
@@ -104,7 +110,7 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         port=int(port),
         drain_s=given.drain,
         credential_names=tuple(name.strip() for name in given.credential_env.split(",") if name.strip()),
-        token=environment.get("FOREBAY_TOKEN", ""),
+        token=token,
         environment=environment,
     )
 
@@ -113,6 +119,8 @@ def is_address(address: str) -> bool:
     if address.startswith("unix:"):
         return len(address) > len("unix:")
     host, _, port = address.rpartition(":")
+    if ":" in host and not (host.startswith("[") and host.endswith("]")):
+        return False  # An IPv6 address without brackets: where it ends and the port begins is anyone's guess.
     return bool(host) and port.isascii() and port.isdigit() and int(port) < 65536
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -15,11 +16,11 @@ class Settings:
     config: Path
     listen: str
     """`HOST:PORT` or `unix:PATH`."""
-    token: str
-    """The services' shared secret; empty for none. From `FOREBAY_TOKEN` alone, since everyone can read arguments."""
     reflection: bool
     drain_s: float
     check: bool
+    token: str = field(repr=False)
+    """The services' shared secret; empty for none. From `FOREBAY_TOKEN` alone, since everyone can read arguments."""
 
 
 def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
@@ -60,7 +61,7 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
     parser.add_argument(
         "--drain",
         metavar="SECONDS",
-        type=float,
+        type=_seconds,
         default=default("drain", "1"),
         help="how long calls under way may take after SIGTERM (default: 1)",
     )
@@ -78,21 +79,36 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
             f"--listen {given.listen} is not loopback, and gRPC there would be plaintext: "
             "add --plaintext-network to consent, or listen on 127.0.0.1 or unix:PATH"
         )
+    token = environment.get("FOREBAY_TOKEN", "")
+    if not (token.isascii() and token.isprintable()):
+        parser.error("FOREBAY_TOKEN: gRPC carries printable ASCII characters only, so no caller could show it")
     return Settings(
         config=Path(given.config),
         listen=given.listen,
-        token=environment.get("FOREBAY_TOKEN", ""),
         reflection=not given.no_reflection,
         drain_s=given.drain,
         check=given.check,
+        token=token,
     )
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds")
+    return seconds
 
 
 def is_address(address: str) -> bool:
     if address.startswith("unix:"):
         return len(address) > len("unix:")
     host, _, port = address.rpartition(":")
-    return bool(host) and port.isascii() and port.isdigit() and int(port) < 65536
+    if not host or (":" in host and not (host.startswith("[") and host.endswith("]"))):
+        return False
+    return port.isascii() and port.isdigit() and len(port) <= 5 and int(port) < 65536
 
 
 def is_local(address: str) -> bool:

@@ -6,6 +6,7 @@ file system with them: only names that match the allowed patterns, and files und
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -16,7 +17,7 @@ from edge_service.app.ports import CredentialError
 SECRETS_DIRECTORY = Path("/run/secrets")
 
 # What may stand in a header's value: visible ASCII and spaces.
-_VALID = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?\Z")
+_VALID = re.compile(rb"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?\Z")
 
 
 class LocalCredentials:
@@ -28,7 +29,7 @@ class LocalCredentials:
         self._environment = environment
         self._allowed_names = tuple(allowed_names)
         self._directory = directory
-        self._files: dict[str, tuple[int, str]] = {}
+        self._files: dict[str, tuple[tuple[int, ...], bytes]] = {}
 
     def secret(self, reference: str) -> str:
         """The secret behind `env:NAME` or `file:PATH`. Raises `CredentialError`, which names the reference alone."""
@@ -38,29 +39,31 @@ class LocalCredentials:
         elif kind == "file":
             value = self._from_file(reference, Path(place))
         else:
-            raise CredentialError(f"'{reference}' is neither env:NAME nor file:PATH")
+            # Not quoted: it may be a secret that was written where a reference belongs.
+            raise CredentialError("a credential reference is neither env:NAME nor file:PATH")
         if not _VALID.match(value):
             raise CredentialError(f"{reference} is empty, or has characters in it that no key has")
-        return value
+        return value.decode("ascii")
 
-    def _from_environment(self, reference: str, name: str) -> str:
+    def _from_environment(self, reference: str, name: str) -> bytes:
         allowed = any(fnmatchcase(name, pattern) for pattern in self._allowed_names)
         if not allowed or name.startswith("FOREBAY_"):
             raise CredentialError(f"{reference} is not a name that FOREBAY_EDGE_CREDENTIAL_ENV allows")
         value = self._environment.get(name)
         if value is None:
             raise CredentialError(f"{reference} is not set in the environment of this edge")
-        return value.strip()
+        return os.fsencode(value).strip()
 
-    def _from_file(self, reference: str, path: Path) -> str:
+    def _from_file(self, reference: str, path: Path) -> bytes:
         try:
             resolved = path.resolve(strict=True)
             if not resolved.is_relative_to(self._directory.resolve()):
                 raise CredentialError(f"{reference} is not under {self._directory}")
-            changed_at = resolved.stat().st_mtime_ns
+            found = resolved.stat()
+            version = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
             known = self._files.get(reference)
-            if known is None or known[0] != changed_at:
-                known = self._files[reference] = (changed_at, resolved.read_text("ascii").strip())
-        except (OSError, ValueError) as error:
+            if known is None or known[0] != version:
+                known = self._files[reference] = (version, resolved.read_bytes().strip())
+        except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: Python 3.11 and 3.12 on a loop of links.
             raise CredentialError(f"{reference} cannot be read: {type(error).__name__}") from error
         return known[1]

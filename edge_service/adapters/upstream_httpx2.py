@@ -55,16 +55,18 @@ class Httpx2Upstream:
         ]
         if secret:
             own.append((b"authorization", b"Bearer " + secret.encode()))
-        request = httpx2.Request(
-            "POST",
-            attempt.base_url + path,
-            headers=[*headers, *own],
-            content=body,
-            # Only connecting is bounded here: the gateway bounds the rest, and knows pings from content.
-            extensions={"timeout": {"connect": attempt.timeouts.connect_s or None}},
-        )
         try:
+            request = httpx2.Request(
+                "POST",
+                attempt.base_url + path,
+                headers=[*headers, *own],
+                content=body,
+                # Only connecting is bounded here: the gateway bounds the rest, and knows pings from content.
+                extensions={"timeout": {"connect": attempt.timeouts.connect_s or None}},
+            )
             return Httpx2Response(await self._transport.handle_async_request(request))
+        except httpx2.InvalidURL as error:
+            raise UnreachableError("the provider's base URL is not a URL") from error
         except httpx2.TransportError as error:
             raise _failure(error) from error
 

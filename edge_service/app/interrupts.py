@@ -20,14 +20,17 @@ class Interrupts:
 
     Deadlines move often, at each chunk of a stream, and pass rarely. So moving one is an assignment: a single timer
     looks at them when the soonest that it knew of is due, and sleeps on if that one has moved.
+
+    From `fire` to `take` there is one reason. Deadlines that pass in between wait for `take`.
     """
 
-    __slots__ = ("_closed", "_deadlines", "_loop", "_task", "_timer", "reason")
+    __slots__ = ("_cancelling", "_closed", "_deadlines", "_loop", "_task", "_timer", "reason")
 
     def __init__(self) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine that runs is run by a task
         self._task = task
+        self._cancelling = task.cancelling()
         self._loop = asyncio.get_running_loop()
         self._deadlines: dict[Reason, float] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -49,17 +52,23 @@ class Interrupts:
             self._deadlines.pop(reason, None)
 
     def fire(self, reason: Reason) -> None:
-        """Cancels the task, unless it has been already."""
-        if self.reason is None and not self._closed:
+        """Cancels the task, unless it has been already. That the client left outweighs a deadline that has passed."""
+        if self._closed:
+            return
+        if self.reason is None:
             self.reason = reason
             self._task.cancel()
+        elif reason is Reason.CLIENT_GONE:
+            self.reason = reason
 
     def take(self) -> Reason | None:
-        """Why the task was cancelled, if it was from here; the cancellation is then over. To be called where
+        """Why the task was cancelled, if it was from here alone; the cancellation is then over. To be called where
         `CancelledError` has been caught."""
         reason, self.reason = self.reason, None
-        if reason is not None:
-            self._task.uncancel()
+        if reason is None or self._task.uncancel() > self._cancelling:
+            return None
+        if self._deadlines and self._timer is None:
+            self._arm(min(self._deadlines.values()))
         return reason
 
     def close(self) -> None:
@@ -77,7 +86,7 @@ class Interrupts:
 
     def _look(self) -> None:
         self._timer = None
-        if not self._deadlines:
+        if not self._deadlines or self.reason is not None:
             return
         reason, due = min(self._deadlines.items(), key=lambda item: item[1])
         if due > self._loop.time():

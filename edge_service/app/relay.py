@@ -48,8 +48,6 @@ class Relay:
         except MalformedAnswerError as error:
             raise _failed(Disposition.BROKEN, f"the provider sent an event that is {error}") from error
         if not (self.has_content or self.complete):
-            if self._held_bytes > MAX_HELD_BYTES:
-                raise _failed(Disposition.BROKEN, f"the provider sent {self._held_bytes} bytes without content")
             return b""
         ready = b"".join(self._held)
         self._held.clear()
@@ -62,6 +60,8 @@ class Relay:
             return
         if self.has_content:
             raise _failed(Disposition.BROKEN, "the provider's stream ended without its terminal marker")
+        if self._splitter.pending:
+            raise _failed(Disposition.BROKEN, "the provider's stream ended within an event")
         raise _failed(Disposition.EMPTY, "the provider's stream ended without content")
 
     def _take(self, event: bytes) -> None:
@@ -75,6 +75,8 @@ class Relay:
         self._held.append(content)
         if not self.has_content:
             self._held_bytes += len(content)
+            if self._held_bytes > MAX_HELD_BYTES:
+                raise _failed(Disposition.BROKEN, f"the provider sent more than {MAX_HELD_BYTES} bytes without content")
 
 
 def _failed(disposition: Disposition, detail: str) -> StreamFailedError:

@@ -17,9 +17,14 @@ from edge_service.domain.errors import ApiError, InvalidRequestError
 PATH = "/chat/completions"
 """Behind a provider's base URL."""
 
+MAX_MODEL_CHARS = 512
+"""No name is as long; and what is sent to the resolver goes over a stream that all requests share."""
+
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _string = msgspec.json.Decoder(str)
 _optional_bool = msgspec.json.Decoder(bool | None)
+_optional_list = msgspec.json.Decoder(list[msgspec.Raw] | None)
+_anything = msgspec.json.Decoder()
 _encode = msgspec.json.encode
 _NULL = msgspec.Raw(b"null")
 
@@ -41,11 +46,14 @@ class ChatRequest:
 def read_request(body: bytes) -> ChatRequest:
     """Raises `InvalidRequestError`, which says what is wrong and where."""
     try:
-        fields = _fields.decode(body)
+        fields = _object(body)
     except msgspec.ValidationError as error:
         raise InvalidRequestError("the body must be a JSON object") from error
     except msgspec.DecodeError as error:
         raise InvalidRequestError(f"the body is not valid JSON: {error}") from error
+    except UnicodeDecodeError as error:
+        # From none: this error holds all of what it could not decode.
+        raise InvalidRequestError(f"the body is not valid UTF-8 (byte {error.start})") from None
     except RecursionError as error:
         raise InvalidRequestError("the body is nested too deeply") from error
     if "model" not in fields:
@@ -53,9 +61,11 @@ def read_request(body: bytes) -> ChatRequest:
     model = _typed(_string, fields["model"], "model", "a string")
     if not model.strip():
         raise InvalidRequestError("'model' is empty: name the model, pool or cluster to ask", param="model")
+    if len(model) > MAX_MODEL_CHARS:
+        raise InvalidRequestError(f"'model' is longer than {MAX_MODEL_CHARS} characters", param="model")
     if "messages" not in fields:
         raise InvalidRequestError("'messages' is missing: it holds the conversation", param="messages")
-    if not bytes(fields["messages"]).lstrip().startswith(b"["):
+    if bytes(memoryview(fields["messages"])[:1]) != b"[":
         raise InvalidRequestError("'messages' must be an array", param="messages")
     stream = _typed(_optional_bool, fields.get("stream", _NULL), "stream", "a boolean")
     return ChatRequest(model, bool(stream), fields)
@@ -66,6 +76,13 @@ def _typed(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw, name: str, kind
         return decoder.decode(raw)
     except msgspec.ValidationError as error:
         raise InvalidRequestError(f"'{name}' must be {kind}", param=name) from error
+
+
+def _object(data: bytes) -> dict[str, msgspec.Raw]:
+    """The fields of a JSON object. Raises `msgspec.DecodeError`, `UnicodeDecodeError` or `RecursionError`."""
+    if not data.isascii():
+        data.decode()  # What stays raw is checked for everything but its encoding.
+    return _fields.decode(data)
 
 
 class MalformedAnswerError(Exception):
@@ -88,7 +105,7 @@ def complete(body: bytes, model: str) -> bytes:
     fields = _answer_fields(body)
     if "choices" not in fields:
         raise MalformedAnswerError("an answer without 'choices'")
-    if not _decoded(fields["choices"]):
+    if not _decoded(_optional_list, fields["choices"], "'choices' is not an array"):
         raise EmptyAnswerError("no choices")
     return _encode({**fields, "model": model})
 
@@ -116,10 +133,12 @@ class StreamReader:
 
     def read(self, event: bytes) -> tuple[EventKind, bytes]:
         """What the event is, and its bytes for the client. Raises `MalformedAnswerError`."""
+        if not event.isascii():
+            _check_encoding(event)
         data = sse.data_of(event)
         if data is None:
             return EventKind.PREAMBLE, event
-        if data == b"[DONE]":
+        if data.startswith(b"[DONE]"):  # As OpenAI's own SDKs read it.
             return EventKind.TERMINAL, event
         fields = _answer_fields(data)
         if "error" in fields and bytes(fields["error"]) != b"null":
@@ -130,18 +149,25 @@ class StreamReader:
         return kind, sse.with_data(event, _encode({**fields, "model": self._model}))
 
 
+def _check_encoding(event: bytes) -> None:
+    try:
+        event.decode()
+    except UnicodeDecodeError:
+        raise MalformedAnswerError("not UTF-8") from None
+
+
 def _answer_fields(data: bytes) -> dict[str, msgspec.Raw]:
     try:
-        return _fields.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise MalformedAnswerError("not a JSON object") from error
+        return _object(data)
+    except (ValueError, RecursionError):
+        raise MalformedAnswerError("not a JSON object") from None
 
 
-def _decoded(raw: msgspec.Raw) -> Any:
+def _decoded(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw, complaint: str) -> Any:
     try:
-        return msgspec.json.decode(raw)
+        return decoder.decode(raw)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise MalformedAnswerError("not valid JSON") from error
+        raise MalformedAnswerError(complaint) from error
 
 
 _NOT_CONTENT = frozenset({"role", "name"})
@@ -150,7 +176,7 @@ _NOT_CONTENT = frozenset({"role", "name"})
 def _has_content(raw: msgspec.Raw) -> bool:
     """Whether any choice carries something for a reader. Unknown fields of a delta count: better a stream that can no
     longer move than content that was sent twice."""
-    choices = _decoded(raw)
+    choices = _decoded(_anything, raw, "not valid JSON")
     if not isinstance(choices, list):
         return False
     for choice in choices:
@@ -185,6 +211,6 @@ def error_event(error: ApiError) -> bytes:
 def is_error_body(body: bytes) -> bool:
     """Whether a provider's error answer has this dialect's shape, so that it can be passed on as it is."""
     try:
-        return "error" in _fields.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+        return "error" in _object(body)
+    except (ValueError, RecursionError):
         return False

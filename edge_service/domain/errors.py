@@ -68,7 +68,7 @@ class UpstreamError(ApiError):
     def __init__(self, outcome: Outcome, tried: int) -> None:
         row = Disposition.CREDENTIAL if outcome.status in CREDENTIAL_STATUSES else outcome.disposition
         status, self.code, words = _TOLD.get(row, (502, "upstream_error", "the provider failed"))
-        self.status = status or outcome.status
+        self.status = outcome.status if outcome.status == 529 else status
         self.outcome = outcome
         attempts = "the one target that was tried" if tried == 1 else f"the {tried} targets that were tried"
         detail = f" ({outcome.detail})" if outcome.detail else ""
@@ -79,12 +79,11 @@ class UpstreamError(ApiError):
         return super().retry_after if self.status in (429, 503, 529) else None
 
 
-# Status 0 stands for the provider's own.
 _TOLD: Mapping[Disposition, tuple[int, str, str]] = MappingProxyType(
     {
         Disposition.RATE_LIMITED: (429, "rate_limited", "the provider's rate limit is reached"),
         Disposition.QUOTA: (429, "quota_exceeded", "the provider's quota is used up"),
-        Disposition.OVERLOADED: (0, "upstream_overloaded", "the provider is overloaded"),
+        Disposition.OVERLOADED: (503, "upstream_overloaded", "the provider is overloaded"),
         Disposition.SERVER_ERROR: (502, "upstream_error", "the provider failed"),
         Disposition.MODEL_MISSING: (404, "upstream_model_not_found", "the provider does not have the model"),
         Disposition.TIMEOUT: (504, "upstream_timeout", "the provider did not answer in time"),

@@ -141,6 +141,8 @@ class Failover:
     def resolved(self, plan: Plan) -> list[Command]:
         """The resolver answered with a plan, which has at least one attempt."""
         self._expect("resolved")
+        if not plan.attempts:
+            raise IllegalEventError("'resolved' came without anything to try")
         self._plan = plan
         self._state = State.ATTEMPTING
         return [self._open_next()]

@@ -8,6 +8,9 @@ from collections.abc import Iterable
 
 Headers = list[tuple[bytes, bytes]]
 
+REQUEST_ID = b"x-forebay-request-id"
+"""Joins the log lines of edge and resolver with the client's own; taken from the request if it is a valid one."""
+
 _TO_UPSTREAM_PREFIXES = (b"openai-", b"anthropic-", b"x-stainless-")
 _TO_CLIENT_PREFIXES = (b"openai-", b"anthropic-", b"x-ratelimit-")
 _TO_CLIENT = frozenset({b"content-type", b"retry-after", b"retry-after-ms"})
@@ -21,7 +24,12 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}\Z")
 
 def to_upstream(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     """Of a client's headers those that a provider of the same dialect is to see."""
-    return [(name, value) for name, value in headers if name.startswith(_TO_UPSTREAM_PREFIXES) and name not in _ACCOUNT]
+    return [
+        # A server may leave the white space behind a value in its place (RFC 9112, 5.1); no client library sends it on.
+        (name, value.strip(b" \t"))
+        for name, value in headers
+        if name.startswith(_TO_UPSTREAM_PREFIXES) and name not in _ACCOUNT
+    ]
 
 
 def to_client(headers: Iterable[tuple[bytes, bytes]]) -> Headers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -100,6 +101,10 @@ def classify(status: int) -> Disposition:
     return _BY_STATUS.get(status) or _BY_CLASS.get(status // 100, Disposition.BROKEN)
 
 
+MAX_RETRY_AFTER_S = 30 * 24 * 3600.0
+"""Whoever asks for more is taken to ask for this: no quota is renewed less often than by the month."""
+
+
 def retry_after_s(value: str | None, now: float) -> float | None:
     """The seconds that a Retry-After header asks for: a number or an HTTP date (RFC 9110, 10.2.3); None if neither.
 
@@ -111,10 +116,12 @@ def retry_after_s(value: str | None, now: float) -> float | None:
         seconds = float(value)
     except ValueError:
         try:
-            seconds = parsedate_to_datetime(value).timestamp() - now
+            date = parsedate_to_datetime(value)
         except (ValueError, OverflowError):
             return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None
+        # A date in C's asctime form names no zone, and is in UTC like all that HTTP knows.
+        seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now
+    return min(max(0.0, seconds), MAX_RETRY_AFTER_S) if math.isfinite(seconds) else None
 
 
 _RANKS: Mapping[Disposition, int] = MappingProxyType(
@@ -139,4 +146,9 @@ def most_useful(outcomes: list[Outcome]) -> Outcome:
     A failure that ended the walk because no other target would do better, such as a fault of the request itself, comes
     before them all.
     """
-    return min(reversed(outcomes), key=lambda o: _RANKS.get(o.disposition, -1))
+    return min(reversed(outcomes), key=_rank)
+
+
+def _rank(outcome: Outcome) -> int:
+    told_as = Disposition.CREDENTIAL if outcome.status in CREDENTIAL_STATUSES else outcome.disposition
+    return _RANKS.get(told_as, -1)

@@ -31,26 +31,30 @@ class EventSplitter:
     __slots__ = ("_buffer", "_searched", "_started")
 
     def __init__(self) -> None:
-        self._buffer = b""
+        self._buffer = bytearray()
         self._searched = 0
         self._started = False
 
     def feed(self, data: bytes) -> list[bytes]:
         """The events that are complete now. Raises `EventTooLargeError`."""
-        buffer = self._buffer + data if self._buffer else data
+        kept = self._buffer
+        # Most pieces hold whole events, with nothing kept from before: those are cut out of the piece itself.
+        buffer: bytes | bytearray = data
+        if kept or not self._started:
+            kept += data
+            buffer = kept
         if not self._started:
-            if len(buffer) < len(_BOM) and _BOM.startswith(buffer):
-                self._buffer = buffer
+            if len(kept) < len(_BOM) and kept == _BOM[: len(kept)]:
                 return []
             self._started = True
-            buffer = buffer.removeprefix(_BOM)
+            if kept.startswith(_BOM):
+                del kept[: len(_BOM)]
         events = []
         start, search = 0, self._searched
         while True:
-            if buffer[start : start + 1] in (b"\n", b"\r"):
+            while start < len(buffer) and buffer[start] in b"\r\n":
                 start += 1
-                search = max(search, start)
-                continue
+            search = max(search, start)
             found = _BLANK_LINE.search(buffer, search)
             if found is None:
                 break
@@ -59,13 +63,16 @@ class EventSplitter:
                 break  # Three quarters of CRLF CRLF.
             if end - start > MAX_EVENT_BYTES:
                 raise EventTooLargeError(f"an event of {end - start} bytes")
-            events.append(buffer[start:end])
+            events.append(bytes(buffer[start:end]))
             start = search = end
-        self._buffer = buffer[start:]
-        if len(self._buffer) > MAX_EVENT_BYTES:
+        if buffer is kept:
+            del kept[:start]
+        else:
+            kept += buffer[start:]
+        if len(kept) > MAX_EVENT_BYTES:
             raise EventTooLargeError(f"an event of more than {MAX_EVENT_BYTES} bytes")
         # A line end at the very end may be the first half of a blank line: look at the last three bytes again.
-        self._searched = max(0, len(self._buffer) - 3)
+        self._searched = max(0, len(kept) - 3)
         return events
 
     @property
@@ -76,8 +83,8 @@ class EventSplitter:
 
 def data_of(event: bytes) -> bytes | None:
     """The event's data: the values of its `data` fields, joined by line feeds; None if it has none."""
-    if event.startswith(b"data: ") and event.endswith(b"\n\n") and event.find(b"\n") == len(event) - 2:
-        return event[6:-2].removesuffix(b"\r")
+    if _is_one_data_line(event):
+        return event[6:-2]
     values = []
     for line in _LINE_END.split(event):
         if line.startswith(b"data"):
@@ -88,8 +95,16 @@ def data_of(event: bytes) -> bytes | None:
 
 
 def with_data(event: bytes, data: bytes) -> bytes:
-    """The event with other data, which must be a single line; its other fields and comments stay."""
-    if event.startswith(b"data: ") and event.find(b"\n") >= len(event) - 2:
-        return b"data: " + data + b"\n\n"
+    """The event with other data; its other fields and comments stay, and stand before the data."""
+    field = b"data: " + data
+    if b"\n" in data or b"\r" in data:
+        field = b"\n".join(b"data: " + line for line in _LINE_END.split(data))
+    if _is_one_data_line(event):
+        return field + b"\n\n"
     kept = [line for line in _LINE_END.split(event) if line and line.partition(b":")[0] != b"data"]
-    return b"\n".join([*kept, b"data: " + data, b"", b""])
+    return b"\n".join([*kept, field, b"", b""])
+
+
+def _is_one_data_line(event: bytes) -> bool:
+    """Whether the event is what nearly all are: `data: `, a value, two line feeds."""
+    return event.startswith(b"data: ") and event.find(b"\n") == len(event) - 2 and b"\r" not in event

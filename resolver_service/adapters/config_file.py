@@ -38,7 +38,7 @@ async def _offer(path: Path, configuration: Configuration) -> None:
         _log.error(
             "config_rejected",
             path=str(path),
-            errors=[f"{problem.path}: {problem.message}" for problem in error.problems],
+            errors=[str(problem) for problem in error.problems],
             kept_revision=configuration.current.number,
         )
     else:

@@ -36,6 +36,9 @@ class Closed:
 
 Event: TypeAlias = Failed | Ended | Closed
 
+_OF_THE_CREDENTIAL = (Disposition.QUOTA, Disposition.CREDENTIAL)
+"""Failures of a key, whatever model it was shown for."""
+
 
 class Reports:
     """Applies events to the health of targets. Targets that no name leads to any more are passed over."""
@@ -61,14 +64,36 @@ class Reports:
     def _failed(self, event: Failed) -> None:
         if not self._is_known(event.target_id):
             return
+        is_news = event.health_generation >= self._health.get(event.target_id).generation
+        self._cool(event, event.target_id, event.health_generation)
+        for target_id in self._others_cooled(event) if is_news else ():
+            self._cool(event, target_id, self._health.get(target_id).generation)
+
+    def _cool(self, event: Failed, target_id: str, generation: int) -> None:
         health = machine.failed(
-            self._health.get(event.target_id),
-            generation=event.health_generation,
+            self._health.get(target_id),
+            generation=generation,
             disposition=event.disposition,
             retry_after_s=event.retry_after_s,
             now=self._clock(),
         )
-        self._health.put(event.target_id, health)
+        self._health.put(target_id, health)
+
+    def _others_cooled(self, event: Failed) -> list[str]:
+        """The other targets that the failure cools: no model is served with that credential, or no credential helps."""
+        model, _, credential = event.target_id.rpartition("#")
+        provider = model.partition("/")[0]
+        if event.disposition in _OF_THE_CREDENTIAL:
+            found = [t for t in self._known if t.endswith(f"#{credential}") and t.startswith(f"{provider}/")]
+        elif event.disposition is Disposition.MODEL_MISSING:
+            found = [t for t in self._known if t.startswith(model) and t.rpartition("#")[0] == model]
+        else:
+            return []
+        return [target_id for target_id in found if target_id != event.target_id]
 
     def _is_known(self, target_id: str) -> bool:
-        return target_id in self._revisions.current.catalog.target_ids
+        return target_id in self._known
+
+    @property
+    def _known(self) -> frozenset[str]:
+        return self._revisions.current.catalog.target_ids

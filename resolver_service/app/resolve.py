@@ -118,11 +118,9 @@ class Resolver:
         """Raises `UnknownModelError` or `NoTargetError`."""
         revision = self._revisions.current
         entry, reasoning = _find(revision.catalog, query.model)
-        survey = _Survey(
-            self._health, self._clock(), query.excluded, may_probe=query.will_report and not query.counting
-        )
-        order = selection.order(entry, survey.available, self._rotation.turn)
-        if order.targets and not query.counting:
+        survey = _Survey(self._health, self._clock(), query)
+        order = survey.order(entry, self._rotation.turn, entry.policy.attempts)
+        if not query.counting:
             self._rotation.take(order.took)
         decision = self._decide(revision, entry, reasoning, order.targets, survey)
         for attempt in decision.attempts:
@@ -136,19 +134,21 @@ class Resolver:
         """What `resolve` would answer now, and why; changes nothing. Raises `UnknownModelError`."""
         revision = self._revisions.current
         entry, reasoning = _find(revision.catalog, query.model)
-        survey = _Survey(
-            self._health, self._clock(), query.excluded, may_probe=query.will_report and not query.counting
-        )
-        order = selection.order(entry, survey.available, self._rotation.turn)
+        survey = _Survey(self._health, self._clock(), query)
+        order = survey.order(entry, self._rotation.turn)
         try:
             decision = self._decide(revision, entry, reasoning, order.targets, survey)
         except NoTargetError:
             decision = None
-        everyone = selection.order(entry, lambda _: True, self._rotation.turn).targets
-        inside = {t.id for t in order.targets}
-        targets = (*order.targets, *(t for t in everyone if t.id not in inside))
+        views: dict[str, TargetView] = {}
+        for place, attempt in enumerate(decision.attempts if decision else (), 1):
+            views[attempt.target.id] = survey.view(attempt.target, place)
+        permitted = selection.order(entry, survey.permitted, self._rotation.turn).targets
+        for target in (*order.targets, *permitted, *selection.targets_of(entry)):
+            if target.id not in views:
+                views[target.id] = survey.view(target)
         kind = entry.kind if isinstance(entry, Group) else "model"
-        return Explanation(decision, kind, tuple(survey.view(t, i + 1, t.id in inside) for i, t in enumerate(targets)))
+        return Explanation(decision, kind, tuple(views.values()))
 
     def _decide(
         self,
@@ -161,11 +161,10 @@ class Resolver:
         policy = entry.policy
         attempts_allowed = policy.attempts
         if not targets:
-            everyone = selection.order(entry, lambda _: True, self._rotation.turn).targets
-            targets = survey.least_bad(everyone) if policy.on_exhausted is OnExhausted.LEAST_BAD else ()
+            targets = survey.least_bad(entry) if policy.on_exhausted is OnExhausted.LEAST_BAD else ()
             attempts_allowed = 1
             if not targets:
-                raise survey.exhausted(entry.id, everyone)
+                raise survey.exhausted(entry)
         return Decision(
             id=self._new_id(),
             attempts=tuple(survey.attempt(t, reasoning) for t in targets[:attempts_allowed]),
@@ -182,67 +181,95 @@ class ProbeBook:
     def __init__(self, lease_s: float) -> None:
         self._lease_s = lease_s
         self._held: dict[str, tuple[float, list[str]]] = {}
+        """By decision, the earliest first."""
 
     def taken(self, decision_id: str, target_id: str, now: float) -> None:
-        # Decisions that were never closed: their leases have run out, so nothing is left to give back.
-        for old in [d for d, (at, _) in self._held.items() if now - at > self._lease_s]:
-            del self._held[old]
+        self._forget(now)
         self._held.setdefault(decision_id, (now, []))[1].append(target_id)
 
     def closed(self, decision_id: str) -> list[str]:
         """The ids of the targets whose probes the decision held."""
         return self._held.pop(decision_id, (0.0, []))[1]
 
+    def _forget(self, now: float) -> None:
+        """Drops decisions that were never closed: their leases have run out, so nothing is left to give back."""
+        while self._held:
+            earliest = next(iter(self._held))
+            if now - self._held[earliest][0] <= self._lease_s:
+                break
+            del self._held[earliest]
+
 
 class _Survey:
     """The health of targets as one request sees it."""
 
-    def __init__(self, health: HealthStore, now: float, excluded: frozenset[str], *, may_probe: bool) -> None:
+    def __init__(self, health: HealthStore, now: float, query: Query) -> None:
         self.now = now
         self._health = health
-        self._excluded = excluded
-        self._may_probe = may_probe
+        self._excluded = query.excluded
+        self._may_probe = query.will_report and not query.counting
+        self._available_when = (Availability.READY, Availability.PROBE) if self._may_probe else (Availability.READY,)
 
-    def available(self, target: Target) -> bool:
-        if target.disabled or target.id in self._excluded:
-            return False
-        availability = self._health.get(target.id).availability(self.now)
-        return availability is Availability.READY or (availability is Availability.PROBE and self._may_probe)
+    def order(self, entry: Group | RawModel, turns: selection.Turns, limit: int | None = None) -> selection.Order:
+        """What may be tried, in order."""
+        order = selection.order(entry, self._available, turns, limit)
+        if not order.targets and not self._may_probe:
+            # Nothing but targets that wait for a probe. Whether one will ever come is not for this request to wait for.
+            order = selection.order(entry, self._not_out, turns, limit)
+        return order
+
+    def permitted(self, target: Target) -> bool:
+        return not target.disabled and target.id not in self._excluded
+
+    def _available(self, target: Target) -> bool:
+        return self.permitted(target) and self._health.get(target.id).availability(self.now) in self._available_when
+
+    def _not_out(self, target: Target) -> bool:
+        return self.permitted(target) and self._health.get(target.id).availability(self.now) is not Availability.OUT
 
     def attempt(self, target: Target, reasoning: str) -> PlannedAttempt:
         health = self._health.get(target.id)
         probe = self._may_probe and health.availability(self.now) is Availability.PROBE
         return PlannedAttempt(target, reasoning or target.reasoning, probe, health.generation)
 
-    def least_bad(self, targets: tuple[Target, ...]) -> tuple[Target, ...]:
+    def least_bad(self, entry: Group | RawModel) -> tuple[Target, ...]:
         """The target that recovers soonest, if any does."""
-        cooling = [t for t, _ in self._cooling(targets)]
-        return tuple(sorted(cooling, key=lambda t: self._health.get(t.id).retry_after_s(self.now))[:1])
+        cooling = sorted(self._cooling(entry), key=lambda pair: pair[1].retry_after_s(self.now))
+        return tuple(target for target, _ in cooling[:1])
 
-    def exhausted(self, name: str, targets: tuple[Target, ...]) -> NoTargetError:
-        cooling = [h for _, h in self._cooling(targets)]
+    def exhausted(self, entry: Group | RawModel) -> NoTargetError:
+        cooling = [health for _, health in self._cooling(entry)]
         soonest_s = min((max(1.0, h.retry_after_s(self.now)) for h in cooling), default=None)
         limited = any(h.reason in LIMITS for h in cooling)
-        return NoTargetError(name, "rate_limited" if limited else "unavailable", soonest_s)
+        return NoTargetError(entry.id, "rate_limited" if limited else "unavailable", soonest_s)
 
-    def view(self, target: Target, place: int, inside: bool) -> TargetView:
+    def view(self, target: Target, place: int = 0) -> TargetView:
+        """`place` is where it stands in the plan, counted from 1; 0 if it is not in it."""
         health = self._health.get(target.id)
-        retry_after_s = health.retry_after_s(self.now)
-        if inside:
-            reason = f"number {place}" + (", as a probe" if self.attempt(target, "").probe else "")
-        elif target.disabled:
-            reason = "disabled"
-        elif target.id in self._excluded:
-            reason = "excluded by the request"
-        elif self.now < (health.cooling_until_at or 0.0):
-            reason = f"cooling: {health.reason}"
-        else:
-            reason = f"another request is finding out whether it is well after: {health.reason}"
-        return TargetView(target, inside, reason, retry_after_s)
+        reason = self._reason(target, health, place)
+        return TargetView(target, place > 0, reason, health.retry_after_s(self.now))
 
-    def _cooling(self, targets: tuple[Target, ...]) -> list[tuple[Target, Health]]:
-        pairs = [(t, self._health.get(t.id)) for t in targets if not t.disabled and t.id not in self._excluded]
-        return [(t, h) for t, h in pairs if h.cooling_until_at is not None]
+    def _reason(self, target: Target, health: Health, place: int) -> str:
+        availability = health.availability(self.now)
+        if place and availability is Availability.OUT:
+            return f"number {place}, as the least bad; cooling: {health.reason}"
+        if place:
+            return f"number {place}" + (", as a probe" if self.attempt(target, "").probe else "")
+        if target.disabled:
+            return "disabled"
+        if target.id in self._excluded:
+            return "excluded by the request"
+        if self._available(target):
+            return "behind as many as may be attempted"
+        if availability is Availability.PROBE:
+            return f"waits for a request that reports whether it is well after: {health.reason}"
+        if self.now < (health.cooling_until_at or 0.0):
+            return f"cooling: {health.reason}"
+        return f"another request is finding out whether it is well after: {health.reason}"
+
+    def _cooling(self, entry: Group | RawModel) -> list[tuple[Target, Health]]:
+        pairs = ((t, self._health.get(t.id)) for t in selection.targets_of(entry) if self.permitted(t))
+        return [(target, health) for target, health in pairs if health.cooling_until_at is not None]
 
 
 def _find(catalog: Catalog, model: str) -> tuple[Group | RawModel, str]:

@@ -6,7 +6,8 @@
 
 Many requests are under way when a target falls over, and all of them report it. So every state has a generation, an
 attempt carries the generation it was planned under, and a report of an older one can lengthen a cool-down but never
-clear, count or escalate it: 32 parallel 429s are one.
+clear, count or escalate it: 32 parallel 429s are one. A report may also be of a newer generation, from a plan that was
+made before this resolver forgot everything, or by another resolver; the next generation is after both.
 """
 
 from __future__ import annotations
@@ -137,7 +138,7 @@ def failed(
         return replace(health, tallies={**health.tallies, rule.family: tally})
     duration_s = rule.duration_s(tally.cooldowns) if told_s is None else told_s
     return Health(
-        generation=health.generation + 1,
+        generation=max(health.generation, generation) + 1,
         cooling_until_at=max(health.cooling_until_at or now, now + duration_s),
         reason=disposition,
         tallies={**health.tallies, rule.family: replace(tally, cooldowns=tally.cooldowns + 1)},
@@ -150,7 +151,7 @@ def succeeded(health: Health, *, generation: int) -> Health:
         return health
     if health.cooling_until_at is None:
         return replace(health, tallies={}) if health.tallies else health
-    return Health(generation=health.generation + 1)
+    return Health(generation=max(health.generation, generation) + 1)
 
 
 def probe_taken(health: Health, *, holder: str, now: float) -> Health:

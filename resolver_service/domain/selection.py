@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeAlias
 
-from resolver_service.domain.catalog import Group, Member, RawModel, Source, Target, Tier
+from resolver_service.domain.catalog import Group, Member, RawModel, Source, Target
 from resolver_service.domain.rotation import turn_of
 
 Available: TypeAlias = Callable[[Target], bool]
@@ -24,61 +24,58 @@ class Order:
     """The turns that this order takes if it is used: those of the bands that supply its first target."""
 
 
-def order(entry: Group | RawModel, available: Available, turns: Turns) -> Order:
-    """The targets behind a name that are available, in the order in which they are to be tried.
+def order(entry: Group | RawModel, available: Available, turns: Turns, limit: int | None = None) -> Order:
+    """The targets behind a name that are available, in the order in which they are to be tried: the first `limit`.
 
     A member without an available target is left out before anyone's turn is looked up. A target that comes up twice is
     kept where it came first.
     """
-    if isinstance(entry, RawModel):
-        targets = [t for source in entry.sources for t in source.targets if available(t)]
-        return Order(_first_of_each(targets), ())
-    walk = _walk(entry, available, turns)
-    return Order(_first_of_each(walk.targets), tuple(walk.took))
-
-
-def _first_of_each(targets: list[Target]) -> tuple[Target, ...]:
+    took: list[TurnKey] = []
+    if isinstance(entry, Group):
+        walk = _walk(entry, available, turns, took)
+    else:
+        walk = (target for target in targets_of(entry) if available(target))
     first: dict[str, Target] = {}
-    for target in targets:
+    for target in walk:
         first.setdefault(target.id, target)
-    return tuple(first.values())
+        if len(first) == limit:
+            break
+    return Order(tuple(first.values()), tuple(took))
 
 
-@dataclass(slots=True)
-class _Walk:
-    targets: list[Target] = field(default_factory=list)
-    took: list[TurnKey] = field(default_factory=list)
+def targets_of(entry: Group | RawModel | Member) -> Iterator[Target]:
+    """Every target behind it, as configured; by some of its paths a target may come up again."""
+    if isinstance(entry, Group):
+        for tier in entry.tiers:
+            for member in tier.members:
+                yield from targets_of(member.pool or member)
+    else:
+        for source in entry.sources:
+            yield from source.targets
 
 
-def _walk(group: Group, available: Available, turns: Turns) -> _Walk:
-    walk = _Walk()
+def _walk(group: Group, available: Available, turns: Turns, took: list[TurnKey]) -> Iterator[Target]:
+    """The available targets of a group, made as they are asked for; adds to `took` before the first of them."""
     for tier in group.tiers:
+        members = [m for m in tier.members if _can_serve(m, available)]
+        if not members:
+            continue
         key = (group.rotation_key, tier.priority)
-        for band in _bands(tier, turns(key), available, turns):
-            if not walk.targets:
-                walk.took = [key, *band.took]
-            walk.targets += band.targets
-    return walk
-
-
-def _bands(tier: Tier, turn: int, available: Available, turns: Turns) -> Iterator[_Walk]:
-    """What each available member of a tier supplies, the one whose turn it is first."""
-    members = [m for m in tier.members if _can_serve(m, available)]
-    if not members:
-        return
-    its = turn_of(tuple(m.weight for m in members), turn)
-    for i in (*range(its.index, len(members)), *range(its.index)):
-        member = members[i]
-        if member.pool is not None:
-            yield _walk(member.pool, available, turns)
-        else:
-            yield _Walk([t for source in member.sources for t in _rotated(source, its.taken[i], available)])
+        took.append(key)
+        weights = tier.weights if len(members) == len(tier.members) else tuple(m.weight for m in members)
+        its = turn_of(weights, turns(key))
+        for i in (*range(its.index, len(members)), *range(its.index)):
+            member = members[i]
+            if member.pool is not None:
+                yield from _walk(member.pool, available, turns, took)
+            else:
+                for source in member.sources:
+                    yield from _rotated(source, its.taken[i], available)
+            took = []  # The first target is found. The others' bands only look.
 
 
 def _can_serve(member: Member, available: Available) -> bool:
-    if member.pool is not None:
-        return any(_can_serve(m, available) for tier in member.pool.tiers for m in tier.members)
-    return any(available(t) for source in member.sources for t in source.targets)
+    return any(map(available, targets_of(member.pool or member)))
 
 
 def _rotated(source: Source, turn: int, available: Available) -> list[Target]:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from edge_service.adapters.http.asgi import AsgiClient, ClientGoneError, disconnected, read_body
-from edge_service.app.gateway import Gateway, Incoming, error_headers
+from edge_service.app.gateway import Gateway, error_headers
 from edge_service.app.interrupts import Interrupts, Reason
 from edge_service.app.ports import Model, Resolver
+from edge_service.app.walk import Incoming
 from edge_service.dialects import openai_chat
 from edge_service.domain import headers
 from edge_service.domain.errors import ApiError, ModelNotFoundError
@@ -30,6 +33,30 @@ def routes(gateway: Gateway, resolver: Resolver, is_ready: Callable[[], bool]) -
     ]
 
 
+async def http_error(request: Request, error: Exception) -> Response:
+    """What Starlette has found out: no such route, or not with this method."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for no other
+    return _error_response(request, _HttpError(error.status_code, error.detail), error.headers)
+
+
+async def internal_error(request: Request, error: Exception) -> Response:
+    """A mistake of the gateway's own. The server logs it; the client learns that it was not its own."""
+    return _error_response(request, ApiError("the gateway made a mistake"))
+
+
+class _HttpError(ApiError):
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = message.lower().replace(" ", "_")
+
+
+def _error_response(request: Request, error: ApiError, extra: Mapping[str, str] | None = None) -> Response:
+    request_id = headers.request_id(headers.first(request.scope["headers"], headers.REQUEST_ID))
+    own = {headers.REQUEST_ID.decode(): request_id, **(extra or {})}
+    return Response(openai_chat.error_body(error), error.status, own, media_type="application/json")
+
+
 class ChatCompletions:
     """`POST /v1/chat/completions`, as a plain ASGI application: it is on the data path."""
 
@@ -37,9 +64,9 @@ class ChatCompletions:
         self._gateway = gateway
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        arrived_at = asyncio.get_running_loop().time()
+        arrived_at = self._gateway.clock()
         client = AsgiClient(send)
-        request_id = headers.request_id(headers.first(scope["headers"], b"x-forebay-request-id"))
+        request_id = headers.request_id(headers.first(scope["headers"], headers.REQUEST_ID))
         try:
             body = await read_body(receive)
         except ClientGoneError:
@@ -112,13 +139,13 @@ _JSON: Headers = [(b"content-type", b"application/json")]
 
 async def _respond(scope: Scope, send: Send, answer: Callable[[], Awaitable[object]]) -> None:
     client = AsgiClient(send)
-    request_id = headers.request_id(headers.first(scope["headers"], b"x-forebay-request-id"))
+    request_id = headers.request_id(headers.first(scope["headers"], headers.REQUEST_ID))
     try:
         content = msgspec.json.encode(await answer())
     except ApiError as error:
         await client.respond(error.status, error_headers(error, request_id), openai_chat.error_body(error))
     else:
-        await client.respond(200, [*_JSON, (b"x-forebay-request-id", request_id.encode())], content)
+        await client.respond(200, [*_JSON, (headers.REQUEST_ID, request_id.encode())], content)
 
 
 _OWNERS = {"pool": "forebay-pool", "cluster": "forebay-cluster"}

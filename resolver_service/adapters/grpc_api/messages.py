@@ -22,6 +22,7 @@ from resolver_service.app.resolve import (
 from resolver_service.domain.catalog import Disposition, Target
 
 ERROR_DOMAIN = "forebay"
+INTERNAL = status_pb2.Status(code=code_pb2.INTERNAL, message="the resolver failed; its log says how")
 
 _TO_WIRE = {d: plan_pb2.Disposition.Value(f"DISPOSITION_{d.name}") for d in Disposition}
 _FROM_WIRE = {number: disposition for disposition, number in _TO_WIRE.items()}
@@ -36,10 +37,10 @@ class InvalidRequestError(Exception):
         super().__init__(f"{field}: {description}")
 
 
-def query(request: resolver_service_pb2.ResolveRequest) -> Query:
-    """Raises `InvalidRequestError`."""
+def query(request: resolver_service_pb2.ResolveRequest, path: str = "") -> Query:
+    """`path` leads to the request, for the fields that errors name. Raises `InvalidRequestError`."""
     if not request.model.strip():
-        raise InvalidRequestError("model", "a model name is required")
+        raise InvalidRequestError(f"{path}model", "a model name is required")
     return Query(
         model=request.model,
         counting=request.operation == plan_pb2.OPERATION_COUNT,
@@ -110,14 +111,14 @@ def _ms(seconds: float) -> int:
     return math.ceil(seconds * 1000)
 
 
-def event(report: resolver_service_pb2.OutcomeReport) -> Event | None:
+def event(report: resolver_service_pb2.OutcomeReport, path: str = "") -> Event | None:
     """What the application learns from; None for a kind that it has no use for. Raises `InvalidRequestError`."""
     match report.WhichOneof("event"):
         case "failed":
             failed = report.failed
             disposition = _FROM_WIRE.get(failed.disposition)
             if disposition is None:
-                raise InvalidRequestError("failed.disposition", f"{failed.disposition} is not a disposition")
+                raise InvalidRequestError(f"{path}failed.disposition", f"{failed.disposition} is not a disposition")
             retry_after_s = failed.retry_after_ms / 1000 if failed.retry_after_ms else None
             return Failed(failed.target_id, failed.health_generation, disposition, retry_after_s)
         case "ended":
@@ -127,7 +128,7 @@ def event(report: resolver_service_pb2.OutcomeReport) -> Event | None:
         case "content":
             return None
         case _:
-            raise InvalidRequestError("event", "one of failed, content, ended and closed is required")
+            raise InvalidRequestError(f"{path}event", "one of failed, content, ended and closed is required")
 
 
 def explanation(found: Explanation, writer: PlanWriter) -> resolver_service_pb2.ExplainResponse:

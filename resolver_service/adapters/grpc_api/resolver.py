@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any, NoReturn
 
 import grpc.aio
+import structlog
 from google.rpc import status_pb2
 from grpc_status import rpc_status
 
@@ -16,6 +17,8 @@ from resolver_service.adapters.grpc_api.messages import InvalidRequestError
 from resolver_service.app.ports import Revisions
 from resolver_service.app.report import Reports
 from resolver_service.app.resolve import ResolveError, Resolver
+
+_log = structlog.get_logger("forebay.resolver.grpc")
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -51,7 +54,7 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
 
     async def Explain(self, request: pb.ExplainRequest, context: Context) -> pb.ExplainResponse:
         try:
-            found = self._resolver.explain(messages.query(request.request))
+            found = self._resolver.explain(messages.query(request.request, "request."))
         except (ResolveError, InvalidRequestError) as error:
             await _abort(context, error)
         return messages.explanation(found, self._writer)
@@ -61,7 +64,7 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
 
     async def Report(self, request: pb.ReportRequest, context: Context) -> pb.ReportResponse:
         try:
-            events = [(report.decision_id, messages.event(report)) for report in request.reports]
+            events = [(r.decision_id, messages.event(r, f"reports[{i}].")) for i, r in enumerate(request.reports)]
         except InvalidRequestError as error:
             await _abort(context, error)
         for decision_id, event in events:
@@ -81,6 +84,9 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
             self._writer.write(self._resolver.resolve(messages.query(item.request)), answer.plan)
         except (ResolveError, InvalidRequestError) as error:
             answer.error.CopyFrom(messages.error_status(error))
+        except Exception:  # noqa: BLE001  # a defect must not take the stream's other requests with it
+            _log.exception("resolve_failed", request_id=item.request.request_id)
+            answer.error.CopyFrom(messages.INTERNAL)
 
     def _apply(self, report: pb.OutcomeReport) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 
 import grpc.aio
@@ -66,9 +67,23 @@ def build(listen: str, servicer: ResolverServicer, *, token: str, reflect: bool)
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     if reflect:
         reflection.enable_server_reflection((_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+    if listen.startswith("unix:") and _is_served(listen.removeprefix("unix:")):
+        raise AddressInUseError(f"cannot listen on {listen}: another process does")
     try:
         port = server.add_insecure_port(listen)
     except RuntimeError as error:
         raise AddressInUseError(f"cannot listen on {listen}: {error}") from error
     address = listen if listen.startswith("unix:") else f"{listen.rpartition(':')[0]}:{port}"
     return GrpcServer(server, health_servicer, address)
+
+
+def _is_served(path: str) -> bool:
+    """Whether someone accepts connections there. gRPC would take the path away from it, since what a crash leaves
+    behind looks the same."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
+        caller.settimeout(1.0)
+        try:
+            caller.connect(path)
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,351 @@
+"""One request on its way through its plan: the hands of the failover machine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from edge_service.app.interrupts import Interrupts, Reason
+from edge_service.app.ports import (
+    Client,
+    CredentialError,
+    Question,
+    Resolver,
+    SilentError,
+    UnreachableError,
+    Upstream,
+    UpstreamFailure,
+    UpstreamResponse,
+)
+from edge_service.app.relay import Relay as StreamRelay
+from edge_service.app.relay import StreamFailedError
+from edge_service.dialects import openai_chat
+from edge_service.dialects.openai_chat import ChatRequest, EmptyAnswerError, MalformedAnswerError
+from edge_service.domain import headers
+from edge_service.domain.errors import UnavailableError, UpstreamError
+from edge_service.domain.failover import (
+    Cancel,
+    Command,
+    Ending,
+    Failover,
+    Finish,
+    Open,
+    Relay,
+    ReportClosed,
+    ReportContent,
+    State,
+)
+from edge_service.domain.headers import REQUEST_ID, Headers
+from edge_service.domain.outcome import CREDENTIAL_STATUSES, Disposition, ErrorBody, Outcome, classify, retry_after_s
+from edge_service.domain.plan import Attempt, Plan
+
+MAX_ANSWER_BYTES = 32 * 1024 * 1024
+MAX_ERROR_BYTES = 64 * 1024
+DRAIN_S = 1.0
+"""How long a stream's connection may take to end after the terminal marker, before it is closed instead of kept."""
+
+_DETAILS = {
+    Reason.HEADERS: "no headers in time",
+    Reason.FIRST_CONTENT: "no content in time",
+    Reason.IDLE: "the stream fell silent",
+    Reason.STREAM: "the stream took too long",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a walk needs of the world."""
+
+    resolver: Resolver
+    upstream: Upstream
+    clock: Callable[[], float]
+    """Seconds, finely graded, that never go back."""
+    wall_clock: Callable[[], float]
+    """Seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A client's request as it came over HTTP."""
+
+    request_id: str
+    headers: Headers
+    body: bytes
+    arrived_at: float
+    """On the walk's clock."""
+
+
+class Walk:
+    """Carries out the machine's commands and tells it what comes of them."""
+
+    __slots__ = (
+        "_attempt",
+        "_client",
+        "_clock",
+        "_decision_id",
+        "_incoming",
+        "_interrupts",
+        "_machine",
+        "_opened_at",
+        "_ready",
+        "_request",
+        "_response",
+        "_services",
+        "_upstream_s",
+    )
+
+    def __init__(
+        self, services: Services, incoming: Incoming, request: ChatRequest, client: Client, interrupts: Interrupts
+    ) -> None:
+        self._services = services
+        self._clock = services.clock
+        self._incoming = incoming
+        self._request = request
+        self._client = client
+        self._interrupts = interrupts
+        self._machine = Failover()
+        self._decision_id = ""
+        self._attempt: Attempt | None = None
+        self._opened_at = 0.0
+        self._upstream_s = 0.0
+        """Spent waiting for providers, up to the first content."""
+        self._response: UpstreamResponse | None = None
+        self._ready = b""
+        """What the answer begins with."""
+
+    async def run(self) -> None:
+        """Raises `ApiError` if there is no plan."""
+        question = Question(self._incoming.request_id, self._request.model, self._request.stream)
+        try:
+            plan = await self._services.resolver.resolve(question)
+        except asyncio.CancelledError:
+            if self._interrupts.take() is None:
+                raise
+            self._machine.client_gone()
+            return
+        self._decision_id = plan.decision_id
+        self._interrupts.within(Reason.TOTAL, plan.total_s)
+        try:
+            commands = self._machine.resolved(self._expressible(plan))
+            while (attempt := await self._carry_out(commands)) is not None:
+                commands = await self._try(attempt)
+                if self._machine.state is State.DONE:
+                    # The machine takes no more events, and what is left to do waits for nobody but the client.
+                    self._interrupts.close()
+        finally:
+            await self._release()
+
+    def _expressible(self, plan: Plan) -> Plan:
+        """The plan without targets of other dialects: requests are not translated yet."""
+        attempts = tuple(a for a in plan.attempts if a.dialect == "openai")
+        if len(attempts) == len(plan.attempts):
+            return plan
+        if not attempts:
+            self._services.resolver.report(plan.decision_id, ReportClosed())
+            raise UnavailableError(f"no target of '{self._request.model}' speaks the OpenAI dialect")
+        return replace(plan, attempts=attempts)
+
+    async def _carry_out(self, commands: list[Command]) -> Attempt | None:
+        """Does what the machine says; the attempt to open, if one is."""
+        for command in commands:
+            match command:
+                case Open(attempt):
+                    return attempt
+                case Relay():
+                    self._interrupts.lift(Reason.TOTAL, Reason.HEADERS, Reason.FIRST_CONTENT)
+                    await self._begin()
+                case Cancel():
+                    await self._release()
+                case Finish(ending, outcome):
+                    await self._finish(ending, outcome)
+                case ReportContent():
+                    self._services.resolver.report(self._decision_id, command, self._clock() - self._opened_at)
+                case _:
+                    self._services.resolver.report(self._decision_id, command)
+        return None
+
+    async def _try(self, attempt: Attempt) -> list[Command]:
+        """Makes one attempt and tells the machine what became of it."""
+        self._attempt = attempt
+        try:
+            await self._release()
+            self._opened_at = self._clock()
+            if self._request.stream:
+                self._interrupts.within(Reason.HEADERS, attempt.timeouts.headers_s)
+                self._interrupts.within(Reason.FIRST_CONTENT, attempt.timeouts.first_content_s)
+            response = await self._send(attempt)
+            disposition = classify(response.status)
+            if disposition is not Disposition.OK:
+                outcome = await self._refusal(response, disposition)
+                return self._machine.failed(outcome)
+            if self._request.stream:
+                return await self._stream(attempt, response)
+            return await self._whole(response)
+        except asyncio.CancelledError:
+            return self._interrupted(self._interrupts.take())
+        except StreamFailedError as error:
+            return self._machine.failed(error.outcome)
+        except UnreachableError as error:
+            return self._machine.failed(Outcome(Disposition.UNREACHABLE, detail=str(error)))
+        except SilentError as error:
+            return self._machine.failed(Outcome(Disposition.TIMEOUT, detail=str(error)))
+        except UpstreamFailure as error:
+            return self._machine.failed(Outcome(Disposition.BROKEN, detail=str(error)))
+        except CredentialError as error:
+            return self._machine.failed(Outcome(Disposition.CREDENTIAL, detail=str(error)))
+
+    async def _send(self, attempt: Attempt) -> UpstreamResponse:
+        body = self._request.body(attempt.upstream_model)
+        waiting_from = self._clock()
+        try:
+            self._response = await self._services.upstream.send(
+                attempt, openai_chat.PATH, headers.to_upstream(self._incoming.headers), body
+            )
+        finally:
+            self._upstream_s += self._clock() - waiting_from
+        self._interrupts.lift(Reason.HEADERS)
+        return self._response
+
+    async def _whole(self, response: UpstreamResponse) -> list[Command]:
+        """An answer that comes all at once."""
+        waiting_from = self._clock()
+        body, complete = await _read(response, MAX_ANSWER_BYTES)
+        self._upstream_s += self._clock() - waiting_from
+        if not complete:
+            return self._machine.failed(
+                Outcome(Disposition.BROKEN, status=response.status, detail=f"more than {MAX_ANSWER_BYTES} bytes")
+            )
+        try:
+            self._ready = openai_chat.complete(body, self._request.model)
+        except EmptyAnswerError as error:
+            return self._machine.failed(Outcome(Disposition.EMPTY, status=response.status, detail=str(error)))
+        except MalformedAnswerError as error:
+            return self._machine.failed(Outcome(Disposition.BROKEN, status=response.status, detail=str(error)))
+        return self._machine.ended()
+
+    async def _stream(self, attempt: Attempt, response: UpstreamResponse) -> list[Command]:
+        """An answer that comes in events."""
+        relay = StreamRelay(openai_chat.StreamReader(self._request.model))
+        committed = False
+        waiting_from = self._clock()
+        async for chunk in response.chunks():
+            if not committed:
+                self._upstream_s += self._clock() - waiting_from
+            ready = relay.feed(chunk)
+            if relay.is_new_content:
+                self._interrupts.within(Reason.IDLE, attempt.timeouts.idle_s)
+            if committed:
+                if ready:
+                    await self._client.send(ready)
+            else:
+                self._ready = ready
+                if relay.has_content:
+                    committed = True
+                    self._interrupts.within(Reason.STREAM, attempt.timeouts.stream_s)
+                    await self._carry_out(self._machine.content())
+                waiting_from = self._clock()
+            if relay.complete:
+                return self._machine.ended()
+        relay.ended()
+        return self._machine.ended()
+
+    async def _refusal(self, response: UpstreamResponse, disposition: Disposition) -> Outcome:
+        """What an answer with an error status comes to."""
+        body, _ = await _read(response, MAX_ERROR_BYTES)
+        after = headers.first(response.headers, b"retry-after")
+        error_body = None
+        if disposition is Disposition.CLIENT_FAULT or openai_chat.is_error_body(body):
+            kind = headers.first(response.headers, b"content-type") or b"application/octet-stream"
+            error_body = ErrorBody(kind, body)
+        return Outcome(
+            disposition,
+            status=response.status,
+            retry_after_s=retry_after_s(after.decode("latin-1") if after else None, self._services.wall_clock()),
+            body=error_body,
+            detail=f"HTTP {response.status}",
+        )
+
+    def _interrupted(self, reason: Reason | None) -> list[Command]:
+        if reason is None:
+            return self._machine.draining()
+        if reason is Reason.CLIENT_GONE:
+            return self._machine.client_gone()
+        if reason is Reason.TOTAL:
+            return self._machine.expired()
+        return self._machine.failed(Outcome(Disposition.TIMEOUT, detail=_DETAILS[reason]))
+
+    async def _begin(self) -> None:
+        """Begins the answer with what is ready; of an answer that came whole, that is all."""
+        assert self._response is not None  # noqa: S101 - the machine relays what it has opened
+        head = [*headers.to_client(self._response.headers), *self._own_headers()]
+        if self._request.stream:
+            await self._client.start(self._response.status, head)
+            await self._client.send(self._ready)
+        else:
+            await self._client.respond(self._response.status, head, self._ready)
+
+    async def _finish(self, ending: Ending, outcome: Outcome | None) -> None:
+        if ending is Ending.SERVED:
+            if self._request.stream:
+                await self._client.end()
+                await self._drain()
+        elif outcome is not None:
+            error = UpstreamError(outcome, self._machine.opened)
+            if ending is Ending.FAILED:
+                await self._refuse(error)
+            else:
+                await self._client.send(openai_chat.error_event(error))
+                await self._client.end()
+
+    async def _refuse(self, error: UpstreamError) -> None:
+        """Tells the client of the most useful failure: in the provider's own words where they are of its dialect."""
+        body = error.outcome.body
+        if body is not None and error.outcome.status not in CREDENTIAL_STATUSES:
+            status, content_type, content = error.outcome.status, body.content_type, body.content
+        else:
+            status, content_type, content = error.status, b"application/json", openai_chat.error_body(error)
+        head: Headers = [(b"content-type", content_type)]
+        if error.retry_after is not None:
+            head.append((b"retry-after", error.retry_after.encode()))
+        if self._machine.opened > 1:
+            # SDKs would repeat the whole walk: https://github.com/openai/openai-python#retries
+            head.append((b"x-should-retry", b"false"))
+        await self._client.respond(status, [*head, *self._own_headers()], content)
+
+    def _own_headers(self) -> Headers:
+        assert self._attempt is not None  # noqa: S101 - a walk that answers has tried someone
+        overhead_s = self._clock() - self._incoming.arrived_at - self._upstream_s
+        return [
+            (b"x-forebay-target", self._attempt.target_id.encode()),
+            (b"x-forebay-attempts", b"%d" % self._machine.opened),
+            (b"x-forebay-overhead-ms", b"%.2f" % (overhead_s * 1000)),
+            (REQUEST_ID, self._incoming.request_id.encode()),
+        ]
+
+    async def _release(self) -> None:
+        response, self._response = self._response, None
+        if response is not None:
+            await response.aclose()
+
+    async def _drain(self) -> None:
+        """Reads a complete stream to the end of its body, so that the connection can be used again."""
+        assert self._response is not None  # noqa: S101 - it has just been relayed
+        try:
+            async with asyncio.timeout(DRAIN_S):
+                async for _ in self._response.chunks():
+                    pass
+        except (TimeoutError, UpstreamFailure):
+            pass
+
+
+async def _read(response: UpstreamResponse, limit_bytes: int) -> tuple[bytes, bool]:
+    """The body, and whether that is all of it: reading stops where the limit is passed."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in response.chunks():
+        parts.append(part)
+        size += len(part)
+        if size > limit_bytes:
+            return b"".join(parts)[:limit_bytes], False
+    return b"".join(parts), True

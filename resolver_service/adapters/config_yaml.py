@@ -1,0 +1,142 @@
+"""Reads configurations that are written in YAML."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, ClassVar
+
+import yaml
+from yaml.constructor import ConstructorError
+from yaml.reader import ReaderError
+
+from resolver_service.domain.catalog import Catalog
+from resolver_service.domain.config import ConfigError, Problem, parse
+
+LARGEST_BYTES = 16 * 1024 * 1024
+DEEPEST = 100
+"""Levels. Composing recurses on the C stack: some ten thousand levels would end the process."""
+
+# A key that may be quoted in a message: no other text may, since it may be a secret that has come to the wrong place.
+_HARMLESS_KEY = re.compile(r"[a-z][a-z-]{0,30}\Z")
+
+
+def load(text: str | bytes) -> Catalog:
+    """The catalog that a configuration describes. Raises `ConfigError` with all problems, and nothing else."""
+    return parse(read(text))
+
+
+def read(text: str | bytes) -> object:
+    """The tree of plain data that a text stands for; None if it is empty.
+
+    Raises `ConfigError` with the first problem and its place, and nothing else. Its message never quotes a value.
+    """
+    if len(text) > LARGEST_BYTES:
+        raise _error("", f"larger than {LARGEST_BYTES // 1024**2} MiB")
+    try:
+        text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
+        _check_depth(text)
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader, narrowed further
+    except ConfigError:
+        raise
+    except yaml.MarkedYAMLError as error:
+        raise _error(_mark(error.problem_mark or error.context_mark), _message(error)) from None
+    except ReaderError as error:
+        # libyaml counts bytes.
+        before = text.encode()[: error.position] if isinstance(text, str) else b""
+        raise _error(_place(before.decode(errors="ignore")), "a character that is not allowed") from None
+    except UnicodeDecodeError as error:
+        raise _error(_place(error.object[: error.start].decode()), "not valid UTF-8") from None
+    except UnicodeEncodeError as error:
+        raise _error(_place(error.object[: error.start]), "a character that is not allowed") from None
+    except Exception:  # noqa: BLE001 - whatever else a YAML library comes up with, the text is to blame
+        raise _error("", "this cannot be read as YAML") from None
+
+
+class _ValueError(ConstructorError):
+    """A node that is well-formed, but stands for nothing."""
+
+    def __init__(self, problem: str, node: yaml.Node) -> None:
+        super().__init__(problem=problem, problem_mark=node.start_mark)
+
+
+class _Loader(yaml.CSafeLoader):
+    """The core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/#103-core-schema) instead of 1.1's, in which `on` is a
+    truth value, 1:30 a number and 2026-01-01 a date; and keys that stand twice are found."""
+
+    # Tables of the class's own, filled below: the superclass's have 1.1's entries.
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}  # type: ignore[misc]  # the stubs' instance variable is none
+    yaml_constructors: ClassVar[dict[Any, Any]] = {}
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            if isinstance(key_node, yaml.ScalarNode):
+                if (key_node.tag, key_node.value) in seen:
+                    key = f" '{key_node.value}'" if _HARMLESS_KEY.match(key_node.value) else ""
+                    raise _ValueError(f"duplicate key{key}", key_node)
+                seen.add((key_node.tag, key_node.value))
+        return super().construct_mapping(node, deep)
+
+
+def _integer(loader: _Loader, node: yaml.ScalarNode) -> int:
+    text = node.value.lower()
+    try:
+        return int(text, 0 if text.startswith(("0o", "0x")) else 10)
+    except ValueError:  # Tagged as a number by hand, or longer than Python takes.
+        raise _ValueError("not a number, or too long a one", node) from None
+
+
+def _unknown(loader: _Loader, node: yaml.Node) -> object:
+    raise _ValueError("unknown tag; put a value that begins with '!' in quotes", node)
+
+
+_TAG = "tag:yaml.org,2002:"
+for _kind, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
+    (
+        "float",
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        list("-+.0123456789"),
+    ),
+):
+    _Loader.add_implicit_resolver(_TAG + _kind, re.compile(rf"(?:{_pattern})\Z"), _first)
+for _kind in ("null", "bool", "float", "str", "seq", "map"):
+    _Loader.add_constructor(_TAG + _kind, yaml.CSafeLoader.yaml_constructors[_TAG + _kind])
+_Loader.add_constructor(_TAG + "int", _integer)
+_Loader.add_constructor(None, _unknown)
+
+
+def _check_depth(text: str) -> None:
+    """Refuses what would end the process once it is composed: see `DEEPEST`."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > DEEPEST:
+                raise _error(_mark(event.start_mark), f"nested more than {DEEPEST} levels deep")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
+def _message(error: yaml.MarkedYAMLError) -> str:
+    """What is wrong. libyaml quotes nothing of the text; the constructor of keys may, so it does not get to speak."""
+    if isinstance(error, _ValueError):
+        return str(error.problem)
+    if isinstance(error, ConstructorError):
+        return "not a valid key"
+    return f"{error.context}: {error.problem}" if error.context else str(error.problem)
+
+
+def _place(before: str) -> str:
+    """The place right after a text."""
+    return f"line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))}"
+
+
+def _mark(mark: Any) -> str:
+    return "" if mark is None else f"line {mark.line + 1}, column {mark.column + 1}"
+
+
+def _error(place: str, message: str) -> ConfigError:
+    return ConfigError([Problem(place, message)])

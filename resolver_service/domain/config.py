@@ -1,0 +1,149 @@
+"""The configuration: from a tree of plain data to a `Catalog`, or to everything that is wrong with it.
+
+Reading comes first and notes problems (`config_reader`, `config_policy`, `config_providers`, `config_groups`). Only if
+there are none is the catalog assembled: each member is expanded to its targets, and of the policies above a target
+those that win are settled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from resolver_service.domain.catalog import Catalog, Group, Member, Policy, RawModel, Source, Strategy, Target, Tier
+from resolver_service.domain.config_groups import GroupEntry, ModelPools, read_model_pools
+from resolver_service.domain.config_policy import Block, read_policy
+from resolver_service.domain.config_providers import Directory, Offer, read_providers
+from resolver_service.domain.config_reader import ConfigError, Problem, Problems, Section
+
+__all__ = ["ConfigError", "Problem", "parse"]
+
+MOST_TARGETS = 500_000
+"""Clusters multiply: a hundred of them with a hundred large pools each would fill the memory."""
+
+_KEYS = ("providers", "policy", "model-pools")
+
+
+def parse(document: object) -> Catalog:
+    """The catalog that a document describes; nothing at all describes an empty one.
+
+    Takes any tree that YAML or JSON can make. Raises `ConfigError` with all problems, and nothing else.
+    """
+    problems = Problems(document)
+    root = Section.of(problems, (), {} if document is None else document, _KEYS) or Section(problems, (), {}, _KEYS)
+    defaults = read_policy(root).over(Policy())
+    directory = read_providers(root)
+    model_pools = read_model_pools(root, directory)
+    if not model_pools.enabled:
+        model_pools = ModelPools(enabled=False, pools={}, clusters={})
+    _check_size(problems, directory, model_pools)
+    problems.check()
+    assembly = _Assembly(defaults)
+    return Catalog(
+        providers=tuple(entry.provider for entry in directory.entries),
+        pools={key: assembly.pool(pool) for key, pool in model_pools.pools.items()},
+        clusters={key: assembly.cluster(cluster) for key, cluster in model_pools.clusters.items()},
+        models=assembly.models(directory),
+    )
+
+
+def _check_size(problems: Problems, directory: Directory, model_pools: ModelPools) -> None:
+    def targets(offers: Iterable[Offer]) -> int:
+        return sum(len(offer.entry.provider.credentials) for offer in offers)
+
+    sizes = {id(p): sum(targets(m.offers) for m in p.members) for p in model_pools.pools.values()}
+    total = sum(map(targets, directory.listed.values())) + sum(sizes.values())
+    for cluster in model_pools.clusters.values():
+        total += sum(sizes[id(m.pool)] if m.pool else targets(m.offers) for m in cluster.members)
+    if total > MOST_TARGETS:
+        problems.add((), f"all members together expand to {total} targets; {MOST_TARGETS} are the most")
+
+
+class _Assembly:
+    """Makes groups and targets of entries that have been found valid."""
+
+    def __init__(self, defaults: Policy) -> None:
+        self._defaults = defaults
+
+    def models(self, directory: Directory) -> dict[str, RawModel]:
+        """Those that at least one target can serve."""
+        models = {}
+        for key, offers in directory.listed.items():
+            name = offers[0].model
+            sources = tuple(self._source(offer, name) for offer in offers)
+            if not all(target.disabled for source in sources for target in source.targets):
+                models[key] = RawModel(name, sources, self._defaults)
+        return models
+
+    def pool(self, entry: GroupEntry, prefix: str = "", below: tuple[Block, ...] = (), disabled: bool = False) -> Group:
+        """`prefix` begins the targets' paths; `below` are the blocks that those of provider and pool win over."""
+        path = prefix + entry.id
+        members = [
+            Member(
+                weight=member.weight,
+                priority=member.priority,
+                sources=(self._source(offer, path, below, (entry.policy, member.policy), disabled or member.disabled),),
+            )
+            for member in entry.members
+            for offer in member.offers
+        ]
+        return self._group("pool", entry, members)
+
+    def cluster(self, entry: GroupEntry) -> Group:
+        members = []
+        for member in entry.members:
+            terms = Member(weight=member.weight, priority=member.priority)
+            below = (entry.policy, member.policy)
+            if member.pool is not None:
+                group = self.pool(member.pool, f"{entry.id}/", below, member.disabled)
+                members.append(replace(terms, pool=group))
+            else:
+                path = f"{entry.id}/{member.offers[0].model}"
+                sources = tuple(self._source(o, path, below, disabled=member.disabled) for o in member.offers)
+                members.append(replace(terms, sources=sources))
+        return self._group("cluster", entry, members)
+
+    def _group(self, kind: str, entry: GroupEntry, members: list[Member]) -> Group:
+        bands: dict[int, list[Member]] = {}
+        for member in members:
+            bands.setdefault(member.priority if entry.strategy is Strategy.PRIORITY else 0, []).append(member)
+        return Group(
+            kind=kind,
+            id=entry.id,
+            description=entry.description,
+            strategy=entry.strategy,
+            tiers=tuple(Tier(p, tuple(band), tuple(m.weight for m in band)) for p, band in sorted(bands.items())),
+            policy=entry.policy.over(self._defaults),
+        )
+
+    def _source(
+        self,
+        offer: Offer,
+        path: str,
+        below: tuple[Block, ...] = (),
+        above: tuple[Block, ...] = (),
+        disabled: bool = False,
+    ) -> Source:
+        provider = offer.entry.provider
+        policy = self._defaults
+        for block in (*below, offer.entry.policy, *above):
+            policy = block.over(policy)
+        # The total time is the walk's, which the called name alone decides on.
+        timeouts = policy.timeouts
+        if timeouts.total_s != self._defaults.timeouts.total_s:
+            timeouts = replace(timeouts, total_s=self._defaults.timeouts.total_s)
+        return Source(
+            tuple(
+                Target(
+                    provider=provider,
+                    model=offer.model,
+                    credential=credential,
+                    path=f"{path}/{provider.id}",
+                    reasoning=offer.reasoning,
+                    timeouts=timeouts,
+                    failover=policy.failover,
+                    disabled=disabled or provider.disabled or credential.disabled,
+                )
+                for credential in provider.credentials
+            )
+        )

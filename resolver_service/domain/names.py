@@ -1,0 +1,43 @@
+"""The names that applications call: taken apart, and found again when misspelt."""
+
+from __future__ import annotations
+
+import difflib
+import heapq
+from collections.abc import Iterable
+
+from resolver_service.domain.catalog import name_key
+
+LONGEST_COMPARED = 200
+"""Characters. Longer names are nobody's typing mistake, and comparing takes the product of both lengths."""
+COMPARED_CLOSELY = 50
+
+
+def split_reasoning(name: str) -> tuple[str, str]:
+    """The name without its reasoning suffix, and the suffix: `gpt-5(high)` is `gpt-5` and `high`.
+
+    The suffix is empty where there is none: nothing in the parentheses, or nothing before them.
+    """
+    name = name.strip()
+    if name.endswith(")"):
+        before, _, suffix = name[:-1].rpartition("(")
+        before, suffix = before.strip(), suffix.strip()
+        if before and suffix and ")" not in suffix:
+            return before, suffix
+    return name, ""
+
+
+def closest(name: str, candidates: Iterable[str], limit: int = 3) -> tuple[str, ...]:
+    """The candidates that someone who wrote `name` may have meant, the likeliest first, in their own spelling."""
+    key = name_key(name)
+    if not key or len(key) > LONGEST_COMPARED:
+        return ()
+    spelling: dict[str, str] = {}
+    for candidate in candidates:
+        if len(candidate) <= LONGEST_COMPARED:
+            spelling.setdefault(name_key(candidate), candidate)
+    # difflib needs a fifth of a second for ten thousand names, so only those that share the most pairs of letters get
+    # that far.
+    pairs = {key[i : i + 2] for i in range(len(key) - 1)}
+    likely = heapq.nlargest(COMPARED_CLOSELY, spelling, key=lambda other: sum(pair in other for pair in pairs))
+    return tuple(spelling[found] for found in difflib.get_close_matches(key, likely, limit))

@@ -1,0 +1,96 @@
+"""The resolver's application without its network: configuration, resolver and reports over memory and a clock that
+stands still until a test moves it."""
+
+from __future__ import annotations
+
+import itertools
+
+from resolver_service.adapters import config_yaml
+from resolver_service.adapters.stores_memory import MemoryHealth, MemoryRotation
+from resolver_service.app.configure import Configuration
+from resolver_service.app.report import Closed, Ended, Failed, Reports
+from resolver_service.app.resolve import Decision, Explanation, NoTargetError, PlannedAttempt, ProbeBook, Query, Resolver
+from resolver_service.domain.catalog import Disposition
+from resolver_service.domain.health import PROBE_LEASE_S, Health
+
+
+class Clock:
+    """Seconds, as told."""
+
+    def __init__(self, now: float = 1000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class Resolving:
+    """Everything between a configuration's text and plans."""
+
+    def __init__(self, text: str = "") -> None:
+        self.clock = Clock()
+        self.rotation = MemoryRotation()
+        self.health = MemoryHealth()
+        self.probes = ProbeBook(PROBE_LEASE_S)
+        self.configuration = Configuration(config_yaml.load, lambda: 1_700_000_000.5, text.encode())
+        numbers = itertools.count(1)
+        self.resolver = Resolver(
+            revisions=self.configuration,
+            rotation=self.rotation,
+            health=self.health,
+            clock=self.clock,
+            new_id=lambda: f"decision-{next(numbers)}",
+            probes=self.probes,
+        )
+        self.reports = Reports(self.configuration, self.health, self.clock, self.probes)
+
+    def decide(
+        self, model: str, *, counting: bool = False, will_report: bool = True, excluded: tuple[str, ...] = ()
+    ) -> Decision:
+        return self.resolver.resolve(Query(model, counting, will_report, frozenset(excluded)))
+
+    def plan(
+        self, model: str, *, counting: bool = False, will_report: bool = True, excluded: tuple[str, ...] = ()
+    ) -> list[str]:
+        """The ids of the targets to try."""
+        decision = self.decide(model, counting=counting, will_report=will_report, excluded=excluded)
+        return [attempt.target.id for attempt in decision.attempts]
+
+    def refusal(
+        self, model: str, *, counting: bool = False, will_report: bool = True, excluded: tuple[str, ...] = ()
+    ) -> tuple[str, float | None]:
+        """The code and the seconds to wait of the error that stands in for a plan."""
+        try:
+            found = self.plan(model, counting=counting, will_report=will_report, excluded=excluded)
+        except NoTargetError as error:
+            return error.code, error.retry_after_s
+        raise AssertionError(f"there is a plan: {found}")
+
+    def explain(
+        self, model: str, *, counting: bool = False, will_report: bool = True, excluded: tuple[str, ...] = ()
+    ) -> Explanation:
+        return self.resolver.explain(Query(model, counting, will_report, frozenset(excluded)))
+
+    def fail(
+        self,
+        target_id: str,
+        disposition: Disposition = Disposition.RATE_LIMITED,
+        retry_after_s: float | None = None,
+        generation: int | None = None,
+    ) -> Health:
+        """Reports a failure, of the target's present generation unless told; the target's health after it."""
+        now = self.health.get(target_id).generation
+        event = Failed(target_id, now if generation is None else generation, disposition, retry_after_s)
+        self.reports.apply("some-decision", event)
+        return self.health.get(target_id)
+
+    def serve(self, attempt: PlannedAttempt) -> Health:
+        """Reports that an attempt served; the target's health after it."""
+        self.reports.apply("some-decision", Ended(attempt.target.id, attempt.health_generation))
+        return self.health.get(attempt.target.id)
+
+    def close(self, decision: Decision) -> None:
+        self.reports.apply(decision.id, Closed())

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from edge_service.domain.plan import Timeouts
+from tests.unit.edge_service.domain.plans import attempt, plan
+
+
+@pytest.mark.parametrize("value", [Timeouts(), attempt("a"), plan(attempt("a"))])
+def test_nothing_in_a_plan_changes_while_it_is_walked(value: object) -> None:
+    for field in dataclasses.fields(value):  # type: ignore[arg-type]
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(value, field.name, None)
+
+
+def test_without_a_word_there_are_no_limits() -> None:
+    assert set(dataclasses.astuple(Timeouts())) == {0.0}
+    assert attempt("a").timeouts == Timeouts()
+
+
+def test_two_plans_of_the_same_attempts_are_equal() -> None:
+    assert plan(attempt("a")) == plan(attempt("a"))
+    assert plan(attempt("a")) != plan(attempt("b"))

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import pytest
+
+from resolver_service.domain.names import closest, split_reasoning
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("gpt-5(high)", ("gpt-5", "high")),
+        ("gpt-5(64000)", ("gpt-5", "64000")),
+        ("  gpt-5 ( high )  ", ("gpt-5", "high")),
+        ("llama (instruct)(low)", ("llama (instruct)", "low")),
+        ("vendor/gpt-5(high)", ("vendor/gpt-5", "high")),
+        ("gpt-5", ("gpt-5", "")),
+        ("  gpt-5  ", ("gpt-5", "")),
+        ("gpt-5()", ("gpt-5()", "")),
+        ("gpt-5(  )", ("gpt-5(  )", "")),
+        ("(high)", ("(high)", "")),
+        ("  (high)", ("(high)", "")),
+        ("gpt-5(high) turbo", ("gpt-5(high) turbo", "")),
+        ("gpt-5 high)", ("gpt-5 high)", "")),
+        ("gpt-5(high))", ("gpt-5(high))", "")),
+        ("gpt-5(high", ("gpt-5(high", "")),
+        (")", (")", "")),
+        ("()", ("()", "")),
+        ("", ("", "")),
+    ],
+)
+def test_a_reasoning_suffix_is_split_off_at_the_last_parenthesis(name: str, parts: tuple[str, str]) -> None:
+    assert split_reasoning(name) == parts
+
+
+def test_the_closest_names_come_in_their_own_spelling_the_likeliest_first() -> None:
+    names = ["Claude-Opus-4", "GPT-4.1-mini", "GPT-4.1", "gemini-2.5-pro"]
+    assert closest(" gpt-41 ", names) == ("GPT-4.1", "GPT-4.1-mini")
+
+
+def test_no_more_names_are_given_than_asked_for() -> None:
+    assert len(closest("model-1", [f"model-{n}" for n in range(10, 20)])) == 3
+    assert len(closest("model-1", [f"model-{n}" for n in range(10, 20)], limit=1)) == 1
+
+
+@pytest.mark.parametrize("name", ["", "   ", "zzz", "a", "x" * 100_000])
+def test_nothing_is_close_to_a_name_that_is_like_none(name: str) -> None:
+    assert closest(name, ["claude-opus-4", "gpt-4.1", "g" * 100_000]) == ()
+
+
+def test_nothing_is_close_where_there_is_nothing() -> None:
+    assert closest("gpt-4.1", []) == ()
+
+
+def test_a_name_is_found_among_ten_thousand_that_look_alike() -> None:
+    names = [f"some-model-{n}" for n in range(10_000)]
+    assert closest("some-modle-4711", names, limit=1) == ("some-model-4711",)
