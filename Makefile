@@ -27,7 +27,7 @@ $(VENV)/.model: $(VENV)/.installed requirements/model.lock requirements/model-we
 setup: $(VENV)/.installed ## Put the services, the command and the development tools into .venv
 
 .PHONY: run
-run: $(VENV)/.model ## Run it all with a real small model and no account (CONFIG=file for a configuration of your own)
+run: $(VENV)/$(if $(CONFIG),.installed,.model) ## Run it all with a real small model and no account (CONFIG=file for a configuration of your own)
 	$(BIN)/python -m examples.quickstart $(if $(CONFIG),--config "$(CONFIG)")
 
 .PHONY: demo

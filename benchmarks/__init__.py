@@ -1,0 +1,1 @@
+"""What Forebay costs, measured on this machine."""

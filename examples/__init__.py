@@ -1,0 +1,1 @@
+"""Things to run and to watch: `make run` and `make demo`."""
