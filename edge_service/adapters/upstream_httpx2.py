@@ -25,6 +25,7 @@ FAILURES: Mapping[type[httpx2.TransportError], type[UpstreamFailure]] = MappingP
         httpx2.CloseError: BrokenError,
         httpx2.LocalProtocolError: BrokenError,
         httpx2.RemoteProtocolError: BrokenError,
+        httpx2.SSEError: BrokenError,
     }
 )
 """What each of the transport's errors says about whether the provider has seen the request."""

@@ -70,9 +70,9 @@ class UpstreamError(ApiError):
         status, self.code, words = _TOLD.get(row, (502, "upstream_error", "the provider failed"))
         self.status = outcome.status if outcome.status == 529 else status
         self.outcome = outcome
-        attempts = "the one target that was tried" if tried == 1 else f"the {tried} targets that were tried"
         detail = f" ({outcome.detail})" if outcome.detail else ""
-        super().__init__(f"{words}{detail}; none of {attempts} served", retry_after_s=outcome.retry_after_s)
+        targets = "1 target was" if tried == 1 else f"{tried} targets were"
+        super().__init__(f"{words}{detail}; {targets} tried", retry_after_s=outcome.retry_after_s)
 
     @property
     def retry_after(self) -> str | None:
@@ -91,6 +91,6 @@ _TOLD: Mapping[Disposition, tuple[int, str, str]] = MappingProxyType(
         Disposition.EMPTY: (502, "upstream_empty", "the provider's answer was empty"),
         Disposition.CREDENTIAL: (502, "upstream_credentials", "the provider does not accept the gateway's credentials"),
         Disposition.UNREACHABLE: (502, "upstream_unreachable", "the provider cannot be reached"),
-        Disposition.CANCELLED: (503, "unavailable", "the gateway is shutting down"),
+        Disposition.CANCELLED: (503, "unavailable", "the gateway cannot go on"),
     }
 )
