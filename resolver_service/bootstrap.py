@@ -19,6 +19,8 @@ from resolver_service.app.resolve import ProbeBook, Resolver
 from resolver_service.domain.health import PROBE_LEASE_S
 from resolver_service.settings import Settings
 
+LAST_WORDS_S = 1.0
+
 
 def check(settings: Settings) -> str:
     """A line about what the configuration has in it. Raises `ConfigError` or `OSError`."""
@@ -48,6 +50,9 @@ async def serve(settings: Settings) -> None:
         following.cancel()
     stopping.cancel()
     await grpc.drain(settings.drain_s)
+    # Calls that were cut off are still being told. What is left when the loop closes, gRPC reports with a traceback.
+    if ending := asyncio.all_tasks() - {asyncio.current_task(), following}:
+        await asyncio.wait(ending, timeout=LAST_WORDS_S)
     with contextlib.suppress(asyncio.CancelledError):
         # A watch that ended by itself ended by an error, which must not go unseen.
         await following

@@ -12,7 +12,11 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+import structlog
+
 from edge_service.app.ports import CredentialError
+
+_log = structlog.get_logger("forebay.edge.credentials")
 
 SECRETS_DIRECTORY = Path("/run/secrets")
 
@@ -29,10 +33,20 @@ class LocalCredentials:
         self._environment = environment
         self._allowed_names = tuple(allowed_names)
         self._directory = directory
+        self._warned_of: set[str] = set()
         self._files: dict[str, tuple[tuple[int, ...], bytes]] = {}
 
     def secret(self, reference: str) -> str:
         """The secret behind `env:NAME` or `file:PATH`. Raises `CredentialError`, which names the reference alone."""
+        try:
+            return self._find(reference)
+        except CredentialError as error:
+            if str(error) not in self._warned_of:  # Once, not with each request.
+                self._warned_of.add(str(error))
+                _log.warning("credential_unavailable", reason=str(error))
+            raise
+
+    def _find(self, reference: str) -> str:
         kind, _, place = reference.partition(":")
         if kind == "env":
             value = self._from_environment(reference, place)

@@ -8,9 +8,11 @@ from collections.abc import Iterable
 
 from resolver_service.domain.catalog import name_key
 
-LONGEST_COMPARED = 200
+LONGEST_COMPARED = 100
 """Characters. Longer names are nobody's typing mistake, and comparing takes the product of both lengths."""
-COMPARED_CLOSELY = 50
+COMPARED_CLOSELY = 25
+MOST_PAIRS = 12
+_SAMPLE = 50
 
 
 def split_reasoning(name: str) -> tuple[str, str]:
@@ -37,7 +39,11 @@ def closest(name: str, candidates: Iterable[str], limit: int = 3) -> tuple[str, 
         if len(candidate) <= LONGEST_COMPARED:
             spelling.setdefault(name_key(candidate), candidate)
     # difflib needs a fifth of a second for ten thousand names, so only those that share the most pairs of letters get
-    # that far.
-    pairs = {key[i : i + 2] for i in range(len(key) - 1)}
-    likely = heapq.nlargest(COMPARED_CLOSELY, spelling, key=lambda other: sum(pair in other for pair in pairs))
+    # that far. Of a long name's pairs the rarest tell the most.
+    others = list(spelling)
+    pairs = list(dict.fromkeys(key[i : i + 2] for i in range(len(key) - 1)))
+    if len(pairs) > MOST_PAIRS:
+        sample = others[:: len(others) // _SAMPLE + 1]
+        pairs = sorted(pairs, key=lambda pair: sum(pair in other for other in sample))[:MOST_PAIRS]
+    likely = heapq.nlargest(COMPARED_CLOSELY, others, key=lambda other: sum(pair in other for pair in pairs))
     return tuple(spelling[found] for found in difflib.get_close_matches(key, likely, limit))

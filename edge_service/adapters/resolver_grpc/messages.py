@@ -16,7 +16,7 @@ from edge_service.domain.errors import (
     UnavailableError,
 )
 from edge_service.domain.failover import ReportClosed, ReportContent, ReportEnded, ReportFailed
-from edge_service.domain.outcome import Disposition
+from edge_service.domain.outcome import Disposition, Outcome
 from edge_service.domain.plan import Attempt, Plan, Timeouts
 from forebay.resolver.v1 import plan_pb2
 from forebay.resolver.v1 import resolver_service_pb2 as pb
@@ -80,7 +80,7 @@ def outcome_report(decision_id: str, report: Report, latency_s: float) -> pb.Out
             failed = message.failed
             failed.target_id = attempt.target_id
             failed.health_generation = attempt.health_generation
-            failed.disposition = _TO_WIRE[outcome.disposition]
+            failed.disposition = _TO_WIRE[_told_as(outcome)]
             failed.status = outcome.status
             if outcome.retry_after_s is not None:
                 # At least 1: 0 stands for unsaid, and "at once" is what the provider said.
@@ -96,6 +96,14 @@ def outcome_report(decision_id: str, report: Report, latency_s: float) -> pb.Out
         case ReportClosed():
             message.closed.SetInParent()
     return message
+
+
+def _told_as(outcome: Outcome) -> Disposition:
+    """A credential that no provider has refused is one that this edge cannot find: no reason to cool the target, for
+    other edges least of all."""
+    if outcome.disposition is Disposition.CREDENTIAL and not outcome.status:
+        return Disposition.CANCELLED
+    return outcome.disposition
 
 
 _ERRORS: dict[int, type[ApiError]] = {

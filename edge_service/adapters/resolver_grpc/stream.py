@@ -24,6 +24,10 @@ _OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
+    # A resolver in a new container has a new address; the default looks the name up again after 30 s at the earliest.
+    ("grpc.dns_min_time_between_resolutions_ms", 1000),
+    # Nor does a proxy that the environment names for other things stand in between.
+    ("grpc.enable_http_proxy", 0),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),

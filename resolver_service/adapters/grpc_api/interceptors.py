@@ -64,8 +64,9 @@ class DeadlineInterceptor(grpc.aio.ServerInterceptor):
 
 
 def _refusal(code: grpc.StatusCode, details: str) -> Handler:
-    async def refuse(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    async def refuse(requests: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         await context.abort(code, details)
 
-    # A handler of the simplest kind can refuse calls of every kind: it aborts before any message is exchanged.
-    return grpc.unary_unary_rpc_method_handler(refuse)
+    # A handler of this kind can refuse calls of every kind, and does so at once: one that takes a single message would
+    # first wait for it, and whoever opens a stream may not send one before the stream is accepted.
+    return grpc.stream_stream_rpc_method_handler(refuse)
