@@ -103,10 +103,13 @@ class ResolveStream:
             try:
                 call: Call = self._stub.ResolveStream(metadata=self._metadata, wait_for_ready=True)
                 self._call = call
-                await call.wait_for_connection()
-                self.is_up = True
-                backoff_s, last_code = BACKOFF_MIN_S, None
-                _log.info("resolver_connected", address=self.address)
+                # The resolver sends them at once if it accepts the stream. `wait_for_connection` tells less: that the
+                # request went out.
+                await call.initial_metadata()
+                if not call.done():
+                    self.is_up = True
+                    backoff_s, last_code = BACKOFF_MIN_S, None
+                    _log.info("resolver_connected", address=self.address)
                 await self._exchange(call)
                 _log.info("resolver_closed_the_stream", address=self.address)
             except grpc.aio.AioRpcError as error:
@@ -133,7 +136,6 @@ class ResolveStream:
         finally:
             writing.cancel()
             await asyncio.gather(writing, return_exceptions=True)
-        await call.code()
 
     async def _write(self, call: Call) -> None:
         while True:

@@ -25,11 +25,9 @@ def relay() -> Relay:
 
 
 def failure(of: Relay, data: bytes | None) -> Disposition:
+    """How the stream fails at this piece, or at its end."""
     with pytest.raises(StreamFailedError) as raised:
-        if data is None:
-            of.ended()
-        else:
-            of.feed(data)
+        of.ended() if data is None else of.feed(data)
     assert raised.value.outcome.status == 200
     assert raised.value.outcome.detail == str(raised.value)
     return raised.value.outcome.disposition

@@ -65,9 +65,7 @@ def test_no_outcome_is_told_as_a_success(disposition: Disposition, status: int) 
 
 def test_a_failed_walk_says_what_happened_and_how_many_were_tried() -> None:
     outcome = Outcome(Disposition.OVERLOADED, status=503, detail="HTTP 503")
-    assert str(UpstreamError(outcome, tried=3)) == (
-        "the provider is overloaded (HTTP 503); 3 targets were tried"
-    )
+    assert str(UpstreamError(outcome, tried=3)) == ("the provider is overloaded (HTTP 503); 3 targets were tried")
     assert str(UpstreamError(Outcome(Disposition.TIMEOUT), tried=1)) == (
         "the provider did not answer in time; 1 target was tried"
     )

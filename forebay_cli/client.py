@@ -1,0 +1,106 @@
+"""The resolver as the command calls it, with refusals as sentences that say what to do about them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import grpc
+from google.rpc import error_details_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_status import rpc_status
+
+from forebay.resolver.v1 import resolver_service_pb2 as pb
+from forebay.resolver.v1 import resolver_service_pb2_grpc
+
+Response = TypeVar("Response")
+
+_ERROR_DOMAIN = "forebay"
+
+_OPTIONS = (
+    ("grpc.max_receive_message_length", 16 * 1024 * 1024),
+    # The resolver is a neighbour: what `http_proxy` says is for the way to the providers.
+    ("grpc.enable_http_proxy", 0),
+)
+
+
+class CallError(Exception):
+    """A call that brought no answer; its text is for the operator, and says what to do."""
+
+    code = "call_failed"
+
+
+class ResolverClient:
+    """Calls one resolver. Every call waits at most `timeout_s` and raises `CallError`."""
+
+    def __init__(self, address: str, token: str, timeout_s: float, channel: grpc.Channel | None = None) -> None:
+        self.address = address
+        self._timeout_s = timeout_s
+        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        self._channel = channel or grpc.insecure_channel(address, options=_OPTIONS)
+        self._stub = resolver_service_pb2_grpc.ResolverServiceStub(self._channel)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._channel.close()
+
+    def resolve(self, request: pb.ResolveRequest) -> pb.ResolveResponse:
+        return self._call(self._stub.Resolve, request)
+
+    def explain(self, request: pb.ResolveRequest) -> pb.ExplainResponse:
+        return self._call(self._stub.Explain, pb.ExplainRequest(request=request))
+
+    def models(self) -> pb.ListModelsResponse:
+        return self._call(self._stub.ListModels, pb.ListModelsRequest())
+
+    def health(self, service: str) -> str:
+        """The health protocol's word for the state of a service, such as `SERVING`."""
+        stub: Any = health_pb2_grpc.HealthStub(self._channel)
+        response = self._call(stub.Check, health_pb2.HealthCheckRequest(service=service))
+        return str(health_pb2.HealthCheckResponse.ServingStatus.Name(response.status))
+
+    def _call(self, method: Callable[..., Response], request: Any) -> Response:
+        try:
+            return method(request, timeout=self._timeout_s, metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise CallError(self._sentence(error)) from None
+
+    def _sentence(self, error: Any) -> str:
+        """What happened and what to do, on one line. `error` is a `grpc.Call` as well, which no type says."""
+        code, details = error.code(), " ".join(str(error.details() or "").split())
+        info = _error_info(error)
+        if info is not None and code is grpc.StatusCode.NOT_FOUND:
+            return details if info.metadata.get("closest") else f"{details}; 'forebay models' lists what can be called"
+        if info is not None:
+            return f"{details}; 'forebay explain NAME' says why"
+        match code:
+            case grpc.StatusCode.UNAVAILABLE:
+                return (
+                    f"no resolver can be reached at {self.address}: start it with 'forebay-resolver --config FILE', "
+                    f"or say where it is with --resolver or FOREBAY_RESOLVER"
+                )
+            case grpc.StatusCode.DEADLINE_EXCEEDED:
+                return f"{self.address} did not answer within {self._timeout_s:g} s: allow more with --timeout"
+            case grpc.StatusCode.UNIMPLEMENTED:
+                return f"what answers at {self.address} is no resolver of this version ({details}): check --resolver"
+            case grpc.StatusCode.NOT_FOUND:
+                return f"{self.address} reports no health under this name: --service is readiness, liveness or ''"
+            case grpc.StatusCode.UNAUTHENTICATED | grpc.StatusCode.INVALID_ARGUMENT:
+                return details
+        return f"{self.address} answered {code.name}: {details}"
+
+
+def _error_info(error: Any) -> error_details_pb2.ErrorInfo | None:
+    """The resolver's own words on a refusal; None if it was not the resolver that refused."""
+    try:
+        status = rpc_status.from_call(error)
+    except ValueError:  # Details that contradict the status: not the resolver's.
+        return None
+    for detail in status.details if status is not None else ():
+        info = error_details_pb2.ErrorInfo()
+        if detail.Is(info.DESCRIPTOR) and detail.Unpack(info) and info.domain == _ERROR_DOMAIN:
+            return info
+    return None

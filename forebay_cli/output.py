@@ -1,0 +1,91 @@
+"""Answers as people read them, and as programs do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from google.protobuf import json_format
+from google.protobuf.message import Message
+
+from forebay.resolver.v1 import resolver_service_pb2 as pb
+
+NOTHING = "-"
+
+
+def json(message: Message) -> str:
+    """The message as JSON, in the spelling of the contract and with every field, so that none needs a default."""
+    return json_format.MessageToJson(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True, ensure_ascii=False
+    )
+
+
+def plan(response: pb.ResolveResponse) -> str:
+    made = response.plan
+    limit = f"within {_duration(made.total_ms)}" if made.total_ms else "without a time limit"
+    rows = [
+        (
+            str(number),
+            attempt.target_id,
+            attempt.path,
+            attempt.reasoning,
+            "probe" if attempt.probe else "",
+            attempt.credential_ref,
+        )
+        for number, attempt in enumerate(made.attempts, start=1)
+    ]
+    return "\n".join(
+        (
+            f"{_line(made.name)}: at most {_count(made.attempts_allowed, 'attempt')} {limit}",
+            f"decision {made.decision_id}, revision {made.revision}",
+            "",
+            table(("#", "TARGET", "PATH", "REASONING", "PROBE", "CREDENTIAL"), rows),
+        )
+    )
+
+
+def explanation(name: str, response: pb.ExplainResponse) -> str:
+    places = {attempt.target_id: str(i) for i, attempt in enumerate(response.plan.attempts, start=1)}
+    if response.HasField("plan"):
+        head = f"{_line(response.plan.name)} is a {response.kind}, at revision {response.plan.revision}"
+    else:
+        head = f"{_line(name.strip())} is a {response.kind}, and none of its targets is available"
+    rows = [
+        (
+            places.get(target.target_id, ""),
+            target.target_id,
+            target.path,
+            target.reason,
+            _duration(target.retry_after_ms) if target.retry_after_ms else "",
+        )
+        for target in response.targets
+    ]
+    return "\n".join((head, "", table(("#", "TARGET", "PATH", "REASON", "RETRY AFTER"), rows)))
+
+
+def models(response: pb.ListModelsResponse) -> str:
+    if not response.models:
+        return "nothing can be called: the configuration has no model"
+    rows = [(model.id, model.kind, model.description or model.provider) for model in response.models]
+    return table(("ID", "KIND", "DESCRIPTION OR PROVIDER"), rows)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Columns as wide as their widest cell; empty cells are marked, so that every line splits into as many words."""
+    lines = [head, *([_line(cell) or NOTHING for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+def _line(text: str) -> str:
+    """On one line, and without what a terminal would obey."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _duration(milliseconds: int) -> str:
+    return f"{milliseconds / 1000:.10g} s"

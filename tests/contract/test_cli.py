@@ -1,0 +1,263 @@
+"""`forebay` against a resolver in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import pytest_asyncio
+
+from forebay.resolver.v1 import plan_pb2, resolver_service_pb2_grpc
+from forebay.resolver.v1 import resolver_service_pb2 as pb
+from forebay_cli.__main__ import main
+from tests.contract.serving import TIMEOUT_S
+from tests.support.processes import start_resolver
+
+CONFIG = """
+providers:
+  - {id: p, dialect: openai, base-url: "https://p.example/v1", credentials: [env:P_API_KEY], models: [raw]}
+  - {id: q, dialect: openai, base-url: "https://q.example/v1", models: [other]}
+model-pools:
+  pools:
+    - {id: Turns, members: [{provider: p, model: m}, {provider: q, model: m}]}
+    - {id: turns-too, members: [{provider: p, model: m2}, {provider: q, model: m2}]}
+    - {id: cooling, members: [{provider: p, model: c}, {provider: q, model: c, disabled: true}]}
+    - {id: broken, members: [{provider: p, model: b}]}
+    - {id: probed, members: [{provider: p, model: w}]}
+  clusters:
+    - {id: chat, description: for talking, members: [{pool: Turns}]}
+"""
+TOKEN = "the-shared-token"
+
+Forebay = Callable[..., "tuple[int, str, str]"]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def resolver(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """The address of a resolver that all tests of this module share; each has names of its own."""
+    directory = tmp_path_factory.mktemp("resolver")
+    config = directory / "forebay.yaml"
+    config.write_text(CONFIG)
+    process = await start_resolver(config, "--drain", "0", errors=directory / "log", FOREBAY_TOKEN=TOKEN)
+    try:
+        yield process.address
+    finally:
+        assert await process.stop() == 0
+
+
+@pytest.fixture
+def forebay(resolver: str, capfd: pytest.CaptureFixture[str]) -> Forebay:
+    def run(*arguments: str, **environment: str) -> tuple[int, str, str]:
+        """Exit status, standard output and standard error."""
+        try:
+            status = main(arguments, {"FOREBAY_RESOLVER": resolver, "FOREBAY_TOKEN": TOKEN, **environment})
+        except SystemExit as stopped:
+            status = int(stopped.code or 0)
+        out, errors = capfd.readouterr()
+        return status, out, errors
+
+    return run
+
+
+def cool(resolver: str, name: str, disposition: plan_pb2.Disposition, retry_after_ms: int) -> None:
+    """The first target of a name has failed."""
+    metadata = (("authorization", f"Bearer {TOKEN}"),)
+    with grpc.insecure_channel(resolver) as channel:
+        stub: Any = resolver_service_pb2_grpc.ResolverServiceStub(channel)
+        plan = stub.Resolve(pb.ResolveRequest(model=name), timeout=TIMEOUT_S, metadata=metadata).plan
+        failed = pb.AttemptFailed(
+            target_id=plan.attempts[0].target_id, disposition=disposition, retry_after_ms=retry_after_ms
+        )
+        report = pb.OutcomeReport(decision_id=plan.decision_id, failed=failed)
+        stub.Report(pb.ReportRequest(reports=[report]), timeout=TIMEOUT_S, metadata=metadata)
+
+
+def test_resolve_prints_the_plan_and_takes_a_turn(forebay: Forebay) -> None:
+    status, out, errors = forebay("resolve", "chat(high)")
+    assert (status, errors) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == "chat: at most 10 attempts within 600 s"
+    assert re.fullmatch(r"decision [0-9a-f]+-[0-9a-f]+, revision 1", lines[1])
+    assert lines[2:] == [
+        "",
+        "#  TARGET  PATH          REASONING  PROBE  CREDENTIAL",
+        "1  p/m#0   chat/Turns/p  high       -      env:P_API_KEY",
+        "2  q/m#0   chat/Turns/q  high       -      -",
+    ]
+    assert forebay("resolve", "chat")[1].splitlines()[4].startswith("1  q/m#0")
+
+
+def test_explain_takes_no_turn(forebay: Forebay) -> None:
+    outputs = {forebay("explain", "TURNS-TOO", "--plaintext-network") for _ in range(3)}
+    assert outputs == {
+        (
+            0,
+            "turns-too is a pool, at revision 1\n"
+            "\n"
+            "#  TARGET  PATH         REASON    RETRY AFTER\n"
+            "1  p/m2#0  turns-too/p  number 1  -\n"
+            "2  q/m2#0  turns-too/q  number 2  -\n",
+            "",
+        )
+    }
+
+
+def test_resolve_as_json_is_the_message_of_the_contract(forebay: Forebay) -> None:
+    status, out, _ = forebay("resolve", "raw", "--stream", "--json")
+    assert status == 0
+    plan = json.loads(out)["plan"]
+    assert plan["name"] == "raw"
+    assert plan["attempts"][0]["target_id"] == "p/raw#0"
+    assert plan["attempts"][0]["probe"] is False, "every field is there"
+
+
+def test_a_flag_may_be_given_by_the_environment(forebay: Forebay) -> None:
+    assert json.loads(forebay("models", FOREBAY_JSON="true")[1])["revision"] == "1"
+
+
+def test_when_all_of_a_name_cools_resolve_says_for_how_long_and_explain_says_why(
+    forebay: Forebay, resolver: str
+) -> None:
+    cool(resolver, "cooling", plan_pb2.DISPOSITION_RATE_LIMITED, 300_000)
+    status, out, errors = forebay("resolve", "cooling")
+    assert (status, out) == (1, "")
+    assert re.fullmatch(
+        r"forebay: every target of 'cooling' has reached a limit; try again in \d+ s; "
+        r"'forebay explain NAME' says why\n",
+        errors,
+    )
+    status, out, _ = forebay("explain", " cooling ")
+    assert status == 0
+    lines = [re.sub(r"\d+(\.\d+)? s$", "N s", line) for line in out.splitlines()]
+    assert lines[0] == "cooling is a pool, and none of its targets is available"
+    assert [line.split(maxsplit=3) for line in lines[3:]] == [
+        ["-", "p/c#0", "cooling/p", "cooling: rate-limited  N s"],
+        ["-", "q/c#0", "cooling/q", "disabled               -"],
+    ]
+    explained = json.loads(forebay("explain", "cooling", "--json")[1])
+    assert "plan" not in explained
+    assert 0 < int(explained["targets"][0]["retry_after_ms"]) <= 300_000
+
+
+def test_a_broken_name_is_no_unreachable_resolver(forebay: Forebay, resolver: str) -> None:
+    cool(resolver, "broken", plan_pb2.DISPOSITION_OVERLOADED, 300_000)
+    status, _, errors = forebay("resolve", "broken")
+    assert status == 1
+    assert errors.startswith("forebay: every target of 'broken' is out of service; try again in ")
+
+
+def test_an_unknown_name_is_answered_with_the_closest(forebay: Forebay) -> None:
+    said = "forebay: the model 'chatt' does not exist; the closest names are: chat\n"
+    assert forebay("resolve", "chatt") == (1, "", said)
+    assert forebay("explain", "chatt") == (1, "", said)
+    assert forebay("resolve", "zzzz")[2] == (
+        "forebay: the model 'zzzz' does not exist; 'forebay models' lists what can be called\n"
+    )
+
+
+def test_no_name_is_no_name(forebay: Forebay) -> None:
+    assert forebay("resolve", "") == (1, "", "forebay: model: a model name is required\n")
+
+
+def test_models_lists_what_can_be_called(forebay: Forebay) -> None:
+    assert forebay("models") == (
+        0,
+        "ID         KIND     DESCRIPTION OR PROVIDER\n"
+        "Turns      pool     -\n"
+        "turns-too  pool     -\n"
+        "cooling    pool     -\n"
+        "broken     pool     -\n"
+        "probed     pool     -\n"
+        "chat       cluster  for talking\n"
+        "raw        model    p\n"
+        "other      model    q\n",
+        "",
+    )
+
+
+def test_without_the_token_it_says_what_to_set(forebay: Forebay) -> None:
+    status, out, errors = forebay("models", FOREBAY_TOKEN="")
+    assert (status, out) == (1, "")
+    assert errors == "forebay: the shared token is missing or wrong: set FOREBAY_TOKEN to the resolver's\n"
+
+
+def test_health_needs_no_token(forebay: Forebay, resolver: str) -> None:
+    assert forebay("health", FOREBAY_TOKEN="") == (0, f"readiness at {resolver} is SERVING\n", "")
+    assert forebay("health", "--service", "") == (0, f"the resolver at {resolver} is SERVING\n", "")
+    assert forebay("health", FOREBAY_SERVICE="liveness")[1] == f"liveness at {resolver} is SERVING\n"
+    status, out, errors = forebay("health", "--service", "nonsense")
+    assert (status, out) == (1, "")
+    assert "--service is readiness, liveness or ''" in errors
+
+
+def test_where_nobody_listens_it_says_how_to_start_a_resolver(forebay: Forebay) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{closed.getsockname()[1]}"
+        for command in (["models"], ["health"], ["resolve", "chat"]):
+            status, out, errors = forebay(*command, "--resolver", address)
+            assert (status, out) == (1, "")
+            assert errors.startswith(f"forebay: no resolver can be reached at {address}: start it with ")
+            assert errors.count("\n") == 1
+
+
+def test_whoever_does_not_answer_is_not_waited_for(forebay: Forebay) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        status, _, errors = forebay("models", "--resolver", address, "--timeout", "0.2")
+    assert (status, errors) == (1, f"forebay: {address} did not answer within 0.2 s: allow more with --timeout\n")
+
+
+def test_a_proxy_for_the_way_out_is_not_used_for_the_resolver(
+    forebay: Forebay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert forebay("models")[0] == 0
+
+
+def test_check_passes_on_what_the_resolver_says_of_a_file(forebay: Forebay, tmp_path: Path) -> None:
+    file = tmp_path / "-odd name.yaml"
+    file.write_text(CONFIG)
+    environment = {"PATH": os.environ["PATH"], "FOREBAY_RESOLVER_LISTEN": "what a resolver is told does not matter"}
+    status, out, errors = forebay("check", str(file), **environment)
+    assert (status, out, errors) == (0, f"{file}: valid: 2 providers, 2 models, 5 pools, 1 clusters\n", "")
+    file.write_text("providers: 1\nmodel-pool: 2\n")
+    status, out, errors = forebay("check", str(file), **environment)
+    assert (status, out) == (1, "")
+    assert len(errors.splitlines()) == 3, "a heading and both errors"
+
+
+@pytest.mark.parametrize(
+    "command", [(str(Path(sys.executable).with_name("forebay")),), (sys.executable, "-m", "forebay_cli")]
+)
+def test_it_runs_as_a_command_and_as_a_module(command: tuple[str, ...], resolver: str) -> None:
+    environment = {"PATH": os.environ["PATH"], "FOREBAY_RESOLVER": resolver}
+    done = subprocess.run((*command, "health"), env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"readiness at {resolver} is SERVING\n", "")
+
+
+def test_a_reader_that_leaves_early_is_no_error_worth_a_traceback(resolver: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    environment = {"PATH": os.environ["PATH"], "FOREBAY_RESOLVER": resolver, "FOREBAY_TOKEN": TOKEN}
+    done = subprocess.run(
+        (sys.executable, "-m", "forebay_cli", "models"),
+        env=environment,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")

@@ -1,0 +1,204 @@
+"""`forebay-resolver` as a process: its flags, its exit statuses, its last words."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from forebay.resolver.v1 import resolver_service_pb2 as pb
+from forebay.resolver.v1 import resolver_service_pb2_grpc
+from resolver_service import settings
+from tests.contract.serving import CONFIG, TIMEOUT_S
+from tests.support.processes import start, start_resolver
+
+INVALID = """
+providers: [{id: p, dialect: latin, base-url: "https://p.example", models: [m]}]
+model-pools:
+  pools: [{id: a, members: []}]
+  clusters: [{id: c, members: [{pool: aa}]}]
+"""
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "forebay.yaml"
+    path.write_text(CONFIG)
+    return path
+
+
+@pytest.fixture
+def invalid(tmp_path: Path) -> Path:
+    path = tmp_path / "invalid.yaml"
+    path.write_text(INVALID)
+    return path
+
+
+async def run(*arguments: str, **environment: str) -> tuple[int, str, str]:
+    """Exit status, standard output and standard error of `forebay-resolver`, which must end by itself."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-W", "error", "-m", "resolver_service", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={"PATH": os.environ["PATH"], **environment},
+    )
+    out, errors = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), errors.decode()
+
+
+def health(channel: grpc.aio.Channel) -> Any:
+    return health_pb2_grpc.HealthStub(channel)
+
+
+async def test_check_says_in_one_line_that_a_file_is_valid(config: Path) -> None:
+    status, out, errors = await run("--check", "--config", str(config))
+    assert (status, errors) == (0, "")
+    assert out == f"{config}: valid: 2 providers, 3 models, 3 pools, 1 clusters\n"
+
+
+@pytest.mark.parametrize("check", [("--check",), ()], ids=["check", "first boot"])
+async def test_everything_that_is_wrong_with_a_file_is_said_at_once(invalid: Path, check: tuple[str, ...]) -> None:
+    status, out, errors = await run(*check, "--config", str(invalid), "--listen", "127.0.0.1:0")
+    assert (status, out) == (1, "")
+    lines = errors.splitlines()
+    assert lines[0] == f"{invalid} is not a valid configuration:"
+    assert [line.partition(":")[0] for line in lines[1:]] == [
+        "providers[0].dialect",
+        "model-pools.pools[0].members",
+        "model-pools.clusters[0].members[0].pool",
+    ]
+
+
+async def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    status, _, errors = await run("--config", str(tmp_path / "missing.yaml"))
+    assert status == 1
+    assert errors.startswith("forebay-resolver: ")
+    assert "missing.yaml" in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "message"),
+    [
+        ((), {}, "--config FILE (or FOREBAY_RESOLVER_CONFIG) is required"),
+        (("--config", "x", "--listen", "0.0.0.0:0"), {}, "add --plaintext-network to consent"),
+        (("--config", "x"), {"FOREBAY_RESOLVER_LISTEN": "8401"}, "'8401' is neither HOST:PORT nor unix:PATH"),
+        (("--config", "x"), {"FOREBAY_TOKEN": "geheim-ä"}, "FOREBAY_TOKEN: "),
+    ],
+)
+async def test_arguments_that_make_no_sense_are_refused(
+    arguments: tuple[str, ...], environment: dict[str, str], message: str
+) -> None:
+    status, out, errors = await run(*arguments, **environment)
+    assert (status, out) == (2, "")
+    assert message in errors
+    assert "geheim" not in errors
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("--drain", "nan"),
+        ("--drain", "-1"),
+        ("--drain", "soon"),
+        ("--listen", "::1:8401"),
+        ("--listen", "127.0.0.1:" + "9" * 5000),
+        ("--listen", "unix:"),
+        ("--listen", "[::]:8401"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused(capsys: pytest.CaptureFixture[str], flag: str, value: str) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        settings.load(["--config", "x", flag, value], {})
+    assert stopped.value.code == 2
+    assert flag in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_the_token_is_not_in_what_is_printed_of_the_settings() -> None:
+    given = settings.load(["--config", "x", "--listen", "[::1]:0"], {"FOREBAY_TOKEN": "secret"})
+    assert given.token == "secret"
+    assert "secret" not in repr(given)
+
+
+async def test_an_address_that_is_taken_ends_it_with_a_message(config: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        status, out, errors = await run("--config", str(config), "--listen", address)
+    assert (status, out) == (1, "")
+    assert f"forebay-resolver: cannot listen on {address}" in errors
+    assert "Traceback" not in errors
+
+
+async def test_flags_have_environment_variables(config: Path, tmp_path: Path) -> None:
+    environment = {
+        "FOREBAY_RESOLVER_CONFIG": str(config),
+        "FOREBAY_RESOLVER_LISTEN": "0.0.0.0:0",
+        "FOREBAY_RESOLVER_PLAINTEXT_NETWORK": "1",
+        "FOREBAY_RESOLVER_NO_REFLECTION": "true",
+        "FOREBAY_RESOLVER_DRAIN": "0",
+        "FOREBAY_TOKEN": "secret",
+    }
+    resolver = await start("resolver_service", errors=tmp_path / "log", environment=environment)
+    assert resolver.address.startswith("0.0.0.0:")
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{resolver.address.partition(':')[2]}") as channel:
+            stub: Any = resolver_service_pb2_grpc.ResolverServiceStub(channel)
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await stub.ListModels(pb.ListModelsRequest(), timeout=TIMEOUT_S)
+            assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+            shown = (("authorization", "Bearer secret"),)
+            response = await stub.ListModels(pb.ListModelsRequest(), timeout=TIMEOUT_S, metadata=shown)
+            assert len(response.models) == 7
+            reflection = channel.unary_unary("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await reflection(b"", timeout=TIMEOUT_S, metadata=shown)
+            assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    finally:
+        assert await resolver.stop() == 0
+    assert "secret" not in resolver.errors.read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_it_well(config: Path, tmp_path: Path, number: int) -> None:
+    """While a call is under way, on a Unix socket: readiness goes first, then the call, then the process."""
+    arguments = ("--config", str(config), "--listen", f"unix:{tmp_path / 's'}", "--drain", "0.2")
+    resolver = await start("resolver_service", *arguments, errors=tmp_path / "log")
+    async with grpc.aio.insecure_channel(resolver.address) as channel:
+        stub: Any = resolver_service_pb2_grpc.ResolverServiceStub(channel)
+        stream = stub.ResolveStream()
+        await stream.initial_metadata()
+        watch = health(channel).Watch(health_pb2.HealthCheckRequest(service="readiness"))
+        assert (await watch.read()).status == SERVING
+        stopping = asyncio.create_task(resolver.stop(number))
+        assert (await watch.read()).status == NOT_SERVING
+        item = pb.ResolveItem(id=1, request=pb.ResolveRequest(model="m", timeout_ms=300))
+        await stream.write(pb.ResolveStreamRequest(resolves=[item]))
+        assert (await stream.read()).answers[0].plan.name == "m"
+        assert await stopping == 0
+    assert "Traceback" not in resolver.errors.read_text()
+    assert not (tmp_path / "s").exists()
+
+
+async def test_two_resolvers_do_not_share_a_port(config: Path, tmp_path: Path) -> None:
+    resolver = await start_resolver(config, errors=tmp_path / "log")
+    try:
+        status, _, errors = await run("--config", str(config), "--listen", resolver.address)
+        assert status == 1
+        assert "cannot listen on" in errors
+    finally:
+        assert await resolver.stop() == 0

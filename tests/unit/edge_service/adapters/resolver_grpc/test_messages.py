@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import pytest
+from google.protobuf import any_pb2
+from google.protobuf.duration_pb2 import Duration
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from edge_service.adapters.resolver_grpc import messages
+from edge_service.app.ports import Model, Question
+from edge_service.domain.errors import (
+    ApiError,
+    InvalidRequestError,
+    LimitedError,
+    ModelNotFoundError,
+    UnavailableError,
+)
+from edge_service.domain.failover import ReportClosed, ReportContent, ReportEnded, ReportFailed
+from edge_service.domain.outcome import Disposition, Outcome, retry_after_s
+from edge_service.domain.plan import Attempt, Plan, Timeouts
+from forebay.resolver.v1 import plan_pb2
+from forebay.resolver.v1 import resolver_service_pb2 as pb
+
+TARGET = Attempt("p/m#1", "p", "openai", "https://p.test/v1", "m", "env:P_API_KEY", health_generation=2**63)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_question_becomes_a_request_that_will_be_reported_on(stream: bool) -> None:
+    request = messages.resolve_request(Question("id-1", "Chat \U0001f600", stream), 300)
+    assert request == pb.ResolveRequest(
+        request_id="id-1",
+        model="Chat \U0001f600",
+        operation=plan_pb2.OPERATION_GENERATE,
+        stream=stream,
+        timeout_ms=300,
+        will_report=True,
+    )
+
+
+def test_a_plan_is_read_with_all_that_the_edge_walks_by() -> None:
+    message = plan_pb2.Plan(
+        decision_id="d",
+        attempts=[
+            plan_pb2.Attempt(
+                target_id="p/m#1",
+                provider="p",
+                dialect="openai",
+                base_url="https://p.test/v1",
+                upstream_model="m",
+                credential_ref="env:P_API_KEY",
+                reasoning="high",
+                timeouts=plan_pb2.Timeouts(
+                    connect_ms=5000, headers_ms=60_000, first_content_ms=1, idle_ms=0, stream_ms=2**32 - 1
+                ),
+                failover=plan_pb2.FailoverPolicy(
+                    never=[plan_pb2.DISPOSITION_RATE_LIMITED],
+                    also=[plan_pb2.DISPOSITION_CONTEXT_LENGTH, plan_pb2.DISPOSITION_CLIENT_FAULT],
+                ),
+                health_generation=7,
+            ),
+            plan_pb2.Attempt(target_id="q/m#0"),
+        ],
+        attempts_allowed=2,
+        total_ms=600_500,
+    )
+    assert messages.plan(message) == Plan(
+        decision_id="d",
+        attempts=(
+            Attempt(
+                "p/m#1",
+                "p",
+                "openai",
+                "https://p.test/v1",
+                "m",
+                "env:P_API_KEY",
+                reasoning="high",
+                timeouts=Timeouts(
+                    connect_s=5.0, headers_s=60.0, first_content_s=0.001, idle_s=0.0, stream_s=4_294_967.295
+                ),
+                never=frozenset({Disposition.RATE_LIMITED}),
+                also=frozenset({Disposition.CONTEXT_LENGTH, Disposition.CLIENT_FAULT}),
+                health_generation=7,
+            ),
+            Attempt("q/m#0", "", "", "", "", ""),
+        ),
+        attempts_allowed=2,
+        total_s=600.5,
+    )
+
+
+@pytest.mark.parametrize("disposition", Disposition)
+def test_every_disposition_has_its_number_in_both_directions(disposition: Disposition) -> None:
+    number = plan_pb2.Disposition.Value("DISPOSITION_" + disposition.name)
+    report = messages.outcome_report("d", ReportFailed(TARGET, Outcome(disposition, status=500)), 0.0)
+    assert report.failed.disposition == number
+    policy = plan_pb2.FailoverPolicy(never=[number])
+    plan = messages.plan(plan_pb2.Plan(attempts=[plan_pb2.Attempt(failover=policy)]))
+    assert plan.attempts[0].never == {disposition}
+
+
+def test_a_credential_that_no_provider_has_refused_cools_nothing() -> None:
+    report = messages.outcome_report("d", ReportFailed(TARGET, Outcome(Disposition.CREDENTIAL)), 0.0)
+    assert report.failed.disposition == plan_pb2.DISPOSITION_CANCELLED
+
+
+def test_every_number_of_the_contract_is_known() -> None:
+    names = {name.removeprefix("DISPOSITION_") for name in plan_pb2.Disposition.keys()}  # noqa: SIM118 - no mapping
+    assert names - {"UNSPECIFIED"} == {disposition.name for disposition in Disposition}
+
+
+def test_numbers_of_a_newer_contract_are_passed_over() -> None:
+    policy = plan_pb2.FailoverPolicy(also=[99, 0, plan_pb2.DISPOSITION_QUOTA])  # type: ignore[list-item]
+    plan = messages.plan(plan_pb2.Plan(attempts=[plan_pb2.Attempt(failover=policy)]))
+    assert plan.attempts[0].also == {Disposition.QUOTA}
+
+
+def test_each_report_carries_the_target_and_its_generation() -> None:
+    outcome = Outcome(Disposition.RATE_LIMITED, status=429, retry_after_s=1.5)
+    assert messages.outcome_report("d", ReportFailed(TARGET, outcome), 0.0) == pb.OutcomeReport(
+        decision_id="d",
+        failed=pb.AttemptFailed(
+            target_id="p/m#1",
+            health_generation=2**63,
+            disposition=plan_pb2.DISPOSITION_RATE_LIMITED,
+            status=429,
+            retry_after_ms=1500,
+        ),
+    )
+    assert messages.outcome_report("d", ReportContent(TARGET), 0.2504) == pb.OutcomeReport(
+        decision_id="d",
+        content=pb.AttemptContent(target_id="p/m#1", health_generation=2**63, latency_ms=250),
+    )
+    assert messages.outcome_report("d", ReportEnded(TARGET), 0.0) == pb.OutcomeReport(
+        decision_id="d", ended=pb.AttemptEnded(target_id="p/m#1", health_generation=2**63)
+    )
+    closed = messages.outcome_report("d", ReportClosed(), 0.0)
+    assert closed.WhichOneof("event") == "closed"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "milliseconds"),
+    [(None, 0), (0.0, 1), (0.0001, 1), (0.25, 250), (20.0, 20_000), (2_592_000.0, 2592 * 10**6)],
+)
+def test_at_once_is_told_apart_from_unsaid(seconds: float | None, milliseconds: int) -> None:
+    outcome = Outcome(Disposition.OVERLOADED, retry_after_s=seconds)
+    report = messages.outcome_report("d", ReportFailed(TARGET, outcome), 0.0)
+    assert report.failed.retry_after_ms == milliseconds
+
+
+@pytest.mark.parametrize("value", ["1e300", "99999999999999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_whatever_a_provider_asks_for_can_be_reported(value: str) -> None:
+    outcome = Outcome(Disposition.OVERLOADED, retry_after_s=retry_after_s(value, 0.0))
+    assert messages.outcome_report("d", ReportFailed(TARGET, outcome), 0.0).ByteSize()
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "param"),
+    [
+        (code_pb2.INVALID_ARGUMENT, InvalidRequestError, "model"),
+        (code_pb2.NOT_FOUND, ModelNotFoundError, "model"),
+        (code_pb2.RESOURCE_EXHAUSTED, LimitedError, None),
+        (code_pb2.UNAVAILABLE, UnavailableError, None),
+        (code_pb2.INTERNAL, UnavailableError, None),
+        (code_pb2.DEADLINE_EXCEEDED, UnavailableError, None),
+        (99, UnavailableError, None),
+    ],
+)
+def test_a_refusal_of_the_resolver_is_told_in_the_edges_words(
+    code: int, kind: type[ApiError], param: str | None
+) -> None:
+    error = messages.api_error(status_pb2.Status(code=code, message="words"))
+    assert type(error) is kind
+    assert (error.message, error.param, error.retry_after_s) == ("words", param, None)
+
+
+def detail(message: object) -> any_pb2.Any:
+    packed = any_pb2.Any()
+    packed.Pack(message)  # type: ignore[arg-type]
+    return packed
+
+
+def test_the_soonest_recovery_is_found_among_the_details() -> None:
+    info = error_details_pb2.ErrorInfo(reason="COOLING")
+    retry = error_details_pb2.RetryInfo(retry_delay=Duration(seconds=19, nanos=500_000_000))
+    status = status_pb2.Status(code=code_pb2.RESOURCE_EXHAUSTED, details=[detail(info), detail(retry)])
+    assert messages.api_error(status).retry_after_s == 19.5
+
+
+def test_details_that_cannot_be_read_are_passed_over() -> None:
+    name = error_details_pb2.RetryInfo.DESCRIPTOR.full_name
+    torn = any_pb2.Any(type_url=f"type.googleapis.com/{name}", value=b"\xff\xff")
+    status = status_pb2.Status(code=code_pb2.RESOURCE_EXHAUSTED, details=[torn])
+    assert messages.api_error(status).retry_after_s is None
+
+
+def test_models_are_read_in_their_order() -> None:
+    response = pb.ListModelsResponse(
+        models=[
+            pb.ModelEntry(id="b", kind="pool", description="words", created_at=5),
+            pb.ModelEntry(id="a", kind="model", provider="p"),
+        ]
+    )
+    assert messages.models(response) == [Model("b", "pool", "words", 5, ""), Model("a", "model", "", 0, "p")]

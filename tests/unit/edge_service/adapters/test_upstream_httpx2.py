@@ -1,0 +1,415 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import httpx2
+import pytest
+
+from edge_service.adapters.upstream_httpx2 import FAILURES, Httpx2Response, Httpx2Upstream, stock_transport
+from edge_service.app.ports import BrokenError, CredentialError, SilentError, UnreachableError, UpstreamFailure
+from edge_service.domain.headers import Headers
+from edge_service.domain.plan import Attempt, Timeouts
+from tests.support.providers import Connection, Script, provider, refuses, says
+
+SECRET = "sk-canary-77"
+
+
+def attempt(base_url: str, credential_ref: str = "env:X_API_KEY", connect_s: float = 5.0) -> Attempt:
+    return Attempt("p/m#0", "p", "openai", base_url, "m", credential_ref, timeouts=Timeouts(connect_s=connect_s))
+
+
+@pytest.fixture
+async def transport() -> AsyncIterator[httpx2.AsyncBaseTransport]:
+    made = stock_transport()
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture
+def upstream(transport: httpx2.AsyncBaseTransport) -> Httpx2Upstream:
+    return Httpx2Upstream(transport, lambda _: SECRET)
+
+
+async def body(response: Httpx2Response) -> bytes:
+    return b"".join([chunk async for chunk in response.chunks()])
+
+
+def transport_errors(kind: type[httpx2.TransportError] = httpx2.TransportError) -> Iterator[type[Exception]]:
+    below = kind.__subclasses__()
+    for each in below:
+        yield from transport_errors(each)
+    if not below:
+        yield kind
+
+
+def test_every_error_of_the_transport_has_a_meaning() -> None:
+    assert set(transport_errors()) == FAILURES.keys()
+
+
+class Failing(httpx2.AsyncBaseTransport):
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        raise self.error
+
+
+@pytest.mark.parametrize(("raised", "meaning"), FAILURES.items(), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("words", ["words", ""])
+async def test_an_error_while_sending_becomes_what_it_means(
+    raised: type[httpx2.TransportError], meaning: type[UpstreamFailure], words: str
+) -> None:
+    with pytest.raises(UpstreamFailure) as caught:
+        await Httpx2Upstream(Failing(raised(words)), lambda _: SECRET).send(attempt("http://p.test"), "/c", [], b"")
+    assert type(caught.value) is meaning
+    assert str(caught.value) == (f"{raised.__name__}: words" if words else raised.__name__)
+
+
+@pytest.mark.parametrize(("raised", "meaning"), FAILURES.items(), ids=lambda kind: kind.__name__)
+async def test_an_error_while_reading_becomes_what_it_means(
+    raised: type[httpx2.TransportError], meaning: type[UpstreamFailure]
+) -> None:
+    class Stream(httpx2.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b"begun"
+            raise raised("words")
+
+    response = Httpx2Response(httpx2.Response(200, stream=Stream()))
+    chunks = response.chunks()
+    assert await anext(chunks) == b"begun"
+    with pytest.raises(UpstreamFailure) as caught:
+        await anext(chunks)
+    assert type(caught.value) is meaning
+    await response.aclose()
+
+
+async def test_an_error_that_is_new_to_us_counts_as_broken() -> None:
+    class NewError(httpx2.NetworkError):
+        pass
+
+    try:
+        with pytest.raises(BrokenError, match=r"^NewError: words$"):
+            await Httpx2Upstream(Failing(NewError("words")), lambda _: "").send(attempt("http://p.test"), "/c", [], b"")
+    finally:
+        del NewError
+        __import__("gc").collect()  # Gone from `__subclasses__` for the test of completeness.
+
+
+async def test_a_request_goes_out_with_its_own_headers_and_those_it_was_given(upstream: Httpx2Upstream) -> None:
+    given: Headers = [(b"openai-beta", b"a"), (b"openai-beta", b"b")]
+    async with provider(says("hi")) as server:
+        response = await upstream.send(attempt(server.url), "/chat/completions", given, b'{"model":"m"}')
+        await body(response)
+        await response.aclose()
+    (call,) = server.calls
+    assert (call.path, call.body) == ("/v1/chat/completions", b'{"model":"m"}')
+    assert call.headers == {
+        "host": server.url.removeprefix("http://").removesuffix("/v1"),
+        "openai-beta": "b",
+        "content-type": "application/json",
+        "accept-encoding": "identity",
+        "user-agent": "forebay",
+        "authorization": f"Bearer {SECRET}",
+        "content-length": "13",
+    }
+
+
+async def test_without_a_credential_none_is_shown(upstream: Httpx2Upstream) -> None:
+    async with provider(says("hi")) as server:
+        response = await upstream.send(attempt(server.url, credential_ref=""), "/c", [], b"{}")
+        await response.aclose()
+    assert "authorization" not in server.calls[0].headers
+
+
+async def test_a_credential_that_cannot_be_had_stops_before_any_call(transport: httpx2.AsyncBaseTransport) -> None:
+    def no_secret(_: str) -> str:
+        raise CredentialError("env:X_API_KEY is not set")
+
+    async with provider(says("hi")) as server:
+        with pytest.raises(CredentialError):
+            await Httpx2Upstream(transport, no_secret).send(attempt(server.url), "/c", [], b"{}")
+    assert server.calls == []
+
+
+async def test_status_headers_and_body_come_as_they_are(upstream: Httpx2Upstream) -> None:
+    async with provider(refuses(429, retry_after="7", X_RateLimit_Remaining="0")) as server:
+        response = await upstream.send(attempt(server.url), "/c", [], b"{}")
+        assert response.status == 429
+        assert (b"retry-after", b"7") in response.headers
+        assert (b"x-ratelimit-remaining", b"0") in response.headers
+        assert b'"message": "no"' in await body(response)
+        await response.aclose()
+
+
+async def test_a_redirect_is_an_answer_like_any_other(upstream: Httpx2Upstream) -> None:
+    async with provider(refuses(302, location="http://127.0.0.1:1/")) as server:
+        response = await upstream.send(attempt(server.url), "/c", [], b"{}")
+        assert response.status == 302
+        await response.aclose()
+    assert len(server.calls) == 1
+
+
+async def test_what_was_compressed_unasked_stays_compressed(upstream: Httpx2Upstream) -> None:
+    bomb = gzip.compress(b"0" * 1_000_000)
+
+    async def script(connection: Connection) -> None:
+        await connection.answer(200, bomb, content_encoding="gzip")
+
+    async with provider(script) as server:
+        response = await upstream.send(attempt(server.url), "/c", [], b"{}")
+        assert await body(response) == bomb
+        await response.aclose()
+
+
+async def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    transport = stock_transport()
+    async with provider(says("hi")) as server:
+        response = await Httpx2Upstream(transport, lambda _: SECRET).send(attempt(server.url), "/c", [], b"{}")
+        assert response.status == 200
+        await response.aclose()
+    await transport.aclose()
+
+
+async def test_each_call_for_chunks_goes_on_where_the_last_was_left(upstream: Httpx2Upstream) -> None:
+    async def script(connection: Connection) -> None:
+        await connection.head(transfer_encoding="chunked")
+        await connection.chunk(b"one")
+        await asyncio.sleep(0.01)
+        await connection.chunk(b"two", b"")
+
+    async with provider(script) as server:
+        response = await upstream.send(attempt(server.url), "/c", [], b"{}")
+        async for chunk in response.chunks():
+            assert chunk == b"one"
+            break
+        assert await body(response) == b"two"
+        assert await body(response) == b""
+        await response.aclose()
+
+
+def reset(connection: Connection) -> None:
+    """Ends the connection with RST, not FIN."""
+    sock = connection.writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.writer.transport.abort()
+
+
+async def closes(connection: Connection) -> None:
+    connection.writer.close()
+
+
+async def resets(connection: Connection) -> None:
+    reset(connection)
+
+
+async def talks_no_http(connection: Connection) -> None:
+    await connection.raw(b"220 mail.test ESMTP\r\n")
+    connection.writer.close()
+
+
+async def breaks_off_in_the_head(connection: Connection) -> None:
+    await connection.raw(b"HTTP/1.1 200 OK\r\ncontent-")
+    connection.writer.close()
+
+
+async def has_a_head_without_end(connection: Connection) -> None:
+    await connection.raw(b"HTTP/1.1 200 OK\r\n", *[b"x-%d: %s\r\n" % (i, b"y" * 1000) for i in range(200)])
+    connection.writer.close()
+
+
+async def has_an_impossible_length(connection: Connection) -> None:
+    await connection.raw(b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n")
+    connection.writer.close()
+
+
+BROKEN_HEADS: list[Script] = [
+    closes,
+    resets,
+    talks_no_http,
+    breaks_off_in_the_head,
+    has_a_head_without_end,
+    has_an_impossible_length,
+]
+
+
+@pytest.mark.parametrize("script", BROKEN_HEADS, ids=lambda script: script.__name__)
+async def test_a_connection_that_breaks_before_the_head_is_broken(upstream: Httpx2Upstream, script: Script) -> None:
+    async with provider(script) as server:
+        with pytest.raises(BrokenError) as raised:
+            await upstream.send(attempt(server.url), "/c", [], b"{}")
+    assert SECRET not in str(raised.value)
+
+
+def after_a_head(head: bytes, then: Callable[[Connection], None]) -> Script:
+    async def script(connection: Connection) -> None:
+        await connection.raw(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n")
+        await asyncio.sleep(0.02)
+        then(connection)
+
+    return script
+
+
+def close(connection: Connection) -> None:
+    connection.writer.close()
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        after_a_head(b"content-length: 10\r\n\r\nabc", close),
+        after_a_head(b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n", close),
+        after_a_head(b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\nzz\r\n", close),
+        after_a_head(b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n", reset),
+        after_a_head(b"connection: close\r\n\r\nabc", reset),
+    ],
+)
+async def test_a_connection_that_breaks_in_the_body_is_broken(upstream: Httpx2Upstream, script: Script) -> None:
+    async with provider(script) as server:
+        response = await upstream.send(attempt(server.url), "/c", [], b"{}")
+        with pytest.raises(BrokenError):
+            await body(response)
+        await response.aclose()
+
+
+async def test_a_body_that_ends_with_its_connection_ends_cleanly(upstream: Httpx2Upstream) -> None:
+    async def script(connection: Connection) -> None:
+        await connection.head()
+        await connection.raw(b"abc")
+        connection.writer.close()
+
+    async with provider(script) as server:
+        response = await upstream.send(attempt(server.url), "/c", [], b"{}")
+        assert await body(response) == b"abc"
+        await response.aclose()
+
+
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        f"http://127.0.0.1:{closed_port()}/v1",
+        "http://no-such-host.invalid/v1",
+        f"http://{'a' * 64}.invalid/v1",
+        "ftp://127.0.0.1/v1",
+        "127.0.0.1:80/v1",
+        "http:///v1",
+        "",
+        "http://[::1/v1",
+        "http://127.0.0.1:http/v1",
+        "http://\u2603.invalid/v1",
+        "http://a\x00b/v1",
+    ],
+)
+async def test_a_provider_that_is_not_there_is_unreachable(upstream: Httpx2Upstream, base_url: str) -> None:
+    with pytest.raises(UnreachableError) as raised:
+        await upstream.send(attempt(base_url), "/c", [], b"{}")
+    assert SECRET not in str(raised.value)
+
+
+async def test_a_provider_without_tls_where_it_should_have_it_is_unreachable(upstream: Httpx2Upstream) -> None:
+    async def plain(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(plain, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(UnreachableError, match="SSL"):
+            await upstream.send(attempt(f"https://127.0.0.1:{port}/v1"), "/c", [], b"{}")
+
+
+async def test_connecting_takes_no_longer_than_the_attempt_allows(upstream: Httpx2Upstream) -> None:
+    # Accepts a connection and stays silent: TLS is part of connecting.
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        began_at = asyncio.get_running_loop().time()
+        with pytest.raises(UnreachableError, match=r"^ConnectTimeout"):
+            await upstream.send(attempt(f"https://127.0.0.1:{port}", connect_s=0.05), "/c", [], b"{}")
+        assert asyncio.get_running_loop().time() - began_at < 2.0
+
+
+async def test_nothing_but_connecting_is_bounded_here(upstream: Httpx2Upstream) -> None:
+    async def slow(connection: Connection) -> None:
+        await asyncio.sleep(0.1)
+        await says("hi")(connection)
+
+    async with provider(slow) as server:
+        response = await upstream.send(attempt(server.url, connect_s=0.05), "/c", [], b"{}")
+        assert response.status == 200
+        await response.aclose()
+
+
+async def test_an_answer_that_is_given_up_closes_its_connection(upstream: Httpx2Upstream) -> None:
+    gone = asyncio.Event()
+
+    async def endless(connection: Connection) -> None:
+        await connection.head(transfer_encoding="chunked")
+        await connection.chunk(b"one")
+        await connection.gone()
+        gone.set()
+
+    async with provider(endless) as server:
+        response = await upstream.send(attempt(server.url), "/c", [], b"{}")
+        assert await anext(response.chunks()) == b"one"
+        await response.aclose()
+        async with asyncio.timeout(1.0):
+            await gone.wait()
+        await response.aclose()
+
+
+@pytest.mark.parametrize("reading", [False, True])
+async def test_a_call_that_is_cancelled_closes_its_connection(upstream: Httpx2Upstream, reading: bool) -> None:
+    called, gone = asyncio.Event(), asyncio.Event()
+
+    async def hangs(connection: Connection) -> None:
+        if reading:
+            await connection.head(transfer_encoding="chunked")
+        called.set()
+        await connection.gone()
+        gone.set()
+
+    async def call() -> None:
+        response = await upstream.send(attempt(server.url), "/c", [], b"{}")
+        try:
+            await body(response)
+        finally:
+            await response.aclose()
+
+    async with provider(hangs) as server:
+        task = asyncio.create_task(call())
+        await called.wait()
+        await asyncio.sleep(0.02)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        async with asyncio.timeout(1.0):
+            await gone.wait()
+
+
+async def test_a_connection_whose_answer_was_read_is_used_again(upstream: Httpx2Upstream) -> None:
+    peers = set()
+
+    async def script(connection: Connection) -> None:
+        peers.add(connection.writer.get_extra_info("peername"))
+        await says("hi")(connection)
+
+    async with provider(script) as server:
+        for _ in range(3):
+            response = await upstream.send(attempt(server.url), "/c", [], b"{}")
+            await body(response)
+            await response.aclose()
+    assert len(peers) == 1
+
+
+def test_a_silent_provider_has_an_error_of_its_own() -> None:
+    assert FAILURES[httpx2.ReadTimeout] is FAILURES[httpx2.WriteTimeout] is SilentError

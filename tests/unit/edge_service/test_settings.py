@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from edge_service import settings
+from edge_service.settings import Settings
+
+
+def load(*arguments: str, **environment: str) -> Settings:
+    return settings.load(arguments, environment)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str, **environment: str) -> str:
+    """What the edge says when it exits."""
+    with pytest.raises(SystemExit) as raised:
+        load(*arguments, **environment)
+    assert raised.value.code == 2
+    return capsys.readouterr().err.splitlines()[-1].removeprefix("forebay-edge: error: ")
+
+
+def test_without_a_word_everything_is_on_loopback() -> None:
+    given = load()
+    assert (given.resolvers, given.host, given.port) == (("127.0.0.1:8401",), "127.0.0.1", 8400)
+    assert given.credential_names == ("*_API_KEY", "*_API_KEY_*")
+    assert (given.drain_s, given.token) == (30.0, "")
+
+
+# For each flag a value, and the field it ends up in.
+FLAGS: dict[str, tuple[str | None, str, object]] = {
+    "--resolver": ("127.0.0.1:1, unix:/run/r.sock", "resolvers", ("127.0.0.1:1", "unix:/run/r.sock")),
+    "--listen": ("127.0.0.2:99", "port", 99),
+    "--allow-open": (None, "host", "0.0.0.0"),
+    "--plaintext-network": (None, "resolvers", ("resolver:8401",)),
+    "--credential-env": ("A_*, B,", "credential_names", ("A_*", "B")),
+    "--drain": ("2.5", "drain_s", 2.5),
+}
+# What makes a switch show.
+NEEDS_CONSENT = {
+    "--allow-open": {"FOREBAY_EDGE_LISTEN": "0.0.0.0:8400"},
+    "--plaintext-network": {"FOREBAY_EDGE_RESOLVER": "resolver:8401"},
+}
+
+
+def variable(flag: str) -> str:
+    return "FOREBAY_EDGE_" + flag[2:].upper().replace("-", "_")
+
+
+def test_every_flag_is_in_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        load("--help")
+    assert set(re.findall(r"^ +(--[a-z-]+)", capsys.readouterr().out, re.MULTILINE)) == FLAGS.keys()
+
+
+@pytest.mark.parametrize("flag", FLAGS)
+def test_every_flag_has_an_environment_variable_of_the_same_name(flag: str) -> None:
+    value, field, expected = FLAGS[flag]
+    around: Any = NEEDS_CONSENT.get(flag, {})
+    by_flag = load(flag, *([] if value is None else [value]), **around)
+    by_variable = load(**{variable(flag): value or "1"}, **around)
+    assert getattr(by_flag, field) == getattr(by_variable, field) == expected
+    assert getattr(load(), field) != expected
+
+
+@pytest.mark.parametrize("flag", ["--resolver", "--listen", "--credential-env", "--drain"])
+def test_a_flag_outweighs_its_variable(flag: str) -> None:
+    value, field, expected = FLAGS[flag]
+    other = {"--resolver": "127.0.0.1:5", "--listen": "127.0.0.1:5", "--credential-env": "X", "--drain": "5"}[flag]
+    assert value is not None
+    assert getattr(load(flag, value, **{variable(flag): other}), field) == expected
+
+
+@pytest.mark.parametrize("flag", NEEDS_CONSENT)
+@pytest.mark.parametrize("value", ["1", "true", "TRUE", "yes", "on"])
+def test_a_switch_is_on_by_a_word_that_says_so(flag: str, value: str) -> None:
+    assert load(**{variable(flag): value}, **NEEDS_CONSENT[flag])
+
+
+@pytest.mark.parametrize("flag", NEEDS_CONSENT)
+@pytest.mark.parametrize("value", ["", "0", "false", "no", "off", "ture", " "])
+def test_a_switch_is_off_by_any_other_word(flag: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert f"add {flag} to consent" in refused(capsys, **{variable(flag): value}, **NEEDS_CONSENT[flag])
+
+
+LOOPBACK = ["127.0.0.1:8400", "127.8.9.10:8400", "localhost:8400", "[::1]:8400", "127.0.0.1:0"]
+NETWORK = [
+    "0.0.0.0:8400",
+    "10.0.0.1:8400",
+    "192.168.0.1:8400",
+    "169.254.169.254:80",
+    "[::]:8400",
+    "[fe80::1]:8400",
+    "[::ffff:10.0.0.1]:8400",
+    "resolver:8401",
+    "localhost.evil.example:8401",
+    "127.0.0.1.nip.io:8401",
+    "127.1:8401",
+    "0:8401",
+]
+
+
+@pytest.mark.parametrize("address", LOOPBACK)
+def test_loopback_needs_no_consent(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    given = load("--listen", address, "--resolver", address)
+    assert (given.host, given.port, given.resolvers) == (host.strip("[]"), int(port), (address,))
+
+
+@pytest.mark.parametrize("address", NETWORK)
+def test_any_other_address_needs_consent_in_words(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "add --allow-open to consent" in refused(capsys, "--listen", address)
+    assert load("--listen", address, "--allow-open").port == int(address.rpartition(":")[2])
+    assert "add --plaintext-network to consent" in refused(capsys, "--resolver", address)
+    assert load("--resolver", address, "--plaintext-network").resolvers == (address,)
+
+
+def test_one_consent_does_not_stand_for_the_other(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--allow-open" in refused(capsys, "--listen", "0.0.0.0:1", "--plaintext-network")
+    assert "--plaintext-network" in refused(capsys, "--resolver", "resolver:1", "--allow-open")
+
+
+def test_every_resolver_is_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--resolver resolver:1 is not on loopback" in refused(capsys, "--resolver", "127.0.0.1:1,resolver:1")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        ":",
+        ":8400",
+        "8400",
+        "127.0.0.1",
+        "127.0.0.1:",
+        "127.0.0.1:http",
+        "127.0.0.1:-1",
+        "127.0.0.1:65536",
+        "127.0.0.1:٨",
+        "127.0.0.1: 80",
+        "::1:8400",
+        "::1",
+        "[::1]",
+        "[::1:8400",
+        "::1]:8400",
+        "http://127.0.0.1:80",
+        "dns:127.0.0.1:80",
+    ],
+)
+def test_what_is_no_address_is_refused(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    consent = ("--allow-open", "--plaintext-network")
+    assert refused(capsys, "--listen", address, *consent) == f"--listen: '{address}' is not HOST:PORT"
+    said = refused(capsys, "--resolver", f"127.0.0.1:1,{address},", *consent) if address else ""
+    assert not address or said == f"--resolver: '{address}' is neither HOST:PORT nor unix:PATH"
+
+
+@pytest.mark.parametrize("value", ["", ",", " , "])
+def test_there_must_be_a_resolver(value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert refused(capsys, "--resolver", value) == "--resolver needs at least one address"
+
+
+def test_a_unix_socket_is_for_resolvers_and_needs_a_path(capsys: pytest.CaptureFixture[str]) -> None:
+    assert load("--resolver", "unix:/run/forebay.sock").resolvers == ("unix:/run/forebay.sock",)
+    assert "neither HOST:PORT nor unix:PATH" in refused(capsys, "--resolver", "unix:")
+    assert "is not HOST:PORT" in refused(capsys, "--listen", "unix:/run/forebay.sock")
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "-1", "soon", "", "1m"])
+def test_the_grace_is_a_number_of_seconds(value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--drain" in refused(capsys, f"--drain={value}")
+    assert "--drain" in refused(capsys, FOREBAY_EDGE_DRAIN=value)
+
+
+def test_the_grace_may_be_none() -> None:
+    assert load("--drain", "0").drain_s == 0.0
+
+
+def test_the_token_comes_from_the_environment_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert load(FOREBAY_TOKEN="s3cret").token == "s3cret"
+    assert "unrecognized arguments" in refused(capsys, "--token", "s3cret")
+
+
+@pytest.mark.parametrize("token", ["s3cret\n", "s3\x00cret", "s3crét", "\t"])
+def test_a_token_that_cannot_stand_in_a_header_is_refused_and_not_shown(
+    token: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refused(capsys, FOREBAY_TOKEN=token)
+    assert said == "FOREBAY_TOKEN has characters in it that cannot stand in a header"
+
+
+def test_no_secret_is_in_the_representation() -> None:
+    given = load(FOREBAY_TOKEN="s3cret", OPENAI_API_KEY="sk-canary")
+    assert "s3cret" not in repr(given)
+    assert "sk-canary" not in repr(given)
+    assert given.environment["OPENAI_API_KEY"] == "sk-canary"
+
+
+@pytest.mark.parametrize("argument", ["--list", "--resolv", "--allow", "stray"])
+def test_flags_are_not_guessed(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "unrecognized arguments" in refused(capsys, argument)

@@ -1,0 +1,156 @@
+"""The client over grpcio-testing's channel: what is sent, and what each status is said to mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import grpc_testing
+import pytest
+from google.protobuf import any_pb2, message
+from google.rpc import error_details_pb2, status_pb2
+from grpc_health.v1 import health_pb2
+
+from forebay.resolver.v1 import resolver_service_pb2 as pb
+from forebay_cli.client import CallError, ResolverClient
+
+SERVICE = pb.DESCRIPTOR.services_by_name["ResolverService"]
+METHODS = SERVICE.methods_by_name
+HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"]
+DETAILS = "grpc-status-details-bin"
+
+
+@pytest.fixture
+def channel() -> Any:
+    return grpc_testing.channel((SERVICE, HEALTH), grpc_testing.strict_real_time())
+
+
+@pytest.fixture
+def client(channel: Any) -> ResolverClient:
+    return ResolverClient("1.2.3.4:8401", "secret", 2.5, channel)
+
+
+@pytest.fixture
+def meanwhile() -> Iterator[Callable[..., Future[Any]]]:
+    """Calls in a thread, since a call waits until the test answers it: which it does before it asserts anything."""
+    with ThreadPoolExecutor(1) as threads:
+        yield threads.submit
+
+
+def details(code: grpc.StatusCode, text: str, *parts: message.Message) -> tuple[tuple[str, bytes], ...]:
+    status = status_pb2.Status(code=code.value[0], message=text)
+    for part in parts:
+        packed = any_pb2.Any()
+        packed.Pack(part)
+        status.details.append(packed)
+    return ((DETAILS, status.SerializeToString()),)
+
+
+def test_a_call_shows_the_token_and_brings_the_answer(
+    client: ResolverClient, channel: Any, meanwhile: Callable[..., Future[Any]]
+) -> None:
+    explaining = meanwhile(client.explain, pb.ResolveRequest(model="chat"))
+    metadata, request, call = channel.take_unary_unary(METHODS["Explain"])
+    call.terminate(pb.ExplainResponse(kind="cluster"), (), grpc.StatusCode.OK, "")
+    assert request == pb.ExplainRequest(request=pb.ResolveRequest(model="chat"))
+    assert ("authorization", "Bearer secret") in metadata
+    assert explaining.result(5).kind == "cluster"
+
+
+def test_without_a_token_none_is_shown(channel: Any, meanwhile: Callable[..., Future[Any]]) -> None:
+    listing = meanwhile(ResolverClient("1.2.3.4:8401", "", 2.5, channel).models)
+    metadata, _, call = channel.take_unary_unary(METHODS["ListModels"])
+    call.terminate(pb.ListModelsResponse(revision=4), (), grpc.StatusCode.OK, "")
+    assert "authorization" not in dict(metadata)
+    assert listing.result(5).revision == 4
+
+
+def test_health_is_told_in_the_protocols_words(
+    client: ResolverClient, channel: Any, meanwhile: Callable[..., Future[Any]]
+) -> None:
+    checking = meanwhile(client.health, "readiness")
+    _, request, call = channel.take_unary_unary(HEALTH.methods_by_name["Check"])
+    status = health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.NOT_SERVING)
+    call.terminate(status, (), grpc.StatusCode.OK, "")
+    assert request.service == "readiness"
+    assert checking.result(5) == "NOT_SERVING"
+
+
+INFO = error_details_pb2.ErrorInfo
+HINT = error_details_pb2.ErrorInfo(reason="MODEL_NOT_FOUND", domain="forebay", metadata={"closest": "chat"})
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "parts", "said"),
+    [
+        (grpc.StatusCode.NOT_FOUND, "no x; it is: chat", (HINT,), "no x; it is: chat"),
+        (
+            grpc.StatusCode.NOT_FOUND,
+            "no x",
+            (INFO(domain="forebay"),),
+            "no x; 'forebay models' lists what can be called",
+        ),
+        (
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+            "all cool",
+            (error_details_pb2.RetryInfo(), INFO(domain="forebay")),
+            "all cool; 'forebay explain NAME' says why",
+        ),
+        (
+            grpc.StatusCode.UNAVAILABLE,
+            "all broken",
+            (INFO(domain="forebay"),),
+            "all broken; 'forebay explain NAME' says why",
+        ),
+        (
+            grpc.StatusCode.UNAVAILABLE,
+            "refused",
+            (INFO(domain="somebody.else"),),
+            "no resolver can be reached at 1.2.3.4:8401: start it with 'forebay-resolver --config FILE', "
+            "or say where it is with --resolver or FOREBAY_RESOLVER",
+        ),
+        (
+            grpc.StatusCode.DEADLINE_EXCEEDED,
+            "late",
+            (),
+            "1.2.3.4:8401 did not answer within 2.5 s: allow more with --timeout",
+        ),
+        (
+            grpc.StatusCode.UNIMPLEMENTED,
+            "404",
+            (),
+            "what answers at 1.2.3.4:8401 is no resolver of this version (404): check --resolver",
+        ),
+        (grpc.StatusCode.UNAUTHENTICATED, "set FOREBAY_TOKEN", (), "set FOREBAY_TOKEN"),
+        (grpc.StatusCode.INVALID_ARGUMENT, "model: required", (), "model: required"),
+        (grpc.StatusCode.INTERNAL, "it\nfailed", (), "1.2.3.4:8401 answered INTERNAL: it failed"),
+    ],
+)
+def test_every_status_becomes_a_sentence_on_one_line(
+    client: ResolverClient,
+    channel: Any,
+    meanwhile: Callable[..., Future[Any]],
+    code: grpc.StatusCode,
+    text: str,
+    parts: tuple[message.Message, ...],
+    said: str,
+) -> None:
+    resolving = meanwhile(client.resolve, pb.ResolveRequest(model="x"))
+    *_, call = channel.take_unary_unary(METHODS["Resolve"])
+    call.terminate(None, details(code, text, *parts) if parts else (), code, text)
+    with pytest.raises(CallError) as caught:
+        resolving.result(5)
+    assert str(caught.value) == said
+
+
+def test_details_that_contradict_their_status_are_not_the_resolvers(
+    client: ResolverClient, channel: Any, meanwhile: Callable[..., Future[Any]]
+) -> None:
+    resolving = meanwhile(client.resolve, pb.ResolveRequest(model="x"))
+    *_, call = channel.take_unary_unary(METHODS["Resolve"])
+    lie = details(grpc.StatusCode.NOT_FOUND, "other", HINT)
+    call.terminate(None, lie, grpc.StatusCode.ABORTED, "text")
+    with pytest.raises(CallError, match=r"^1\.2\.3\.4:8401 answered ABORTED: text$"):
+        resolving.result(5)

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import pytest
+
+from forebay_cli import __main__ as cli
+from forebay_cli.__main__ import is_address, is_local, main
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "message"),
+    [
+        ([], {}, "COMMAND"),
+        (["frobnicate"], {}, "frobnicate"),
+        (["resolve"], {}, "NAME"),
+        (["check"], {}, "FILE"),
+        (["models", "--js"], {}, "--js"),
+        (["models", "--resolver", "nonsense"], {}, "'nonsense' is neither HOST:PORT nor unix:PATH"),
+        (["models"], {"FOREBAY_RESOLVER": "10.1.2.3:8401"}, "add --plaintext-network to consent"),
+        (["models"], {"FOREBAY_RESOLVER": "10.1.2.3:1", "FOREBAY_PLAINTEXT_NETWORK": "0"}, "--plaintext-network"),
+        (["models", "--timeout", "soon"], {}, "'soon' is not a positive number of seconds"),
+        (["models", "--timeout", "nan"], {}, "'nan' is not a positive number of seconds"),
+        (["models"], {"FOREBAY_TIMEOUT": "0"}, "'0' is not a positive number of seconds"),
+        (["models"], {"FOREBAY_TOKEN": "two\nlines"}, "FOREBAY_TOKEN: only printable ASCII"),
+        (["models"], {"FOREBAY_TOKEN": "schlüssel"}, "FOREBAY_TOKEN: only printable ASCII"),
+    ],
+)
+def test_what_is_not_understood_ends_with_status_2(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], environment: dict[str, str], message: str
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments, environment)
+    assert stopped.value.code == 2
+    out, errors = capsys.readouterr()
+    assert out == ""
+    assert message in errors
+    assert "schlüssel" not in errors
+
+
+def test_the_token_is_no_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    """Everyone on the machine can read a process's arguments."""
+    with pytest.raises(SystemExit):
+        main(["models", "--token", "secret"], {})
+
+
+@pytest.mark.parametrize("command", ["check", "resolve", "explain", "models", "health"])
+def test_every_command_has_help(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--help"], {})
+    assert stopped.value.code == 0
+    assert "FOREBAY_TOKEN" in capsys.readouterr().out
+
+
+def test_the_help_of_resolve_says_that_it_takes_a_turn(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["resolve", "--help"], {})
+    assert "takes a turn" in capsys.readouterr().out
+
+
+def test_a_flag_wins_over_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def client(address: str, token: str, timeout_s: float) -> None:
+        made.append((address, token, timeout_s))
+        raise cli.CallError("enough")
+
+    monkeypatch.setattr(cli, "ResolverClient", client)
+    environment = {"FOREBAY_RESOLVER": "10.1.2.3:1", "FOREBAY_TIMEOUT": "9", "FOREBAY_TOKEN": "secret"}
+    assert main(["models"], {}) == 1
+    assert main(["models"], {**environment, "FOREBAY_PLAINTEXT_NETWORK": "yes"}) == 1
+    assert main(["models", "--resolver", "unix:/run/s", "--timeout", "1.5"], environment) == 1
+    assert made == [("127.0.0.1:8401", "", 5.0), ("10.1.2.3:1", "secret", 9.0), ("unix:/run/s", "secret", 1.5)]
+
+
+@pytest.mark.parametrize(
+    ("address", "is_one"),
+    [
+        ("127.0.0.1:8401", True),
+        ("resolver.internal:1", True),
+        ("[::1]:8401", True),
+        ("unix:/run/forebay.sock", True),
+        ("unix:", False),
+        ("127.0.0.1", False),
+        (":8401", False),
+        ("127.0.0.1:0", False),
+        ("127.0.0.1:65536", False),
+        ("127.0.0.1:" + "9" * 5000, False),
+        ("127.0.0.1:²", False),
+        ("::1:8401", False),
+        ("http://127.0.0.1:8401", False),
+        ("", False),
+    ],
+)
+def test_an_address_is_a_host_and_a_port_or_a_socket(address: str, *, is_one: bool) -> None:
+    assert is_address(address) is is_one
+
+
+@pytest.mark.parametrize(
+    ("address", "local"),
+    [
+        ("127.0.0.1:1", True),
+        ("127.9.9.9:1", True),
+        ("[::1]:1", True),
+        ("localhost:1", True),
+        ("unix:/x", True),
+        ("0.0.0.0:1", False),
+        ("10.0.0.1:1", False),
+        ("resolver:1", False),
+        ("localhost.example.com:1", False),
+        ("127.0.0.1.example.com:1", False),
+    ],
+)
+def test_local_is_what_stays_on_this_machine(address: str, *, local: bool) -> None:
+    assert is_local(address) is local

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from forebay.resolver.v1 import plan_pb2
+from forebay.resolver.v1 import resolver_service_pb2 as pb
+from forebay_cli import output
+
+
+def test_columns_are_as_wide_as_their_widest_cell() -> None:
+    assert output.table(("A", "LONG"), [("wide", "x"), ("", "yyyyyy")]).splitlines() == [
+        "A     LONG",
+        "wide  x",
+        "-     yyyyyy",
+    ]
+
+
+def test_a_table_without_rows_is_its_head() -> None:
+    assert output.table(("A", "B"), []) == "A  B"
+
+
+def test_a_cell_is_one_line_and_commands_no_terminal() -> None:
+    table = output.table(("A",), [("two\nlines\t and \x1b[31mred\x07\u202e",)])
+    assert table.splitlines()[1:] == ["two lines and ?[31mred??"]
+
+
+@pytest.mark.parametrize(
+    ("plan", "head"),
+    [
+        (plan_pb2.Plan(name="n", attempts_allowed=1, total_ms=90_500), "n: at most 1 attempt within 90.5 s"),
+        (plan_pb2.Plan(name="n", attempts_allowed=10, total_ms=604_800_000), "n: at most 10 attempts within 604800 s"),
+        (plan_pb2.Plan(name="n", attempts_allowed=2), "n: at most 2 attempts without a time limit"),
+    ],
+)
+def test_a_plan_says_how_far_to_go(plan: plan_pb2.Plan, head: str) -> None:
+    assert output.plan(pb.ResolveResponse(plan=plan)).splitlines()[0] == head
+
+
+def test_a_plan_marks_the_probe() -> None:
+    attempts = [plan_pb2.Attempt(target_id="a", path="p", probe=True), plan_pb2.Attempt(target_id="b", path="p")]
+    lines = output.plan(pb.ResolveResponse(plan=plan_pb2.Plan(attempts=attempts))).splitlines()
+    assert [line.split() for line in lines[3:]] == [
+        ["#", "TARGET", "PATH", "REASONING", "PROBE", "CREDENTIAL"],
+        ["1", "a", "p", "-", "probe", "-"],
+        ["2", "b", "p", "-", "-", "-"],
+    ]
+
+
+def test_an_explanation_numbers_the_targets_that_the_plan_has() -> None:
+    response = pb.ExplainResponse(
+        plan=plan_pb2.Plan(name="N", revision=3, attempts=[plan_pb2.Attempt(target_id="b")]),
+        kind="pool",
+        targets=[
+            pb.TargetExplanation(target_id="b", path="N/b", available=True, reason="number 1"),
+            pb.TargetExplanation(target_id="a", path="N/a", reason="cooling: quota", retry_after_ms=1500),
+        ],
+    )
+    assert output.explanation("n", response).splitlines() == [
+        "N is a pool, at revision 3",
+        "",
+        "#  TARGET  PATH  REASON          RETRY AFTER",
+        "1  b       N/b   number 1        -",
+        "-  a       N/a   cooling: quota  1.5 s",
+    ]
+
+
+def test_an_explanation_without_a_plan_says_so() -> None:
+    head = output.explanation(" n ", pb.ExplainResponse(kind="cluster")).splitlines()[0]
+    assert head == "n is a cluster, and none of its targets is available"
+
+
+def test_of_a_configuration_without_models_nothing_is_listed() -> None:
+    assert output.models(pb.ListModelsResponse()) == "nothing can be called: the configuration has no model"
+
+
+def test_json_has_every_field_in_the_spelling_of_the_contract() -> None:
+    entry = pb.ModelEntry(id="größe", kind="pool", created_at=5)
+    text = output.json(pb.ListModelsResponse(models=[entry], revision=2))
+    assert "größe" in text
+    assert json.loads(text) == {
+        "models": [{"id": "größe", "kind": "pool", "description": "", "created_at": "5", "provider": ""}],
+        "revision": "2",
+    }
