@@ -9,7 +9,15 @@ from resolver_service.adapters import config_yaml
 from resolver_service.adapters.stores_memory import MemoryHealth, MemoryRotation
 from resolver_service.app.configure import Configuration
 from resolver_service.app.report import Closed, Ended, Failed, Reports
-from resolver_service.app.resolve import Decision, Explanation, NoTargetError, PlannedAttempt, ProbeBook, Query, Resolver
+from resolver_service.app.resolve import (
+    Decision,
+    Explanation,
+    NoTargetError,
+    PlannedAttempt,
+    ProbeBook,
+    Query,
+    Resolver,
+)
 from resolver_service.domain.catalog import Disposition
 from resolver_service.domain.health import PROBE_LEASE_S, Health
 

@@ -81,7 +81,7 @@ def test_turns_go_on_for_ever(weights: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("start", [0, 1, 2499, 5049])
 def test_a_window_of_many_heavy_members_gives_everyone_exactly_their_weight(start: int) -> None:
     assert sum(HUNDRED) * len(HUNDRED) > MOST_STEPS
-    assert Counter(choices(HUNDRED, sum(HUNDRED), start)) == {index: w for index, w in enumerate(HUNDRED)}
+    assert Counter(choices(HUNDRED, sum(HUNDRED), start)) == dict(enumerate(HUNDRED))
 
 
 def test_many_heavy_members_take_turns_smoothly() -> None:

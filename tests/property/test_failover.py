@@ -1,0 +1,217 @@
+"""Whatever happens to a request, and in whatever order, the failover machine keeps its promises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from edge_service.domain.failover import (
+    Cancel,
+    Command,
+    Ending,
+    Failover,
+    Finish,
+    IllegalEventError,
+    Open,
+    Relay,
+    ReportClosed,
+    ReportContent,
+    ReportEnded,
+    ReportFailed,
+    State,
+)
+from edge_service.domain.outcome import AMBIGUOUS, MOVES_ON, Disposition, ErrorBody, Outcome
+from edge_service.domain.plan import Attempt, Plan
+
+dispositions = st.sampled_from(Disposition)
+policies = st.frozensets(dispositions, max_size=len(Disposition))
+outcomes = st.builds(
+    Outcome,
+    disposition=dispositions,
+    status=st.sampled_from([0, 200, 400, 402, 429, 500, 503, 529]),
+    retry_after_s=st.none() | st.floats(0, 1000),
+    body=st.none() | st.builds(ErrorBody, st.just(b"application/json"), st.binary(max_size=3)),
+    detail=st.text(max_size=3),
+)
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> Plan:
+    attempts = [
+        Attempt(f"p{i}/m#0", f"p{i}", "openai", "", "m", "", never=draw(policies), also=draw(policies))
+        for i in range(draw(st.integers(1, 6)))
+    ]
+    return Plan("decision", tuple(attempts), attempts_allowed=draw(st.integers(1, 7)), total_s=1.0)
+
+
+EVENTS = ("resolved", "failed", "content", "ended", "client_gone", "expired", "draining")
+LEGAL: dict[State, frozenset[str]] = {
+    State.RESOLVING: frozenset({"resolved", "client_gone"}),
+    State.ATTEMPTING: frozenset({"failed", "content", "ended", "client_gone", "expired", "draining"}),
+    State.RELAYING: frozenset({"failed", "ended", "client_gone", "draining"}),
+    State.DONE: frozenset(),
+}
+
+# After any of these nothing is opened.
+ENDING = frozenset({"content", "ended", "client_gone", "expired", "draining"})
+
+
+def snapshot(machine: Failover) -> list[str]:
+    """The whole of its state."""
+    return [repr(getattr(machine, name)) for name in Failover.__slots__]
+
+
+class Walks(RuleBasedStateMachine):
+    """Any events in any order, the illegal among them, and what must hold after each."""
+
+    @initialize(plan=plans())
+    def begin(self, plan: Plan) -> None:
+        self.plan = plan
+        self.machine = Failover()
+        self.commands: list[Command] = []
+        self.events: list[str] = []
+        self.failures: list[Outcome] = []
+
+    def happens(self, event: str, happen: Callable[..., list[Command]], *arguments: Any) -> None:
+        self.events.append(event)
+        given = happen(*arguments)
+        assert given, "every event is answered"
+        opens = [command for command in given if isinstance(command, Open)]
+        assert opens in ([], [given[-1]]), "an open is the last thing to do"
+        assert not (opens and ENDING.intersection(self.events))
+        self.commands += given
+
+    @precondition(lambda self: self.machine.state is State.RESOLVING)
+    @rule()
+    def resolved(self) -> None:
+        self.happens("resolved", self.machine.resolved, self.plan)
+
+    @precondition(lambda self: "failed" in LEGAL[self.machine.state])
+    @rule(outcome=outcomes)
+    def failed(self, outcome: Outcome) -> None:
+        self.failures.append(outcome)
+        self.happens("failed", self.machine.failed, outcome)
+
+    @precondition(lambda self: self.machine.state is State.ATTEMPTING)
+    @rule(outcome=st.builds(Outcome, st.sampled_from(sorted(MOVES_ON))))
+    def failed_so_that_it_moves_on(self, outcome: Outcome) -> None:
+        self.failed(outcome)
+
+    @precondition(lambda self: bool(LEGAL[self.machine.state] - {"resolved", "failed"}))
+    @rule(data=st.data())
+    def anything_else(self, data: st.DataObject) -> None:
+        event = data.draw(st.sampled_from(sorted(LEGAL[self.machine.state] - {"resolved", "failed"})))
+        self.happens(event, getattr(self.machine, event))
+
+    @rule(event=st.sampled_from(EVENTS), outcome=outcomes)
+    def an_illegal_event(self, event: str, outcome: Outcome) -> None:
+        if event in LEGAL[self.machine.state]:
+            return
+        arguments: dict[str, tuple[object, ...]] = {"resolved": (self.plan,), "failed": (outcome,)}
+        before = snapshot(self.machine)
+        try:
+            getattr(self.machine, event)(*arguments.get(event, ()))
+        except IllegalEventError:
+            assert snapshot(self.machine) == before
+        else:
+            raise AssertionError(f"'{event}' was taken while {self.machine.state}")
+
+    def of(self, *kinds: type) -> list[Any]:
+        return [command for command in self.commands if isinstance(command, kinds)]
+
+    @invariant()
+    def every_open_is_reported_once_as_failed_or_ended(self) -> None:
+        opened = [c.attempt for c in self.of(Open)]
+        reported = [c.attempt for c in self.of(ReportFailed, ReportEnded)]
+        if self.machine.state in (State.ATTEMPTING, State.RELAYING):
+            assert reported == opened[:-1]
+        else:
+            assert reported == opened
+
+    @invariant()
+    def a_report_is_about_the_attempt_under_way(self) -> None:
+        under_way = None
+        for command in self.commands:
+            match command:
+                case Open(attempt):
+                    assert under_way is None
+                    under_way = attempt
+                case ReportContent(attempt):
+                    assert attempt == under_way
+                case ReportFailed(attempt) | ReportEnded(attempt):
+                    assert attempt == under_way
+                    under_way = None
+                case Cancel() | Relay():
+                    assert under_way is not None
+
+    @invariant()
+    def the_decision_is_closed_once_and_nothing_but_the_finish_follows(self) -> None:
+        done = self.machine.state is State.DONE
+        assert len(self.of(Finish)) == done
+        assert len(self.of(ReportClosed)) == (done and "resolved" in self.events)
+        if done:
+            assert isinstance(self.commands[-1], Finish)
+            assert "resolved" not in self.events or isinstance(self.commands[-2], ReportClosed)
+
+    @invariant()
+    def targets_are_opened_in_the_plans_order_and_none_twice(self) -> None:
+        opened = [c.attempt for c in self.of(Open)]
+        assert opened == list(self.plan.attempts[: len(opened)])
+        assert len(opened) <= self.plan.attempts_allowed
+        assert self.machine.opened == len(opened)
+
+    @invariant()
+    def what_does_not_move_on_does_not(self) -> None:
+        opened = self.of(Open)
+        moves = [(a.attempt, f) for a, f in zip(opened, self.failures, strict=False)][: len(opened) - 1]
+        for attempt, failure in moves:
+            disposition = failure.disposition
+            assert disposition in attempt.also or (disposition in MOVES_ON and disposition not in attempt.never)
+        assert sum(failure.disposition in AMBIGUOUS for _, failure in moves) <= 1
+
+    @invariant()
+    def the_answer_is_begun_at_most_once_and_whoever_was_served_got_one(self) -> None:
+        assert len(self.of(Relay)) <= 1
+        assert len(self.of(ReportContent)) <= 1
+        for finish in self.of(Finish):
+            assert bool(self.of(Relay)) or finish.ending in (Ending.FAILED, Ending.GONE)
+            match finish.ending:
+                case Ending.SERVED:
+                    assert len(self.of(ReportEnded)) == 1
+                    assert finish.outcome is None
+                case Ending.FAILED:
+                    assert not self.of(Relay)
+                    assert finish.outcome in [c.outcome for c in self.of(ReportFailed)]
+                case Ending.INTERRUPTED:
+                    assert self.of(ReportContent)
+                    assert finish.outcome == self.of(ReportFailed)[-1].outcome
+                case Ending.GONE:
+                    assert self.events[-1] == "client_gone"
+                    assert finish.outcome is None
+
+    @invariant()
+    def an_attempt_is_broken_off_where_something_else_than_itself_ended_it(self) -> None:
+        from_outside = {"client_gone", "expired", "draining"} & set(self.events) and "resolved" in self.events
+        assert len(self.of(Cancel)) == bool(from_outside)
+
+    def teardown(self) -> None:
+        """It always ends: a target that keeps failing exhausts the plan."""
+        if not hasattr(self, "machine"):
+            return
+        if self.machine.state is State.RESOLVING:
+            self.resolved()
+        for _ in range(len(self.plan.attempts)):
+            if self.machine.state is not State.DONE:
+                self.failed(Outcome(Disposition.RATE_LIMITED))
+        assert self.machine.state is State.DONE
+        self.every_open_is_reported_once_as_failed_or_ended()
+        self.the_decision_is_closed_once_and_nothing_but_the_finish_follows()
+        self.targets_are_opened_in_the_plans_order_and_none_twice()
+
+
+TestWalks = Walks.TestCase
+TestWalks.settings = settings(max_examples=150, stateful_step_count=15, deadline=None)

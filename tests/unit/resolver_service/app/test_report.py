@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import pytest
+
+from resolver_service.app.report import Closed, Ended, Failed
+from resolver_service.domain.catalog import Disposition
+from resolver_service.domain.health import WELL, Availability
+from tests.support.resolving import Resolving
+
+CONFIG = """
+providers:
+  - {id: one, dialect: openai, base-url: "https://one.example", models: [m, m2, "m#1", n], credentials: [env:A, env:B]}
+  - {id: one-more, dialect: openai, base-url: "https://more.example", models: [m, n]}
+model-pools:
+  pools: [{id: pool, members: [{provider: one, model: m}, {provider: one-more, model: special}]}]
+"""
+M0, M1, N0, N1 = "one/m#0", "one/m#1", "one/n#0", "one/n#1"
+MORE = "one-more/m#0"
+SPECIAL = "one-more/special#0"
+
+
+@pytest.fixture
+def resolving() -> Resolving:
+    return Resolving(CONFIG)
+
+
+def out(resolving: Resolving) -> set[str]:
+    """Ids of the targets that cool."""
+    ids = resolving.configuration.current.catalog.target_ids
+    return {t for t in ids if resolving.health.get(t).availability(resolving.clock()) is Availability.OUT}
+
+
+def test_a_failure_cools_its_target_alone(resolving: Resolving) -> None:
+    for disposition in (Disposition.RATE_LIMITED, Disposition.OVERLOADED):
+        resolving.fail(M0, disposition, retry_after_s=20)
+    assert out(resolving) == {M0}
+
+
+def test_a_success_clears_its_target(resolving: Resolving) -> None:
+    resolving.fail(M0)
+    resolving.clock.advance(30)
+    attempt = next(a for a in resolving.decide("pool").attempts if a.target.id == M0)
+    assert resolving.serve(attempt).availability(resolving.clock()) is Availability.READY
+
+
+def test_thirty_two_parallel_failures_are_one(resolving: Resolving) -> None:
+    for _ in range(32):
+        resolving.fail(M0, generation=0)
+    assert resolving.health.get(M0).retry_after_s(resolving.clock()) == 30
+    assert resolving.health.get(M0).generation == 1
+
+
+@pytest.mark.parametrize("disposition", [Disposition.QUOTA, Disposition.CREDENTIAL])
+def test_a_failure_of_a_credential_cools_every_target_of_it(resolving: Resolving, disposition: Disposition) -> None:
+    resolving.fail(M0, disposition)
+    assert out(resolving) == {M0, N0, "one/m2#0", "one/m#1#0"}
+    assert {resolving.health.get(t).retry_after_s(resolving.clock()) for t in out(resolving)} == {300}
+    assert {resolving.health.get(t).reason for t in out(resolving)} == {disposition}
+
+
+def test_a_missing_model_cools_it_with_every_credential_of_the_provider(resolving: Resolving) -> None:
+    resolving.fail(M1, Disposition.MODEL_MISSING)
+    assert out(resolving) == {M0, M1}
+    resolving.fail("one/m#1#0", Disposition.MODEL_MISSING)
+    assert out(resolving) == {M0, M1, "one/m#1#0", "one/m#1#1"}
+
+
+def test_what_failed_with_a_credential_is_told_once(resolving: Resolving) -> None:
+    for _ in range(32):
+        resolving.fail(M0, Disposition.CREDENTIAL, generation=0)
+    assert {resolving.health.get(t).generation for t in out(resolving)} == {1}
+    # Nor does the same of another model under way, which was planned before.
+    resolving.clock.advance(5)
+    resolving.fail(N0, Disposition.CREDENTIAL, generation=0)
+    assert {resolving.health.get(t).retry_after_s(resolving.clock()) for t in out(resolving)} == {295}
+
+
+def test_a_credential_s_targets_come_back_one_by_one(resolving: Resolving) -> None:
+    resolving.fail(M0, Disposition.CREDENTIAL)
+    resolving.clock.advance(300)
+    attempt = next(a for a in resolving.decide("m").attempts if a.target.id == M0)
+    assert attempt.probe
+    resolving.serve(attempt)
+    assert [a.target.id for a in resolving.decide("n").attempts if a.probe] == [N0]
+
+
+def test_a_credential_that_still_fails_is_not_tried_with_the_next_model(resolving: Resolving) -> None:
+    resolving.fail(M0, Disposition.CREDENTIAL)
+    resolving.clock.advance(300)
+    attempt = next(a for a in resolving.decide("m").attempts if a.target.id == M0)
+    resolving.fail(M0, Disposition.CREDENTIAL, generation=attempt.health_generation)
+    assert N0 not in resolving.plan("n")
+
+
+def test_a_report_of_an_unknown_decision_still_applies(resolving: Resolving) -> None:
+    resolving.reports.apply("of another resolver", Failed(MORE, 0, Disposition.RATE_LIMITED, None))
+    assert out(resolving) == {MORE}
+
+
+def test_reports_for_targets_that_nothing_leads_to_are_passed_over(resolving: Resolving) -> None:
+    for target in ("one/gone#0", "nobody/m#0", "", "nonsense", "one/m#7"):
+        for disposition in Disposition:
+            resolving.reports.apply("d", Failed(target, 0, disposition, 10))
+        resolving.reports.apply("d", Ended(target, 0))
+        assert resolving.health.get(target) is WELL
+    assert out(resolving) == set()
+
+
+async def test_targets_that_a_reload_took_away_are_passed_over_and_come_back_as_they_were(
+    resolving: Resolving,
+) -> None:
+    resolving.fail(M0)
+    resolving.fail(SPECIAL)
+    resolving.clock.advance(30)
+    decision = resolving.decide("pool")
+    assert [a.probe for a in decision.attempts if a.target.id in (M0, SPECIAL)] == [True, True]
+    before = resolving.health.get(SPECIAL)
+    await resolving.configuration.offer(CONFIG.split("model-pools:")[0].encode())
+
+    resolving.fail(SPECIAL, Disposition.CREDENTIAL)
+    resolving.reports.apply(decision.id, Ended(SPECIAL, before.generation))
+    assert resolving.health.get(SPECIAL) is before
+    # Closing gives the probe back all the same.
+    resolving.close(decision)
+    await resolving.configuration.offer(CONFIG.encode())
+    assert SPECIAL in resolving.plan("pool")
+
+
+def test_a_closed_decision_gives_back_only_what_it_still_holds(resolving: Resolving) -> None:
+    resolving.fail(M0)
+    resolving.clock.advance(30)
+    first = resolving.decide("pool")
+    resolving.clock.advance(60)
+    second = resolving.decide("pool")
+    assert [[a.target.id for a in d.attempts if a.probe] for d in (first, second)] == [[M0], [M0]]
+    resolving.close(first)
+    assert M0 not in resolving.plan("pool")
+    resolving.close(second)
+    assert M0 in resolving.plan("pool")
+
+
+def test_a_probe_that_failed_is_not_given_back(resolving: Resolving) -> None:
+    resolving.fail(M0)
+    resolving.clock.advance(30)
+    decision = resolving.decide("pool")
+    resolving.fail(M0, generation=1)
+    resolving.close(decision)
+    assert resolving.health.get(M0).retry_after_s(resolving.clock()) == 60
+
+
+def test_a_probe_that_proved_nothing_is_given_back(resolving: Resolving) -> None:
+    resolving.fail(M0)
+    resolving.clock.advance(30)
+    decision = resolving.decide("pool")
+    resolving.fail(M0, Disposition.CANCELLED, generation=1)
+    assert M0 not in resolving.plan("pool")
+    resolving.close(decision)
+    assert M0 in resolving.plan("pool")
+
+
+def test_reports_repeated_or_out_of_order_do_no_harm(resolving: Resolving) -> None:
+    decision = resolving.decide("pool")
+    for _ in range(3):
+        resolving.reports.apply(decision.id, Closed())
+        resolving.reports.apply(decision.id, Failed(M0, 0, Disposition.RATE_LIMITED, 5))
+        resolving.reports.apply(decision.id, Ended(M0, 0))
+    assert resolving.health.get(M0).generation == 1
+    assert resolving.health.get(M0).retry_after_s(resolving.clock()) == 5

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from resolver_service.settings import Settings, is_address, is_local, load
+
+CONFIG = ["--config", "forebay.yaml"]
+
+
+def refusal(capsys: pytest.CaptureFixture[str], arguments: list[str], environment: dict[str, str] | None = None) -> str:
+    """The message with which it exits."""
+    with pytest.raises(SystemExit) as caught:
+        load(arguments, environment or {})
+    assert caught.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_a_configuration_is_all_that_must_be_told() -> None:
+    assert load(CONFIG, {}) == Settings(
+        config=Path("forebay.yaml"), listen="127.0.0.1:8401", token="", reflection=True, drain_s=1, check=False
+    )
+
+
+def test_without_a_configuration_it_does_not_start(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--config FILE (or FOREBAY_RESOLVER_CONFIG) is required" in refusal(capsys, [])
+
+
+def test_every_flag_can_be_told_by_the_environment() -> None:
+    environment = {
+        "FOREBAY_RESOLVER_CONFIG": "/etc/forebay.yaml",
+        "FOREBAY_RESOLVER_LISTEN": "0.0.0.0:9000",
+        "FOREBAY_RESOLVER_PLAINTEXT_NETWORK": "true",
+        "FOREBAY_RESOLVER_NO_REFLECTION": "1",
+        "FOREBAY_RESOLVER_DRAIN": "2.5",
+        "FOREBAY_TOKEN": "secret",
+    }
+    assert load([], environment) == Settings(
+        config=Path("/etc/forebay.yaml"),
+        listen="0.0.0.0:9000",
+        token="secret",
+        reflection=False,
+        drain_s=2.5,
+        check=False,
+    )
+
+
+def test_a_flag_wins_over_the_environment() -> None:
+    environment = {"FOREBAY_RESOLVER_CONFIG": "other.yaml", "FOREBAY_RESOLVER_LISTEN": "127.0.0.1:1"}
+    settings = load([*CONFIG, "--listen", "unix:/run/forebay.sock", "--drain", "0", "--check"], environment)
+    assert (settings.config, settings.listen, settings.drain_s, settings.check) == (
+        Path("forebay.yaml"),
+        "unix:/run/forebay.sock",
+        0,
+        True,
+    )
+
+
+@pytest.mark.parametrize("word", ["1", "true", "YES", "On"])
+def test_a_switch_is_on_by_any_word_for_it(word: str) -> None:
+    assert not load(CONFIG, {"FOREBAY_RESOLVER_NO_REFLECTION": word}).reflection
+
+
+@pytest.mark.parametrize("word", ["", "0", "false", "no", "off"])
+def test_a_switch_is_off_by_any_other_word(word: str) -> None:
+    assert load(CONFIG, {"FOREBAY_RESOLVER_NO_REFLECTION": word}).reflection
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:8401", "[::]:8401", "192.168.0.7:8401", "resolver:8401"])
+def test_plaintext_beyond_this_machine_takes_consent(listen: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "add --plaintext-network to consent" in refusal(capsys, [*CONFIG, "--listen", listen])
+    assert load([*CONFIG, "--listen", listen, "--plaintext-network"], {}).listen == listen
+
+
+@pytest.mark.parametrize("listen", ["8401", ":8401", "localhost", "a:", "a:x", "a:65536", "a:-1", "unix:"])
+def test_an_address_that_is_none_is_refused(listen: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert not is_address(listen)
+    assert "is neither HOST:PORT nor unix:PATH" in refusal(capsys, [*CONFIG, f"--listen={listen}"])
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:0", "127.9.9.9:1", "localhost:8401", "[::1]:8401", "unix:relative.sock"])
+def test_loopback_and_sockets_are_local(listen: str) -> None:
+    assert is_address(listen)
+    assert is_local(listen)
+
+
+@pytest.mark.parametrize("listen", ["10.0.0.1:1", "[2001:db8::1]:1", "localhost.example:1", "127.0.0.1.example:1"])
+def test_everything_else_is_not(listen: str) -> None:
+    assert not is_local(listen)
+
+
+@pytest.mark.parametrize("arguments", [["--token", "secret"], ["--conf", "forebay.yaml"], ["extra"]])
+def test_what_is_not_a_flag_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert "error:" in refusal(capsys, [*CONFIG, *arguments])
+
+
+@pytest.mark.parametrize("seconds", ["soon", "-1", "nan", "inf", ""])
+def test_a_time_that_is_none_is_refused(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "argument --drain: " in refusal(capsys, [*CONFIG, f"--drain={seconds}"])
+    assert "argument --drain: " in refusal(capsys, CONFIG, {"FOREBAY_RESOLVER_DRAIN": seconds})
+
+
+def test_the_token_is_never_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        load(["--help"], {"FOREBAY_TOKEN": "canary-7391"})
+    assert caught.value.code == 0
+    shown = capsys.readouterr()
+    assert "canary-7391" not in shown.out + shown.err
+    assert "canary-7391" not in repr(load(CONFIG, {"FOREBAY_TOKEN": "canary-7391"}))
