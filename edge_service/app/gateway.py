@@ -7,7 +7,7 @@ from edge_service.app.ports import Client
 from edge_service.app.walk import Incoming, Services, Walk
 from edge_service.dialects import openai_chat
 from edge_service.domain.errors import ApiError
-from edge_service.domain.headers import REQUEST_ID, Headers
+from edge_service.domain.headers import REQUEST_ID
 
 
 class Gateway:
@@ -23,12 +23,5 @@ class Gateway:
             request = openai_chat.read_request(incoming.body)
             await Walk(self._services, incoming, request, client, interrupts).run()
         except ApiError as error:
-            await client.respond(error.status, error_headers(error, incoming.request_id), openai_chat.error_body(error))
-
-
-def error_headers(error: ApiError, request_id: str) -> Headers:
-    """For an error of the gateway's own."""
-    own = [(b"content-type", b"application/json"), (REQUEST_ID, request_id.encode())]
-    if error.retry_after is not None:
-        own.append((b"retry-after", error.retry_after.encode()))
-    return own
+            head = [*error.headers, (REQUEST_ID, incoming.request_id.encode())]
+            await client.respond(error.status, head, openai_chat.error_body(error))

@@ -49,9 +49,13 @@ class Relay:
             raise _failed(Disposition.BROKEN, f"the provider sent an event that is {error}") from error
         if not (self.has_content or self.complete):
             return b""
-        ready = b"".join(self._held)
+        return self.rest()
+
+    def rest(self) -> bytes:
+        """What is held back. After content it may be sent although the stream has failed: it came before that."""
+        held = b"".join(self._held)
         self._held.clear()
-        return ready
+        return held
 
     def ended(self) -> None:
         """The stream has ended by itself. Raises `StreamFailedError` unless it was complete: a connection that was

@@ -6,14 +6,13 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from edge_service.app.answers import failure, read_whole, refusal
 from edge_service.app.interrupts import Interrupts, Reason
 from edge_service.app.ports import (
     Client,
     CredentialError,
     Question,
     Resolver,
-    SilentError,
-    UnreachableError,
     Upstream,
     UpstreamFailure,
     UpstreamResponse,
@@ -21,7 +20,7 @@ from edge_service.app.ports import (
 from edge_service.app.relay import Relay as StreamRelay
 from edge_service.app.relay import StreamFailedError
 from edge_service.dialects import openai_chat
-from edge_service.dialects.openai_chat import ChatRequest, EmptyAnswerError, MalformedAnswerError
+from edge_service.dialects.openai_chat import ChatRequest, EmptyAnswerError, MalformedAnswerError, ReportedError
 from edge_service.domain import headers
 from edge_service.domain.errors import UnavailableError, UpstreamError
 from edge_service.domain.failover import (
@@ -34,14 +33,14 @@ from edge_service.domain.failover import (
     Relay,
     ReportClosed,
     ReportContent,
+    ReportFailed,
     State,
 )
 from edge_service.domain.headers import REQUEST_ID, Headers
-from edge_service.domain.outcome import CREDENTIAL_STATUSES, Disposition, ErrorBody, Outcome, classify, retry_after_s
+from edge_service.domain.outcome import CREDENTIAL_STATUSES, Disposition, Outcome, classify
 from edge_service.domain.plan import Attempt, Plan
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
-MAX_ERROR_BYTES = 64 * 1024
 DRAIN_S = 1.0
 """How long a stream's connection may take to end after the terminal marker, before it is closed instead of kept."""
 
@@ -125,16 +124,25 @@ class Walk:
             self._machine.client_gone()
             return
         self._decision_id = plan.decision_id
+        plan = self._expressible(plan)
         self._interrupts.within(Reason.TOTAL, plan.total_s)
         try:
-            commands = self._machine.resolved(self._expressible(plan))
+            commands = self._machine.resolved(plan)
             while (attempt := await self._carry_out(commands)) is not None:
                 commands = await self._try(attempt)
                 if self._machine.state is State.DONE:
                     # The machine takes no more events, and what is left to do waits for nobody but the client.
                     self._interrupts.close()
         finally:
+            if self._machine.state is not State.DONE:
+                self._abandon()
             await self._release()
+
+    def _abandon(self) -> None:
+        """After a mistake of our own: whoever gets the request now answers it, and nobody is to wait for reports."""
+        for command in self._machine.draining():
+            if isinstance(command, ReportFailed | ReportClosed):
+                self._services.resolver.report(self._decision_id, command)
 
     def _expressible(self, plan: Plan) -> Plan:
         """The plan without targets of other dialects: requests are not translated yet."""
@@ -168,6 +176,7 @@ class Walk:
     async def _try(self, attempt: Attempt) -> list[Command]:
         """Makes one attempt and tells the machine what became of it."""
         self._attempt = attempt
+        self._interrupts.lift(Reason.HEADERS, Reason.FIRST_CONTENT)
         try:
             await self._release()
             self._opened_at = self._clock()
@@ -177,23 +186,17 @@ class Walk:
             response = await self._send(attempt)
             disposition = classify(response.status)
             if disposition is not Disposition.OK:
-                outcome = await self._refusal(response, disposition)
-                return self._machine.failed(outcome)
+                return self._machine.failed(await refusal(response, disposition, self._services.wall_clock()))
             if self._request.stream:
                 return await self._stream(attempt, response)
             return await self._whole(response)
         except asyncio.CancelledError:
             return self._interrupted(self._interrupts.take())
-        except StreamFailedError as error:
-            return self._machine.failed(error.outcome)
-        except UnreachableError as error:
-            return self._machine.failed(Outcome(Disposition.UNREACHABLE, detail=str(error)))
-        except SilentError as error:
-            return self._machine.failed(Outcome(Disposition.TIMEOUT, detail=str(error)))
-        except UpstreamFailure as error:
-            return self._machine.failed(Outcome(Disposition.BROKEN, detail=str(error)))
-        except CredentialError as error:
-            return self._machine.failed(Outcome(Disposition.CREDENTIAL, detail=str(error)))
+        except (StreamFailedError, UpstreamFailure, CredentialError) as error:
+            if self._interrupts.reason is not None:
+                # What was interrupted came to its end as a failure of its own.
+                return self._interrupted(self._interrupts.take())
+            return self._machine.failed(failure(error))
 
     async def _send(self, attempt: Attempt) -> UpstreamResponse:
         body = self._request.body(attempt.upstream_model)
@@ -210,9 +213,9 @@ class Walk:
     async def _whole(self, response: UpstreamResponse) -> list[Command]:
         """An answer that comes all at once."""
         waiting_from = self._clock()
-        body, complete = await _read(response, MAX_ANSWER_BYTES)
+        body = await read_whole(response, MAX_ANSWER_BYTES)
         self._upstream_s += self._clock() - waiting_from
-        if not complete:
+        if body is None:
             return self._machine.failed(
                 Outcome(Disposition.BROKEN, status=response.status, detail=f"more than {MAX_ANSWER_BYTES} bytes")
             )
@@ -222,6 +225,8 @@ class Walk:
             return self._machine.failed(Outcome(Disposition.EMPTY, status=response.status, detail=str(error)))
         except MalformedAnswerError as error:
             return self._machine.failed(Outcome(Disposition.BROKEN, status=response.status, detail=str(error)))
+        except ReportedError as error:
+            return self._machine.failed(Outcome(Disposition.SERVER_ERROR, status=response.status, detail=str(error)))
         return self._machine.ended()
 
     async def _stream(self, attempt: Attempt, response: UpstreamResponse) -> list[Command]:
@@ -232,9 +237,14 @@ class Walk:
         async for chunk in response.chunks():
             if not committed:
                 self._upstream_s += self._clock() - waiting_from
-            ready = relay.feed(chunk)
+            try:
+                ready = relay.feed(chunk)
+            except StreamFailedError:
+                if committed:
+                    await self._client.send(relay.rest())
+                raise
             if relay.is_new_content:
-                self._interrupts.within(Reason.IDLE, attempt.timeouts.idle_s)
+                self._interrupts.lift(Reason.IDLE)  # While the client takes its time the provider is not silent.
             if committed:
                 if ready:
                     await self._client.send(ready)
@@ -245,26 +255,12 @@ class Walk:
                     self._interrupts.within(Reason.STREAM, attempt.timeouts.stream_s)
                     await self._carry_out(self._machine.content())
                 waiting_from = self._clock()
+            if relay.is_new_content:
+                self._interrupts.within(Reason.IDLE, attempt.timeouts.idle_s)
             if relay.complete:
                 return self._machine.ended()
         relay.ended()
         return self._machine.ended()
-
-    async def _refusal(self, response: UpstreamResponse, disposition: Disposition) -> Outcome:
-        """What an answer with an error status comes to."""
-        body, _ = await _read(response, MAX_ERROR_BYTES)
-        after = headers.first(response.headers, b"retry-after")
-        error_body = None
-        if disposition is Disposition.CLIENT_FAULT or openai_chat.is_error_body(body):
-            kind = headers.first(response.headers, b"content-type") or b"application/octet-stream"
-            error_body = ErrorBody(kind, body)
-        return Outcome(
-            disposition,
-            status=response.status,
-            retry_after_s=retry_after_s(after.decode("latin-1") if after else None, self._services.wall_clock()),
-            body=error_body,
-            detail=f"HTTP {response.status}",
-        )
 
     def _interrupted(self, reason: Reason | None) -> list[Command]:
         if reason is None:
@@ -300,14 +296,11 @@ class Walk:
 
     async def _refuse(self, error: UpstreamError) -> None:
         """Tells the client of the most useful failure: in the provider's own words where they are of its dialect."""
-        body = error.outcome.body
-        if body is not None and error.outcome.status not in CREDENTIAL_STATUSES:
-            status, content_type, content = error.outcome.status, body.content_type, body.content
+        answer = error.outcome.answer
+        if answer is not None and error.outcome.status not in CREDENTIAL_STATUSES:
+            status, head, content = error.outcome.status, list(answer.headers), answer.content
         else:
-            status, content_type, content = error.status, b"application/json", openai_chat.error_body(error)
-        head: Headers = [(b"content-type", content_type)]
-        if error.retry_after is not None:
-            head.append((b"retry-after", error.retry_after.encode()))
+            status, head, content = error.status, error.headers, openai_chat.error_body(error)
         if self._machine.opened > 1:
             # SDKs would repeat the whole walk: https://github.com/openai/openai-python#retries
             head.append((b"x-should-retry", b"false"))
@@ -337,15 +330,3 @@ class Walk:
                     pass
         except (TimeoutError, UpstreamFailure):
             pass
-
-
-async def _read(response: UpstreamResponse, limit_bytes: int) -> tuple[bytes, bool]:
-    """The body, and whether that is all of it: reading stops where the limit is passed."""
-    parts: list[bytes] = []
-    size = 0
-    async for part in response.chunks():
-        parts.append(part)
-        size += len(part)
-        if size > limit_bytes:
-            return b"".join(parts)[:limit_bytes], False
-    return b"".join(parts), True

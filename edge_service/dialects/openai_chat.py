@@ -97,15 +97,27 @@ class EmptyAnswerError(Exception):
     code = "empty_answer"
 
 
+class ReportedError(Exception):
+    """The provider's answer is a success in which it reports a failure."""
+
+    code = "reported_error"
+
+
 def complete(body: bytes, model: str) -> bytes:
-    """A provider's whole answer under the name that the client asked for. Raises `MalformedAnswerError` or
-    `EmptyAnswerError`."""
+    """A provider's whole answer under the name that the client asked for. Raises `MalformedAnswerError`,
+    `EmptyAnswerError` or `ReportedError`."""
     if not body.strip():
         raise EmptyAnswerError("an empty body")
     fields = _answer_fields(body)
+    if _reports_error(fields):
+        raise ReportedError("the provider reported an error")
     if "choices" not in fields:
         raise MalformedAnswerError("an answer without 'choices'")
-    if not _decoded(_optional_list, fields["choices"], "'choices' is not an array"):
+    try:
+        choices = _optional_list.decode(fields["choices"])
+    except (msgspec.DecodeError, RecursionError):
+        raise MalformedAnswerError("'choices' is not an array") from None
+    if not choices:
         raise EmptyAnswerError("no choices")
     return _encode({**fields, "model": model})
 
@@ -141,7 +153,7 @@ class StreamReader:
         if data.startswith(b"[DONE]"):  # As OpenAI's own SDKs read it.
             return EventKind.TERMINAL, event
         fields = _answer_fields(data)
-        if "error" in fields and bytes(fields["error"]) != b"null":
+        if _reports_error(fields):
             return EventKind.ERROR, event
         kind = EventKind.CONTENT if "choices" in fields and _has_content(fields["choices"]) else EventKind.PREAMBLE
         if "model" not in fields:
@@ -163,11 +175,8 @@ def _answer_fields(data: bytes) -> dict[str, msgspec.Raw]:
         raise MalformedAnswerError("not a JSON object") from None
 
 
-def _decoded(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw, complaint: str) -> Any:
-    try:
-        return decoder.decode(raw)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise MalformedAnswerError(complaint) from error
+def _reports_error(fields: dict[str, msgspec.Raw]) -> bool:
+    return "error" in fields and bytes(fields["error"]) != b"null"
 
 
 _NOT_CONTENT = frozenset({"role", "name"})
@@ -176,7 +185,10 @@ _NOT_CONTENT = frozenset({"role", "name"})
 def _has_content(raw: msgspec.Raw) -> bool:
     """Whether any choice carries something for a reader. Unknown fields of a delta count: better a stream that can no
     longer move than content that was sent twice."""
-    choices = _decoded(_anything, raw, "not valid JSON")
+    try:
+        choices = _anything.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return True  # Whatever it is, it is not nothing.
     if not isinstance(choices, list):
         return False
     for choice in choices:

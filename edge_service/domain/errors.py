@@ -15,7 +15,8 @@ import math
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from edge_service.domain.outcome import CREDENTIAL_STATUSES, Disposition, Outcome
+from edge_service.domain.headers import Headers
+from edge_service.domain.outcome import CREDENTIAL_STATUSES, Disposition, Outcome, classify
 
 
 class ApiError(Exception):
@@ -35,6 +36,14 @@ class ApiError(Exception):
     def retry_after(self) -> str | None:
         """The value of the Retry-After header: whole seconds, at least 1."""
         return None if self.retry_after_s is None else str(max(1, math.ceil(self.retry_after_s)))
+
+    @property
+    def headers(self) -> Headers:
+        """Of an answer that tells of the error in the gateway's own words."""
+        own = [(b"content-type", b"application/json")]
+        if self.retry_after is not None:
+            own.append((b"retry-after", self.retry_after.encode()))
+        return own
 
 
 class InvalidRequestError(ApiError):
@@ -68,7 +77,8 @@ class UpstreamError(ApiError):
     def __init__(self, outcome: Outcome, tried: int) -> None:
         row = Disposition.CREDENTIAL if outcome.status in CREDENTIAL_STATUSES else outcome.disposition
         status, self.code, words = _TOLD.get(row, (502, "upstream_error", "the provider failed"))
-        self.status = outcome.status if outcome.status == 529 else status
+        # The provider's own, where it says the same thing: 529 is a 503, and 422 a 400.
+        self.status = outcome.status if row in _IN_THEIR_WORDS and classify(outcome.status) is row else status
         self.outcome = outcome
         detail = f" ({outcome.detail})" if outcome.detail else ""
         targets = "1 target was" if tried == 1 else f"{tried} targets were"
@@ -78,6 +88,8 @@ class UpstreamError(ApiError):
     def retry_after(self) -> str | None:
         return super().retry_after if self.status in (429, 503, 529) else None
 
+
+_IN_THEIR_WORDS = (Disposition.OVERLOADED, Disposition.CLIENT_FAULT)
 
 _TOLD: Mapping[Disposition, tuple[int, str, str]] = MappingProxyType(
     {
@@ -91,6 +103,7 @@ _TOLD: Mapping[Disposition, tuple[int, str, str]] = MappingProxyType(
         Disposition.EMPTY: (502, "upstream_empty", "the provider's answer was empty"),
         Disposition.CREDENTIAL: (502, "upstream_credentials", "the provider does not accept the gateway's credentials"),
         Disposition.UNREACHABLE: (502, "upstream_unreachable", "the provider cannot be reached"),
+        Disposition.CLIENT_FAULT: (400, "invalid_request", "the provider refuses the request"),
         Disposition.CANCELLED: (503, "unavailable", "the gateway cannot go on"),
     }
 )

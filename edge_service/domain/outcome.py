@@ -51,10 +51,11 @@ AMBIGUOUS = frozenset({Disposition.TIMEOUT, Disposition.BROKEN})
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorBody:
+class ErrorAnswer:
     """A provider's error answer as it came, for passing it on."""
 
-    content_type: bytes
+    headers: tuple[tuple[bytes, bytes], ...]
+    """Those that clients may see."""
     content: bytes
 
 
@@ -67,7 +68,7 @@ class Outcome:
     """The provider's HTTP status; 0 if none came."""
     retry_after_s: float | None = None
     """As the provider said it."""
-    body: ErrorBody | None = None
+    answer: ErrorAnswer | None = None
     detail: str = ""
     """What happened, in words that may be shown to anyone."""
 

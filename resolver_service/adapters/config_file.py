@@ -11,8 +11,12 @@ from watchfiles import awatch
 from resolver_service.app.configure import Configuration
 from resolver_service.domain.config import ConfigError
 
-DEBOUNCE_MS = 200
-"""Editors and deployments touch a file several times in a row; only what it is in the end counts."""
+SETTLED_MS = 200
+"""Editors and deployments touch a file several times in a row; it counts once nothing has changed for so long."""
+LONGEST_UNSETTLED_MS = 2000
+LOOK_MS = 1000
+"""How often the file is looked at without being told of a change: not every file system tells, and nobody tells of the
+target of a link that is edited in place, or of a directory that is made anew."""
 
 _log = structlog.get_logger("forebay.resolver.config")
 
@@ -23,15 +27,25 @@ async def follow(path: Path, configuration: Configuration) -> None:
     The directory is watched, not the file: a file that is replaced by a rename, or through a symbolic link as
     Kubernetes does it, is another file afterwards.
     """
-    # Whatever was written between the first reading and the start of the watch.
-    await _offer(path, configuration)
-    async for _ in awatch(path.parent, watch_filter=None, debounce=DEBOUNCE_MS, recursive=False):
+    changes = awatch(
+        path.parent,
+        watch_filter=None,
+        recursive=False,
+        step=SETTLED_MS,
+        debounce=LONGEST_UNSETTLED_MS,
+        rust_timeout=LOOK_MS,
+        yield_on_timeout=True,
+    )
+    async for _ in changes:
         await _offer(path, configuration)
 
 
 async def _offer(path: Path, configuration: Configuration) -> None:
     try:
-        changed = await configuration.offer(await asyncio.to_thread(path.read_bytes))
+        text = await asyncio.to_thread(path.read_bytes)
+        if not text.strip():
+            return  # Somebody is about to write it. An empty configuration is written as {}.
+        changed = await configuration.offer(text)
     except OSError as error:
         _log.warning("config_unreadable", path=str(path), error=str(error), kept_revision=configuration.current.number)
     except ConfigError as error:

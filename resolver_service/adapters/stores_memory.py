@@ -32,5 +32,7 @@ class MemoryHealth:
         return self._health.get(target_id, WELL)
 
     def put(self, target_id: str, health: Health) -> None:
-        if health is not WELL:
+        if health == WELL:
+            self._health.pop(target_id, None)
+        else:
             self._health[target_id] = health

@@ -109,6 +109,32 @@ async def test_a_fault_of_the_request_passes_through_unmodified(tmp_path: Path, 
         assert it.hits == [1, 0]
 
 
+async def cuts_its_429(connection: Connection) -> None:
+    await connection.head(429, content_length="100", retry_after="20")
+    connection.writer.close()
+
+
+async def hangs_in_its_429(connection: Connection) -> None:
+    await connection.head(429, content_length="100", retry_after="20")
+    await connection.gone()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("first", [cuts_its_429, hangs_in_its_429])
+async def test_the_head_of_an_error_answer_says_enough(tmp_path: Path, first: object, *, stream: bool) -> None:
+    async with setup(tmp_path, first, says("hello")) as it:  # type: ignore[arg-type]
+        assert (await it.chat(stream=stream)).headers["x-forebay-attempts"] == "2"
+        assert (await it.chat(stream=stream)).headers["x-forebay-attempts"] == "1", "its Retry-After was seen"
+
+
+async def test_a_refusal_keeps_the_headers_that_are_for_clients(tmp_path: Path) -> None:
+    script = refuses(400, x_ratelimit_remaining_requests="3", openai_organization="org-1", set_cookie="a=b")
+    async with setup(tmp_path, script) as it:
+        response = await it.chat()
+        assert response.headers["x-ratelimit-remaining-requests"] == "3"
+        assert not {"openai-organization", "set-cookie"} & response.headers.keys()
+
+
 async def test_the_client_is_told_of_the_most_useful_failure(tmp_path: Path) -> None:
     scripts = [refuses(500), refuses(429, retry_after="7", message="limit"), refuses(503, retry_after="9")]
     async with setup(tmp_path, *scripts, DEAD_URL) as it:

@@ -30,7 +30,9 @@ def waits(gone: asyncio.Event, *, after_content: bool) -> Script:
 
 
 @pytest.mark.parametrize(("stream", "after_content"), [(False, False), (True, False), (True, True)])
-async def test_when_the_client_leaves_the_provider_is_left(tmp_path: Path, *, stream: bool, after_content: bool) -> None:
+async def test_when_the_client_leaves_the_provider_is_left(
+    tmp_path: Path, *, stream: bool, after_content: bool
+) -> None:
     gone = asyncio.Event()
     async with setup(tmp_path, waits(gone, after_content=after_content), says("never asked")) as it:
         asking = asyncio.create_task(it.chat(stream=stream))

@@ -78,6 +78,20 @@ async def test_a_break_after_content_is_an_error_and_no_end(tmp_path: Path) -> N
         assert it.hits == [1, 0], "once content has reached the client nothing moves"
 
 
+async def test_content_that_comes_together_with_an_error_is_not_lost(tmp_path: Path) -> None:
+    async def reports_an_error(connection: Connection) -> None:
+        await connection.head(200, "text/event-stream", transfer_encoding="chunked")
+        await connection.chunk(delta(content="one"))
+        await asyncio.sleep(0.05)  # So that the next piece is one of its own.
+        await connection.chunk(delta(content="two") + b'data: {"error":{"message":"no"}}\n\n', b"")
+
+    async with setup(tmp_path, reports_an_error) as it:
+        response = await it.chat(stream=True)
+    got = events(response.content)
+    assert [b"one" in got[0], b"two" in got[1]] == [True, True]
+    assert json.loads(got[2])["error"]["code"] == "upstream_error"
+
+
 async def test_a_connection_that_closes_properly_proves_nothing(tmp_path: Path) -> None:
     async def stops_early(connection: Connection) -> None:
         await connection.head(200, "text/event-stream")

@@ -24,7 +24,7 @@ from edge_service.domain.failover import (
     ReportFailed,
     State,
 )
-from edge_service.domain.outcome import AMBIGUOUS, MOVES_ON, Disposition, ErrorBody, Outcome
+from edge_service.domain.outcome import AMBIGUOUS, MOVES_ON, Disposition, ErrorAnswer, Outcome
 from edge_service.domain.plan import Attempt, Plan
 
 dispositions = st.sampled_from(Disposition)
@@ -34,7 +34,7 @@ outcomes = st.builds(
     disposition=dispositions,
     status=st.sampled_from([0, 200, 400, 402, 429, 500, 503, 529]),
     retry_after_s=st.none() | st.floats(0, 1000),
-    body=st.none() | st.builds(ErrorBody, st.just(b"application/json"), st.binary(max_size=3)),
+    answer=st.none() | st.builds(ErrorAnswer, st.just(()), st.binary(max_size=3)),
     detail=st.text(max_size=3),
 )
 

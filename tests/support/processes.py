@@ -41,7 +41,7 @@ class Process:
 
 
 async def start(module: str, *arguments: str, errors: Path, environment: Mapping[str, str] | None = None) -> Process:
-    """Starts `python -m MODULE` and waits for its line. Raises `AssertionError` with its errors if it does not serve."""
+    """Starts `python -m MODULE` and waits for its line. Raises `AssertionError` if it does not serve."""
     with errors.open("ab") as stderr:
         process = await asyncio.create_subprocess_exec(
             sys.executable,

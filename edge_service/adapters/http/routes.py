@@ -13,7 +13,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from edge_service.adapters.http.asgi import AsgiClient, ClientGoneError, disconnected, read_body
-from edge_service.app.gateway import Gateway, error_headers
+from edge_service.app.gateway import Gateway
 from edge_service.app.interrupts import Interrupts, Reason
 from edge_service.app.ports import Model, Resolver
 from edge_service.app.walk import Incoming
@@ -73,7 +73,7 @@ class ChatCompletions:
             return
         except ApiError as error:
             # What is left of the body stays unread, so the connection is of no more use.
-            extra = [*error_headers(error, request_id), (b"connection", b"close")]
+            extra = [*error.headers, (headers.REQUEST_ID, request_id.encode()), (b"connection", b"close")]
             await client.respond(error.status, extra, openai_chat.error_body(error))
             return
         interrupts = Interrupts()
@@ -140,12 +140,13 @@ _JSON: Headers = [(b"content-type", b"application/json")]
 async def _respond(scope: Scope, send: Send, answer: Callable[[], Awaitable[object]]) -> None:
     client = AsgiClient(send)
     request_id = headers.request_id(headers.first(scope["headers"], headers.REQUEST_ID))
+    own = (headers.REQUEST_ID, request_id.encode())
     try:
         content = msgspec.json.encode(await answer())
     except ApiError as error:
-        await client.respond(error.status, error_headers(error, request_id), openai_chat.error_body(error))
+        await client.respond(error.status, [*error.headers, own], openai_chat.error_body(error))
     else:
-        await client.respond(200, [*_JSON, (headers.REQUEST_ID, request_id.encode())], content)
+        await client.respond(200, [*_JSON, own], content)
 
 
 _OWNERS = {"pool": "forebay-pool", "cluster": "forebay-cluster"}

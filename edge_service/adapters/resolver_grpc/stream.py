@@ -71,6 +71,10 @@ class ResolveStream:
         try:
             async with asyncio.timeout(timeout_s):
                 return await answer
+        except BaseException:
+            if answer.done() and not answer.cancelled() and answer.exception() is None:
+                self._close_unwalked(answer.result())  # It came in the very moment in which the waiting ended.
+            raise
         finally:
             del self._waiting[item.id]
 
@@ -155,11 +159,15 @@ class ResolveStream:
             waiting = self._waiting.get(answer.id)
             if waiting is not None and not waiting.done():
                 waiting.set_result(answer)
-            elif answer.HasField("plan"):
-                # Nobody will walk this plan: a probe in it goes back at once.
-                closed = pb.OutcomeReport(decision_id=answer.plan.decision_id)
-                closed.closed.SetInParent()
-                self.report(closed)
+            else:
+                self._close_unwalked(answer)
+
+    def _close_unwalked(self, answer: pb.ResolveAnswer) -> None:
+        """Nobody will walk this plan: a probe in it goes back at once."""
+        if answer.HasField("plan"):
+            closed = pb.OutcomeReport(decision_id=answer.plan.decision_id)
+            closed.closed.SetInParent()
+            self.report(closed)
 
     def _lose_all(self) -> None:
         self._resolves.clear()

@@ -11,6 +11,7 @@ from edge_service.dialects.openai_chat import (
     EmptyAnswerError,
     EventKind,
     MalformedAnswerError,
+    ReportedError,
     StreamReader,
     complete,
     read_request,
@@ -152,13 +153,18 @@ def test_a_whole_answer_without_choices_is_empty(body: bytes) -> None:
         complete(body, "chat")
 
 
+def test_a_whole_answer_may_report_an_error_though_it_is_a_success() -> None:
+    with pytest.raises(ReportedError):
+        complete(b'{"error":{"message":"no"}}', "chat")
+    assert complete(b'{"error":null,"choices":[{}]}', "chat") == b'{"error":null,"choices":[{}],"model":"chat"}'
+
+
 @pytest.mark.parametrize(
     "body",
     [
         b"{}",
         b"[]",
         b"<html></html>",
-        b'{"error":{"message":"no"}}',
         b'{"choices":[1]',
         b'{"choices":"x"}',
         b'{"choices":{"0":1}}',

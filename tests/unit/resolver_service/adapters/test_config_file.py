@@ -50,7 +50,7 @@ class Watched(Configuration):
     async def until(self, condition: Callable[[], object]) -> None:
         try:
             async with asyncio.timeout(10):
-                while not condition():  # noqa: ASYNC110  # files and the threads that watch them set no event
+                while not condition():  # files and the threads that watch them set no event
                     await asyncio.sleep(0.01)
         except TimeoutError:
             raise AssertionError(f"this did not come: {self.outcomes}, {self.seen}") from None

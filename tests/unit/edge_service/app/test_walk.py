@@ -1,0 +1,70 @@
+"""What no real provider can bring about: mistakes of our own in the middle of a walk. All else is tested over sockets,
+in `tests/integration`."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from edge_service.app.gateway import Gateway
+from edge_service.app.interrupts import Interrupts
+from edge_service.app.ports import Model, Question, Report
+from edge_service.app.walk import Incoming, Services
+from edge_service.domain.failover import ReportClosed, ReportFailed
+from edge_service.domain.headers import Headers
+from edge_service.domain.plan import Attempt, Plan
+
+BODY = b'{"model": "chat", "messages": []}'
+
+
+class OnePlan:
+    """A resolver with one plan, which notes what is reported."""
+
+    def __init__(self, dialect: str = "openai") -> None:
+        self.reports: list[Report] = []
+        self._plan = Plan("d", (Attempt("p/m#0", "p", dialect, "http://p", "m", ""),), 1, 0.0)
+
+    async def resolve(self, question: Question) -> Plan:
+        return self._plan
+
+    def report(self, decision_id: str, report: Report, latency_s: float = 0.0) -> None:
+        assert decision_id == "d"
+        self.reports.append(report)
+
+    async def models(self) -> list[Model]:
+        raise NotImplementedError
+
+
+class Mistaken:
+    async def send(self, attempt: Attempt, path: str, headers: Headers, body: bytes) -> None:
+        raise ZeroDivisionError
+
+
+class Notes:
+    """A client that notes the status it was answered with."""
+
+    status = 0
+
+    async def respond(self, status: int, headers: Headers, content: bytes) -> None:
+        self.status = status
+
+
+async def chat(resolver: OnePlan) -> Notes:
+    client = Notes()
+    services = Services(resolver, Mistaken(), clock=time.perf_counter, wall_clock=time.time)  # type: ignore[arg-type]
+    await Gateway(services).chat(Incoming("r", [], BODY, 0.0), client, Interrupts())  # type: ignore[arg-type]
+    return client
+
+
+async def test_a_mistake_of_our_own_leaves_no_decision_open() -> None:
+    resolver = OnePlan()
+    with pytest.raises(ZeroDivisionError):
+        await chat(resolver)
+    assert [type(report) for report in resolver.reports] == [ReportFailed, ReportClosed]
+
+
+async def test_a_plan_that_cannot_be_walked_is_closed() -> None:
+    resolver = OnePlan(dialect="gemini")
+    assert (await chat(resolver)).status == 503
+    assert [type(report) for report in resolver.reports] == [ReportClosed]
