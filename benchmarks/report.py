@@ -8,7 +8,6 @@ import os
 import platform
 import statistics
 import subprocess
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -201,7 +200,7 @@ def _machine(measured: Measured) -> Iterable[str]:
         + _spread([w.load_side_s / w.wall_s for w in windows], "{:.0%}".format)
         + " of a core; near 100 %, a rate is theirs and not the proxy's"
     )
-    yield f"Python {platform.python_version()} ({sys.executable})"
+    yield f"Python {platform.python_version()}"
     yield ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
     yield f"{_said_by(measured.tools[debian.NGINX], '-v')}; {_said_by(measured.tools[debian.WRK], '-v')}"
 
