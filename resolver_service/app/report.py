@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from resolver_service.app.ports import Clock, HealthStore, Revisions
+from resolver_service.app.receipts import Receipts
 from resolver_service.app.resolve import ProbeBook
 from resolver_service.domain import health as machine
 from resolver_service.domain.catalog import Disposition
@@ -41,25 +42,34 @@ _OF_THE_CREDENTIAL = (Disposition.QUOTA, Disposition.CREDENTIAL)
 
 
 class Reports:
-    """Applies events to the health of targets. Targets that no name leads to any more are passed over."""
+    """Applies events to the health of targets. Targets that no name leads to any more are passed over, and so is what
+    was reported before: callers send again what they got no acknowledgement for."""
 
     def __init__(self, revisions: Revisions, health: HealthStore, clock: Clock, probes: ProbeBook) -> None:
         self._revisions = revisions
         self._health = health
         self._clock = clock
         self._probes = probes
+        self._receipts = Receipts()
 
     def apply(self, decision_id: str, event: Event) -> None:
         match event:
             case Failed():
-                self._failed(event)
+                if self._is_new(decision_id, event):
+                    self._failed(event)
             case Ended(target_id, generation):
-                if self._is_known(target_id):
+                if self._is_known(target_id) and self._is_new(decision_id, event):
                     self._health.put(target_id, machine.succeeded(self._health.get(target_id), generation=generation))
             case Closed():
                 for target_id in self._probes.closed(decision_id):
                     returned = machine.probe_returned(self._health.get(target_id), holder=decision_id)
                     self._health.put(target_id, returned)
+
+    def _is_new(self, decision_id: str, event: Failed | Ended) -> bool:
+        """What names no decision cannot be told apart, and counts each time. `Closed` does nothing the second time."""
+        if not decision_id:
+            return True
+        return self._receipts.is_new((decision_id, event.target_id, type(event).__name__), self._clock())
 
     def _failed(self, event: Failed) -> None:
         if not self._is_known(event.target_id):

@@ -49,11 +49,23 @@ async def test_a_fault_of_the_client_takes_nothing_out(it: Served) -> None:
 
 async def test_the_reports_of_a_message_are_applied_in_order(it: Served) -> None:
     """Two overloads in a row cool; with a success between them they do not."""
-    plan = await it.resolve("solo")
-    overloaded = failed(plan, plan_pb2.DISPOSITION_OVERLOADED)
-    await it.report(overloaded, content(plan), ended(plan), overloaded)
+    plans = [await it.resolve("solo") for _ in range(4)]
+    overloaded = [failed(plan, plan_pb2.DISPOSITION_OVERLOADED) for plan in plans]
+    await it.report(overloaded[0], content(plans[1]), ended(plans[1]), overloaded[2])
     assert await it.first("solo") == "one/s#0"
-    await it.report(overloaded)
+    await it.report(overloaded[3])
+    assert (await refused(it.resolving("solo"))).code == UNAVAILABLE
+
+
+async def test_a_report_that_is_sent_twice_counts_once(it: Served) -> None:
+    first, second = [await it.resolve("solo") for _ in range(2)]
+    overloaded = failed(first, plan_pb2.DISPOSITION_OVERLOADED)
+    await it.report(overloaded, overloaded)
+    stream = it.stub.ResolveStream(metadata=it.metadata)
+    await stream.write(pb.ResolveStreamRequest(reports=[pb.ReportItem(id=7, report=overloaded)]))
+    assert list((await stream.read()).acknowledged) == [7], "or it would be sent for ever"
+    assert await it.first("solo") == "one/s#0"
+    await it.report(failed(second, plan_pb2.DISPOSITION_OVERLOADED))
     assert (await refused(it.resolving("solo"))).code == UNAVAILABLE
 
 

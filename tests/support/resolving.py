@@ -54,6 +54,11 @@ class Resolving:
             probes=self.probes,
         )
         self.reports = Reports(self.configuration, self.health, self.clock, self.probes)
+        self._others = itertools.count(1)
+
+    def some_decision(self) -> str:
+        """The id of a decision that this resolver knows nothing of, another one each time."""
+        return f"another-{next(self._others)}"
 
     def decide(
         self, model: str, *, counting: bool = False, will_report: bool = True, excluded: tuple[str, ...] = ()
@@ -92,12 +97,12 @@ class Resolving:
         """Reports a failure, of the target's present generation unless told; the target's health after it."""
         now = self.health.get(target_id).generation
         event = Failed(target_id, now if generation is None else generation, disposition, retry_after_s)
-        self.reports.apply("some-decision", event)
+        self.reports.apply(self.some_decision(), event)
         return self.health.get(target_id)
 
     def serve(self, attempt: PlannedAttempt) -> Health:
         """Reports that an attempt served; the target's health after it."""
-        self.reports.apply("some-decision", Ended(attempt.target.id, attempt.health_generation))
+        self.reports.apply(self.some_decision(), Ended(attempt.target.id, attempt.health_generation))
         return self.health.get(attempt.target.id)
 
     def close(self, decision: Decision) -> None:

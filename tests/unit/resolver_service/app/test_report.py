@@ -166,3 +166,33 @@ def test_reports_repeated_or_out_of_order_do_no_harm(resolving: Resolving) -> No
         resolving.reports.apply(decision.id, Ended(M0, 0))
     assert resolving.health.get(M0).generation == 1
     assert resolving.health.get(M0).retry_after_s(resolving.clock()) == 5
+
+
+def test_of_reports_sent_twice_the_second_is_dropped(resolving: Resolving) -> None:
+    overloaded = Failed(M0, 0, Disposition.OVERLOADED, None)
+    for _ in range(5):
+        resolving.reports.apply("d", overloaded)
+    assert out(resolving) == set(), "after two in a row it would cool"
+    # The same of another target or decision is another report, and a success is none of a failure.
+    resolving.reports.apply("d", Failed(M1, 0, Disposition.OVERLOADED, None))
+    resolving.reports.apply("d", Ended(M0, 0))
+    resolving.reports.apply("e", overloaded)
+    assert out(resolving) == set()
+    resolving.reports.apply("f", overloaded)
+    assert out(resolving) == {M0}
+
+
+def test_after_ten_minutes_a_report_is_a_new_one(resolving: Resolving) -> None:
+    resolving.reports.apply("d", Failed(M0, 0, Disposition.OVERLOADED, None))
+    resolving.clock.advance(599)
+    resolving.reports.apply("d", Failed(M0, 0, Disposition.OVERLOADED, None))
+    assert out(resolving) == set()
+    resolving.clock.advance(1)
+    resolving.reports.apply("d", Failed(M0, 0, Disposition.OVERLOADED, None))
+    assert out(resolving) == {M0}
+
+
+def test_reports_that_name_no_decision_all_count(resolving: Resolving) -> None:
+    for _ in range(2):
+        resolving.reports.apply("", Failed(M0, 0, Disposition.OVERLOADED, None))
+    assert out(resolving) == {M0}
