@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 from resolver_service.domain.health import WELL, Health
 from resolver_service.domain.selection import TurnKey
@@ -23,16 +23,25 @@ class MemoryRotation:
 
 
 class MemoryHealth:
-    """A `HealthStore`. Only targets that something happened to take up room."""
+    """A `HealthStore`. Only scopes that something happened to take up room."""
 
     def __init__(self) -> None:
         self._health: dict[str, Health] = {}
+        self._latest = 0
 
-    def get(self, target_id: str) -> Health:
-        return self._health.get(target_id, WELL)
+    @property
+    def latest(self) -> int:
+        return self._latest
 
-    def put(self, target_id: str, health: Health) -> None:
+    def scopes(self) -> Set[str]:
+        return self._health.keys()
+
+    def get(self, scope: str) -> Health:
+        return self._health.get(scope, WELL)
+
+    def put(self, scope: str, health: Health) -> None:
+        self._latest = max(self._latest, health.generation)
         if health == WELL:
-            self._health.pop(target_id, None)
+            self._health.pop(scope, None)
         else:
-            self._health[target_id] = health
+            self._health[scope] = health

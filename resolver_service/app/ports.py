@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,11 +26,19 @@ class RotationStore(Protocol):
 
 
 class HealthStore(Protocol):
-    """The health of targets, by target id. Whoever was never put is well."""
+    """Health by scope. What was never put is well."""
 
-    def get(self, target_id: str) -> Health: ...
+    @property
+    def latest(self) -> int:
+        """The latest generation of any scope."""
 
-    def put(self, target_id: str, health: Health) -> None: ...
+    def scopes(self) -> Set[str]:
+        """Those that something has happened to; all others are well. A view, which changes as they do: most targets
+        share no scope with it, and asking that is all that a resolve spends on them."""
+
+    def get(self, scope: str) -> Health: ...
+
+    def put(self, scope: str, health: Health) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from resolver_service.app.ports import Clock, HealthStore, Revisions
 from resolver_service.app.receipts import Receipts
 from resolver_service.app.resolve import ProbeBook
 from resolver_service.domain import health as machine
-from resolver_service.domain.catalog import Disposition
+from resolver_service.domain.catalog import Disposition, Scopes
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,6 @@ class Closed:
 
 Event: TypeAlias = Failed | Ended | Closed
 
-_OF_THE_CREDENTIAL = (Disposition.QUOTA, Disposition.CREDENTIAL)
-"""Failures of a key, whatever model it was shown for."""
-
 
 class Reports:
     """Applies events to the health of targets. Targets that no name leads to any more are passed over, and so is what
@@ -53,17 +50,17 @@ class Reports:
         self._receipts = Receipts()
 
     def apply(self, decision_id: str, event: Event) -> None:
-        match event:
-            case Failed():
-                if self._is_new(decision_id, event):
-                    self._failed(event)
-            case Ended(target_id, generation):
-                if self._is_known(target_id) and self._is_new(decision_id, event):
-                    self._health.put(target_id, machine.succeeded(self._health.get(target_id), generation=generation))
-            case Closed():
-                for target_id in self._probes.closed(decision_id):
-                    returned = machine.probe_returned(self._health.get(target_id), holder=decision_id)
-                    self._health.put(target_id, returned)
+        if isinstance(event, Closed):
+            for scope in self._probes.closed(decision_id):
+                self._health.put(scope, machine.probe_returned(self._health.get(scope), holder=decision_id))
+            return
+        scopes = self._revisions.current.catalog.scopes.get(event.target_id)
+        if scopes is None or not self._is_new(decision_id, event):
+            return
+        if isinstance(event, Failed):
+            self._failed(event, machine.scope_failed(scopes, event.disposition))
+        elif not self._health.scopes().isdisjoint(scopes):
+            self._ended(event, scopes)
 
     def _is_new(self, decision_id: str, event: Failed | Ended) -> bool:
         """What names no decision cannot be told apart, and counts each time. `Closed` does nothing the second time."""
@@ -71,39 +68,19 @@ class Reports:
             return True
         return self._receipts.is_new((decision_id, event.target_id, type(event).__name__), self._clock())
 
-    def _failed(self, event: Failed) -> None:
-        if not self._is_known(event.target_id):
-            return
-        is_news = event.health_generation >= self._health.get(event.target_id).generation
-        self._cool(event, event.target_id, event.health_generation)
-        for target_id in self._others_cooled(event) if is_news else ():
-            self._cool(event, target_id, self._health.get(target_id).generation)
-
-    def _cool(self, event: Failed, target_id: str, generation: int) -> None:
-        health = machine.failed(
-            self._health.get(target_id),
-            generation=generation,
+    def _failed(self, event: Failed, scope: str) -> None:
+        after = machine.failed(
+            self._health.get(scope),
+            generation=event.health_generation,
             disposition=event.disposition,
             retry_after_s=event.retry_after_s,
             now=self._clock(),
+            latest=self._health.latest,
         )
-        self._health.put(target_id, health)
+        self._health.put(scope, after)
 
-    def _others_cooled(self, event: Failed) -> list[str]:
-        """The other targets that the failure cools: no model is served with that credential, or no credential helps."""
-        model, _, credential = event.target_id.rpartition("#")
-        provider = model.partition("/")[0]
-        if event.disposition in _OF_THE_CREDENTIAL:
-            found = [t for t in self._known if t.endswith(f"#{credential}") and t.startswith(f"{provider}/")]
-        elif event.disposition is Disposition.MODEL_MISSING:
-            found = [t for t in self._known if t.startswith(model) and t.rpartition("#")[0] == model]
-        else:
-            return []
-        return [target_id for target_id in found if target_id != event.target_id]
-
-    def _is_known(self, target_id: str) -> bool:
-        return target_id in self._known
-
-    @property
-    def _known(self) -> frozenset[str]:
-        return self._revisions.current.catalog.target_ids
+    def _ended(self, event: Ended, scopes: Scopes) -> None:
+        for scope in scopes:
+            before = self._health.get(scope)
+            after = machine.succeeded(before, generation=event.health_generation, latest=self._health.latest)
+            self._health.put(scope, after)

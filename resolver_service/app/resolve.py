@@ -10,7 +10,7 @@ from typing import Literal
 from resolver_service.app.ports import Clock, HealthStore, Revision, Revisions, RotationStore
 from resolver_service.domain import selection
 from resolver_service.domain.catalog import Catalog, Group, OnExhausted, RawModel, Target
-from resolver_service.domain.health import LIMITS, Availability, Health, probe_taken
+from resolver_service.domain.health import LIMITS, WELL, Availability, Health, probe_taken, worst
 from resolver_service.domain.names import closest, split_reasoning
 
 
@@ -125,10 +125,16 @@ class Resolver:
         decision = self._decide(revision, entry, reasoning, order.targets, survey)
         for attempt in decision.attempts:
             if attempt.probe:
-                health = probe_taken(self._health.get(attempt.target.id), holder=decision.id, now=survey.now)
-                self._health.put(attempt.target.id, health)
-                self._probes.taken(decision.id, attempt.target.id, survey.now)
+                self._take_probes(decision.id, attempt.target, survey.now)
         return decision
+
+    def _take_probes(self, decision_id: str, target: Target, now: float) -> None:
+        """Of those of its scopes that wait for one. What another attempt of the plan has taken is out by now."""
+        for scope in target.scopes:
+            health = self._health.get(scope)
+            if health.availability(now) is Availability.PROBE:
+                self._health.put(scope, probe_taken(health, holder=decision_id, now=now))
+                self._probes.taken(decision_id, scope, now)
 
     def explain(self, query: Query) -> Explanation:
         """What `resolve` would answer now, and why; changes nothing. Raises `UnknownModelError`."""
@@ -183,12 +189,12 @@ class ProbeBook:
         self._held: dict[str, tuple[float, list[str]]] = {}
         """By decision, the earliest first."""
 
-    def taken(self, decision_id: str, target_id: str, now: float) -> None:
+    def taken(self, decision_id: str, scope: str, now: float) -> None:
         self._forget(now)
-        self._held.setdefault(decision_id, (now, []))[1].append(target_id)
+        self._held.setdefault(decision_id, (now, []))[1].append(scope)
 
     def closed(self, decision_id: str) -> list[str]:
-        """The ids of the targets whose probes the decision held."""
+        """The scopes whose probes the decision held."""
         return self._held.pop(decision_id, (0.0, []))[1]
 
     def _forget(self, now: float) -> None:
@@ -206,6 +212,8 @@ class _Survey:
     def __init__(self, health: HealthStore, now: float, query: Query) -> None:
         self.now = now
         self._health = health
+        self._generation = health.latest
+        self._noted = health.scopes()
         self._excluded = query.excluded
         self._may_probe = query.will_report and not query.counting
         self._available_when = (Availability.READY, Availability.PROBE) if self._may_probe else (Availability.READY,)
@@ -222,15 +230,25 @@ class _Survey:
         return not target.disabled and target.id not in self._excluded
 
     def _available(self, target: Target) -> bool:
-        return self.permitted(target) and self._health.get(target.id).availability(self.now) in self._available_when
+        if target.disabled or target.id in self._excluded:
+            return False
+        # Asked of every target of every request, and nearly always all there is to ask.
+        if self._noted.isdisjoint(target.scopes):
+            return True
+        return self._health_of(target).availability(self.now) in self._available_when
 
     def _not_out(self, target: Target) -> bool:
-        return self.permitted(target) and self._health.get(target.id).availability(self.now) is not Availability.OUT
+        return self.permitted(target) and self._health_of(target).availability(self.now) is not Availability.OUT
+
+    def _health_of(self, target: Target) -> Health:
+        """The worst of its scopes'."""
+        if self._noted.isdisjoint(target.scopes):
+            return WELL
+        return worst(map(self._health.get, target.scopes), self.now)
 
     def attempt(self, target: Target, reasoning: str) -> PlannedAttempt:
-        health = self._health.get(target.id)
-        probe = self._may_probe and health.availability(self.now) is Availability.PROBE
-        return PlannedAttempt(target, reasoning or target.reasoning, probe, health.generation)
+        probe = self._may_probe and self._health_of(target).availability(self.now) is Availability.PROBE
+        return PlannedAttempt(target, reasoning or target.reasoning, probe, self._generation)
 
     def least_bad(self, entry: Group | RawModel) -> tuple[Target, ...]:
         """The target that recovers soonest, if any does."""
@@ -245,7 +263,7 @@ class _Survey:
 
     def view(self, target: Target, place: int = 0) -> TargetView:
         """`place` is where it stands in the plan, counted from 1; 0 if it is not in it."""
-        health = self._health.get(target.id)
+        health = self._health_of(target)
         reason = self._reason(target, health, place)
         return TargetView(target, place > 0, reason, health.retry_after_s(self.now))
 
@@ -268,7 +286,7 @@ class _Survey:
         return f"another request is finding out whether it is well after: {health.reason}"
 
     def _cooling(self, entry: Group | RawModel) -> list[tuple[Target, Health]]:
-        pairs = ((t, self._health.get(t.id)) for t in selection.targets_of(entry) if self.permitted(t))
+        pairs = ((t, self._health_of(t)) for t in selection.targets_of(entry) if self.permitted(t))
         return [(target, health) for target, health in pairs if health.cooling_until_at is not None]
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from typing import NamedTuple
 
 
 class Strategy(StrEnum):
@@ -113,6 +114,21 @@ class Provider:
     disabled: bool = False
 
 
+class Scopes(NamedTuple):
+    """What a target's health is made of: a state is kept under each of these keys, and the target shares two of them.
+
+    No two keys are equal that mean different things, whatever a model is called: a provider's id has neither `/` nor
+    `#` in it, and a credential's index is a number.
+    """
+
+    target: str
+    """`provider/model#credential-index`, the target's id."""
+    credential: str
+    """`provider#credential-index`."""
+    model: str
+    """`provider/model#*`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """What can be tried: one model at one provider with one credential, and the policy for the attempt.
@@ -134,9 +150,12 @@ class Target:
     """Its provider, member or credential is: it is never in a plan, and `Explain` says why."""
     id: str = field(init=False)
     """`provider/model#credential-index`: who this is, whichever way it was reached."""
+    scopes: Scopes = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "id", f"{self.provider.id}/{self.model}#{self.credential.index}")
+        provider, index = self.provider.id, self.credential.index
+        object.__setattr__(self, "id", f"{provider}/{self.model}#{index}")
+        object.__setattr__(self, "scopes", Scopes(self.id, f"{provider}#{index}", f"{provider}/{self.model}#*"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,11 +249,11 @@ class Catalog:
         return (*(g for k, g in self.pools.items() if k not in self.clusters), *self.clusters.values())
 
     @cached_property
-    def target_ids(self) -> frozenset[str]:
-        """The ids of all targets that any name leads to."""
+    def scopes(self) -> Mapping[str, Scopes]:
+        """Those of all targets that any name leads to, by the target's id."""
         sources = [s for model in self.models.values() for s in model.sources]
         for group in (*self.pools.values(), *self.clusters.values()):
             for tier in group.tiers:
                 for member in tier.members:
                     sources += member.sources
-        return frozenset(t.id for s in sources for t in s.targets)
+        return {t.id: t.scopes for s in sources for t in s.targets}

@@ -1,4 +1,8 @@
-"""The health of one target: a state machine over immutable states, told what happened and what time it is.
+"""The health of one scope: a state machine over immutable states, told what happened and what time it is.
+
+A scope is a target, a credential of a provider, or a model at a provider. A failure cools the one scope that it is a
+failure of, a success restores all of the target's, and a target is as well as the worst of its scopes. So a refused key
+takes all its targets out at once, and one probe, of whichever of them, brings them all back.
 
     well --failures beyond its rule--> cooling --time--> waiting for a probe --success--> well
                                           ^                      |
@@ -6,24 +10,32 @@
 
 Many requests are under way when a target falls over, and all of them report it. So every state has a generation, an
 attempt carries the generation it was planned under, and a report of an older one can lengthen a cool-down but never
-clear, count or escalate it: 32 parallel 429s are one. A report may also be of a newer generation, from a plan that was
-made before this resolver forgot everything, or by another resolver; the next generation is after both.
+clear, count or escalate it: 32 parallel 429s are one.
+
+An attempt carries one number, and its target has three scopes. So generations are not counted scope by scope: a scope
+that begins to cool, or does so again, or is restored, gets a generation after the `latest` that any scope of this
+resolver has; and an attempt carries the latest there was when it was planned. It is older, for a scope, exactly if the
+scope has changed since. A report may also be of a generation that is yet to come here, from a plan that was made before
+this resolver forgot everything, or by another resolver; the next generation is after that one as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 
-from resolver_service.domain.catalog import Disposition
+from resolver_service.domain.catalog import Disposition, Scopes
 
 PROBE_LEASE_S = 60.0
 """How long a probe may take before another request becomes the probe."""
 
 RETRY_AFTER_MIN_S = 1.0
 RETRY_AFTER_MAX_S = 300.0
+
+NEWEST_BELIEVED = 2**62
+"""Generations that are reported beyond it are taken for this one. Those that follow must have room in 64 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +78,8 @@ RULES: Mapping[Disposition, Rule] = MappingProxyType(
 
 TOLD = frozenset({Disposition.RATE_LIMITED, Disposition.QUOTA, Disposition.OVERLOADED})
 """Dispositions whose Retry-After is obeyed, and at once."""
+
+_OF_THE_CREDENTIAL = frozenset({Disposition.QUOTA, Disposition.CREDENTIAL})
 
 LIMITS = frozenset({Disposition.RATE_LIMITED, Disposition.QUOTA})
 """A target that cools for one of these has reached a limit; for any other, it is broken."""
@@ -116,10 +130,29 @@ class Health:
 WELL = Health()
 
 
+def scope_failed(scopes: Scopes, disposition: Disposition) -> str:
+    """The scope that a failure is one of."""
+    if disposition in _OF_THE_CREDENTIAL:
+        return scopes.credential
+    return scopes.model if disposition is Disposition.MODEL_MISSING else scopes.target
+
+
+def worst(healths: Iterable[Health], now: float) -> Health:
+    """That which is out for longest, else one that waits for a probe, else one that is well."""
+    return max(healths, key=lambda health: (health.retry_after_s(now), health.cooling_until_at is not None))
+
+
 def failed(
-    health: Health, *, generation: int, disposition: Disposition, retry_after_s: float | None, now: float
+    health: Health,
+    *,
+    generation: int,
+    disposition: Disposition,
+    retry_after_s: float | None,
+    now: float,
+    latest: int = 0,
 ) -> Health:
     """An attempt that was planned under `generation` failed. `retry_after_s` is what the provider said, unclamped."""
+    generation = min(generation, NEWEST_BELIEVED)
     rule = RULES.get(disposition)
     if rule is None:
         return health
@@ -138,20 +171,21 @@ def failed(
         return replace(health, tallies={**health.tallies, rule.family: tally})
     duration_s = rule.duration_s(tally.cooldowns) if told_s is None else told_s
     return Health(
-        generation=max(health.generation, generation) + 1,
+        generation=max(health.generation, generation, latest) + 1,
         cooling_until_at=max(health.cooling_until_at or now, now + duration_s),
         reason=disposition,
         tallies={**health.tallies, rule.family: replace(tally, cooldowns=tally.cooldowns + 1)},
     )
 
 
-def succeeded(health: Health, *, generation: int) -> Health:
+def succeeded(health: Health, *, generation: int, latest: int = 0) -> Health:
     """An attempt that was planned under `generation` was served in full."""
+    generation = min(generation, NEWEST_BELIEVED)
     if generation < health.generation or health is WELL:
         return health
     if health.cooling_until_at is None:
         return replace(health, tallies={}) if health.tallies else health
-    return Health(generation=max(health.generation, generation) + 1)
+    return Health(generation=max(health.generation, generation, latest) + 1)
 
 
 def probe_taken(health: Health, *, holder: str, now: float) -> Health:

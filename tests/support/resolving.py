@@ -19,7 +19,7 @@ from resolver_service.app.resolve import (
     Resolver,
 )
 from resolver_service.domain.catalog import Disposition
-from resolver_service.domain.health import PROBE_LEASE_S, Health
+from resolver_service.domain.health import PROBE_LEASE_S, Health, worst
 
 
 class Clock:
@@ -94,16 +94,20 @@ class Resolving:
         retry_after_s: float | None = None,
         generation: int | None = None,
     ) -> Health:
-        """Reports a failure, of the target's present generation unless told; the target's health after it."""
-        now = self.health.get(target_id).generation
-        event = Failed(target_id, now if generation is None else generation, disposition, retry_after_s)
-        self.reports.apply(self.some_decision(), event)
-        return self.health.get(target_id)
+        """Reports a failure, of the present generation unless told; the target's health after it."""
+        planned = self.health.latest if generation is None else generation
+        self.reports.apply(self.some_decision(), Failed(target_id, planned, disposition, retry_after_s))
+        return self.health_of(target_id)
 
     def serve(self, attempt: PlannedAttempt) -> Health:
         """Reports that an attempt served; the target's health after it."""
         self.reports.apply(self.some_decision(), Ended(attempt.target.id, attempt.health_generation))
-        return self.health.get(attempt.target.id)
+        return self.health_of(attempt.target.id)
+
+    def health_of(self, target_id: str) -> Health:
+        """The worst of its scopes'."""
+        scopes = self.configuration.current.catalog.scopes.get(target_id, (target_id,))
+        return worst(map(self.health.get, scopes), self.clock())
 
     def close(self, decision: Decision) -> None:
         self.reports.apply(decision.id, Closed())

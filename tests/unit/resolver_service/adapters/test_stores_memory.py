@@ -33,4 +33,15 @@ def test_those_who_stay_well_take_up_no_room() -> None:
     health = MemoryHealth()
     for number in range(100):
         health.put(f"one/m{number}#0", WELL)
-    assert not health._health
+    assert not health.scopes()
+
+
+def test_the_scopes_that_something_happened_to_and_the_latest_generation_are_known() -> None:
+    health: HealthStore = MemoryHealth()
+    scopes = health.scopes()
+    assert (set(scopes), health.latest) == (set(), 0)
+    health.put("one/m#0", Health(generation=7))
+    health.put("one#0", Health(generation=3))
+    assert (set(scopes), health.latest) == ({"one/m#0", "one#0"}, 7)
+    health.put("one/m#0", WELL)
+    assert (set(scopes), health.latest) == ({"one#0"}, 7)

@@ -26,8 +26,8 @@ def resolving() -> Resolving:
 
 def out(resolving: Resolving) -> set[str]:
     """Ids of the targets that cool."""
-    ids = resolving.configuration.current.catalog.target_ids
-    return {t for t in ids if resolving.health.get(t).availability(resolving.clock()) is Availability.OUT}
+    ids = resolving.configuration.current.catalog.scopes
+    return {t for t in ids if resolving.health_of(t).availability(resolving.clock()) is Availability.OUT}
 
 
 def test_a_failure_cools_its_target_alone(resolving: Resolving) -> None:
@@ -54,8 +54,9 @@ def test_thirty_two_parallel_failures_are_one(resolving: Resolving) -> None:
 def test_a_failure_of_a_credential_cools_every_target_of_it(resolving: Resolving, disposition: Disposition) -> None:
     resolving.fail(M0, disposition)
     assert out(resolving) == {M0, N0, "one/m2#0", "one/m#1#0"}
-    assert {resolving.health.get(t).retry_after_s(resolving.clock()) for t in out(resolving)} == {300}
-    assert {resolving.health.get(t).reason for t in out(resolving)} == {disposition}
+    assert {resolving.health_of(t).retry_after_s(resolving.clock()) for t in out(resolving)} == {300}
+    assert {resolving.health_of(t).reason for t in out(resolving)} == {disposition}
+    assert resolving.health.scopes() == {"one#0"}, "there is one state to keep, however many targets share it"
 
 
 def test_a_missing_model_cools_it_with_every_credential_of_the_provider(resolving: Resolving) -> None:
@@ -68,20 +69,66 @@ def test_a_missing_model_cools_it_with_every_credential_of_the_provider(resolvin
 def test_what_failed_with_a_credential_is_told_once(resolving: Resolving) -> None:
     for _ in range(32):
         resolving.fail(M0, Disposition.CREDENTIAL, generation=0)
-    assert {resolving.health.get(t).generation for t in out(resolving)} == {1}
+    assert resolving.health.latest == 1
     # Nor does the same of another model under way, which was planned before.
     resolving.clock.advance(5)
     resolving.fail(N0, Disposition.CREDENTIAL, generation=0)
-    assert {resolving.health.get(t).retry_after_s(resolving.clock()) for t in out(resolving)} == {295}
+    assert {resolving.health_of(t).retry_after_s(resolving.clock()) for t in out(resolving)} == {295}
 
 
-def test_a_credential_s_targets_come_back_one_by_one(resolving: Resolving) -> None:
+def test_one_plan_finds_out_about_a_credential_and_all_its_targets_come_back_together(resolving: Resolving) -> None:
     resolving.fail(M0, Disposition.CREDENTIAL)
     resolving.clock.advance(300)
     attempt = next(a for a in resolving.decide("m").attempts if a.target.id == M0)
     assert attempt.probe
+    assert N0 not in resolving.plan("n"), "whose credential is being probed"
     resolving.serve(attempt)
+    assert next((a.target.id, a.probe) for a in resolving.decide("n").attempts) == (N0, False)
+    assert out(resolving) == set()
+
+
+def test_the_probe_of_a_credential_goes_back_when_its_target_failed_for_a_reason_of_its_own(
+    resolving: Resolving,
+) -> None:
+    resolving.fail(M0, Disposition.CREDENTIAL)
+    resolving.clock.advance(300)
+    decision = resolving.decide("m")
+    resolving.reports.apply(decision.id, Failed(M0, decision.attempts[0].health_generation, Disposition.OVERLOADED, 9))
+    assert N0 not in resolving.plan("n")
+    resolving.close(decision)
+    assert out(resolving) == {M0}
     assert [a.target.id for a in resolving.decide("n").attempts if a.probe] == [N0]
+
+
+def test_a_target_that_waits_for_two_probes_takes_both(resolving: Resolving) -> None:
+    resolving.fail(M0, Disposition.OVERLOADED, retry_after_s=300)
+    resolving.fail(N0, Disposition.CREDENTIAL)
+    assert resolving.health_of(M0).reason in (Disposition.OVERLOADED, Disposition.CREDENTIAL)
+    resolving.clock.advance(300)
+    decision = resolving.decide("m")
+    assert [a.target.id for a in decision.attempts if a.probe] == [M0]
+    assert out(resolving) == {M0, N0, "one/m2#0", "one/m#1#0"}
+    resolving.serve(decision.attempts[0])
+    assert not any(a.probe for name in ("m", "n") for a in resolving.decide(name).attempts)
+
+
+def test_a_target_is_out_for_as_long_as_the_worst_of_its_scopes(resolving: Resolving) -> None:
+    resolving.fail(M0, Disposition.RATE_LIMITED, retry_after_s=20)
+    resolving.fail(N0, Disposition.CREDENTIAL)
+    assert resolving.health_of(M0).retry_after_s(resolving.clock()) == 300
+    # Nothing of one scope makes a report about another older than it is.
+    resolving.clock.advance(300)
+    (m0,) = (a for a in resolving.decide("m").attempts if a.target.id == M0)
+    resolving.fail(MORE)
+    assert resolving.serve(m0).availability(resolving.clock()) is Availability.READY
+
+
+def test_a_generation_that_no_resolver_has_given_out_leaves_room_for_those_that_follow(resolving: Resolving) -> None:
+    for _ in range(3):
+        resolving.fail(M0, generation=2**64 - 1)
+    resolving.fail(N0, generation=2**64 - 1)
+    assert all(a.health_generation < 2**63 for name in ("m", "n") for a in resolving.decide(name).attempts)
+    assert resolving.health_of(M0).retry_after_s(resolving.clock()) == 30, "and counts once"
 
 
 def test_a_credential_that_still_fails_is_not_tried_with_the_next_model(resolving: Resolving) -> None:

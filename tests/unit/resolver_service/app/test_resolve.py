@@ -360,7 +360,7 @@ def test_after_a_cool_down_one_request_probes_at_the_usual_place(resolving: Reso
         (TWO_B, False),
         (THREE, False),
     ]
-    assert [a.health_generation for a in decision.attempts] == [0, 1, 0, 0]
+    assert {a.health_generation for a in decision.attempts} == {1}, "the latest there is"
     assert TWO not in resolving.plan("pool")
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from resolver_service.domain.catalog import Disposition
+from resolver_service.domain.catalog import Disposition, Scopes
 from resolver_service.domain.health import (
     PROBE_LEASE_S,
     WELL,
@@ -13,7 +13,9 @@ from resolver_service.domain.health import (
     failed,
     probe_returned,
     probe_taken,
+    scope_failed,
     succeeded,
+    worst,
 )
 
 NOW = 5000.0
@@ -321,3 +323,27 @@ def test_an_extension_outlives_the_probe_that_is_under_way() -> None:
     extended = fail(held, told_s=120, generation=0, now=NOW + 31)
     assert extended.probe_holder == "d1"
     assert probe_returned(extended, holder="d1").availability(NOW + 32) is OUT
+
+
+# --- Scopes ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_failure_is_one_of_the_target_the_credential_or_the_model() -> None:
+    scopes = Scopes(target="t", credential="c", model="m")
+    others = {Disposition.QUOTA: "c", Disposition.CREDENTIAL: "c", Disposition.MODEL_MISSING: "m"}
+    assert {d: scope_failed(scopes, d) for d in Disposition} == {d: others.get(d, "t") for d in Disposition}
+
+
+def test_the_worst_is_out_for_longest_or_else_waits_for_a_probe() -> None:
+    well, long, short = Health(generation=9), fail(WELL, told_s=200), fail(WELL, told_s=20)
+    held = probe_taken(short, holder="d", now=NOW + 200)
+    assert worst((well, short, long), NOW) is long
+    assert worst((well, short, WELL), NOW + 200) is short
+    assert worst((well, long, held), NOW + 200) is held
+    assert worst((well, WELL), NOW) is well
+
+
+def test_the_next_generation_is_after_the_latest_of_any_scope() -> None:
+    health = failed(WELL, generation=4, disposition=Disposition.QUOTA, retry_after_s=None, now=NOW, latest=11)
+    assert health.generation == 12
+    assert succeeded(health, generation=12, latest=20).generation == 21
