@@ -13,7 +13,7 @@ from edge_service.adapters.resolver_grpc import messages
 from edge_service.adapters.resolver_grpc.stream import ResolveStream, StreamLostError
 from edge_service.app.ports import Model, Question, Report
 from edge_service.domain.errors import ModelNotFoundError, UnavailableError
-from edge_service.domain.failover import ReportClosed
+from edge_service.domain.failover import ReportClosed, ReportFailed
 from edge_service.domain.plan import Plan
 from edge_service.domain.remembered import RememberedPlans
 
@@ -98,11 +98,15 @@ class ResolverClient:
         return any(stream.is_up for stream in self._streams)
 
     def report(self, decision_id: str, report: Report, latency_s: float = 0.0) -> None:
-        """As the port says. A report goes to the resolver that made the plan."""
+        """As the port says. A report goes to the resolver that made the plan; if that one is away, a failure goes to
+        one that is there and plans for it now."""
         closing = isinstance(report, ReportClosed)
         stream = self._made_by.pop(decision_id, None) if closing else self._made_by.get(decision_id)
-        if stream is not None:
-            stream.report(messages.outcome_report(decision_id, report, latency_s))
+        if stream is None:
+            return
+        if isinstance(report, ReportFailed) and not stream.is_up:
+            stream = next((other for other in self._streams if other.is_up), stream)
+        stream.report(messages.outcome_report(decision_id, report, latency_s))
 
     async def models(self) -> Sequence[Model]:
         """As the port says."""
