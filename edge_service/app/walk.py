@@ -121,8 +121,11 @@ class Walk:
         try:
             plan = await self._services.resolver.resolve(question)
         except asyncio.CancelledError:
-            if self._interrupts.take() is None:
+            reason = self._interrupts.take()
+            if reason is None:
                 raise
+            if reason is Reason.DRAINING:
+                raise UnavailableError("the gateway is shutting down") from None
             self._machine.client_gone()
             return
         self._decision_id = plan.decision_id
@@ -266,7 +269,7 @@ class Walk:
         return self._machine.ended()
 
     def _interrupted(self, reason: Reason | None) -> list[Command]:
-        if reason is None:
+        if reason is None or reason is Reason.DRAINING:
             return self._machine.draining()
         if reason is Reason.CLIENT_GONE:
             return self._machine.client_gone()
