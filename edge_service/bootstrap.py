@@ -8,26 +8,30 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import httpx2
-import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
 from edge_service.adapters import telemetry_structlog
 from edge_service.adapters.credentials_local import LocalCredentials
 from edge_service.adapters.http.routes import http_error, internal_error, routes
+from edge_service.adapters.http.server import Server
 from edge_service.adapters.resolver_grpc.client import ResolverClient
 from edge_service.adapters.upstream_httpx2 import Httpx2Upstream, stock_transport
+from edge_service.app.draining import UnderWay
 from edge_service.app.gateway import Gateway
 from edge_service.app.walk import Services
 from edge_service.settings import Settings
 
 
-def create_app(settings: Settings, transport: httpx2.AsyncBaseTransport | None = None) -> Starlette:
+def create_app(
+    settings: Settings, transport: httpx2.AsyncBaseTransport | None = None, under_way: UnderWay | None = None
+) -> Starlette:
     """The application. To be called where an event loop runs; its lifespan closes what it opened."""
     transport = transport or stock_transport()
+    under_way = under_way or UnderWay()
     credentials = LocalCredentials(settings.environment, settings.credential_names)
     resolver = ResolverClient(settings.resolvers, settings.token)
     upstream = Httpx2Upstream(transport, credentials.secret)
@@ -42,24 +46,10 @@ def create_app(settings: Settings, transport: httpx2.AsyncBaseTransport | None =
             await transport.aclose()
 
     return Starlette(
-        routes=routes(gateway, resolver, lambda: resolver.is_ready),
+        routes=routes(gateway, resolver, under_way, lambda: resolver.is_ready and not under_way.is_draining),
         exception_handlers={HTTPException: http_error, Exception: internal_error},
         lifespan=lifespan,
     )
-
-
-class Server(uvicorn.Server):
-    """Says where it serves, and leaves signals to `serve`: uvicorn would end by the signal, not with status 0."""
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        for listening in sockets or []:
-            host, port = listening.getsockname()[:2]
-            print(f"forebay-edge: serving HTTP on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 async def serve(settings: Settings) -> None:
@@ -67,26 +57,11 @@ async def serve(settings: Settings) -> None:
     telemetry_structlog.configure()
     _allow_open_files()
     listening = _listen(settings.host, settings.port)
-    config = uvicorn.Config(
-        create_app(settings),
-        http="httptools",
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=max(1, round(settings.drain_s)),
-    )
-    server = Server(config)
-
-    def stop() -> None:
-        server.should_exit = True
-
+    under_way = UnderWay()
+    app = create_app(settings, under_way=under_way)
+    server = Server(app, under_way, drain_s=settings.drain_s, delay_s=settings.drain_delay_s)
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop)
+        asyncio.get_running_loop().add_signal_handler(number, server.stop)
     await server.serve([listening])
 
 

@@ -17,6 +17,7 @@ class Settings:
     host: str
     port: int
     drain_s: float
+    drain_delay_s: float
     credential_names: tuple[str, ...]
     token: str = field(repr=False)
     """The services' shared secret; empty for none. From `FOREBAY_TOKEN` alone, since everyone can read arguments."""
@@ -78,6 +79,14 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         default=default("drain", "30"),
         help="how long requests under way may take after SIGTERM (default: 30)",
     )
+    parser.add_argument(
+        "--drain-delay",
+        metavar="SECONDS",
+        type=float,
+        default=default("drain-delay", "0"),
+        help="how long after SIGTERM new connections are still accepted while /readyz already says no, for load "
+        "balancers that ask it (default: 0)",
+    )
     given = parser.parse_args(arguments)
 
     resolvers = tuple(address.strip() for address in given.resolver.split(",") if address.strip())
@@ -98,8 +107,9 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
             f"--listen {given.listen} is not loopback, and anyone who reaches it could use the providers' keys: "
             "add --allow-open to consent, or listen on 127.0.0.1"
         )
-    if not (math.isfinite(given.drain) and given.drain >= 0):
-        parser.error(f"--drain: {given.drain} is not a number of seconds")
+    for flag, seconds in (("--drain", given.drain), ("--drain-delay", given.drain_delay)):
+        if not (math.isfinite(seconds) and seconds >= 0):
+            parser.error(f"{flag}: {seconds} is not a number of seconds")
     token = environment.get("FOREBAY_TOKEN", "")
     if not (token.isascii() and token.isprintable()):
         parser.error("FOREBAY_TOKEN has characters in it that cannot stand in a header")
@@ -109,6 +119,7 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         host=host.strip("[]"),
         port=int(port),
         drain_s=given.drain,
+        drain_delay_s=given.drain_delay,
         credential_names=tuple(name.strip() for name in given.credential_env.split(",") if name.strip()),
         token=token,
         environment=environment,

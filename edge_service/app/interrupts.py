@@ -1,4 +1,5 @@
-"""One way to break off what a request is waiting for, whatever the reason: a time-out or a client that left."""
+"""One way to break off what a request is waiting for, whatever the reason: a time-out, a client that left, the
+gateway's own end."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ class Reason(StrEnum):
     IDLE = "idle"
     STREAM = "stream"
     CLIENT_GONE = "client-gone"
+    DRAINING = "draining"
 
 
 class Interrupts:
@@ -52,13 +54,14 @@ class Interrupts:
             self._deadlines.pop(reason, None)
 
     def fire(self, reason: Reason) -> None:
-        """Cancels the task, unless it has been already. That the client left outweighs a deadline that has passed."""
+        """Cancels the task, unless it has been already. That the client left outweighs everything, and that the
+        gateway stops outweighs a deadline that has passed: after that the walk would go on."""
         if self._closed:
             return
         if self.reason is None:
             self.reason = reason
             self._task.cancel()
-        elif reason is Reason.CLIENT_GONE:
+        elif reason is Reason.CLIENT_GONE or (reason is Reason.DRAINING and self.reason is not Reason.CLIENT_GONE):
             self.reason = reason
 
     def take(self) -> Reason | None:

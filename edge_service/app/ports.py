@@ -40,7 +40,8 @@ class Resolver(Protocol):
     """The resolver as the edge uses it."""
 
     async def resolve(self, question: Question) -> Plan:
-        """Raises `ModelNotFoundError`, `LimitedError` or `UnavailableError`."""
+        """A remembered plan if nobody can be asked. Raises `ModelNotFoundError`, `LimitedError` or
+        `UnavailableError`."""
 
     def report(self, decision_id: str, report: Report, latency_s: float = 0.0) -> None:
         """Sends what became of an attempt. Never waits and never fails; a report may get lost."""

@@ -85,6 +85,7 @@ class Walk:
         "_decision_id",
         "_incoming",
         "_interrupts",
+        "_is_stale",
         "_machine",
         "_opened_at",
         "_ready",
@@ -105,6 +106,7 @@ class Walk:
         self._interrupts = interrupts
         self._machine = Failover()
         self._decision_id = ""
+        self._is_stale = False
         self._attempt: Attempt | None = None
         self._opened_at = 0.0
         self._upstream_s = 0.0
@@ -119,11 +121,15 @@ class Walk:
         try:
             plan = await self._services.resolver.resolve(question)
         except asyncio.CancelledError:
-            if self._interrupts.take() is None:
+            reason = self._interrupts.take()
+            if reason is None:
                 raise
+            if reason is Reason.DRAINING:
+                raise UnavailableError("the gateway is shutting down") from None
             self._machine.client_gone()
             return
         self._decision_id = plan.decision_id
+        self._is_stale = plan.is_stale
         plan = self._expressible(plan)
         self._interrupts.within(Reason.TOTAL, plan.total_s)
         try:
@@ -263,7 +269,7 @@ class Walk:
         return self._machine.ended()
 
     def _interrupted(self, reason: Reason | None) -> list[Command]:
-        if reason is None:
+        if reason is None or reason is Reason.DRAINING:
             return self._machine.draining()
         if reason is Reason.CLIENT_GONE:
             return self._machine.client_gone()
@@ -309,12 +315,15 @@ class Walk:
     def _own_headers(self) -> Headers:
         assert self._attempt is not None  # noqa: S101 - a walk that answers has tried someone
         overhead_s = self._clock() - self._incoming.arrived_at - self._upstream_s
-        return [
+        own = [
             (b"x-forebay-target", self._attempt.target_id.encode()),
             (b"x-forebay-attempts", b"%d" % self._machine.opened),
             (b"x-forebay-overhead-ms", b"%.2f" % (overhead_s * 1000)),
             (REQUEST_ID, self._incoming.request_id.encode()),
         ]
+        if self._is_stale:
+            own.append((b"x-forebay-stale", b"1"))
+        return own
 
     async def _release(self) -> None:
         response, self._response = self._response, None

@@ -34,6 +34,8 @@ class Attempt:
     """Dispositions that do not move on, though they do by default."""
     also: frozenset[Disposition] = frozenset()
     """Dispositions that move on, though they do not by default."""
+    probe: bool = False
+    """It finds out whether a cooled target is well again, for this one request."""
     health_generation: int = 0
 
 
@@ -45,3 +47,5 @@ class Plan:
     attempts_allowed: int
     total_s: float
     """Until content has reached the client; 0 means no limit."""
+    is_stale: bool = False
+    """Remembered from earlier: no resolver could be asked."""

@@ -13,19 +13,20 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from edge_service.adapters.http.asgi import AsgiClient, ClientGoneError, disconnected, read_body
+from edge_service.app.draining import UnderWay
 from edge_service.app.gateway import Gateway
 from edge_service.app.interrupts import Interrupts, Reason
 from edge_service.app.ports import Model, Resolver
 from edge_service.app.walk import Incoming
 from edge_service.dialects import openai_chat
 from edge_service.domain import headers
-from edge_service.domain.errors import ApiError, ModelNotFoundError
+from edge_service.domain.errors import ApiError, ModelNotFoundError, UnavailableError
 from edge_service.domain.headers import Headers
 
 
-def routes(gateway: Gateway, resolver: Resolver, is_ready: Callable[[], bool]) -> list[Route]:
+def routes(gateway: Gateway, resolver: Resolver, under_way: UnderWay, is_ready: Callable[[], bool]) -> list[Route]:
     return [
-        Route("/v1/chat/completions", ChatCompletions(gateway), methods=["POST"]),
+        Route("/v1/chat/completions", ChatCompletions(gateway, under_way), methods=["POST"]),
         Route("/v1/models", ListModels(resolver), methods=["GET"]),
         Route("/v1/models/{id:path}", GetModel(resolver), methods=["GET"]),
         Route("/healthz", Status(lambda: True), methods=["GET"]),
@@ -60,15 +61,33 @@ def _error_response(request: Request, error: ApiError, extra: Mapping[str, str] 
 class ChatCompletions:
     """`POST /v1/chat/completions`, as a plain ASGI application: it is on the data path."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, under_way: UnderWay) -> None:
         self._gateway = gateway
+        self._under_way = under_way
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         arrived_at = self._gateway.clock()
         client = AsgiClient(send)
         request_id = headers.request_id(headers.first(scope["headers"], headers.REQUEST_ID))
+        interrupts = Interrupts()
+        self._under_way.enter(interrupts)
         try:
-            body = await read_body(receive)
+            await self._serve(scope["headers"], receive, client, request_id, arrived_at, interrupts)
+        finally:
+            self._under_way.leave(interrupts)
+            interrupts.close()
+
+    async def _serve(
+        self,
+        head: Headers,
+        receive: Receive,
+        client: AsgiClient,
+        request_id: str,
+        arrived_at: float,
+        interrupts: Interrupts,
+    ) -> None:
+        try:
+            body = await _body(receive, interrupts)
         except ClientGoneError:
             return
         except ApiError as error:
@@ -76,14 +95,23 @@ class ChatCompletions:
             extra = [*error.headers, (headers.REQUEST_ID, request_id.encode()), (b"connection", b"close")]
             await client.respond(error.status, extra, openai_chat.error_body(error))
             return
-        interrupts = Interrupts()
         watch = asyncio.create_task(_watch(receive, interrupts))
         try:
-            incoming = Incoming(request_id, scope["headers"], body, arrived_at)
+            incoming = Incoming(request_id, head, body, arrived_at)
             await self._gateway.chat(incoming, client, interrupts)
         finally:
             interrupts.close()
             watch.cancel()
+
+
+async def _body(receive: Receive, interrupts: Interrupts) -> bytes:
+    """Raises what `read_body` does, and `UnavailableError` if the gateway ends before the body does."""
+    try:
+        return await read_body(receive)
+    except asyncio.CancelledError:
+        if interrupts.take() is not Reason.DRAINING:
+            raise
+        raise UnavailableError("the gateway is shutting down") from None
 
 
 async def _watch(receive: Receive, interrupts: Interrupts) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 
 import grpc.aio
 
 from edge_service.adapters.resolver_grpc import messages
 from edge_service.adapters.resolver_grpc.stream import ResolveStream, StreamLostError
 from edge_service.app.ports import Model, Question, Report
-from edge_service.domain.errors import UnavailableError
-from edge_service.domain.failover import ReportClosed
+from edge_service.domain.errors import ModelNotFoundError, UnavailableError
+from edge_service.domain.failover import ReportClosed, ReportFailed
 from edge_service.domain.plan import Plan
+from edge_service.domain.remembered import RememberedPlans
 
 RESOLVE_TIMEOUT_S = 0.3
 """For one resolver's answer. Whoever misses it is dropped, and another is asked."""
@@ -20,6 +23,8 @@ RESOLVE_TOTAL_S = 0.45
 """For all of them together: a client hears within half a second that nobody can tell."""
 RETRY_AFTER_S = 1.0
 LIST_TIMEOUT_S = 1.0
+LONGEST_REMEMBERED = 256
+"""Characters. What a reasoning suffix may be is not bounded, and what is remembered has to be."""
 
 
 class ResolverClient:
@@ -28,18 +33,33 @@ class ResolverClient:
     def __init__(self, addresses: Sequence[str], token: str) -> None:
         self._streams = [ResolveStream(address, token) for address in addresses]
         self._made_by: dict[str, ResolveStream] = {}
+        self._remembered = RememberedPlans()
+        self._clock = asyncio.get_running_loop().time
 
     @property
     def is_ready(self) -> bool:
-        """Whether any resolver has accepted a stream."""
-        return any(stream.is_up for stream in self._streams)
+        """Whether any resolver has accepted a stream, or plans are remembered: an outage of the resolvers is not to
+        take every edge out of service in the same moment."""
+        return self._is_any_up or self._remembered.any_at(self._clock())
 
     async def resolve(self, question: Question) -> Plan:
         """As the port says."""
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + RESOLVE_TOTAL_S
+        key = _key(question)
+        try:
+            plan = await self._ask(question, key)
+        except ModelNotFoundError:
+            self._remembered.forget(key)
+            raise
+        if not plan.is_stale and len(question.model) <= LONGEST_REMEMBERED:
+            self._remembered.remember(key, plan, self._clock())
+        return plan
+
+    async def _ask(self, question: Question, key: Question) -> Plan:
+        deadline = self._clock() + RESOLVE_TOTAL_S
         tried: set[ResolveStream] = set()
-        while (left_s := deadline - clock()) > 0:
+        while (left_s := deadline - self._clock()) > 0:
+            if not self._is_any_up and (plan := self._recall(key)) is not None:
+                return plan  # They are known to be away: waiting for them would cost every request its deadline.
             # A resolver that was asked in vain is asked again only if there is no other.
             stream = min(self._streams, key=lambda s: (s in tried, not s.is_up))
             tried.add(stream)
@@ -59,14 +79,34 @@ class ResolverClient:
                 plan = messages.plan(answer.plan)
                 self._made_by[plan.decision_id] = stream
                 return plan
+        if (plan := self._recall(key)) is not None:
+            return plan
         raise UnavailableError("the resolver cannot be reached", retry_after_s=RETRY_AFTER_S)
 
+    def _recall(self, key: Question) -> Plan | None:
+        """A remembered plan as a decision of its own: the one it was made for has been reported on, and reports that
+        look like repetitions are dropped. Of an unknown decision they still apply to the target."""
+        plan = self._remembered.recall(key, self._clock())
+        if plan is None:
+            return None
+        decision_id = f"stale-{secrets.token_hex(12)}"
+        self._made_by[decision_id] = min(self._streams, key=lambda s: not s.is_up)
+        return replace(plan, decision_id=decision_id, is_stale=True)
+
+    @property
+    def _is_any_up(self) -> bool:
+        return any(stream.is_up for stream in self._streams)
+
     def report(self, decision_id: str, report: Report, latency_s: float = 0.0) -> None:
-        """As the port says. A report goes to the resolver that made the plan."""
+        """As the port says. A report goes to the resolver that made the plan; if that one is away, a failure goes to
+        one that is there and plans for it now."""
         closing = isinstance(report, ReportClosed)
         stream = self._made_by.pop(decision_id, None) if closing else self._made_by.get(decision_id)
-        if stream is not None:
-            stream.report(messages.outcome_report(decision_id, report, latency_s))
+        if stream is None:
+            return
+        if isinstance(report, ReportFailed) and not stream.is_up:
+            stream = next((other for other in self._streams if other.is_up), stream)
+        stream.report(messages.outcome_report(decision_id, report, latency_s))
 
     async def models(self) -> Sequence[Model]:
         """As the port says."""
@@ -79,3 +119,8 @@ class ResolverClient:
 
     async def aclose(self) -> None:
         await asyncio.gather(*(stream.aclose() for stream in self._streams))
+
+
+def _key(question: Question) -> Question:
+    """What a plan is remembered under: all that it depends on, the name in the form in which names are compared."""
+    return replace(question, request_id="", model=question.model.strip().casefold())

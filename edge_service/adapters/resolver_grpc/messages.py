@@ -64,6 +64,7 @@ def _attempt(message: plan_pb2.Attempt) -> Attempt:
         ),
         never=_dispositions(message.failover.never),
         also=_dispositions(message.failover.also),
+        probe=message.probe,
         health_generation=message.health_generation,
     )
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
-from collections import deque
 from typing import Any
 
 import grpc.aio
 import structlog
 
+from edge_service.adapters.resolver_grpc.outbox import Outbox
 from forebay.resolver.v1 import resolver_service_pb2 as pb
 from forebay.resolver.v1 import resolver_service_pb2_grpc
 
-MAX_WAITING_REPORTS = 1000
-"""While the resolver is away, the newest reports are kept. Losing one costs freshness, never correctness."""
-
 BACKOFF_MIN_S = 0.1
 BACKOFF_MAX_S = 1.0
+FLUSH_S = 0.5
+"""How long the last reports may take when the edge stops."""
 
 _OPTIONS = (
     # The default waits for seconds before it notices that a resolver is back.
@@ -56,7 +56,8 @@ class ResolveStream:
         self._ids = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[pb.ResolveAnswer]] = {}
         self._resolves: list[pb.ResolveItem] = []
-        self._reports: deque[pb.ReportItem] = deque(maxlen=MAX_WAITING_REPORTS)
+        self._outbox = Outbox()
+        self._all_acknowledged = asyncio.Event()
         self._something_to_send = asyncio.Event()
         self._call: Call | None = None
         self._task = asyncio.create_task(self._keep_open(), name=f"resolve-stream {address}")
@@ -79,7 +80,9 @@ class ResolveStream:
             del self._waiting[item.id]
 
     def report(self, report: pb.OutcomeReport) -> None:
-        self._reports.append(pb.ReportItem(id=next(self._ids), report=report))
+        """Never waits. The report is sent again on the next stream if it is not acknowledged on this one."""
+        self._outbox.put(report)
+        self._all_acknowledged.clear()
         self._something_to_send.set()
 
     async def list_models(self, timeout_s: float) -> pb.ListModelsResponse:
@@ -96,6 +99,10 @@ class ResolveStream:
             self._call.cancel()
 
     async def aclose(self) -> None:
+        if len(self._outbox):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FLUSH_S):
+                    await self._all_acknowledged.wait()
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         await self._channel.close()
@@ -113,7 +120,7 @@ class ResolveStream:
                 if not call.done():
                     self.is_up = True
                     backoff_s, last_code = BACKOFF_MIN_S, None
-                    _log.info("resolver_connected", address=self.address)
+                    _log.info("resolver_connected", address=self.address, reports_dropped=self._outbox.dropped)
                 await self._exchange(call)
                 _log.info("resolver_closed_the_stream", address=self.address)
             except grpc.aio.AioRpcError as error:
@@ -133,6 +140,9 @@ class ResolveStream:
             backoff_s = min(BACKOFF_MAX_S, backoff_s * 2)
 
     async def _exchange(self, call: Call) -> None:
+        self._outbox.reopened()
+        if len(self._outbox):
+            self._something_to_send.set()
         writing = asyncio.create_task(self._write(call))
         try:
             async for response in call:
@@ -146,15 +156,17 @@ class ResolveStream:
             await self._something_to_send.wait()
             self._something_to_send.clear()
             message = pb.ResolveStreamRequest(
-                reports=self._reports,
+                reports=self._outbox.take(),
                 # Whoever stopped waiting must not take a turn.
                 resolves=[item for item in self._resolves if item.id in self._waiting],
             )
-            self._reports.clear()
             self._resolves.clear()
             await call.write(message)
 
     def _hand_out(self, response: pb.ResolveStreamResponse) -> None:
+        self._outbox.acknowledged(response.acknowledged)
+        if not len(self._outbox):
+            self._all_acknowledged.set()
         for answer in response.answers:
             waiting = self._waiting.get(answer.id)
             if waiting is not None and not waiting.done():

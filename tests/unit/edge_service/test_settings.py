@@ -25,7 +25,7 @@ def test_without_a_word_everything_is_on_loopback() -> None:
     given = load()
     assert (given.resolvers, given.host, given.port) == (("127.0.0.1:8401",), "127.0.0.1", 8400)
     assert given.credential_names == ("*_API_KEY", "*_API_KEY_*")
-    assert (given.drain_s, given.token) == (30.0, "")
+    assert (given.drain_s, given.drain_delay_s, given.token) == (30.0, 0.0, "")
 
 
 # For each flag a value, and the field it ends up in.
@@ -36,6 +36,7 @@ FLAGS: dict[str, tuple[str | None, str, object]] = {
     "--plaintext-network": (None, "resolvers", ("resolver:8401",)),
     "--credential-env": ("A_*, B,", "credential_names", ("A_*", "B")),
     "--drain": ("2.5", "drain_s", 2.5),
+    "--drain-delay": ("1.5", "drain_delay_s", 1.5),
 }
 # What makes a switch show.
 NEEDS_CONSENT = {
@@ -166,10 +167,11 @@ def test_a_unix_socket_is_for_resolvers_and_needs_a_path(capsys: pytest.CaptureF
     assert "is not HOST:PORT" in refused(capsys, "--listen", "unix:/run/forebay.sock")
 
 
+@pytest.mark.parametrize("flag", ["--drain", "--drain-delay"])
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "-1", "soon", "", "1m"])
-def test_the_grace_is_a_number_of_seconds(value: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "--drain" in refused(capsys, f"--drain={value}")
-    assert "--drain" in refused(capsys, FOREBAY_EDGE_DRAIN=value)
+def test_the_grace_is_a_number_of_seconds(flag: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert f"{flag}:" in refused(capsys, f"{flag}={value}")
+    assert f"{flag}:" in refused(capsys, **{variable(flag): value})
 
 
 def test_the_grace_may_be_none() -> None:

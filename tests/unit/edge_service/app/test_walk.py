@@ -3,12 +3,13 @@ in `tests/integration`."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import pytest
 
 from edge_service.app.gateway import Gateway
-from edge_service.app.interrupts import Interrupts
+from edge_service.app.interrupts import Interrupts, Reason
 from edge_service.app.ports import Model, Question, Report
 from edge_service.app.walk import Incoming, Services
 from edge_service.domain.failover import ReportClosed, ReportFailed
@@ -62,6 +63,20 @@ async def test_a_mistake_of_our_own_leaves_no_decision_open() -> None:
     with pytest.raises(ZeroDivisionError):
         await chat(resolver)
     assert [type(report) for report in resolver.reports] == [ReportFailed, ReportClosed]
+
+
+async def test_a_gateway_that_ends_while_it_waits_for_a_plan_says_so() -> None:
+    class Waits(OnePlan):
+        async def resolve(self, question: Question) -> Plan:
+            await asyncio.Event().wait()
+            raise AssertionError("nobody sets the event")
+
+    client = Notes()
+    interrupts = Interrupts()
+    asyncio.get_running_loop().call_soon(interrupts.fire, Reason.DRAINING)
+    services = Services(Waits(), Mistaken(), clock=time.perf_counter, wall_clock=time.time)  # type: ignore[arg-type]
+    await Gateway(services).chat(Incoming("r", [], BODY, 0.0), client, interrupts)  # type: ignore[arg-type]
+    assert client.status == 503
 
 
 async def test_a_plan_that_cannot_be_walked_is_closed() -> None:

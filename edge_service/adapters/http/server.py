@@ -1,0 +1,76 @@
+"""The HTTP server: when it says where it serves, and how it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from edge_service.app.draining import UnderWay
+
+ENDING_S = 1.0
+"""For telling those whose grace is over. Whoever does not even read that is cut off."""
+
+
+class Server(uvicorn.Server):
+    """Stops in this order: not ready, then closed to new connections, then, after the grace, an error to whoever is
+    still served. Signals are left to the caller of `stop`: uvicorn would end by the signal, not with status 0."""
+
+    def __init__(self, app: ASGIApp, under_way: UnderWay, *, drain_s: float, delay_s: float) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=75,
+                # It never comes to that: uvicorn would cancel, and not wait for what comes of it.
+                timeout_graceful_shutdown=math.ceil(drain_s + ENDING_S) + 1,
+            )
+        )
+        self._under_way = under_way
+        self._drain_s = drain_s
+        self._delay_s = delay_s
+
+    def stop(self) -> None:
+        """Begins to stop, and returns at once."""
+        self._under_way.drain()
+        self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listening in sockets or []:
+            host, port = listening.getsockname()[:2]
+            print(f"forebay-edge: serving HTTP on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # In place: the requests that came since the last tick have this very list. It makes clients look for another
+        # edge, and the server close the connection once it has answered.
+        self.server_state.default_headers.append((b"connection", b"close"))
+        await asyncio.sleep(self._delay_s)
+        later = asyncio.get_running_loop().call_later
+        timers = [later(self._drain_s, self._under_way.end), later(self._drain_s + ENDING_S, self._cut_off)]
+        try:
+            await super().shutdown(sockets)
+        finally:
+            for timer in timers:
+                timer.cancel()
+
+    def _cut_off(self) -> None:
+        # uvloop waits for ever to close a transport that has something left to write.
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield

@@ -1,0 +1,71 @@
+"""Clients that ask all the time, and what they got."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import httpx2
+
+CLIENTS = 16
+PAUSE_S = 0.02
+"""Between two requests of a client: what is tested is what happens, not how fast it happens."""
+
+
+@dataclass
+class Load:
+    """What the clients got so far."""
+
+    requests: int = 0
+    served: int = 0
+    stale: int = 0
+    slowest_s: float = 0.0
+    errors: Counter[str] = field(default_factory=Counter)
+    targets: Counter[str] = field(default_factory=Counter)
+
+    async def progress(self, requests: int) -> None:
+        """Waits until so many more have been answered."""
+        goal = self.served + requests
+        async with asyncio.timeout(20):
+            while self.served < goal and not self.errors:
+                await asyncio.sleep(0.01)
+
+
+@contextlib.asynccontextmanager
+async def load(url: str, model: str = "chat", clients: int = CLIENTS) -> AsyncIterator[Load]:
+    """Every second client streams. At the end of the block each finishes what it is at."""
+    it = Load()
+    over = asyncio.Event()
+
+    async def ask(client: httpx2.AsyncClient, stream: bool) -> None:
+        body = {"model": model, "stream": stream, "messages": [{"role": "user", "content": "hello"}]}
+        while not over.is_set():
+            it.requests += 1
+            began_at = time.monotonic()
+            try:
+                response = await client.post("/v1/chat/completions", json=body)
+            except httpx2.HTTPError as error:
+                it.errors[repr(error)] += 1
+                continue
+            it.slowest_s = max(it.slowest_s, time.monotonic() - began_at)
+            if response.status_code != 200:
+                it.errors[f"{response.status_code} {response.text}"] += 1
+            elif stream and not response.content.endswith(b"data: [DONE]\n\n"):
+                it.errors[f"a stream that ends with {response.content[-100:]!r}"] += 1
+            else:
+                it.served += 1
+                it.targets[response.headers["x-forebay-target"]] += 1
+                it.stale += response.headers.get("x-forebay-stale") == "1"
+            await asyncio.sleep(PAUSE_S)
+
+    async with httpx2.AsyncClient(base_url=url, timeout=20) as client, asyncio.TaskGroup() as asking:
+        for number in range(clients):
+            asking.create_task(ask(client, number % 2 == 1))
+        try:
+            yield it
+        finally:
+            over.set()
