@@ -45,3 +45,5 @@ class Plan:
     attempts_allowed: int
     total_s: float
     """Until content has reached the client; 0 means no limit."""
+    name: str = ""
+    """The configured spelling of the name that was found."""
