@@ -15,6 +15,7 @@ from benchmarks.processes import Cores
 
 SETTLE_S = 1.0
 """Between serving and being idle."""
+EDGE_LISTENS = ("--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0")
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,16 @@ def running(configuration: str, directory: Path, cores: Cores) -> Iterator[Foreb
         started = time.perf_counter()
         edge = stack.enter_context(
             processes.running(
-                [*python, "edge_service", "--resolver", resolver_address, "--listen", "127.0.0.1:0"],
+                [
+                    *python,
+                    "edge_service",
+                    "--resolver",
+                    resolver_address,
+                    "--listen",
+                    "127.0.0.1:0",
+                    "--ops-listen",
+                    "127.0.0.1:0",
+                ],
                 cores=cores.under_test,
                 log=logs["edge"],
                 environment={"BENCH_API_KEY": "bench-key"},

@@ -15,7 +15,7 @@ def main() -> None:
     try:
         uvloop.run(bootstrap.serve(given))
     except OSError as error:
-        sys.exit(f"forebay-edge: cannot listen on {given.host}:{given.port}: {error.strerror or error}")
+        sys.exit(f"forebay-edge: {error.strerror or error}")
 
 
 if __name__ == "__main__":

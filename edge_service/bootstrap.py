@@ -9,16 +9,21 @@ import signal
 import socket
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import httpx2
+import uvicorn
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
 from edge_service.adapters import telemetry_structlog
 from edge_service.adapters.credentials_local import LocalCredentials
+from edge_service.adapters.http.operations import operations_routes
 from edge_service.adapters.http.routes import http_error, internal_error, routes
-from edge_service.adapters.http.server import Server
+from edge_service.adapters.http.server import Server, SignalFreeServer, url
 from edge_service.adapters.resolver_grpc.client import ResolverClient
+from edge_service.adapters.telemetry_prometheus import PrometheusTelemetry
 from edge_service.adapters.upstream_httpx2 import Httpx2Upstream, stock_transport
 from edge_service.app.draining import UnderWay
 from edge_service.app.gateway import Gateway
@@ -26,16 +31,23 @@ from edge_service.app.walk import Services
 from edge_service.settings import Settings
 
 
-def create_app(
-    settings: Settings, transport: httpx2.AsyncBaseTransport | None = None, under_way: UnderWay | None = None
-) -> Starlette:
-    """The application. To be called where an event loop runs; its lifespan closes what it opened."""
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """The application, and the one for operators."""
+
+    app: Starlette
+    operations: Starlette
+
+
+def create(settings: Settings, under_way: UnderWay, transport: httpx2.AsyncBaseTransport | None = None) -> Edge:
+    """To be called where an event loop runs. The lifespan of the application closes what it opened."""
     transport = transport or stock_transport()
-    under_way = under_way or UnderWay()
     credentials = LocalCredentials(settings.environment, settings.credential_names)
     resolver = ResolverClient(settings.resolvers, settings.token)
     upstream = Httpx2Upstream(transport, credentials.secret)
-    gateway = Gateway(Services(resolver, upstream, clock=time.perf_counter, wall_clock=time.time))
+    registry = CollectorRegistry()
+    telemetry = PrometheusTelemetry(registry, resolver_is_up=lambda: resolver.is_ready)
+    gateway = Gateway(Services(resolver, upstream, clock=time.perf_counter, wall_clock=time.time, telemetry=telemetry))
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -45,11 +57,15 @@ def create_app(
             await resolver.aclose()
             await transport.aclose()
 
-    return Starlette(
-        routes=routes(gateway, resolver, under_way, lambda: resolver.is_ready and not under_way.is_draining),
+    def is_ready() -> bool:
+        return resolver.is_ready and not under_way.is_draining
+
+    app = Starlette(
+        routes=routes(gateway, resolver, under_way, is_ready),
         exception_handlers={HTTPException: http_error, Exception: internal_error},
         lifespan=lifespan,
     )
+    return Edge(app, Starlette(routes=operations_routes(registry, is_ready)))
 
 
 async def serve(settings: Settings) -> None:
@@ -57,12 +73,26 @@ async def serve(settings: Settings) -> None:
     telemetry_structlog.configure()
     _allow_open_files()
     listening = _listen(settings.host, settings.port)
+    operating = _listen(*settings.ops) if settings.ops else None
     under_way = UnderWay()
-    app = create_app(settings, under_way=under_way)
-    server = Server(app, under_way, drain_s=settings.drain_s, delay_s=settings.drain_delay_s)
+    edge = create(settings, under_way)
+    server = Server(
+        edge.app,
+        under_way,
+        drain_s=settings.drain_s,
+        delay_s=settings.drain_delay_s,
+        also=f"operations on {url(operating)}, " if operating else "",
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, server.stop)
+    operations = SignalFreeServer(
+        uvicorn.Config(edge.operations, http="httptools", ws="none", lifespan="off", log_config=None)
+    )
+    serving_operations = asyncio.create_task(operations.serve([operating])) if operating else None
     await server.serve([listening])
+    if serving_operations is not None:
+        operations.should_exit = True  # To the last: that is when operators look.
+        await serving_operations
 
 
 def _allow_open_files() -> None:
@@ -73,6 +103,9 @@ def _allow_open_files() -> None:
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.create_server((host, port), family=family, backlog=2048)
+    try:
+        listening = socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from error
     listening.setblocking(False)
     return listening

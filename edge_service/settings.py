@@ -16,6 +16,8 @@ class Settings:
     """Each `HOST:PORT` or `unix:PATH`."""
     host: str
     port: int
+    ops: tuple[str, int] | None
+    """Host and port of the operations' address; None for none."""
     drain_s: float
     drain_delay_s: float
     credential_names: tuple[str, ...]
@@ -52,6 +54,13 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         metavar="HOST:PORT",
         default=default("listen", "127.0.0.1:8400"),
         help="port 0 for any free one (default: 127.0.0.1:8400)",
+    )
+    parser.add_argument(
+        "--ops-listen",
+        metavar="HOST:PORT",
+        default=default("ops-listen", "127.0.0.1:8402"),
+        help="where /metrics, /healthz and /readyz are, port 0 for any free one, empty for nowhere "
+        "(default: 127.0.0.1:8402)",
     )
     parser.add_argument(
         "--allow-open",
@@ -113,11 +122,14 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
     token = environment.get("FOREBAY_TOKEN", "")
     if not (token.isascii() and token.isprintable()):
         parser.error("FOREBAY_TOKEN has characters in it that cannot stand in a header")
-    host, _, port = given.listen.rpartition(":")
+    if given.ops_listen and (not is_address(given.ops_listen) or given.ops_listen.startswith("unix:")):
+        parser.error(f"--ops-listen: '{given.ops_listen}' is not HOST:PORT")
+    host, port = _host_and_port(given.listen)
     return Settings(
         resolvers=resolvers,
-        host=host.strip("[]"),
-        port=int(port),
+        host=host,
+        port=port,
+        ops=_host_and_port(given.ops_listen) if given.ops_listen else None,
         drain_s=given.drain,
         drain_delay_s=given.drain_delay,
         credential_names=tuple(name.strip() for name in given.credential_env.split(",") if name.strip()),
@@ -133,6 +145,11 @@ def is_address(address: str) -> bool:
     if ":" in host and not (host.startswith("[") and host.endswith("]")):
         return False  # An IPv6 address without brackets: where it ends and the port begins is anyone's guess.
     return bool(host) and port.isascii() and port.isdigit() and int(port) < 65536
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 def is_local(address: str) -> bool:

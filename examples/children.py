@@ -17,7 +17,7 @@ STOP_S = 10.0
 """How long a child may take to begin to serve, and to end when it is asked to."""
 
 _LAST_LINES = 15
-_SERVING = re.compile(r": serving \w+ on (\S+)$")
+_SERVING = re.compile(r": serving .* on (\S+)$")
 
 
 class ChildError(Exception):

@@ -95,7 +95,8 @@ async def start_services(children: Children, config: Path) -> tuple[str, str]:
         "resolver", "resolver_service", "--config", str(config), *listen, environment=environment
     )
     address = await resolver.serving()
-    edge = await children.start("edge", "edge_service", "--resolver", address, *listen, environment=environment)
+    flags = ("--resolver", address, *listen, "--ops-listen", "")
+    edge = await children.start("edge", "edge_service", *flags, environment=environment)
     return address, await edge.serving()
 
 

@@ -29,7 +29,11 @@ READY_S = 60.0
 DRAIN_S = 5
 """Whoever presses Ctrl-C does not want to wait for the edge's usual 30 s."""
 
-LISTEN = {"resolver": ("FOREBAY_RESOLVER_LISTEN", "127.0.0.1:8401"), "edge": ("FOREBAY_EDGE_LISTEN", "127.0.0.1:8400")}
+LISTEN = {
+    "resolver": ("FOREBAY_RESOLVER_LISTEN", "127.0.0.1:8401"),
+    "edge": ("FOREBAY_EDGE_LISTEN", "127.0.0.1:8400"),
+    "edge's metrics server": ("FOREBAY_EDGE_OPS_LISTEN", "127.0.0.1:8402"),
+}
 """The environment variable that says where each of them listens, and where it does if it says nothing."""
 
 

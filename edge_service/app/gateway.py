@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edge_service.app.interrupts import Interrupts
 from edge_service.app.ports import Client
+from edge_service.app.record import Record
 from edge_service.app.walk import Incoming, Services, Walk
 from edge_service.dialects import openai_chat
 from edge_service.domain.errors import ApiError
@@ -19,9 +20,15 @@ class Gateway:
 
     async def chat(self, incoming: Incoming, client: Client, interrupts: Interrupts) -> None:
         """Answers a chat completion, whatever comes of it."""
+        record = Record(incoming.request_id, incoming.arrived_at)
+        self._services.telemetry.began()
         try:
             request = openai_chat.read_request(incoming.body)
-            await Walk(self._services, incoming, request, client, interrupts).run()
+            record.stream = request.stream
+            await Walk(self._services, incoming, request, client, interrupts, record).run()
         except ApiError as error:
+            record.status, record.code = error.status, error.code
             head = [*error.headers, (REQUEST_ID, incoming.request_id.encode())]
             await client.respond(error.status, head, openai_chat.error_body(error))
+        finally:
+            self._services.telemetry.ended(record, self.clock())

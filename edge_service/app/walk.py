@@ -17,6 +17,7 @@ from edge_service.app.ports import (
     UpstreamFailure,
     UpstreamResponse,
 )
+from edge_service.app.record import Record, Telemetry, Tried
 from edge_service.app.relay import Relay as StreamRelay
 from edge_service.app.relay import StreamFailedError
 from edge_service.dialects import openai_chat
@@ -33,6 +34,7 @@ from edge_service.domain.failover import (
     Relay,
     ReportClosed,
     ReportContent,
+    ReportEnded,
     ReportFailed,
     State,
 )
@@ -43,6 +45,8 @@ from edge_service.domain.plan import Attempt, Plan
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 DRAIN_S = 1.0
 """How long a stream's connection may take to end after the terminal marker, before it is closed instead of kept."""
+
+_SERVED = Outcome(Disposition.OK)
 
 _DETAILS = {
     Reason.HEADERS: "no headers in time",
@@ -62,6 +66,7 @@ class Services:
     """Seconds, finely graded, that never go back."""
     wall_clock: Callable[[], float]
     """Seconds since the epoch."""
+    telemetry: Telemetry
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,21 +87,26 @@ class Walk:
         "_attempt",
         "_client",
         "_clock",
-        "_decision_id",
         "_incoming",
         "_interrupts",
         "_is_stale",
         "_machine",
         "_opened_at",
         "_ready",
+        "_record",
         "_request",
         "_response",
         "_services",
-        "_upstream_s",
     )
 
     def __init__(
-        self, services: Services, incoming: Incoming, request: ChatRequest, client: Client, interrupts: Interrupts
+        self,
+        services: Services,
+        incoming: Incoming,
+        request: ChatRequest,
+        client: Client,
+        interrupts: Interrupts,
+        record: Record,
     ) -> None:
         self._services = services
         self._clock = services.clock
@@ -105,12 +115,10 @@ class Walk:
         self._client = client
         self._interrupts = interrupts
         self._machine = Failover()
-        self._decision_id = ""
         self._is_stale = False
+        self._record = record
         self._attempt: Attempt | None = None
         self._opened_at = 0.0
-        self._upstream_s = 0.0
-        """Spent waiting for providers, up to the first content."""
         self._response: UpstreamResponse | None = None
         self._ready = b""
         """What the answer begins with."""
@@ -118,6 +126,7 @@ class Walk:
     async def run(self) -> None:
         """Raises `ApiError` if there is no plan."""
         question = Question(self._incoming.request_id, self._request.model, self._request.stream)
+        asked_at = self._clock()
         try:
             plan = await self._services.resolver.resolve(question)
         except asyncio.CancelledError:
@@ -127,8 +136,11 @@ class Walk:
             if reason is Reason.DRAINING:
                 raise UnavailableError("the gateway is shutting down") from None
             self._machine.client_gone()
+            self._record.ending = Ending.GONE
             return
-        self._decision_id = plan.decision_id
+        finally:
+            self._record.resolve_s = self._clock() - asked_at
+        self._record.decision_id, self._record.name = plan.decision_id, plan.name
         self._is_stale = plan.is_stale
         plan = self._expressible(plan)
         self._interrupts.within(Reason.TOTAL, plan.total_s)
@@ -148,7 +160,14 @@ class Walk:
         """After a mistake of our own: whoever gets the request now answers it, and nobody is to wait for reports."""
         for command in self._machine.draining():
             if isinstance(command, ReportFailed | ReportClosed):
-                self._services.resolver.report(self._decision_id, command)
+                self._report(command)
+
+    def _report(self, report: ReportFailed | ReportEnded | ReportClosed) -> None:
+        self._services.resolver.report(self._record.decision_id, report)
+        if not isinstance(report, ReportClosed):
+            outcome = report.outcome if isinstance(report, ReportFailed) else _SERVED
+            took_s = self._clock() - self._opened_at
+            self._record.tried.append(Tried(report.attempt.target_id, outcome.disposition, outcome.status, took_s))
 
     def _expressible(self, plan: Plan) -> Plan:
         """The plan without targets of other dialects: requests are not translated yet."""
@@ -156,7 +175,7 @@ class Walk:
         if len(attempts) == len(plan.attempts):
             return plan
         if not attempts:
-            self._services.resolver.report(plan.decision_id, ReportClosed())
+            self._report(ReportClosed())
             raise UnavailableError(f"no target of '{self._request.model}' speaks the OpenAI dialect")
         return replace(plan, attempts=attempts)
 
@@ -174,9 +193,11 @@ class Walk:
                 case Finish(ending, outcome):
                     await self._finish(ending, outcome)
                 case ReportContent():
-                    self._services.resolver.report(self._decision_id, command, self._clock() - self._opened_at)
+                    now = self._clock()
+                    self._record.first_content_s = now - self._incoming.arrived_at
+                    self._services.resolver.report(self._record.decision_id, command, now - self._opened_at)
                 case _:
-                    self._services.resolver.report(self._decision_id, command)
+                    self._report(command)
         return None
 
     async def _try(self, attempt: Attempt) -> list[Command]:
@@ -212,7 +233,7 @@ class Walk:
                 attempt, openai_chat.PATH, headers.to_upstream(self._incoming.headers), body
             )
         finally:
-            self._upstream_s += self._clock() - waiting_from
+            self._record.upstream_s += self._clock() - waiting_from
         self._interrupts.lift(Reason.HEADERS)
         return self._response
 
@@ -220,7 +241,7 @@ class Walk:
         """An answer that comes all at once."""
         waiting_from = self._clock()
         body = await read_whole(response, MAX_ANSWER_BYTES)
-        self._upstream_s += self._clock() - waiting_from
+        self._record.upstream_s += self._clock() - waiting_from
         if body is None:
             return self._machine.failed(
                 Outcome(Disposition.BROKEN, status=response.status, detail=f"more than {MAX_ANSWER_BYTES} bytes")
@@ -242,7 +263,7 @@ class Walk:
         waiting_from = self._clock()
         async for chunk in response.chunks():
             if not committed:
-                self._upstream_s += self._clock() - waiting_from
+                self._record.upstream_s += self._clock() - waiting_from
             try:
                 ready = relay.feed(chunk)
             except StreamFailedError:
@@ -280,6 +301,7 @@ class Walk:
     async def _begin(self) -> None:
         """Begins the answer with what is ready; of an answer that came whole, that is all."""
         assert self._response is not None  # noqa: S101 - the machine relays what it has opened
+        self._record.status = self._response.status
         head = [*headers.to_client(self._response.headers), *self._own_headers()]
         if self._request.stream:
             await self._client.start(self._response.status, head)
@@ -288,12 +310,14 @@ class Walk:
             await self._client.respond(self._response.status, head, self._ready)
 
     async def _finish(self, ending: Ending, outcome: Outcome | None) -> None:
+        self._record.ending = ending
         if ending is Ending.SERVED:
             if self._request.stream:
                 await self._client.end()
                 await self._drain()
         elif outcome is not None:
             error = UpstreamError(outcome, self._machine.opened)
+            self._record.code = error.code
             if ending is Ending.FAILED:
                 await self._refuse(error)
             else:
@@ -307,6 +331,7 @@ class Walk:
             status, head, content = error.outcome.status, list(answer.headers), answer.content
         else:
             status, head, content = error.status, error.headers, openai_chat.error_body(error)
+        self._record.status = status
         if self._machine.opened > 1:
             # SDKs would repeat the whole walk: https://github.com/openai/openai-python#retries
             head.append((b"x-should-retry", b"false"))
@@ -314,7 +339,8 @@ class Walk:
 
     def _own_headers(self) -> Headers:
         assert self._attempt is not None  # noqa: S101 - a walk that answers has tried someone
-        overhead_s = self._clock() - self._incoming.arrived_at - self._upstream_s
+        overhead_s = self._clock() - self._incoming.arrived_at - self._record.upstream_s
+        self._record.overhead_s = overhead_s
         own = [
             (b"x-forebay-target", self._attempt.target_id.encode()),
             (b"x-forebay-attempts", b"%d" % self._machine.opened),

@@ -49,3 +49,5 @@ class Plan:
     """Until content has reached the client; 0 means no limit."""
     is_stale: bool = False
     """Remembered from earlier: no resolver could be asked."""
+    name: str = ""
+    """The configured spelling of the name that was found."""

@@ -111,7 +111,15 @@ async def test_it_serves_away_from_the_checkout(scripts: Path, tmp_path: Path) -
         assert "SERVING" in await asyncio.to_thread(
             run, scripts / "forebay", "health", "--resolver", resolver.address, env={}
         )
-        edge_command = (scripts / "forebay-edge", "--resolver", resolver.address, "--listen", "127.0.0.1:0")
+        edge_command = (
+            scripts / "forebay-edge",
+            "--resolver",
+            resolver.address,
+            "--listen",
+            "127.0.0.1:0",
+            "--ops-listen",
+            "",
+        )
         async with (
             serving(*edge_command, directory=tmp_path) as edge,
             httpx2.AsyncClient(base_url=edge.address, trust_env=False) as client,

@@ -39,7 +39,8 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
     """Free ports. Whatever was left behind shows itself in the directory for temporary files."""
     temporary = tmp_path / "tmp"
     temporary.mkdir()
-    anywhere = {"FOREBAY_EDGE_LISTEN": "127.0.0.1:0", "FOREBAY_RESOLVER_LISTEN": "127.0.0.1:0"}
+    listening = ("FOREBAY_EDGE_LISTEN", "FOREBAY_EDGE_OPS_LISTEN", "FOREBAY_RESOLVER_LISTEN")
+    anywhere = dict.fromkeys(listening, "127.0.0.1:0")
     yield {"PATH": os.environ["PATH"], "TMPDIR": str(temporary), "PYTHONWARNINGS": "error", **anywhere}
     assert list(temporary.iterdir()) == []
 

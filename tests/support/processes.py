@@ -21,6 +21,8 @@ class Process:
     """A service that has said where it serves."""
 
     process: asyncio.subprocess.Process
+    line: str
+    """That it has printed."""
     address: str
     """What stands at the end of the line that the service prints: `HOST:PORT`, or a URL."""
     errors: Path
@@ -66,7 +68,7 @@ async def start(module: str, *arguments: str, errors: Path, environment: Mapping
             process.kill()
         await process.wait()
         raise AssertionError(f"{module} did not serve: {errors.read_text()}")
-    return Process(process, found[1], errors)
+    return Process(process, line, found[1], errors)
 
 
 async def start_resolver(config: Path, *arguments: str, errors: Path, **environment: str) -> Process:
@@ -75,7 +77,7 @@ async def start_resolver(config: Path, *arguments: str, errors: Path, **environm
 
 
 async def start_edge(*resolvers: str, errors: Path, arguments: tuple[str, ...] = (), **environment: str) -> Process:
-    flags = ("--resolver", ",".join(resolvers), "--listen", "127.0.0.1:0", *arguments)
+    flags = ("--resolver", ",".join(resolvers), "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", *arguments)
     return await start("edge_service", *flags, errors=errors, environment=environment)
 
 

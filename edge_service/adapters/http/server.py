@@ -17,11 +17,20 @@ ENDING_S = 1.0
 """For telling those whose grace is over. Whoever does not even read that is cut off."""
 
 
-class Server(uvicorn.Server):
-    """Stops in this order: not ready, then closed to new connections, then, after the grace, an error to whoever is
-    still served. Signals are left to the caller of `stop`: uvicorn would end by the signal, not with status 0."""
+class SignalFreeServer(uvicorn.Server):
+    """Leaves signals to whoever runs it: uvicorn would end by the signal, not with status 0."""
 
-    def __init__(self, app: ASGIApp, under_way: UnderWay, *, drain_s: float, delay_s: float) -> None:
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Server(SignalFreeServer):
+    """Stops in this order: not ready, then closed to new connections, then, after the grace, an error to whoever is
+    still served."""
+
+    def __init__(self, app: ASGIApp, under_way: UnderWay, *, drain_s: float, delay_s: float, also: str = "") -> None:
+        """`also` is told together with the address, once it serves."""
         super().__init__(
             uvicorn.Config(
                 app,
@@ -41,6 +50,7 @@ class Server(uvicorn.Server):
         self._under_way = under_way
         self._drain_s = drain_s
         self._delay_s = delay_s
+        self._also = also
 
     def stop(self) -> None:
         """Begins to stop, and returns at once."""
@@ -50,8 +60,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         for listening in sockets or []:
-            host, port = listening.getsockname()[:2]
-            print(f"forebay-edge: serving HTTP on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
+            print(f"forebay-edge: serving {self._also}HTTP on {url(listening)}", flush=True)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # In place: the requests that came since the last tick have this very list. It makes clients look for another
@@ -71,6 +80,7 @@ class Server(uvicorn.Server):
         for connection in list(self.server_state.connections):
             connection.transport.abort()
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+
+def url(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

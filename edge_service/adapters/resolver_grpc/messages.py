@@ -42,6 +42,7 @@ def plan(message: plan_pb2.Plan) -> Plan:
         attempts=tuple(_attempt(attempt) for attempt in message.attempts),
         attempts_allowed=message.attempts_allowed,
         total_s=message.total_ms / 1000,
+        name=message.name,
     )
 
 

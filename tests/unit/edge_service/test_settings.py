@@ -32,6 +32,7 @@ def test_without_a_word_everything_is_on_loopback() -> None:
 FLAGS: dict[str, tuple[str | None, str, object]] = {
     "--resolver": ("127.0.0.1:1, unix:/run/r.sock", "resolvers", ("127.0.0.1:1", "unix:/run/r.sock")),
     "--listen": ("127.0.0.2:99", "port", 99),
+    "--ops-listen": ("[::1]:99", "ops", ("::1", 99)),
     "--allow-open": (None, "host", "0.0.0.0"),
     "--plaintext-network": (None, "resolvers", ("resolver:8401",)),
     "--credential-env": ("A_*, B,", "credential_names", ("A_*", "B")),
@@ -43,6 +44,10 @@ NEEDS_CONSENT = {
     "--allow-open": {"FOREBAY_EDGE_LISTEN": "0.0.0.0:8400"},
     "--plaintext-network": {"FOREBAY_EDGE_RESOLVER": "resolver:8401"},
 }
+
+
+def test_no_address_for_operations_is_none() -> None:
+    assert load("--ops-listen", "").ops is None
 
 
 def variable(flag: str) -> str:

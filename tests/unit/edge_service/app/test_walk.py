@@ -11,6 +11,7 @@ import pytest
 from edge_service.app.gateway import Gateway
 from edge_service.app.interrupts import Interrupts, Reason
 from edge_service.app.ports import Model, Question, Report
+from edge_service.app.record import Record
 from edge_service.app.walk import Incoming, Services
 from edge_service.domain.failover import ReportClosed, ReportFailed
 from edge_service.domain.headers import Headers
@@ -42,6 +43,14 @@ class Mistaken:
         raise ZeroDivisionError
 
 
+class Watcher:
+    def began(self) -> None:
+        pass
+
+    def ended(self, record: Record, now: float) -> None:
+        pass
+
+
 class Notes:
     """A client that notes the status it was answered with."""
 
@@ -53,7 +62,7 @@ class Notes:
 
 async def chat(resolver: OnePlan) -> Notes:
     client = Notes()
-    services = Services(resolver, Mistaken(), clock=time.perf_counter, wall_clock=time.time)  # type: ignore[arg-type]
+    services = Services(resolver, Mistaken(), clock=time.perf_counter, wall_clock=time.time, telemetry=Watcher())  # type: ignore[arg-type]
     await Gateway(services).chat(Incoming("r", [], BODY, 0.0), client, Interrupts())  # type: ignore[arg-type]
     return client
 

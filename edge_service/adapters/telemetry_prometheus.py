@@ -1,0 +1,104 @@
+"""Metrics and the log line of each request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from edge_service.app.record import Record
+
+_log = structlog.get_logger("forebay.edge.request")
+
+# Seconds. Overheads and resolves are a matter of milliseconds, first content may take minutes.
+_SHORT = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.3, 1.0)
+_LONG = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+
+
+class PrometheusTelemetry:
+    """A `Telemetry`. Label values are names and targets that somebody has configured, dispositions and statuses: what
+    clients write adds no series."""
+
+    def __init__(self, registry: CollectorRegistry, resolver_is_up: Callable[[], bool]) -> None:
+        Gauge("forebay_resolver_up", "Whether any resolver has accepted a stream", registry=registry).set_function(
+            lambda: float(resolver_is_up())
+        )
+        self._requests = _Children(
+            Counter("forebay_requests", "Requests by the name that was found", ["name", "status"], registry=registry)
+        )
+        self._attempts = _Children(
+            Counter("forebay_attempts", "Attempts that are over", ["target", "disposition"], registry=registry)
+        )
+        self._failovers = _Children(
+            Counter("forebay_failovers", "Moves to the next target", ["disposition"], registry=registry)
+        )
+        self._possible_duplicates = Counter(
+            "forebay_possible_duplicates",
+            "Moves away from a target that may have run the request",
+            registry=registry,
+        )
+        self._in_progress = Gauge("forebay_requests_in_progress", "Requests under way", registry=registry)
+        self._resolve = Histogram(
+            "forebay_resolve_seconds", "Waiting for the resolver's plan", buckets=_SHORT, registry=registry
+        )
+        self._overhead = Histogram(
+            "forebay_overhead_seconds", "The gateway's own share until the answer", buckets=_SHORT, registry=registry
+        )
+        self._first_content = Histogram(
+            "forebay_first_content_seconds", "Until a stream's first content", buckets=_LONG, registry=registry
+        )
+
+    def began(self) -> None:
+        """As the port says."""
+        self._in_progress.inc()
+
+    def ended(self, record: Record, now: float) -> None:
+        """As the port says."""
+        self._in_progress.dec()
+        self._requests.of(record.name, str(record.status)).inc()
+        for tried in record.tried:
+            self._attempts.of(tried.target_id, tried.disposition).inc()
+        for tried in record.tried[:-1]:
+            self._failovers.of(tried.disposition).inc()
+        if duplicates := record.possible_duplicates:
+            self._possible_duplicates.inc(duplicates)
+        self._resolve.observe(record.resolve_s)
+        self._overhead.observe(record.overhead_s)
+        if record.first_content_s is not None:
+            self._first_content.observe(record.first_content_s)
+        _log.info(
+            "request",
+            request_id=record.request_id,
+            decision_id=record.decision_id,
+            name=record.name,
+            stream=record.stream,
+            status=record.status,
+            ending=record.ending,
+            code=record.code,
+            walk=[
+                {"target": t.target_id, "disposition": t.disposition, "status": t.status, "ms": _ms(t.seconds)}
+                for t in record.tried
+            ],
+            resolve_ms=_ms(record.resolve_s),
+            overhead_ms=_ms(record.overhead_s),
+            total_ms=_ms(now - record.arrived_at),
+        )
+
+
+class _Children:
+    """A counter's children by their label values: the library's own look-up costs more than the increment."""
+
+    def __init__(self, counter: Counter) -> None:
+        self._counter = counter
+        self._known: dict[tuple[str, ...], Counter] = {}
+
+    def of(self, *labels: str) -> Counter:
+        child = self._known.get(labels)
+        if child is None:
+            child = self._known[labels] = self._counter.labels(*labels)
+        return child
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 2)

@@ -1,0 +1,64 @@
+"""What is noted of a request for whoever watches the gateway."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from edge_service.domain.outcome import AMBIGUOUS, Disposition
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """An attempt that is over."""
+
+    target_id: str
+    disposition: Disposition
+    status: int
+    """The provider's HTTP status; 0 if none came, or if the attempt served."""
+    seconds: float
+
+
+@dataclass(slots=True)
+class Record:
+    """One request. It is filled while the request goes on, and read once it is over.
+
+    Nothing in it comes from what the client wrote but the request id, which has been validated: no prompt, and no name
+    that nobody has configured.
+    """
+
+    request_id: str
+    arrived_at: float
+    """On the gateway's clock."""
+    name: str = ""
+    """The configured name that was found; empty if none was."""
+    decision_id: str = ""
+    stream: bool = False
+    status: int = 0
+    """That the client was answered with; 0 if it left before."""
+    ending: str = "failed"
+    """A word of `failover.Ending`."""
+    code: str = ""
+    """Of the error that the client was told of, if it was."""
+    tried: list[Tried] = field(default_factory=list)
+    resolve_s: float = 0.0
+    upstream_s: float = 0.0
+    """Spent waiting for providers, up to the first content."""
+    overhead_s: float = 0.0
+    """The gateway's own share of the time until the answer began."""
+    first_content_s: float | None = None
+    """From the request's arrival to the first content of a stream."""
+
+    @property
+    def possible_duplicates(self) -> int:
+        """Attempts that moved on although the provider may have run the request."""
+        return sum(tried.disposition in AMBIGUOUS for tried in self.tried[:-1])
+
+
+class Telemetry(Protocol):
+    """Watches requests. What it does must be quick and must not fail."""
+
+    def began(self) -> None: ...
+
+    def ended(self, record: Record, now: float) -> None:
+        """`now` is on the gateway's clock."""

@@ -1,0 +1,69 @@
+"""What operators see: metrics, and a line for each request."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import httpx2
+
+from tests.support.providers import refuses, says
+from tests.support.setup import Setup, setup
+
+
+async def metrics(it: Setup) -> dict[str, float]:
+    found = re.search(r"operations on (\S+),", it.services.edge.line)
+    assert found is not None
+    async with httpx2.AsyncClient(base_url=found[1]) as client:
+        assert (await client.get("/healthz")).status_code == 200
+        assert (await client.get("/readyz")).status_code == 200
+        text = (await client.get("/metrics")).text
+    samples = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, value in samples}
+
+
+async def test_requests_attempts_and_failovers_are_counted(tmp_path: Path) -> None:
+    async with setup(tmp_path, refuses(429, retry_after="20"), says("hello")) as it:
+        await it.chat(stream=True)
+        await it.chat()
+        seen = await metrics(it)
+    assert seen['forebay_requests_total{name="chat",status="200"}'] == 2
+    assert seen['forebay_attempts_total{disposition="rate-limited",target="p0/m#0"}'] == 1
+    assert seen['forebay_attempts_total{disposition="ok",target="p1/m#0"}'] == 2
+    assert seen['forebay_failovers_total{disposition="rate-limited"}'] == 1
+    assert seen["forebay_first_content_seconds_count"] == 1
+    assert seen["forebay_resolve_seconds_count"] == 2
+    assert seen["forebay_requests_in_progress"] == 0
+    assert seen["forebay_resolver_up"] == 1
+
+
+async def test_names_that_nobody_has_configured_add_no_series(tmp_path: Path) -> None:
+    async with setup(tmp_path, says("hello")) as it:
+        await it.chat("chat")
+        await it.chat("nobody-0")
+        before = (await metrics(it)).keys()
+        for i in range(1, 20):
+            await it.chat(f"nobody-{i}")
+            await it.chat(f"Chat({i})")
+        after = await metrics(it)
+    assert after.keys() == before
+    assert after['forebay_requests_total{name="",status="404"}'] == 20
+    assert after['forebay_requests_total{name="chat",status="200"}'] == 20
+
+
+async def test_each_request_is_one_line_that_tells_its_walk_and_nothing_of_what_was_said(tmp_path: Path) -> None:
+    async with setup(tmp_path, refuses(503), says("canary-answer")) as it:
+        response = await it.chat(messages=[{"role": "user", "content": "canary-prompt"}])
+        await it.chat("canary-name")
+    log = (tmp_path / "edge.log").read_text()
+    assert "canary" not in log
+    requests = [line for line in map(json.loads, log.splitlines()) if line["event"] == "request"]
+    served, unknown = requests
+    assert served["request_id"] == response.headers["x-forebay-request-id"]
+    assert (served["name"], served["status"], served["ending"]) == ("chat", 200, "served")
+    assert [(t["target"], t["disposition"], t["status"]) for t in served["walk"]] == [
+        ("p0/m#0", "overloaded", 503),
+        ("p1/m#0", "ok", 0),
+    ]
+    assert (unknown["name"], unknown["status"], unknown["code"]) == ("", 404, "model_not_found")
