@@ -29,7 +29,7 @@ MAX_RETRY_AFTER_S = 30 * 24 * 3600.0
 STATUSES = frozenset({429, 503, 529})
 """The answers that say when to come back."""
 
-_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
+_NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
 _SPAN = re.compile(r"(?:\d+(?:\.\d+)?(?:d|h|ms|m|s|us|\u00b5s|\u03bcs|ns))+", re.ASCII)
 _SPAN_PART = re.compile(r"(\d+(?:\.\d+)?)([a-z\u00b5\u03bc]+)", re.ASCII)
 _UNITS_S: Mapping[str, float] = MappingProxyType(

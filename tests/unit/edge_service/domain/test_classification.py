@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from edge_service.domain.classification import ProviderError, classify, hint, reported
@@ -145,6 +147,13 @@ def test_the_more_exact_word_counts(status: int, error: ProviderError, dispositi
 def test_words_are_read_where_providers_have_no_code(message: str, param: str, disposition: Disposition | None) -> None:
     assert hint(message, param) is disposition
     assert hint(message.upper(), param) is disposition
+
+
+@pytest.mark.parametrize("message", ["the " * 300, "a" * 1000, "no such " * 200, "prompt is " * 200, "an " * 400])
+def test_no_message_takes_long_to_read(message: str) -> None:
+    began_at = time.process_time()
+    assert hint(message) is None
+    assert time.process_time() - began_at < 0.5
 
 
 def test_only_known_words_are_repeated() -> None:

@@ -187,3 +187,15 @@ def test_the_limit_that_is_reached_counts(
 @pytest.mark.parametrize(("seconds", "header"), [(0.0, "1"), (0.2, "1"), (1.0, "1"), (19.2, "20")])
 def test_whole_seconds_are_never_too_few(seconds: float, header: str) -> None:
     assert whole_seconds(seconds) == header
+
+
+@pytest.mark.parametrize(
+    "value", ["9" * 32_000 + "s", "1s" * 16_000 + "x", "1." * 16_000, "-" * 32_000, "Sun, " * 6_400]
+)
+def test_no_value_takes_long_to_read(value: str) -> None:
+    began_at = time.process_time()
+    assert span_s(value) is None
+    assert (
+        retry_after_s([(b"retry-after", value.encode()), (b"x-ratelimit-reset", value.encode())], LIMITED, NOW) is None
+    )
+    assert time.process_time() - began_at < 1.0, "it would hold up every other request"
