@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from types import MappingProxyType
 
@@ -101,4 +102,16 @@ class Httpx2Response:
 
 def _failure(error: httpx2.TransportError) -> UpstreamFailure:
     kind = FAILURES.get(type(error), BrokenError)
-    return kind(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+    return kind(_tls_words(error) or (f"{type(error).__name__}: {error}" if str(error) else type(error).__name__))
+
+
+def _tls_words(error: BaseException) -> str:
+    """What went wrong if it was TLS, which an operator mends elsewhere than a network; else nothing."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"TLS: the provider's certificate is not accepted: {cause.verify_message}"
+        if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLWantReadError | ssl.SSLWantWriteError):
+            return f"TLS: {cause.reason or type(cause).__name__}"
+        cause = cause.__cause__ or cause.__context__
+    return ""

@@ -14,9 +14,12 @@ from edge_service.app.ports import (
     UpstreamResponse,
 )
 from edge_service.app.relay import StreamFailedError
-from edge_service.dialects import openai_chat
+from edge_service.dialects import openai_chat, provider_errors
 from edge_service.domain import headers
-from edge_service.domain.outcome import Disposition, ErrorAnswer, Outcome, retry_after_s
+from edge_service.domain.classification import ProviderError, classify
+from edge_service.domain.headers import Headers
+from edge_service.domain.outcome import Disposition, ErrorAnswer, Outcome
+from edge_service.domain.retry_after import STATUSES, retry_after_s, whole_seconds
 
 MAX_ERROR_BYTES = 1024 * 1024
 ERROR_BODY_S = 1.0
@@ -28,6 +31,8 @@ _DISPOSITIONS = {
     BrokenError: Disposition.BROKEN,
 }
 
+_OF_THE_REQUEST = (Disposition.CLIENT_FAULT, Disposition.CONTEXT_LENGTH)
+
 
 def failure(error: StreamFailedError | UpstreamFailure | CredentialError) -> Outcome:
     """What an attempt that came to no whole answer amounts to."""
@@ -38,23 +43,36 @@ def failure(error: StreamFailedError | UpstreamFailure | CredentialError) -> Out
     return Outcome(_DISPOSITIONS[type(error)], detail=str(error))
 
 
-async def refusal(response: UpstreamResponse, disposition: Disposition, now: float) -> Outcome:
+async def refusal(response: UpstreamResponse, now: float) -> Outcome:
     """What an answer with an error status amounts to; `now` is in seconds since the epoch."""
-    after = headers.first(response.headers, b"retry-after")
-    outcome = Outcome(
-        disposition,
-        status=response.status,
-        retry_after_s=retry_after_s(after.decode("latin-1") if after else None, now),
-        detail=f"HTTP {response.status}",
-    )
+    body = None
     try:
         async with asyncio.timeout(ERROR_BODY_S):
             body = await read_whole(response, MAX_ERROR_BYTES)
     except (TimeoutError, UpstreamFailure):
-        return outcome  # The status has said it.
-    if body is not None and (disposition is Disposition.CLIENT_FAULT or openai_chat.is_error_body(body)):
-        return replace(outcome, answer=ErrorAnswer(tuple(headers.to_client(response.headers)), body))
+        pass  # The status has said it.
+    error = ProviderError() if body is None else provider_errors.read(body)
+    disposition = classify(response.status, error)
+    outcome = Outcome(
+        disposition,
+        status=response.status,
+        retry_after_s=retry_after_s(response.headers, disposition, now, error.retry_after_s),
+        detail=", ".join(filter(None, (f"HTTP {response.status}", error.name))),
+    )
+    if body is None or not outcome.is_for_clients:
+        return outcome
+    if disposition in _OF_THE_REQUEST or openai_chat.is_error_body(body):
+        return replace(outcome, answer=ErrorAnswer(tuple(_shown(response, outcome.retry_after_s)), body))
     return outcome
+
+
+def _shown(response: UpstreamResponse, after_s: float | None) -> Headers:
+    """The headers for the client. When to come back is said in the one form that all clients know."""
+    shown = headers.to_client(response.headers)
+    if after_s is None or response.status not in STATUSES:
+        return shown
+    own = (b"retry-after", whole_seconds(after_s).encode())
+    return [own, *(header for header in shown if header[0] != b"retry-after")]
 
 
 async def read_whole(response: UpstreamResponse, limit_bytes: int) -> bytes | None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from edge_service.dialects import provider_errors
 from edge_service.dialects.openai_chat import EventKind, MalformedAnswerError, StreamReader
+from edge_service.domain.classification import reported
 from edge_service.domain.outcome import Disposition, Outcome
-from edge_service.domain.sse import EventSplitter, EventTooLargeError
+from edge_service.domain.sse import EventSplitter, EventTooLargeError, data_of
 
 MAX_HELD_BYTES = 256 * 1024
+_STATUS = 200
+"""Of all streams: others are read as refusals."""
 
 
 class StreamFailedError(Exception):
@@ -71,7 +75,7 @@ class Relay:
     def _take(self, event: bytes) -> None:
         kind, content = self._reader.read(event)
         if kind is EventKind.ERROR:
-            raise _failed(Disposition.SERVER_ERROR, "the provider reported an error in its stream")
+            raise StreamFailedError(reported(_STATUS, provider_errors.read(data_of(event) or b"")))
         if kind is EventKind.CONTENT:
             self.has_content = self.is_new_content = True
         elif kind is EventKind.TERMINAL:
@@ -84,4 +88,4 @@ class Relay:
 
 
 def _failed(disposition: Disposition, detail: str) -> StreamFailedError:
-    return StreamFailedError(Outcome(disposition, status=200, detail=detail))
+    return StreamFailedError(Outcome(disposition, status=_STATUS, detail=detail))

@@ -20,9 +20,10 @@ from edge_service.app.ports import (
 from edge_service.app.record import Record, Telemetry, Tried
 from edge_service.app.relay import Relay as StreamRelay
 from edge_service.app.relay import StreamFailedError
-from edge_service.dialects import openai_chat
+from edge_service.dialects import openai_chat, provider_errors
 from edge_service.dialects.openai_chat import ChatRequest, EmptyAnswerError, MalformedAnswerError, ReportedError
 from edge_service.domain import headers
+from edge_service.domain.classification import classify, reported
 from edge_service.domain.errors import UnavailableError, UpstreamError
 from edge_service.domain.failover import (
     Cancel,
@@ -39,7 +40,7 @@ from edge_service.domain.failover import (
     State,
 )
 from edge_service.domain.headers import REQUEST_ID, Headers
-from edge_service.domain.outcome import CREDENTIAL_STATUSES, Disposition, Outcome, classify
+from edge_service.domain.outcome import Disposition, Outcome
 from edge_service.domain.plan import Attempt, Plan
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
@@ -211,9 +212,8 @@ class Walk:
                 self._interrupts.within(Reason.HEADERS, attempt.timeouts.headers_s)
                 self._interrupts.within(Reason.FIRST_CONTENT, attempt.timeouts.first_content_s)
             response = await self._send(attempt)
-            disposition = classify(response.status)
-            if disposition is not Disposition.OK:
-                return self._machine.failed(await refusal(response, disposition, self._services.wall_clock()))
+            if classify(response.status) is not Disposition.OK:
+                return self._machine.failed(await refusal(response, self._services.wall_clock()))
             if self._request.stream:
                 return await self._stream(attempt, response)
             return await self._whole(response)
@@ -252,8 +252,8 @@ class Walk:
             return self._machine.failed(Outcome(Disposition.EMPTY, status=response.status, detail=str(error)))
         except MalformedAnswerError as error:
             return self._machine.failed(Outcome(Disposition.BROKEN, status=response.status, detail=str(error)))
-        except ReportedError as error:
-            return self._machine.failed(Outcome(Disposition.SERVER_ERROR, status=response.status, detail=str(error)))
+        except ReportedError:
+            return self._machine.failed(reported(response.status, provider_errors.read(body)))
         return self._machine.ended()
 
     async def _stream(self, attempt: Attempt, response: UpstreamResponse) -> list[Command]:
@@ -327,7 +327,7 @@ class Walk:
     async def _refuse(self, error: UpstreamError) -> None:
         """Tells the client of the most useful failure: in the provider's own words where they are of its dialect."""
         answer = error.outcome.answer
-        if answer is not None and error.outcome.status not in CREDENTIAL_STATUSES:
+        if answer is not None:
             status, head, content = error.outcome.status, list(answer.headers), answer.content
         else:
             status, head, content = error.status, error.headers, openai_chat.error_body(error)

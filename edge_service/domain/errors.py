@@ -11,12 +11,13 @@ ApiError
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from edge_service.domain.classification import classify
 from edge_service.domain.headers import Headers
-from edge_service.domain.outcome import CREDENTIAL_STATUSES, Disposition, Outcome, classify
+from edge_service.domain.outcome import Disposition, Outcome
+from edge_service.domain.retry_after import STATUSES, whole_seconds
 
 
 class ApiError(Exception):
@@ -35,7 +36,7 @@ class ApiError(Exception):
     @property
     def retry_after(self) -> str | None:
         """The value of the Retry-After header: whole seconds, at least 1."""
-        return None if self.retry_after_s is None else str(max(1, math.ceil(self.retry_after_s)))
+        return None if self.retry_after_s is None else whole_seconds(self.retry_after_s)
 
     @property
     def headers(self) -> Headers:
@@ -75,7 +76,7 @@ class UpstreamError(ApiError):
     """A failed walk. `status` and `code` are those of `outcome`, as `_TOLD` has them."""
 
     def __init__(self, outcome: Outcome, tried: int) -> None:
-        row = Disposition.CREDENTIAL if outcome.status in CREDENTIAL_STATUSES else outcome.disposition
+        row = outcome.told_as
         status, self.code, words = _TOLD.get(row, (502, "upstream_error", "the provider failed"))
         # The provider's own, where it says the same thing: 529 is a 503, and 422 a 400.
         self.status = outcome.status if row in _IN_THEIR_WORDS and classify(outcome.status) is row else status
@@ -86,7 +87,7 @@ class UpstreamError(ApiError):
 
     @property
     def retry_after(self) -> str | None:
-        return super().retry_after if self.status in (429, 503, 529) else None
+        return super().retry_after if self.status in STATUSES else None
 
 
 _IN_THEIR_WORDS = (Disposition.OVERLOADED, Disposition.CLIENT_FAULT)
@@ -104,6 +105,11 @@ _TOLD: Mapping[Disposition, tuple[int, str, str]] = MappingProxyType(
         Disposition.CREDENTIAL: (502, "upstream_credentials", "the provider does not accept the gateway's credentials"),
         Disposition.UNREACHABLE: (502, "upstream_unreachable", "the provider cannot be reached"),
         Disposition.CLIENT_FAULT: (400, "invalid_request", "the provider refuses the request"),
+        Disposition.CONTEXT_LENGTH: (
+            400,
+            "context_length_exceeded",
+            "the request does not fit into the model's context",
+        ),
         Disposition.CANCELLED: (503, "unavailable", "the gateway cannot go on"),
     }
 )

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -50,6 +47,11 @@ AMBIGUOUS = frozenset({Disposition.TIMEOUT, Disposition.BROKEN})
 """The provider may have run the request, and billed it: a request moves on from one of these once at most."""
 
 
+_CREDENTIAL_STATUSES = frozenset({401, 402, 403})
+"""Answers that speak of the gateway's own account. Clients are told neither the status nor the body: it is not their
+key that is wrong, and such bodies quote keys."""
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorAnswer:
     """A provider's error answer as it came, for passing it on."""
@@ -72,57 +74,18 @@ class Outcome:
     detail: str = ""
     """What happened, in words that may be shown to anyone."""
 
+    @property
+    def told_as(self) -> Disposition:
+        """As what the client hears of it."""
+        return Disposition.CREDENTIAL if self.status in _CREDENTIAL_STATUSES else self.disposition
 
-_BY_STATUS: Mapping[int, Disposition] = MappingProxyType(
-    {
-        401: Disposition.CREDENTIAL,
-        402: Disposition.QUOTA,
-        403: Disposition.CREDENTIAL,
-        404: Disposition.MODEL_MISSING,
-        408: Disposition.TIMEOUT,
-        429: Disposition.RATE_LIMITED,
-        503: Disposition.OVERLOADED,
-        504: Disposition.TIMEOUT,
-        529: Disposition.OVERLOADED,
-    }
-)
-
-_BY_CLASS: Mapping[int, Disposition] = MappingProxyType(
-    {2: Disposition.OK, 3: Disposition.SERVER_ERROR, 4: Disposition.CLIENT_FAULT, 5: Disposition.SERVER_ERROR}
-)
-
-
-CREDENTIAL_STATUSES = frozenset({401, 402, 403})
-"""Answers that speak of the gateway's own account. Clients are told neither the status nor the body: it is not their
-key that is wrong, and such bodies quote keys."""
-
-
-def classify(status: int) -> Disposition:
-    """The disposition of an answer with this HTTP status; one that HTTP does not know counts as broken."""
-    return _BY_STATUS.get(status) or _BY_CLASS.get(status // 100, Disposition.BROKEN)
-
-
-MAX_RETRY_AFTER_S = 30 * 24 * 3600.0
-"""Whoever asks for more is taken to ask for this: no quota is renewed less often than by the month."""
-
-
-def retry_after_s(value: str | None, now: float) -> float | None:
-    """The seconds that a Retry-After header asks for: a number or an HTTP date (RFC 9110, 10.2.3); None if neither.
-
-    `now` is in seconds since the epoch.
-    """
-    if value is None:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            date = parsedate_to_datetime(value)
-        except (ValueError, OverflowError):
-            return None
-        # A date in C's asctime form names no zone, and is in UTC like all that HTTP knows.
-        seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now
-    return min(max(0.0, seconds), MAX_RETRY_AFTER_S) if math.isfinite(seconds) else None
+    @property
+    def is_for_clients(self) -> bool:
+        """Whether the provider's own answer may be passed on. One that speaks of the gateway's account may not, but for
+        a 429: that is what the client would be told anyway."""
+        if self.told_as is Disposition.QUOTA:
+            return self.status == 429
+        return self.told_as is not Disposition.CREDENTIAL
 
 
 _RANKS: Mapping[Disposition, int] = MappingProxyType(
@@ -151,5 +114,4 @@ def most_useful(outcomes: list[Outcome]) -> Outcome:
 
 
 def _rank(outcome: Outcome) -> int:
-    told_as = Disposition.CREDENTIAL if outcome.status in CREDENTIAL_STATUSES else outcome.disposition
-    return _RANKS.get(told_as, -1)
+    return _RANKS.get(outcome.told_as, -1)

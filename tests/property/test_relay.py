@@ -158,7 +158,7 @@ NASTY: dict[str, Disposition | None] = {
     "invalid_utf8": Disposition.BROKEN,
     "utf8_broken_off_by_the_event": Disposition.BROKEN,
     "surrogate_pair_escaped": None,
-    "error_before_content": Disposition.SERVER_ERROR,
+    "error_before_content": Disposition.OVERLOADED,
     "error_after_content": Disposition.SERVER_ERROR,
     "no_text_at_all": None,
     "pings_only": Disposition.EMPTY,

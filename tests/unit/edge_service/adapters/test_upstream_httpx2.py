@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gzip
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Callable, Iterator
 
@@ -324,8 +325,19 @@ async def test_a_provider_without_tls_where_it_should_have_it_is_unreachable(ups
 
     async with await asyncio.start_server(plain, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        with pytest.raises(UnreachableError, match="SSL"):
+        with pytest.raises(UnreachableError, match=r"^TLS: [A-Z_]+$"):
             await upstream.send(attempt(f"https://127.0.0.1:{port}/v1"), "/c", [], b"{}")
+
+
+async def test_a_certificate_that_is_not_accepted_is_told_apart_from_a_broken_network() -> None:
+    verification = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    verification.verify_message = "certificate has expired"
+    error = httpx2.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED]")
+    error.__cause__ = ValueError()
+    error.__cause__.__context__ = verification
+    with pytest.raises(UnreachableError) as raised:
+        await Httpx2Upstream(Failing(error), lambda _: SECRET).send(attempt("https://p"), "/c", [], b"{}")
+    assert str(raised.value) == "TLS: the provider's certificate is not accepted: certificate has expired"
 
 
 async def test_connecting_takes_no_longer_than_the_attempt_allows(upstream: Httpx2Upstream) -> None:

@@ -50,6 +50,12 @@ def test_retry_after_is_in_whole_seconds_and_never_0(seconds: float | None, head
         (Outcome(Disposition.EMPTY, status=200), 502, "upstream_empty"),
         (Outcome(Disposition.UNREACHABLE), 502, "upstream_unreachable"),
         (Outcome(Disposition.CANCELLED), 503, "unavailable"),
+        (Outcome(Disposition.CREDENTIAL, status=400), 502, "upstream_credentials"),
+        (Outcome(Disposition.QUOTA, status=400), 429, "quota_exceeded"),
+        (Outcome(Disposition.QUOTA, status=200), 429, "quota_exceeded"),
+        (Outcome(Disposition.CONTEXT_LENGTH, status=413), 400, "context_length_exceeded"),
+        (Outcome(Disposition.CLIENT_FAULT, status=409), 409, "invalid_request"),
+        (Outcome(Disposition.CLIENT_FAULT, status=200), 400, "invalid_request"),
     ],
 )
 def test_a_failed_walk_is_told_with_its_own_status_and_code(outcome: Outcome, status: int, code: str) -> None:

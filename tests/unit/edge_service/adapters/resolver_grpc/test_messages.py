@@ -15,8 +15,9 @@ from edge_service.domain.errors import (
     UnavailableError,
 )
 from edge_service.domain.failover import ReportClosed, ReportContent, ReportEnded, ReportFailed
-from edge_service.domain.outcome import Disposition, Outcome, retry_after_s
+from edge_service.domain.outcome import Disposition, Outcome
 from edge_service.domain.plan import Attempt, Plan, Timeouts
+from edge_service.domain.retry_after import http_s
 from forebay.resolver.v1 import plan_pb2
 from forebay.resolver.v1 import resolver_service_pb2 as pb
 
@@ -150,7 +151,7 @@ def test_at_once_is_told_apart_from_unsaid(seconds: float | None, milliseconds: 
 
 @pytest.mark.parametrize("value", ["1e300", "99999999999999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"])
 def test_whatever_a_provider_asks_for_can_be_reported(value: str) -> None:
-    outcome = Outcome(Disposition.OVERLOADED, retry_after_s=retry_after_s(value, 0.0))
+    outcome = Outcome(Disposition.OVERLOADED, retry_after_s=http_s(value, 0.0))
     assert messages.outcome_report("d", ReportFailed(TARGET, outcome), 0.0).ByteSize()
 
 

@@ -1,0 +1,85 @@
+"""The bodies with which providers say what went wrong. Their shapes do not contradict each other, so that one reader
+takes them all: a provider of one dialect may well answer in the words of another that stands behind it.
+
+- OpenAI: `{"error": {"message", "type", "param", "code"}}`, https://platform.openai.com/docs/guides/error-codes;
+  some that speak its dialect leave out the outer object (vLLM, Mistral) or put a status into `code` (OpenRouter)
+- Anthropic: `{"type": "error", "error": {"type", "message"}}`, https://docs.claude.com/en/api/errors
+- Gemini: `{"error": {"code", "message", "status", "details"}}`, https://ai.google.dev/gemini-api/docs/troubleshooting,
+  with details as in https://cloud.google.com/apis/design/errors#error_details; as the only element of an array at times
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from edge_service.domain.classification import ProviderError, hint
+from edge_service.domain.outcome import Disposition
+from edge_service.domain.retry_after import span_s
+
+_anything = msgspec.json.Decoder()
+
+_MAX_MESSAGE_CHARS = 1000
+"""What an error is about stands at its beginning."""
+
+
+def read(body: bytes) -> ProviderError:
+    """What an error's body says; of one that cannot be read, nothing. Never raises."""
+    try:
+        said = _anything.decode(body)
+    except (ValueError, RecursionError):
+        return ProviderError()
+    if isinstance(said, list) and said:
+        said = said[0]
+    if not isinstance(said, dict):
+        return ProviderError()
+    error = said.get("error") or said
+    if not isinstance(error, dict):
+        return ProviderError(hint=hint(_word(error)[:_MAX_MESSAGE_CHARS]))
+    details = [detail for detail in _list(error.get("details")) if isinstance(detail, dict)]
+    return ProviderError(
+        code=next(_reasons(details), "") or _word(error.get("code")),
+        kind=_word(error.get("status")) or _word(error.get("type")),
+        hint=_quota(details) or hint(_word(error.get("message"))[:_MAX_MESSAGE_CHARS], _word(error.get("param"))),
+        retry_after_s=next(_delays(details), None),
+    )
+
+
+def _reasons(details: list[dict[str, Any]]) -> Iterator[str]:
+    """Of `google.rpc.ErrorInfo`."""
+    return (_word(detail["reason"]) for detail in details if "reason" in detail)
+
+
+def _delays(details: list[dict[str, Any]]) -> Iterator[float]:
+    """Of `google.rpc.RetryInfo`."""
+    for detail in details:
+        seconds = span_s(_word(detail.get("retryDelay")))
+        if seconds is not None:
+            yield seconds
+
+
+_LASTING = ("perday", "permonth")
+
+
+def _quota(details: list[dict[str, Any]]) -> Disposition | None:
+    """Of `google.rpc.QuotaFailure`, which Google sends for each limit, that of a minute too. Used up is the account
+    only if the limit is a lasting one and of no single model: with `GenerateRequestsPerDayPerProjectPerModel` all other
+    models go on serving."""
+    for detail in details:
+        for violation in _list(detail.get("violations")):
+            limit = _word(violation.get("quotaId")).lower() if isinstance(violation, dict) else ""
+            if "permodel" not in limit and any(period in limit for period in _LASTING):
+                return Disposition.QUOTA
+    return None
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return str(value) if type(value) is int and 0 <= value < 1000 else ""

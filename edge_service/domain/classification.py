@@ -1,0 +1,183 @@
+"""What an error answer amounts to: by its HTTP status, corrected by what its body says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from edge_service.domain.outcome import Disposition, Outcome
+
+_BY_STATUS: Mapping[int, Disposition] = MappingProxyType(
+    {
+        401: Disposition.CREDENTIAL,
+        402: Disposition.QUOTA,
+        403: Disposition.CREDENTIAL,
+        404: Disposition.MODEL_MISSING,
+        408: Disposition.TIMEOUT,
+        429: Disposition.RATE_LIMITED,
+        503: Disposition.OVERLOADED,
+        504: Disposition.TIMEOUT,
+        529: Disposition.OVERLOADED,
+    }
+)
+
+_BY_CLASS: Mapping[int, Disposition] = MappingProxyType(
+    {2: Disposition.OK, 3: Disposition.SERVER_ERROR, 4: Disposition.CLIENT_FAULT, 5: Disposition.SERVER_ERROR}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderError:
+    """What the body of an error says, as far as it matters here. Not its words: they quote prompts and keys."""
+
+    code: str = ""
+    """OpenAI's `code`, Google's `reason`."""
+    kind: str = ""
+    """The `type` of OpenAI and Anthropic, Google's `status`."""
+    hint: Disposition | None = None
+    """What its words come to, where the code leaves it open; see `hint`."""
+    retry_after_s: float | None = None
+
+    @property
+    def name(self) -> str:
+        """What happened in a word that is known here, so that it may be shown to anyone; empty if none is."""
+        return next((w for w in (self.code, self.kind) if w.lower() in _SPECIFIC or w.lower() in _VAGUE), "")
+
+
+_SPECIFIC: Mapping[str, Disposition] = MappingProxyType(
+    {
+        # OpenAI: https://platform.openai.com/docs/guides/error-codes
+        "insufficient_quota": Disposition.QUOTA,
+        "billing_hard_limit_reached": Disposition.QUOTA,
+        "billing_not_active": Disposition.QUOTA,
+        "credit_balance_exhausted": Disposition.QUOTA,
+        "invalid_api_key": Disposition.CREDENTIAL,
+        "account_deactivated": Disposition.CREDENTIAL,
+        "model_not_found": Disposition.MODEL_MISSING,
+        "context_length_exceeded": Disposition.CONTEXT_LENGTH,
+        "previous_response_not_found": Disposition.CLIENT_FAULT,
+        # Servers that speak OpenAI's dialect: Azure, Mistral, llama.cpp.
+        "deploymentnotfound": Disposition.MODEL_MISSING,
+        "invalid_model": Disposition.MODEL_MISSING,
+        "exceed_context_size_error": Disposition.CONTEXT_LENGTH,
+        # Anthropic: https://docs.claude.com/en/api/errors
+        "billing_error": Disposition.QUOTA,
+        "authentication_error": Disposition.CREDENTIAL,
+        # Google: https://ai.google.dev/gemini-api/docs/troubleshooting, and the reasons of
+        # https://github.com/googleapis/googleapis/blob/master/google/api/error_reason.proto
+        "api_key_invalid": Disposition.CREDENTIAL,
+        "api_key_service_blocked": Disposition.CREDENTIAL,
+        "service_disabled": Disposition.CREDENTIAL,
+        "billing_disabled": Disposition.QUOTA,
+    }
+)
+"""Codes that say more than an HTTP status does."""
+
+_VAGUE: Mapping[str, Disposition] = MappingProxyType(
+    {
+        "rate_limit_exceeded": Disposition.RATE_LIMITED,
+        "rate_limit_error": Disposition.RATE_LIMITED,
+        "resource_exhausted": Disposition.RATE_LIMITED,
+        "slow_down": Disposition.OVERLOADED,
+        "overloaded": Disposition.OVERLOADED,
+        "overloaded_error": Disposition.OVERLOADED,
+        "server_is_overloaded": Disposition.OVERLOADED,
+        "service_unavailable_error": Disposition.OVERLOADED,
+        "unavailable": Disposition.OVERLOADED,
+        "permission_error": Disposition.CREDENTIAL,
+        "permission_denied": Disposition.CREDENTIAL,
+        "unauthenticated": Disposition.CREDENTIAL,
+        "not_found_error": Disposition.MODEL_MISSING,
+        "not_found": Disposition.MODEL_MISSING,
+        "timeout_error": Disposition.TIMEOUT,
+        "deadline_exceeded": Disposition.TIMEOUT,
+        "server_error": Disposition.SERVER_ERROR,
+        "api_error": Disposition.SERVER_ERROR,
+        "internal": Disposition.SERVER_ERROR,
+        "request_too_large": Disposition.CLIENT_FAULT,
+        "invalid_request_error": Disposition.CLIENT_FAULT,
+        "invalid_argument": Disposition.CLIENT_FAULT,
+        "failed_precondition": Disposition.CLIENT_FAULT,
+    }
+)
+"""Codes that say what a status says. They count where there is none to go by: in a success, and in a 500."""
+
+_MAY_BECOME: Mapping[Disposition, frozenset[Disposition]] = MappingProxyType(
+    {
+        Disposition.OK: frozenset(Disposition) - {Disposition.OK, Disposition.CANCELLED, Disposition.UNREACHABLE},
+        Disposition.CLIENT_FAULT: frozenset(
+            {Disposition.QUOTA, Disposition.CREDENTIAL, Disposition.MODEL_MISSING, Disposition.CONTEXT_LENGTH}
+        ),
+        Disposition.MODEL_MISSING: frozenset({Disposition.CLIENT_FAULT}),
+        Disposition.RATE_LIMITED: frozenset({Disposition.QUOTA}),
+        Disposition.CREDENTIAL: frozenset({Disposition.QUOTA, Disposition.MODEL_MISSING}),
+        Disposition.SERVER_ERROR: frozenset({Disposition.QUOTA, Disposition.RATE_LIMITED, Disposition.OVERLOADED}),
+    }
+)
+"""Which way a body may correct its status. A 404 counts as a missing model unless the body speaks of something else."""
+
+_HINTS: tuple[tuple[re.Pattern[str], Disposition], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE | re.DOTALL), disposition)
+    for pattern, disposition in (
+        # What cools a target has to stand at the very beginning. Errors quote the request, and nobody is to be able to
+        # put a provider out of service by asking for "credit balance is too low".
+        (r"your credit balance is too low", Disposition.QUOTA),
+        (r"you have reached your specified (\w+ ){0,2}usage limits", Disposition.QUOTA),
+        (r"your prepayment credits are depleted", Disposition.QUOTA),
+        (r"your project has exceeded its \w+ spending cap", Disposition.QUOTA),
+        (r"(the )?api key (not valid|expired|not found)", Disposition.CREDENTIAL),
+        (r"user location is not supported", Disposition.CREDENTIAL),
+        (r"gemini api free tier is not available", Disposition.CREDENTIAL),
+        (r"[\w./:@-]+ is not a valid model id", Disposition.MODEL_MISSING),
+        (r".{0,200}\bprompt is too long", Disposition.CONTEXT_LENGTH),
+        (r".{0,200}\binput length and `max_tokens` exceed context limit", Disposition.CONTEXT_LENGTH),
+        (r".{0,200}\bmaximum context length\b", Disposition.CONTEXT_LENGTH),
+        (r".{0,200}\binput token count (\(\d+\) )?exceeds the maximum", Disposition.CONTEXT_LENGTH),
+        (r".{0,200}\bexceeds? the available context size", Disposition.CONTEXT_LENGTH),
+        (
+            r"(the |no such |requested |referenced |an? )*"
+            r"(file|image|audio|video|media|response|item|conversation|container|vector ?store|cached ?content)s?\b",
+            Disposition.CLIENT_FAULT,
+        ),
+    )
+)
+
+
+def hint(message: str, param: str = "") -> Disposition | None:
+    """What the words of an error come to, and the name of the field that it finds at fault. Only words that providers
+    use where they have no code are known; the first that fits counts."""
+    found = next((disposition for pattern, disposition in _HINTS if pattern.match(message)), None)
+    if param and param != "model" and found is None:
+        return Disposition.CLIENT_FAULT
+    return found
+
+
+_STATUS = re.compile(r"[45]\d\d\Z", re.ASCII)
+
+
+def classify(status: int, error: ProviderError | None = None) -> Disposition:
+    """The disposition of an answer with this HTTP status, and with this error in its body. A status that HTTP does not
+    know counts as broken; an error in a success that nothing is known of as the server's."""
+    by_status = _BY_STATUS.get(status) or _BY_CLASS.get(status // 100, Disposition.BROKEN)
+    if error is None:
+        return by_status
+    if by_status is Disposition.OK and _STATUS.match(error.code):
+        # OpenRouter, vLLM and Google repeat in the body the status that the answer should have had.
+        return classify(int(error.code), error)
+    words = (error.code.lower(), error.kind.lower())
+    said = [*map(_SPECIFIC.get, words)]
+    if error.hint is not Disposition.CLIENT_FAULT or by_status is Disposition.MODEL_MISSING:
+        said.append(error.hint)
+    if by_status in (Disposition.OK, Disposition.SERVER_ERROR):
+        said += map(_VAGUE.get, words)
+    may_become = _MAY_BECOME.get(by_status, frozenset())
+    otherwise = Disposition.SERVER_ERROR if by_status is Disposition.OK else by_status
+    return next((disposition for disposition in said if disposition in may_become), otherwise)
+
+
+def reported(status: int, error: ProviderError) -> Outcome:
+    """What a success comes to that has an error in it."""
+    detail = f"the provider reported an error: {error.name}" if error.name else "the provider reported an error"
+    return Outcome(classify(status, error), status=status, retry_after_s=error.retry_after_s, detail=detail)
