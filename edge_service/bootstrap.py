@@ -19,7 +19,8 @@ from edge_service.adapters import telemetry_structlog
 from edge_service.adapters.credentials_local import LocalCredentials
 from edge_service.adapters.http.routes import http_error, internal_error, routes
 from edge_service.adapters.resolver_grpc.client import ResolverClient
-from edge_service.adapters.upstream_httpx2 import Httpx2Upstream, stock_transport
+from edge_service.adapters.transport_httpcore2 import Transport, ssl_context
+from edge_service.adapters.upstream_httpx2 import Httpx2Upstream
 from edge_service.app.gateway import Gateway
 from edge_service.app.walk import Services
 from edge_service.settings import Settings
@@ -27,7 +28,7 @@ from edge_service.settings import Settings
 
 def create_app(settings: Settings, transport: httpx2.AsyncBaseTransport | None = None) -> Starlette:
     """The application. To be called where an event loop runs; its lifespan closes what it opened."""
-    transport = transport or stock_transport()
+    transport = transport or Transport(ssl_context())
     credentials = LocalCredentials(settings.environment, settings.credential_names)
     resolver = ResolverClient(settings.resolvers, settings.token)
     upstream = Httpx2Upstream(transport, credentials.secret)

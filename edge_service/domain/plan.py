@@ -35,6 +35,8 @@ class Attempt:
     also: frozenset[Disposition] = frozenset()
     """Dispositions that move on, though they do not by default."""
     health_generation: int = 0
+    allow_private: bool = False
+    """The provider may be on this machine or in a private network."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,8 @@ class Provider:
     script: Script
     """May be replaced at any time."""
     calls: list[Call] = field(default_factory=list)
+    accepted: int = 0
+    """Connections, whether or not a request came over them."""
 
 
 @contextlib.asynccontextmanager
@@ -88,6 +90,7 @@ async def provider(script: Script) -> AsyncIterator[Provider]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
+        it.accepted += 1
         tasks.add(task)
         task.add_done_callback(tasks.discard)
         try:

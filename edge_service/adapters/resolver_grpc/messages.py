@@ -65,6 +65,7 @@ def _attempt(message: plan_pb2.Attempt) -> Attempt:
         never=_dispositions(message.failover.never),
         also=_dispositions(message.failover.also),
         health_generation=message.health_generation,
+        allow_private=message.allow_private,
     )
 
 
