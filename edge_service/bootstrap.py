@@ -28,7 +28,7 @@ from edge_service.settings import Settings
 
 def create_app(settings: Settings, transport: httpx2.AsyncBaseTransport | None = None) -> Starlette:
     """The application. To be called where an event loop runs; its lifespan closes what it opened."""
-    transport = transport or Transport(ssl_context())
+    transport = transport or Transport(ssl_context(settings.upstream_ca))
     credentials = LocalCredentials(settings.environment, settings.credential_names)
     resolver = ResolverClient(settings.resolvers, settings.token)
     upstream = Httpx2Upstream(transport, credentials.secret)
@@ -64,7 +64,7 @@ class Server(uvicorn.Server):
 
 
 async def serve(settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT. Raises `OSError` if the address cannot be listened on."""
+    """Serves until SIGTERM or SIGINT. Raises `OSError` if the address cannot be listened on, or `TrustError`."""
     telemetry_structlog.configure()
     _allow_open_files()
     listening = _listen(settings.host, settings.port)

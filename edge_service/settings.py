@@ -8,6 +8,7 @@ import ipaddress
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,8 @@ class Settings:
     port: int
     drain_s: float
     credential_names: tuple[str, ...]
+    upstream_ca: Path | None
+    """Certificate authorities to trust for providers beside the system's."""
     token: str = field(repr=False)
     """The services' shared secret; empty for none. From `FOREBAY_TOKEN` alone, since everyone can read arguments."""
     environment: Mapping[str, str] = field(repr=False)
@@ -72,6 +75,12 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         "(default: *_API_KEY,*_API_KEY_*; FOREBAY_* never)",
     )
     parser.add_argument(
+        "--upstream-ca",
+        metavar="FILE",
+        default=default("upstream-ca"),
+        help="certificate authorities, in PEM, to trust for providers beside the system's",
+    )
+    parser.add_argument(
         "--drain",
         metavar="SECONDS",
         type=float,
@@ -110,6 +119,7 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         port=int(port),
         drain_s=given.drain,
         credential_names=tuple(name.strip() for name in given.credential_env.split(",") if name.strip()),
+        upstream_ca=Path(given.upstream_ca) if given.upstream_ca else None,
         token=token,
         environment=environment,
     )

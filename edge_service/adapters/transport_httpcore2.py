@@ -30,7 +30,7 @@ _log = structlog.get_logger("forebay.edge.egress")
 STAGGER_S = 0.25
 """How long one address is waited for before the next is tried beside it (RFC 8305, 5)."""
 
-MAX_WARNED_OF = 1000
+MAX_WARNINGS = 1000
 
 _WORDS: Mapping[Kind, str] = MappingProxyType(
     {
@@ -59,13 +59,33 @@ _RAISED = tuple(ERRORS)
 Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
 
 
+class TrustError(Exception):
+    """The file of certificate authorities cannot be used."""
+
+
 def ssl_context(extra_ca: Path | None = None) -> ssl.SSLContext:
     """Verifies with the system's certificate authorities and those of this file. Nothing in the environment changes
-    what it does. Raises `OSError` if the file cannot be read or has no certificate in it."""
+    what it does. Raises `TrustError`."""
     context = httpx2.create_ssl_context(trust_env=False)
     if extra_ca is not None:
-        context.load_verify_locations(extra_ca)
+        try:
+            context.load_verify_locations(extra_ca)
+        except OSError as error:  # Of which ssl.SSLError is one: there is no certificate in it.
+            raise TrustError(f"{extra_ca} is no file of PEM certificates: {error.strerror or error}") from error
     return context
+
+
+class Warnings:
+    """Log lines about hosts: each once, not with each request."""
+
+    def __init__(self) -> None:
+        self._given: set[tuple[str, str, str]] = set()
+
+    def give(self, event: str, host: str, reason: str) -> None:
+        warning = (event, host, reason)
+        if warning not in self._given and len(self._given) < MAX_WARNINGS:
+            self._given.add(warning)
+            _log.warning(event, host=host, reason=reason)
 
 
 class Transport(httpx2.AsyncBaseTransport):
@@ -73,6 +93,7 @@ class Transport(httpx2.AsyncBaseTransport):
     provider which may be private is never used for another that may not."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
+        self._warnings = Warnings()
         self._public = _pool(context, GuardedBackend(allow_private=False))
         self._private = _pool(context, GuardedBackend(allow_private=True))
 
@@ -93,6 +114,9 @@ class Transport(httpx2.AsyncBaseTransport):
                 )
             )
         except _RAISED as error:
+            # The pool raises without a cause. What it was made of is an argument.
+            if any(isinstance(part, ssl.SSLError) for part in error.args):
+                self._warnings.give("tls_failed", url.host, str(error))
             raise _mapped(error) from error
         assert isinstance(response.stream, AsyncIterable)  # noqa: S101 - an async pool's are
         return httpx2.Response(
@@ -157,7 +181,7 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         self._allow_private = allow_private
         self._resolve = resolve
         self._backend = backend or httpcore2.AnyIOBackend()
-        self._warned_of: set[tuple[str, Kind]] = set()
+        self._warnings = Warnings()
 
     async def connect_tcp(
         self,
@@ -204,9 +228,7 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         return allowed
 
     def _refused(self, host: str, kind: Kind) -> UnreachableError:
-        if (host, kind) not in self._warned_of and len(self._warned_of) < MAX_WARNED_OF:
-            self._warned_of.add((host, kind))  # Once, not with each request.
-            _log.warning("egress_refused", host=host, reason=_WORDS[kind])
+        self._warnings.give("egress_refused", host, _WORDS[kind])
         return UnreachableError(_WORDS[kind])
 
     async def connect_unix_socket(

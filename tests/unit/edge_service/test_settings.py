@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,6 +36,7 @@ FLAGS: dict[str, tuple[str | None, str, object]] = {
     "--allow-open": (None, "host", "0.0.0.0"),
     "--plaintext-network": (None, "resolvers", ("resolver:8401",)),
     "--credential-env": ("A_*, B,", "credential_names", ("A_*", "B")),
+    "--upstream-ca": ("/etc/ca.pem", "upstream_ca", Path("/etc/ca.pem")),
     "--drain": ("2.5", "drain_s", 2.5),
 }
 # What makes a switch show.
