@@ -14,10 +14,13 @@ import httpx2
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 
 from edge_service.adapters import telemetry_structlog
 from edge_service.adapters.credentials_local import LocalCredentials
+from edge_service.adapters.http.protocol import Bounds, protocol
 from edge_service.adapters.http.routes import http_error, internal_error, routes
+from edge_service.adapters.http.shedding import Shedding
 from edge_service.adapters.resolver_grpc.client import ResolverClient
 from edge_service.adapters.transport_httpcore2 import Transport, ssl_context
 from edge_service.adapters.upstream_httpx2 import Httpx2Upstream
@@ -43,6 +46,7 @@ def create_app(settings: Settings, transport: httpx2.AsyncBaseTransport | None =
             await transport.aclose()
 
     return Starlette(
+        middleware=[Middleware(Shedding, most=settings.max_concurrent)],
         routes=routes(gateway, resolver, lambda: resolver.is_ready),
         exception_handlers={HTTPException: http_error, Exception: internal_error},
         lifespan=lifespan,
@@ -70,7 +74,7 @@ async def serve(settings: Settings) -> None:
     listening = _listen(settings.host, settings.port)
     config = uvicorn.Config(
         create_app(settings),
-        http="httptools",
+        http=protocol(Bounds(stall_s=settings.client_stall_s)),
         ws="none",
         lifespan="on",
         log_config=None,

@@ -18,6 +18,10 @@ class Settings:
     host: str
     port: int
     drain_s: float
+    client_stall_s: float
+    """How long a client that is behind may read nothing."""
+    max_concurrent: int
+    """Requests under way at a time."""
     credential_names: tuple[str, ...]
     upstream_ca: Path | None
     """Certificate authorities to trust for providers beside the system's."""
@@ -87,6 +91,20 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         default=default("drain", "30"),
         help="how long requests under way may take after SIGTERM (default: 30)",
     )
+    parser.add_argument(
+        "--client-stall",
+        metavar="SECONDS",
+        type=float,
+        default=default("client-stall", "60"),
+        help="how long a client may leave its answer unread before it is given up (default: 60)",
+    )
+    parser.add_argument(
+        "--max-concurrent",
+        metavar="N",
+        type=int,
+        default=default("max-concurrent", "1000"),
+        help="how many requests may be under way; those beyond are answered 503 at once (default: 1000)",
+    )
     given = parser.parse_args(arguments)
 
     resolvers = tuple(address.strip() for address in given.resolver.split(",") if address.strip())
@@ -109,6 +127,10 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         )
     if not (math.isfinite(given.drain) and given.drain >= 0):
         parser.error(f"--drain: {given.drain} is not a number of seconds")
+    if not (math.isfinite(given.client_stall) and given.client_stall > 0):
+        parser.error(f"--client-stall: {given.client_stall} is not a number of seconds above 0")
+    if given.max_concurrent < 1:
+        parser.error(f"--max-concurrent: {given.max_concurrent} is not a number above 0")
     token = environment.get("FOREBAY_TOKEN", "")
     if not (token.isascii() and token.isprintable()):
         parser.error("FOREBAY_TOKEN has characters in it that cannot stand in a header")
@@ -118,6 +140,8 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         host=host.strip("[]"),
         port=int(port),
         drain_s=given.drain,
+        client_stall_s=given.client_stall,
+        max_concurrent=given.max_concurrent,
         credential_names=tuple(name.strip() for name in given.credential_env.split(",") if name.strip()),
         upstream_ca=Path(given.upstream_ca) if given.upstream_ca else None,
         token=token,
