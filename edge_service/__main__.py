@@ -8,12 +8,15 @@ import sys
 import uvloop
 
 from edge_service import bootstrap, settings
+from edge_service.adapters.transport_httpcore2 import TrustError
 
 
 def main() -> None:
     given = settings.load(sys.argv[1:], os.environ)
     try:
         uvloop.run(bootstrap.serve(given))
+    except TrustError as error:
+        sys.exit(f"forebay-edge: --upstream-ca: {error}")
     except OSError as error:
         sys.exit(f"forebay-edge: {error.strerror or error}")
 

@@ -16,15 +16,19 @@ import uvicorn
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 
 from edge_service.adapters import telemetry_structlog
 from edge_service.adapters.credentials_local import LocalCredentials
 from edge_service.adapters.http.operations import operations_routes
+from edge_service.adapters.http.protocol import Bounds, protocol
 from edge_service.adapters.http.routes import http_error, internal_error, routes
 from edge_service.adapters.http.server import Server, SignalFreeServer, url
+from edge_service.adapters.http.shedding import Shedding
 from edge_service.adapters.resolver_grpc.client import ResolverClient
 from edge_service.adapters.telemetry_prometheus import PrometheusTelemetry
-from edge_service.adapters.upstream_httpx2 import Httpx2Upstream, stock_transport
+from edge_service.adapters.transport_httpcore2 import Transport, ssl_context
+from edge_service.adapters.upstream_httpx2 import Httpx2Upstream
 from edge_service.app.draining import UnderWay
 from edge_service.app.gateway import Gateway
 from edge_service.app.walk import Services
@@ -41,7 +45,7 @@ class Edge:
 
 def create(settings: Settings, under_way: UnderWay, transport: httpx2.AsyncBaseTransport | None = None) -> Edge:
     """To be called where an event loop runs. The lifespan of the application closes what it opened."""
-    transport = transport or stock_transport()
+    transport = transport or Transport(ssl_context(settings.upstream_ca))
     credentials = LocalCredentials(settings.environment, settings.credential_names)
     resolver = ResolverClient(settings.resolvers, settings.token)
     upstream = Httpx2Upstream(transport, credentials.secret)
@@ -61,6 +65,7 @@ def create(settings: Settings, under_way: UnderWay, transport: httpx2.AsyncBaseT
         return resolver.is_ready and not under_way.is_draining
 
     app = Starlette(
+        middleware=[Middleware(Shedding, most=settings.max_concurrent)],
         routes=routes(gateway, resolver, under_way, is_ready),
         exception_handlers={HTTPException: http_error, Exception: internal_error},
         lifespan=lifespan,
@@ -69,7 +74,7 @@ def create(settings: Settings, under_way: UnderWay, transport: httpx2.AsyncBaseT
 
 
 async def serve(settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT. Raises `OSError` if the address cannot be listened on."""
+    """Serves until SIGTERM or SIGINT. Raises `OSError` if the address cannot be listened on, or `TrustError`."""
     telemetry_structlog.configure()
     _allow_open_files()
     listening = _listen(settings.host, settings.port)
@@ -79,6 +84,7 @@ async def serve(settings: Settings) -> None:
     server = Server(
         edge.app,
         under_way,
+        http=protocol(Bounds(stall_s=settings.client_stall_s)),
         drain_s=settings.drain_s,
         delay_s=settings.drain_delay_s,
         also=f"operations on {url(operating)}, " if operating else "",

@@ -8,6 +8,7 @@ import ipaddress
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,13 @@ class Settings:
     """Host and port of the operations' address; None for none."""
     drain_s: float
     drain_delay_s: float
+    client_stall_s: float
+    """How long a client that is behind may read nothing."""
+    max_concurrent: int
+    """Requests under way at a time."""
     credential_names: tuple[str, ...]
+    upstream_ca: Path | None
+    """Certificate authorities to trust for providers beside the system's."""
     token: str = field(repr=False)
     """The services' shared secret; empty for none. From `FOREBAY_TOKEN` alone, since everyone can read arguments."""
     environment: Mapping[str, str] = field(repr=False)
@@ -82,6 +89,12 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         "(default: *_API_KEY,*_API_KEY_*; FOREBAY_* never)",
     )
     parser.add_argument(
+        "--upstream-ca",
+        metavar="FILE",
+        default=default("upstream-ca"),
+        help="certificate authorities, in PEM, to trust for providers beside the system's",
+    )
+    parser.add_argument(
         "--drain",
         metavar="SECONDS",
         type=float,
@@ -95,6 +108,20 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         default=default("drain-delay", "0"),
         help="how long after SIGTERM new connections are still accepted while /readyz already says no, for load "
         "balancers that ask it (default: 0)",
+    )
+    parser.add_argument(
+        "--client-stall",
+        metavar="SECONDS",
+        type=float,
+        default=default("client-stall", "60"),
+        help="how long a client may leave its answer unread before it is given up (default: 60)",
+    )
+    parser.add_argument(
+        "--max-concurrent",
+        metavar="N",
+        type=int,
+        default=default("max-concurrent", "1000"),
+        help="how many requests may be under way; those beyond are answered 503 at once (default: 1000)",
     )
     given = parser.parse_args(arguments)
 
@@ -119,6 +146,10 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
     for flag, seconds in (("--drain", given.drain), ("--drain-delay", given.drain_delay)):
         if not (math.isfinite(seconds) and seconds >= 0):
             parser.error(f"{flag}: {seconds} is not a number of seconds")
+    if not (math.isfinite(given.client_stall) and given.client_stall > 0):
+        parser.error(f"--client-stall: {given.client_stall} is not a number of seconds above 0")
+    if given.max_concurrent < 1:
+        parser.error(f"--max-concurrent: {given.max_concurrent} is not a number above 0")
     token = environment.get("FOREBAY_TOKEN", "")
     if not (token.isascii() and token.isprintable()):
         parser.error("FOREBAY_TOKEN has characters in it that cannot stand in a header")
@@ -132,7 +163,10 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         ops=_host_and_port(given.ops_listen) if given.ops_listen else None,
         drain_s=given.drain,
         drain_delay_s=given.drain_delay,
+        client_stall_s=given.client_stall,
+        max_concurrent=given.max_concurrent,
         credential_names=tuple(name.strip() for name in given.credential_env.split(",") if name.strip()),
+        upstream_ca=Path(given.upstream_ca) if given.upstream_ca else None,
         token=token,
         environment=environment,
     )

@@ -32,14 +32,6 @@ FAILURES: Mapping[type[httpx2.TransportError], type[UpstreamFailure]] = MappingP
 """What each of the transport's errors says about whether the provider has seen the request."""
 
 
-def stock_transport() -> httpx2.AsyncHTTPTransport:
-    """The transport that httpx2 comes with. Nothing in the environment changes what it does."""
-    return httpx2.AsyncHTTPTransport(
-        trust_env=False,
-        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=256, keepalive_expiry=30.0),
-    )
-
-
 class Httpx2Upstream:
     """An `Upstream`."""
 
@@ -64,7 +56,10 @@ class Httpx2Upstream:
                 headers=[*headers, *own],
                 content=body,
                 # Only connecting is bounded here: the gateway bounds the rest, and knows pings from content.
-                extensions={"timeout": {"connect": attempt.timeouts.connect_s or None}},
+                extensions={
+                    "timeout": {"connect": attempt.timeouts.connect_s or None},
+                    "allow_private": attempt.allow_private,
+                },
             )
             return Httpx2Response(await self._transport.handle_async_request(request))
         except httpx2.InvalidURL as error:

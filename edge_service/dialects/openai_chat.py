@@ -204,8 +204,10 @@ def _has_content(raw: msgspec.Raw) -> bool:
 _TYPES = {
     400: "invalid_request_error",
     404: "invalid_request_error",
+    408: "invalid_request_error",
     413: "invalid_request_error",
     429: "rate_limit_error",
+    431: "invalid_request_error",
 }
 
 

@@ -2,10 +2,13 @@
 
 ApiError
 +- InvalidRequestError      400  the body is not what the route takes
++- RequestTimeoutError      408  the request did not arrive in time
 +- PayloadTooLargeError     413
++- HeadersTooLargeError     431
 +- ModelNotFoundError       404  nothing has this name
 +- LimitedError             429  every target has reached a limit
 +- UnavailableError         503  every target is out of service, or nobody can tell
++- OverloadedError          503  the gateway has as much to do as it can
 +- UpstreamError            5xx  the targets were tried, and this is the most useful of what they answered
 """
 
@@ -52,6 +55,16 @@ class InvalidRequestError(ApiError):
     code = "invalid_request"
 
 
+class RequestTimeoutError(ApiError):
+    status = 408
+    code = "request_timeout"
+
+
+class HeadersTooLargeError(ApiError):
+    status = 431
+    code = "headers_too_large"
+
+
 class PayloadTooLargeError(ApiError):
     status = 413
     code = "request_too_large"
@@ -70,6 +83,11 @@ class LimitedError(ApiError):
 class UnavailableError(ApiError):
     status = 503
     code = "unavailable"
+
+
+class OverloadedError(ApiError):
+    status = 503
+    code = "overloaded"
 
 
 class UpstreamError(ApiError):

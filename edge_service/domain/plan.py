@@ -37,6 +37,8 @@ class Attempt:
     probe: bool = False
     """It finds out whether a cooled target is well again, for this one request."""
     health_generation: int = 0
+    allow_private: bool = False
+    """The provider may be on this machine or in a private network."""
 
 
 @dataclass(frozen=True, slots=True)

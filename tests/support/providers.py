@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -76,18 +77,21 @@ class Provider:
     script: Script
     """May be replaced at any time."""
     calls: list[Call] = field(default_factory=list)
+    accepted: int = 0
+    """Connections, whether or not a request came over them."""
 
 
 @contextlib.asynccontextmanager
-async def provider(script: Script) -> AsyncIterator[Provider]:
-    """A provider for the time of the block. A script that returns leaves the connection open for the next request, if
-    it has announced where its answer ends; else it is closed."""
+async def provider(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIterator[Provider]:
+    """A provider for the time of the block, with TLS if there is a certificate to show. A script that returns
+    leaves the connection open for the next request, if it has announced where its answer ends; else it is closed."""
     tasks: set[asyncio.Task[None]] = set()
     it = Provider("", script)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
+        it.accepted += 1
         tasks.add(task)
         task.add_done_callback(tasks.discard)
         try:
@@ -102,8 +106,8 @@ async def provider(script: Script) -> AsyncIterator[Provider]:
         finally:
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    it.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    it.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
     try:
         yield it
     finally:

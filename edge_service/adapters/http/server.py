@@ -29,12 +29,21 @@ class Server(SignalFreeServer):
     """Stops in this order: not ready, then closed to new connections, then, after the grace, an error to whoever is
     still served."""
 
-    def __init__(self, app: ASGIApp, under_way: UnderWay, *, drain_s: float, delay_s: float, also: str = "") -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        under_way: UnderWay,
+        *,
+        http: type[asyncio.Protocol],
+        drain_s: float,
+        delay_s: float,
+        also: str = "",
+    ) -> None:
         """`also` is told together with the address, once it serves."""
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=http,
                 ws="none",
                 lifespan="on",
                 log_config=None,

@@ -67,6 +67,7 @@ def _attempt(message: plan_pb2.Attempt) -> Attempt:
         also=_dispositions(message.failover.also),
         probe=message.probe,
         health_generation=message.health_generation,
+        allow_private=message.allow_private,
     )
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,8 +37,11 @@ FLAGS: dict[str, tuple[str | None, str, object]] = {
     "--allow-open": (None, "host", "0.0.0.0"),
     "--plaintext-network": (None, "resolvers", ("resolver:8401",)),
     "--credential-env": ("A_*, B,", "credential_names", ("A_*", "B")),
+    "--upstream-ca": ("/etc/ca.pem", "upstream_ca", Path("/etc/ca.pem")),
     "--drain": ("2.5", "drain_s", 2.5),
     "--drain-delay": ("1.5", "drain_delay_s", 1.5),
+    "--client-stall": ("1.5", "client_stall_s", 1.5),
+    "--max-concurrent": ("7", "max_concurrent", 7),
 }
 # What makes a switch show.
 NEEDS_CONSENT = {
@@ -177,6 +181,15 @@ def test_a_unix_socket_is_for_resolvers_and_needs_a_path(capsys: pytest.CaptureF
 def test_the_grace_is_a_number_of_seconds(flag: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert f"{flag}:" in refused(capsys, f"{flag}={value}")
     assert f"{flag}:" in refused(capsys, **{variable(flag): value})
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [("--client-stall", each) for each in ("nan", "inf", "0", "-1", "soon")]
+    + [("--max-concurrent", each) for each in ("0", "-1", "1.5", "many")],
+)
+def test_a_bound_is_a_number_above_0(flag: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert flag in refused(capsys, f"{flag}={value}")
 
 
 def test_the_grace_may_be_none() -> None:

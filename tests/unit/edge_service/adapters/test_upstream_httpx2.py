@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import httpx2
 import pytest
 
-from edge_service.adapters.upstream_httpx2 import FAILURES, Httpx2Response, Httpx2Upstream, stock_transport
+from edge_service.adapters.transport_httpcore2 import Transport, ssl_context
+from edge_service.adapters.upstream_httpx2 import FAILURES, Httpx2Response, Httpx2Upstream
 from edge_service.app.ports import BrokenError, CredentialError, SilentError, UnreachableError, UpstreamFailure
 from edge_service.domain.headers import Headers
 from edge_service.domain.plan import Attempt, Timeouts
@@ -21,12 +22,13 @@ SECRET = "sk-canary-77"
 
 
 def attempt(base_url: str, credential_ref: str = "env:X_API_KEY", connect_s: float = 5.0) -> Attempt:
-    return Attempt("p/m#0", "p", "openai", base_url, "m", credential_ref, timeouts=Timeouts(connect_s=connect_s))
+    timeouts = Timeouts(connect_s=connect_s)
+    return Attempt("p/m#0", "p", "openai", base_url, "m", credential_ref, timeouts=timeouts, allow_private=True)
 
 
 @pytest.fixture
 async def transport() -> AsyncIterator[httpx2.AsyncBaseTransport]:
-    made = stock_transport()
+    made = Transport(ssl_context())
     yield made
     await made.aclose()
 
@@ -170,7 +172,7 @@ async def test_what_was_compressed_unasked_stays_compressed(upstream: Httpx2Upst
 async def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
-    transport = stock_transport()
+    transport = Transport(ssl_context())
     async with provider(says("hi")) as server:
         response = await Httpx2Upstream(transport, lambda _: SECRET).send(attempt(server.url), "/c", [], b"{}")
         assert response.status == 200

@@ -12,6 +12,9 @@ from edge_service.domain.outcome import Disposition, Outcome
     [
         (errors.ApiError, 500, "internal_error"),
         (errors.InvalidRequestError, 400, "invalid_request"),
+        (errors.RequestTimeoutError, 408, "request_timeout"),
+        (errors.HeadersTooLargeError, 431, "headers_too_large"),
+        (errors.OverloadedError, 503, "overloaded"),
         (errors.PayloadTooLargeError, 413, "request_too_large"),
         (errors.ModelNotFoundError, 404, "model_not_found"),
         (errors.LimitedError, 429, "rate_limited"),

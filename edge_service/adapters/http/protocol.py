@@ -1,0 +1,268 @@
+"""What uvicorn's HTTP protocol leaves open: clients that take their time, and requests that do not end.
+
+llhttp, in its strict mode, refuses whatever two parsers could read in two ways: both kinds of length or one kind twice,
+line ends of one character, folded lines, control characters. The rest of that is here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import sys
+import termios
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from edge_service.adapters.http.asgi import MAX_BODY_BYTES
+from edge_service.dialects import openai_chat
+from edge_service.domain import headers
+from edge_service.domain.errors import (
+    ApiError,
+    HeadersTooLargeError,
+    InvalidRequestError,
+    PayloadTooLargeError,
+    RequestTimeoutError,
+)
+from edge_service.domain.headers import Headers
+
+LINGER_S = 1.0
+"""How long what a refused client still sends is read, and thrown away."""
+
+_log = structlog.get_logger("forebay.edge.http")
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a client may take."""
+
+    head_s: float = 10.0
+    """From the connection, or on one that has served from the first byte, until the head of a request is there."""
+    head_bytes: int = 32 * 1024
+    """Of a head, and of whatever else comes without a part of the body: trailers, extensions of chunks."""
+    body_idle_s: float = 30.0
+    """Between two parts of the body."""
+    body_s: float = 300.0
+    """For the whole body."""
+    stall_s: float = 60.0
+    """For which a client that is behind may read nothing at all."""
+
+
+def protocol(bounds: Bounds) -> type[HttpToolsProtocol]:
+    """The protocol under these bounds, for uvicorn to make one of per connection."""
+    return type("BoundedProtocol", (ClientProtocol,), {"bounds": bounds})
+
+
+class ClientProtocol(HttpToolsProtocol):
+    """One client's connection.
+
+    A request that arrives in one piece, as nearly all do, sets no timer.
+    """
+
+    bounds = Bounds()
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._in_body = False
+        self._begun = False
+        """Part of the head is there."""
+        self._idle_bytes = 0
+        """Since the last part of a body, or the head before it."""
+        self._refusal: ApiError | None = None
+        self._reading: asyncio.TimerHandle | None = None
+        self._body_began_at = 0.0
+        self._body_moved_at = 0.0
+        self._refused = False
+        self._stall: asyncio.TimerHandle | None = None
+        self._unread_bytes = 0
+
+    # From the transport.
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._reading = self.loop.call_later(self.bounds.head_s, self._head_is_late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lift_reading()
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        self._idle_bytes += len(data)
+        super().data_received(data)
+        if self._refused or self.transport.is_closing():
+            return
+        if self._idle_bytes > self.bounds.head_bytes and (self._in_body or self._begun):
+            self._refuse(HeadersTooLargeError(f"the headers are larger than {self.bounds.head_bytes} bytes"))
+        elif self._reading is None:
+            if self._in_body:
+                self._body_began_at = self._body_moved_at = self.loop.time()
+                self._reading = self.loop.call_later(self.bounds.body_idle_s, self._look_at_body)
+            elif self._begun or self.cycle is None or self.cycle.response_complete:
+                # The timer of an idle connection is uvicorn's, and ends with any byte: a line end, the rest of a body
+                # whose request has been answered.
+                self._reading = self.loop.call_later(self.bounds.head_s, self._head_is_late)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread_bytes = _unread_bytes(self.transport)
+        self._stall = self.loop.call_later(self.bounds.stall_s, self._look_at_client)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+
+    # From the parser.
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._begun = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_body:
+            return  # A trailer: what it says was not there when the request was judged (RFC 9110, 6.5.1).
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._lift_reading()
+        self._refusal = self._objection()
+        if self._refusal is not None:
+            raise ValueError  # Stops the parser, before there is a request.
+        self._begun = False
+        self._in_body = True
+        self._idle_bytes = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._idle_bytes = 0
+        if self._reading is not None:
+            self._body_moved_at = self.loop.time()
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._lift_reading()
+        self._in_body = False
+        self._idle_bytes = 0
+        super().on_message_complete()
+
+    def _objection(self) -> ApiError | None:
+        if self._idle_bytes > self.bounds.head_bytes:  # Else it has the room, with whatever came along.
+            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+            if size > self.bounds.head_bytes:
+                return HeadersTooLargeError(f"the headers are larger than {self.bounds.head_bytes} bytes")
+        names = [name for name, _ in self.headers]
+        version = self.parser.get_http_version()
+        hosts = names.count(b"host")
+        if hosts > 1 or (hosts == 0 and version == "1.1"):
+            return InvalidRequestError("there must be one Host header")
+        if b"transfer-encoding" in names:
+            coding = self.headers[names.index(b"transfer-encoding")][1]
+            if version != "1.1" or coding.strip().lower() != b"chunked":
+                return InvalidRequestError("the only transfer coding is 'chunked', and HTTP/1.0 has none")
+        if b"content-length" in names:
+            # While nothing of it has been read: afterwards, closing may overtake the answer.
+            length = int(self.headers[names.index(b"content-length")][1])
+            if length > MAX_BODY_BYTES:
+                return PayloadTooLargeError(f"the body is larger than {MAX_BODY_BYTES} bytes")
+        return None
+
+    # When time is up.
+
+    def _head_is_late(self) -> None:
+        self._reading = None
+        if self._begun:
+            self._refuse(RequestTimeoutError("the headers took too long"))
+        else:
+            self.transport.close()  # It has asked for nothing; an answer would be taken for the next request's.
+
+    def _look_at_body(self) -> None:
+        now = self.loop.time()
+        due = min(self._body_moved_at + self.bounds.body_idle_s, self._body_began_at + self.bounds.body_s)
+        if now < due:
+            self._reading = self.loop.call_at(due, self._look_at_body)
+        elif self.flow.read_paused:
+            # It is us who do not read.
+            self._body_moved_at = now
+            self._reading = self.loop.call_later(self.bounds.body_idle_s, self._look_at_body)
+        else:
+            self._reading = None
+            self._refuse(RequestTimeoutError("the body took too long"))
+
+    def _look_at_client(self) -> None:
+        unread = _unread_bytes(self.transport)
+        if unread < self._unread_bytes:
+            self._unread_bytes = unread
+            self._stall = self.loop.call_later(self.bounds.stall_s, self._look_at_client)
+        else:
+            self._stall = None
+            _log.warning("client_stalled", unread_bytes=unread)
+            self.transport.abort()  # Closing would wait for the client to read.
+
+    def timeout_keep_alive_handler(self) -> None:
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _lift_reading(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+
+    # What is said.
+
+    def send_400_response(self, msg: str) -> None:
+        """Called for what the parser has refused, for its own reasons or for ours."""
+        self._refuse(self._refusal or InvalidRequestError("this is not valid HTTP/1.1"))
+
+    def _refuse(self, error: ApiError) -> None:
+        self._refused = True
+        self._lift_reading()
+        self._unset_keepalive_if_required()
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            if cycle.response_started or not self._in_body:
+                # A status line here would be part of another answer, or pass for it.
+                self.transport.abort()
+                return
+            cycle.disconnected = True
+            cycle.message_event.set()
+        content = openai_chat.error_body(error)
+        own: Headers = [
+            (headers.REQUEST_ID, headers.request_id(None).encode()),
+            (b"content-length", b"%d" % len(content)),
+            (b"connection", b"close"),
+        ]
+        lines = b"".join(b"%s: %s\r\n" % pair for pair in (*error.headers, *own))
+        self.transport.write(STATUS_LINE[error.status] + lines + b"\r\n" + content)
+        # To close while bytes come in is to reset, and a reset may overtake the answer (RFC 9112, 9.6).
+        self.transport.write_eof()
+        self.flow.resume_reading()
+        self._reading = self.loop.call_later(LINGER_S, self.transport.abort)
+
+
+def _unread_bytes(transport: asyncio.Transport) -> int:
+    """What waits here and in the kernel, which has room for megabytes and takes more only when much of it has gone: by
+    this buffer alone, one who reads slowly would look like one who does not read."""
+    waiting = transport.get_write_buffer_size()
+    with contextlib.suppress(OSError, AttributeError):  # Not every system tells.
+        answer = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+        waiting += int.from_bytes(answer, sys.byteorder)
+    return waiting
