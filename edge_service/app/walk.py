@@ -90,6 +90,7 @@ class Walk:
         "_clock",
         "_incoming",
         "_interrupts",
+        "_is_closed",
         "_is_stale",
         "_machine",
         "_opened_at",
@@ -98,6 +99,7 @@ class Walk:
         "_request",
         "_response",
         "_services",
+        "_waiting_from",
     )
 
     def __init__(
@@ -116,10 +118,12 @@ class Walk:
         self._client = client
         self._interrupts = interrupts
         self._machine = Failover()
+        self._is_closed = False
         self._is_stale = False
         self._record = record
         self._attempt: Attempt | None = None
         self._opened_at = 0.0
+        self._waiting_from: float | None = None
         self._response: UpstreamResponse | None = None
         self._ready = b""
         """What the answer begins with."""
@@ -153,19 +157,22 @@ class Walk:
                     # The machine takes no more events, and what is left to do waits for nobody but the client.
                     self._interrupts.close()
         finally:
-            if self._machine.state is not State.DONE:
+            if not self._is_closed:
                 self._abandon()
             await self._release()
 
     def _abandon(self) -> None:
         """After a mistake of our own: whoever gets the request now answers it, and nobody is to wait for reports."""
-        for command in self._machine.draining():
+        commands = [ReportClosed()] if self._machine.state is State.DONE else self._machine.draining()
+        for command in commands:
             if isinstance(command, ReportFailed | ReportClosed):
                 self._report(command)
 
     def _report(self, report: ReportFailed | ReportEnded | ReportClosed) -> None:
         self._services.resolver.report(self._record.decision_id, report)
-        if not isinstance(report, ReportClosed):
+        if isinstance(report, ReportClosed):
+            self._is_closed = True
+        else:
             outcome = report.outcome if isinstance(report, ReportFailed) else _SERVED
             took_s = self._clock() - self._opened_at
             self._record.tried.append(Tried(report.attempt.target_id, outcome.disposition, outcome.status, took_s))
@@ -213,6 +220,7 @@ class Walk:
                 self._interrupts.within(Reason.FIRST_CONTENT, attempt.timeouts.first_content_s)
             response = await self._send(attempt)
             if classify(response.status) is not Disposition.OK:
+                self._wait()
                 return self._machine.failed(await refusal(response, self._services.wall_clock()))
             if self._request.stream:
                 return await self._stream(attempt, response)
@@ -224,24 +232,34 @@ class Walk:
                 # What was interrupted came to its end as a failure of its own.
                 return self._interrupted(self._interrupts.take())
             return self._machine.failed(failure(error))
+        finally:
+            self._waited()
+
+    def _wait(self) -> None:
+        """From now on it is the provider that takes its time."""
+        self._waiting_from = self._clock()
+
+    def _waited(self) -> None:
+        """If the provider was waited for, it is not any more."""
+        if self._waiting_from is not None:
+            self._record.upstream_s += self._clock() - self._waiting_from
+            self._waiting_from = None
 
     async def _send(self, attempt: Attempt) -> UpstreamResponse:
         body = self._request.body(attempt.upstream_model)
-        waiting_from = self._clock()
-        try:
-            self._response = await self._services.upstream.send(
-                attempt, openai_chat.PATH, headers.to_upstream(self._incoming.headers), body
-            )
-        finally:
-            self._record.upstream_s += self._clock() - waiting_from
+        self._wait()
+        self._response = await self._services.upstream.send(
+            attempt, openai_chat.PATH, headers.to_upstream(self._incoming.headers), body
+        )
+        self._waited()
         self._interrupts.lift(Reason.HEADERS)
         return self._response
 
     async def _whole(self, response: UpstreamResponse) -> list[Command]:
         """An answer that comes all at once."""
-        waiting_from = self._clock()
+        self._wait()
         body = await read_whole(response, MAX_ANSWER_BYTES)
-        self._record.upstream_s += self._clock() - waiting_from
+        self._waited()
         if body is None:
             return self._machine.failed(
                 Outcome(Disposition.BROKEN, status=response.status, detail=f"more than {MAX_ANSWER_BYTES} bytes")
@@ -260,10 +278,10 @@ class Walk:
         """An answer that comes in events."""
         relay = StreamRelay(openai_chat.StreamReader(self._request.model))
         committed = False
-        waiting_from = self._clock()
+        self._wait()
         async for chunk in response.chunks():
             if not committed:
-                self._record.upstream_s += self._clock() - waiting_from
+                self._waited()
             try:
                 ready = relay.feed(chunk)
             except StreamFailedError:
@@ -281,7 +299,8 @@ class Walk:
                     committed = True
                     self._interrupts.within(Reason.STREAM, attempt.timeouts.stream_s)
                     await self._carry_out(self._machine.content())
-                waiting_from = self._clock()
+                else:
+                    self._wait()
             if relay.is_new_content:
                 self._interrupts.within(Reason.IDLE, attempt.timeouts.idle_s)
             if relay.complete:
@@ -321,6 +340,7 @@ class Walk:
             if ending is Ending.FAILED:
                 await self._refuse(error)
             else:
+                await self._release()  # The client may take its time to read this.
                 await self._client.send(openai_chat.error_event(error))
                 await self._client.end()
 

@@ -201,19 +201,12 @@ def _has_content(raw: msgspec.Raw) -> bool:
 
 
 # OpenAI's `type` by status: https://platform.openai.com/docs/guides/error-codes
-_TYPES = {
-    400: "invalid_request_error",
-    404: "invalid_request_error",
-    408: "invalid_request_error",
-    413: "invalid_request_error",
-    429: "rate_limit_error",
-    431: "invalid_request_error",
-}
+_TYPES = {429: "rate_limit_error"}
 
 
 def error_body(error: ApiError) -> bytes:
     """The error in OpenAI's shape."""
-    kind = _TYPES.get(error.status, "server_error")
+    kind = _TYPES.get(error.status, "server_error" if error.status >= 500 else "invalid_request_error")
     return _encode({"error": {"message": error.message, "type": kind, "param": error.param, "code": error.code}})
 
 

@@ -120,7 +120,11 @@ _TOLD: Mapping[Disposition, tuple[int, str, str]] = MappingProxyType(
         Disposition.TIMEOUT: (504, "upstream_timeout", "the provider did not answer in time"),
         Disposition.BROKEN: (502, "upstream_broken", "the provider's answer was cut or malformed"),
         Disposition.EMPTY: (502, "upstream_empty", "the provider's answer was empty"),
-        Disposition.CREDENTIAL: (502, "upstream_credentials", "the provider does not accept the gateway's credentials"),
+        Disposition.CREDENTIAL: (
+            502,
+            "upstream_credentials",
+            "the gateway has no credentials that the provider accepts",
+        ),
         Disposition.UNREACHABLE: (502, "upstream_unreachable", "the provider cannot be reached"),
         Disposition.CLIENT_FAULT: (400, "invalid_request", "the provider refuses the request"),
         Disposition.CONTEXT_LENGTH: (

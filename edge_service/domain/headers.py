@@ -19,6 +19,8 @@ _TO_CLIENT = frozenset({b"content-type", b"retry-after", b"retry-after-ms"})
 # business.
 _ACCOUNT = frozenset({b"openai-organization", b"openai-project", b"anthropic-organization-id"})
 
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}\Z")
 
 
@@ -37,7 +39,10 @@ def to_client(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     return [
         (name, value)
         for name, value in headers
-        if (name in _TO_CLIENT or name.startswith(_TO_CLIENT_PREFIXES)) and name not in _ACCOUNT
+        if (name in _TO_CLIENT or name.startswith(_TO_CLIENT_PREFIXES))
+        and name not in _ACCOUNT
+        # A server refuses to send these, and with them the whole answer.
+        and not _CONTROL.search(value)
     ]
 
 

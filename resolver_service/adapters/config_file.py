@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from pathlib import Path
 
 import structlog
@@ -36,18 +37,30 @@ async def follow(path: Path, configuration: Configuration) -> None:
         rust_timeout=LOOK_MS,
         yield_on_timeout=True,
     )
+    seen: object = None
     async for _ in changes:
-        await _offer(path, configuration)
+        seen = await _offer(path, configuration, seen)
 
 
-async def _offer(path: Path, configuration: Configuration) -> None:
+async def _offer(path: Path, configuration: Configuration, seen: object) -> object:
+    """What it has found, to be told with the next call: the same thing again, good or bad, is no news."""
     try:
         text = await asyncio.to_thread(path.read_bytes)
-        if not text.strip():
-            return  # Somebody is about to write it. An empty configuration is written as {}.
-        changed = await configuration.offer(text)
     except OSError as error:
-        _log.warning("config_unreadable", path=str(path), error=str(error), kept_revision=configuration.current.number)
+        if str(error) != seen:
+            kept = configuration.current.number
+            _log.warning("config_unreadable", path=str(path), error=str(error), kept_revision=kept)
+        return str(error)
+    # A blank file is one that somebody is about to write. An empty configuration is written as {}.
+    digest = hashlib.sha256(text).digest()
+    if text.strip() and digest != seen:
+        await _offer_text(path, text, configuration)
+    return digest
+
+
+async def _offer_text(path: Path, text: bytes, configuration: Configuration) -> None:
+    try:
+        changed = await configuration.offer(text)
     except ConfigError as error:
         _log.error(
             "config_rejected",

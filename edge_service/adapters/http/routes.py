@@ -66,13 +66,12 @@ class ChatCompletions:
         self._under_way = under_way
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        arrived_at = self._gateway.clock()
         client = AsgiClient(send)
         request_id = headers.request_id(headers.first(scope["headers"], headers.REQUEST_ID))
         interrupts = Interrupts()
         self._under_way.enter(interrupts)
         try:
-            await self._serve(scope["headers"], receive, client, request_id, arrived_at, interrupts)
+            await self._serve(scope["headers"], receive, client, request_id, interrupts)
         finally:
             self._under_way.leave(interrupts)
             interrupts.close()
@@ -83,7 +82,6 @@ class ChatCompletions:
         receive: Receive,
         client: AsgiClient,
         request_id: str,
-        arrived_at: float,
         interrupts: Interrupts,
     ) -> None:
         try:
@@ -97,7 +95,8 @@ class ChatCompletions:
             return
         watch = asyncio.create_task(_watch(receive, interrupts))
         try:
-            incoming = Incoming(request_id, head, body, arrived_at)
+            # It has arrived when all of it is here: how long the client takes to send it is not ours to answer for.
+            incoming = Incoming(request_id, head, body, arrived_at=self._gateway.clock())
             await self._gateway.chat(incoming, client, interrupts)
         finally:
             interrupts.close()
