@@ -27,6 +27,14 @@ class _Made:
     at: float
 
 
+class _Turns(deque[_Made]):
+    """Plans that differ in the turn alone."""
+
+    def __init__(self, targets: frozenset[tuple[str, ...]]) -> None:
+        super().__init__()
+        self.targets = targets
+
+
 class RememberedPlans:
     """`now` is in seconds, on a clock that never goes back."""
 
@@ -35,7 +43,7 @@ class RememberedPlans:
     def __init__(self, life_s: float = LIFE_S, most: int = MOST) -> None:
         self._life_s = life_s
         self._most = most
-        self._plans: OrderedDict[Hashable, deque[_Made]] = OrderedDict()
+        self._plans: OrderedDict[Hashable, _Turns] = OrderedDict()
         self._count = 0
         self._newest_at: float | None = None
 
@@ -53,12 +61,11 @@ class RememberedPlans:
             plan = replace(plan, attempts=tuple(a for a in plan.attempts if not a.probe))
         if not plan.attempts:
             return
+        targets = _targets(plan)
         made = self._plans.get(key)
-        if made is None:
-            made = self._plans[key] = deque()
-        elif _targets(made[-1].plan) != _targets(plan):
-            self._count -= len(made)
-            made.clear()
+        if made is None or made.targets != targets:
+            self.forget(key)
+            made = self._plans[key] = _Turns(targets)
         elif len(made) == TURNS:
             made.popleft()
             self._count -= 1
@@ -90,5 +97,6 @@ class RememberedPlans:
         self._count -= len(self._plans.pop(key, ()))
 
 
-def _targets(plan: Plan) -> frozenset[str]:
-    return frozenset(attempt.target_id for attempt in plan.attempts)
+def _targets(plan: Plan) -> frozenset[tuple[str, ...]]:
+    """Whom the plan calls, in whatever order. A target may keep its id and move elsewhere."""
+    return frozenset((a.target_id, a.base_url, a.upstream_model, a.credential_ref) for a in plan.attempts)

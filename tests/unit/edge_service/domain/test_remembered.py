@@ -41,6 +41,14 @@ def test_a_plan_of_other_targets_displaces_those_before_it() -> None:
     assert len(plans) == 1
 
 
+def test_a_plan_of_before_a_target_moved_is_not_recalled() -> None:
+    plans = RememberedPlans()
+    moved = replace(A, base_url="https://elsewhere.test/v1")
+    plans.remember("k", plan(A, B), 0.0)
+    plans.remember("k", plan(B, moved), 0.0)
+    assert [plans.recall("k", 0.0) for _ in range(2)] == [plan(B, moved)] * 2
+
+
 def test_each_plan_has_its_own_age() -> None:
     plans = RememberedPlans()
     plans.remember("k", plan(A, B), 0.0)
