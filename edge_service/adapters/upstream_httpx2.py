@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from types import MappingProxyType
@@ -9,7 +10,8 @@ from types import MappingProxyType
 import httpx2
 
 from edge_service.app.ports import BrokenError, SilentError, UnreachableError, UpstreamFailure
-from edge_service.domain.headers import Headers
+from edge_service.domain.decoding import Decoder, DecodingError
+from edge_service.domain.headers import Headers, first
 from edge_service.domain.plan import Attempt
 
 FAILURES: Mapping[type[httpx2.TransportError], type[UpstreamFailure]] = MappingProxyType(
@@ -88,9 +90,20 @@ class Httpx2Response:
     async def _read(self) -> AsyncGenerator[bytes, None]:
         assert isinstance(self._response.stream, httpx2.AsyncByteStream)  # noqa: S101 - an async transport's are
         try:
-            # The raw stream: what the provider compressed unasked is not ours to unpack.
+            encoding = first(self.headers, b"content-encoding")
+            if encoding is None or encoding.strip().lower() in (b"", b"identity"):
+                async for chunk in self._response.stream:
+                    yield chunk
+                return
+            # Nobody has asked for it. Each step is yielded by itself, so that the caps of who reads are caps on it too.
+            decoder = Decoder(encoding)
             async for chunk in self._response.stream:
-                yield chunk
+                for unpacked in decoder.feed(chunk):
+                    yield unpacked
+                    await asyncio.sleep(0)  # A small chunk can be much work: others have their turn.
+            decoder.end()
+        except DecodingError as error:
+            raise BrokenError(str(error)) from error
         except httpx2.TransportError as error:
             raise _failure(error) from error
 

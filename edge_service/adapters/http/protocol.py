@@ -135,11 +135,6 @@ class ClientProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._begun = True
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_body:
-            return  # A trailer: what it says was not there when the request was judged (RFC 9110, 6.5.1).
-        super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
         self._lift_reading()
         self._refusal = self._objection()
@@ -149,6 +144,8 @@ class ClientProtocol(HttpToolsProtocol):
         self._in_body = True
         self._idle_bytes = 0
         super().on_headers_complete()
+        # Trailers would be added to the list that the application has (RFC 9110, 6.5.1: they are to be kept apart).
+        self.headers = []
 
     def on_body(self, body: bytes) -> None:
         self._idle_bytes = 0
@@ -167,20 +164,18 @@ class ClientProtocol(HttpToolsProtocol):
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if size > self.bounds.head_bytes:
                 return HeadersTooLargeError(f"the headers are larger than {self.bounds.head_bytes} bytes")
-        names = [name for name, _ in self.headers]
-        version = self.parser.get_http_version()
-        hosts = names.count(b"host")
-        if hosts > 1 or (hosts == 0 and version == "1.1"):
-            return InvalidRequestError("there must be one Host header")
-        if b"transfer-encoding" in names:
-            coding = self.headers[names.index(b"transfer-encoding")][1]
-            if version != "1.1" or coding.strip().lower() != b"chunked":
-                return InvalidRequestError("the only transfer coding is 'chunked', and HTTP/1.0 has none")
-        if b"content-length" in names:
-            # While nothing of it has been read: afterwards, closing may overtake the answer.
-            length = int(self.headers[names.index(b"content-length")][1])
-            if length > MAX_BODY_BYTES:
-                return PayloadTooLargeError(f"the body is larger than {MAX_BODY_BYTES} bytes")
+        named = dict(self.headers)
+        if b"host" not in named:
+            if self.parser.get_http_version() == "1.1":
+                return InvalidRequestError("there is no Host header")
+        elif len(named) < len(self.headers) and sum(name == b"host" for name, _ in self.headers) > 1:
+            return InvalidRequestError("there is more than one Host header")
+        length, coding = named.get(b"content-length"), named.get(b"transfer-encoding")
+        if coding is not None and (self.parser.get_http_version() != "1.1" or coding.strip().lower() != b"chunked"):
+            return InvalidRequestError("the only transfer coding is 'chunked', and HTTP/1.0 has none")
+        # Now, while nothing of the body has been read: later on, closing may overtake the answer.
+        if length is not None and int(length) > MAX_BODY_BYTES:
+            return PayloadTooLargeError(f"the body is larger than {MAX_BODY_BYTES} bytes")
         return None
 
     # When time is up.

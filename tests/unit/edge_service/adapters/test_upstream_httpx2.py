@@ -157,15 +157,32 @@ async def test_a_redirect_is_an_answer_like_any_other(upstream: Httpx2Upstream) 
     assert len(server.calls) == 1
 
 
-async def test_what_was_compressed_unasked_stays_compressed(upstream: Httpx2Upstream) -> None:
-    bomb = gzip.compress(b"0" * 1_000_000)
+@pytest.mark.parametrize("encoding", ["gzip", "identity", ""])
+async def test_what_was_compressed_unasked_is_unpacked_in_small_steps(upstream: Httpx2Upstream, encoding: str) -> None:
+    content = b"0" * 1_000_000
 
     async def script(connection: Connection) -> None:
-        await connection.answer(200, bomb, content_encoding="gzip")
+        packed = gzip.compress(content) if encoding == "gzip" else content
+        await connection.answer(200, packed, content_encoding=encoding)
 
     async with provider(script) as server:
         response = await upstream.send(attempt(server.url), "/c", [], b"{}")
-        assert await body(response) == bomb
+        chunks = [chunk async for chunk in response.chunks()]
+        assert b"".join(chunks) == content
+        assert max(map(len, chunks)) <= 64 * 1024
+        await response.aclose()
+
+
+@pytest.mark.parametrize(("encoding", "content"), [("gzip", b"{}"), ("gzip", gzip.compress(b"{}")[:-3]), ("br", b"{}")])
+async def test_what_cannot_be_unpacked_is_broken(upstream: Httpx2Upstream, encoding: str, content: bytes) -> None:
+    async def script(connection: Connection) -> None:
+        await connection.answer(200, content, content_encoding=encoding)
+
+    async with provider(script) as server:
+        response = await upstream.send(attempt(server.url), "/c", [], b"{}")
+        assert response.status == 200
+        with pytest.raises(BrokenError):
+            await body(response)
         await response.aclose()
 
 
