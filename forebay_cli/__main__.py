@@ -14,7 +14,8 @@ from forebay_cli.client import CallError, ResolverClient
 
 _EPILOG = """\
 Every flag has an environment variable: --resolver is FOREBAY_RESOLVER, and so on. FOREBAY_TOKEN, if the resolver has
-one, is shown to it with every call. Exit status: 0 done, 1 refused or failed, 2 not understood."""
+one, is shown to it with every call, and FOREBAY_MANAGEMENT_KEY with those that change something. Exit status: 0 done,
+1 refused or failed, 2 not understood."""
 
 
 def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] | None = None) -> int:
@@ -45,6 +46,11 @@ def _run(parser: argparse.ArgumentParser, given: argparse.Namespace, environment
                 return commands.resolve(client, given.name, stream=given.stream, as_json=given.json)
             case "explain":
                 return commands.explain(client, given.name, as_json=given.json)
+            case "clear":
+                return commands.clear(client, given.target, _management_key(parser, environment))
+            case "drain" | "undrain":
+                key = _management_key(parser, environment)
+                return commands.drain(client, given.target, key, drained=given.command == "drain")
             case "models":
                 return commands.models(client, as_json=given.json)
             case _:
@@ -64,6 +70,16 @@ def _client(parser: argparse.ArgumentParser, given: argparse.Namespace, token: s
     if not (token.isascii() and token.isprintable()):
         parser.error("FOREBAY_TOKEN: only printable ASCII characters can be sent to the resolver")
     return ResolverClient(address, token, given.timeout)
+
+
+def _management_key(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> str:
+    """Ends the program with status 2 if there is none to show. No flag: everyone can read arguments."""
+    key = environment.get("FOREBAY_MANAGEMENT_KEY", "")
+    if not key:
+        parser.error("FOREBAY_MANAGEMENT_KEY: changes demand the resolver's management key")
+    if not (key.isascii() and key.isprintable()):
+        parser.error("FOREBAY_MANAGEMENT_KEY: only printable ASCII characters can be sent to the resolver")
+    return key
 
 
 def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
@@ -119,6 +135,13 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     switch(it, "stream", "ask as for a streamed answer")
     it = command("explain", "Print what a name would come to now, and why. It takes no turn.", calling, answering)
     it.add_argument("name", metavar="NAME", help="as an application would send it")
+    for name, explanation in (
+        ("clear", "End a target's cool-down, and that of its credential and its model. Demands the management key."),
+        ("drain", "Take a target out of new plans. Demands the management key."),
+        ("undrain", "Put a drained target back. Demands the management key."),
+    ):
+        it = command(name, explanation, calling)
+        it.add_argument("target", metavar="TARGET", help="as 'forebay explain' shows it, such as 'openai/gpt-5#0'")
     command("models", "List the names that can be called.", calling, answering)
     it = command("health", "Tell whether the resolver serves. For container health checks: no token needed.", calling)
     it.add_argument(

@@ -11,8 +11,9 @@ from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
+from forebay.resolver.v1 import pool_admin_service_pb2 as admin_pb
+from forebay.resolver.v1 import pool_admin_service_pb2_grpc, resolver_service_pb2_grpc
 from forebay.resolver.v1 import resolver_service_pb2 as pb
-from forebay.resolver.v1 import resolver_service_pb2_grpc
 
 Response = TypeVar("Response")
 
@@ -40,6 +41,7 @@ class ResolverClient:
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         self._channel = channel or grpc.insecure_channel(address, options=_OPTIONS)
         self._stub = resolver_service_pb2_grpc.ResolverServiceStub(self._channel)
+        self._admin: Any = pool_admin_service_pb2_grpc.PoolAdminServiceStub(self._channel)
 
     def __enter__(self) -> Self:
         return self
@@ -56,15 +58,23 @@ class ResolverClient:
     def models(self) -> pb.ListModelsResponse:
         return self._call(self._stub.ListModels, pb.ListModelsRequest())
 
+    def clear(self, target_id: str, management_key: str) -> None:
+        self._call(self._admin.ClearCooldown, admin_pb.ClearCooldownRequest(target_id=target_id), management_key)
+
+    def drain(self, target_id: str, management_key: str, *, drained: bool) -> None:
+        self._call(self._admin.Drain, admin_pb.DrainRequest(target_id=target_id, drained=drained), management_key)
+
     def health(self, service: str) -> str:
         """The health protocol's word for the state of a service, such as `SERVING`."""
         stub: Any = health_pb2_grpc.HealthStub(self._channel)
         response = self._call(stub.Check, health_pb2.HealthCheckRequest(service=service))
         return str(health_pb2.HealthCheckResponse.ServingStatus.Name(response.status))
 
-    def _call(self, method: Callable[..., Response], request: Any) -> Response:
+    def _call(self, method: Callable[..., Response], request: Any, management_key: str = "") -> Response:
+        # The token has `authorization` to itself: a call may have to show both.
+        key = (("x-management-key", management_key),) if management_key else ()
         try:
-            return method(request, timeout=self._timeout_s, metadata=self._metadata)
+            return method(request, timeout=self._timeout_s, metadata=(*self._metadata, *key))
         except grpc.RpcError as error:
             raise CallError(self._sentence(error)) from None
 
@@ -72,6 +82,8 @@ class ResolverClient:
         """What happened and what to do, on one line. `error` is a `grpc.Call` as well, which no type says."""
         code, details = error.code(), " ".join(str(error.details() or "").split())
         info = _error_info(error)
+        if info is not None and info.reason == "TARGET_NOT_FOUND":
+            return f"{details}; 'forebay explain NAME' lists those behind a name"
         if info is not None and code is grpc.StatusCode.NOT_FOUND:
             return details if info.metadata.get("closest") else f"{details}; 'forebay models' lists what can be called"
         if info is not None:
@@ -84,6 +96,8 @@ class ResolverClient:
                 )
             case grpc.StatusCode.DEADLINE_EXCEEDED:
                 return f"{self.address} did not answer within {self._timeout_s:g} s: allow more with --timeout"
+            case grpc.StatusCode.UNIMPLEMENTED if "FOREBAY_MANAGEMENT_KEY" in details:
+                return details
             case grpc.StatusCode.UNIMPLEMENTED:
                 return f"what answers at {self.address} is no resolver of this version ({details}): check --resolver"
             case grpc.StatusCode.NOT_FOUND:

@@ -44,6 +44,18 @@ def models(client: ResolverClient, *, as_json: bool) -> int:
     return 0
 
 
+def clear(client: ResolverClient, target: str, management_key: str) -> int:
+    client.clear(target, management_key)
+    print(f"{target} is cleared")
+    return 0
+
+
+def drain(client: ResolverClient, target: str, management_key: str, *, drained: bool) -> int:
+    client.drain(target, management_key, drained=drained)
+    print(f"{target} is {'drained' if drained else 'back'}")
+    return 0
+
+
 def health(client: ResolverClient, service: str) -> int:
     """Raises `CallError` unless the service serves."""
     status = client.health(service)

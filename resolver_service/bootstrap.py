@@ -11,9 +11,11 @@ import time
 
 from resolver_service.adapters import config_file, config_yaml, telemetry_structlog
 from resolver_service.adapters.grpc_api import server as grpc_server
+from resolver_service.adapters.grpc_api.pool_admin import PoolAdminServicer
 from resolver_service.adapters.grpc_api.resolver import ResolverServicer
-from resolver_service.adapters.stores_memory import MemoryHealth, MemoryRotation
+from resolver_service.adapters.stores_memory import MemoryDrains, MemoryHealth, MemoryRotation
 from resolver_service.app.configure import Configuration
+from resolver_service.app.operate import Operator
 from resolver_service.app.report import Reports
 from resolver_service.app.resolve import ProbeBook, Resolver
 from resolver_service.domain.health import PROBE_LEASE_S
@@ -33,9 +35,9 @@ async def serve(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT. Raises `ConfigError`, `OSError` or `AddressInUseError` if it cannot start."""
     telemetry_structlog.configure()
     configuration = Configuration(config_yaml.load, time.time, settings.config.read_bytes())
-    grpc = grpc_server.build(
-        settings.listen, create_servicer(configuration), token=settings.token, reflect=settings.reflection
-    )
+    servicer, admin = create_servicers(configuration)
+    secrets_shown = grpc_server.Secrets(settings.token, settings.management_key)
+    grpc = grpc_server.build(settings.listen, servicer, admin, secrets_shown, reflect=settings.reflection)
 
     told_to_stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -58,16 +60,21 @@ async def serve(settings: Settings) -> None:
         await following
 
 
-def create_servicer(configuration: Configuration) -> ResolverServicer:
-    rotation, health, probes = MemoryRotation(), MemoryHealth(), ProbeBook(PROBE_LEASE_S)
+def create_servicers(configuration: Configuration) -> tuple[ResolverServicer, PoolAdminServicer]:
+    rotation, health, drains = MemoryRotation(), MemoryHealth(), MemoryDrains()
+    probes, tell = ProbeBook(PROBE_LEASE_S), telemetry_structlog.health_changed
     # Unique over resolvers and restarts, and cheaper than a random number each.
     boot, count = secrets.token_hex(6), itertools.count(1)
     resolver = Resolver(
         revisions=configuration,
         rotation=rotation,
         health=health,
+        drains=drains,
         clock=time.monotonic,
         new_id=lambda: f"{boot}-{next(count):x}",
         probes=probes,
     )
-    return ResolverServicer(resolver, Reports(configuration, health, time.monotonic, probes), configuration)
+    reports = Reports(configuration, health, time.monotonic, probes, tell)
+    # The stubs call every method abstract; those that are not there answer UNIMPLEMENTED.
+    admin = PoolAdminServicer(Operator(configuration, health, drains, tell))  # type: ignore[abstract]
+    return ResolverServicer(resolver, reports, configuration), admin

@@ -21,6 +21,8 @@ class Settings:
     check: bool
     token: str = field(repr=False)
     """The services' shared secret; empty for none. From `FOREBAY_TOKEN` alone, since everyone can read arguments."""
+    management_key: str = field(repr=False)
+    """What changes demand; empty: nobody may make any. From `FOREBAY_MANAGEMENT_KEY` alone."""
 
 
 def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
@@ -29,7 +31,8 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         prog="forebay-resolver",
         description="Owns pools and clusters of models, and answers names with plans over gRPC.",
         epilog="Every flag has an environment variable: --listen is FOREBAY_RESOLVER_LISTEN, and so on. "
-        "FOREBAY_TOKEN, if set, is the secret that every gRPC call must show.",
+        "FOREBAY_TOKEN, if set, is the secret that every gRPC call must show, and FOREBAY_MANAGEMENT_KEY the one for "
+        "changes, which are refused without it.",
         allow_abbrev=False,
     )
 
@@ -79,9 +82,14 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
             f"--listen {given.listen} is not loopback, and gRPC there would be plaintext: "
             "add --plaintext-network to consent, or listen on 127.0.0.1 or unix:PATH"
         )
-    token = environment.get("FOREBAY_TOKEN", "")
-    if not (token.isascii() and token.isprintable()):
-        parser.error("FOREBAY_TOKEN: gRPC carries printable ASCII characters only, so no caller could show it")
+    token, management_key = environment.get("FOREBAY_TOKEN", ""), environment.get("FOREBAY_MANAGEMENT_KEY", "")
+    for name, secret in (("FOREBAY_TOKEN", token), ("FOREBAY_MANAGEMENT_KEY", management_key)):
+        if not (secret.isascii() and secret.isprintable()):
+            parser.error(f"{name}: gRPC carries printable ASCII characters only, so no caller could show it")
+        if secret != secret.strip():
+            parser.error(f"{name}: gRPC drops blanks at its ends, so no caller could show it")
+    if management_key and management_key == token:
+        parser.error("FOREBAY_MANAGEMENT_KEY must not be FOREBAY_TOKEN, which never suffices for a change")
     return Settings(
         config=Path(given.config),
         listen=given.listen,
@@ -89,6 +97,7 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         drain_s=given.drain,
         check=given.check,
         token=token,
+        management_key=management_key,
     )
 
 

@@ -1,4 +1,4 @@
-"""Rotation and health in this process's memory."""
+"""Rotation, health and drains in this process's memory."""
 
 from __future__ import annotations
 
@@ -45,3 +45,19 @@ class MemoryHealth:
             self._health.pop(scope, None)
         else:
             self._health[scope] = health
+
+
+class MemoryDrains:
+    """A `DrainStore`."""
+
+    def __init__(self) -> None:
+        self._drained: set[str] = set()
+
+    def drained(self) -> Set[str]:
+        return self._drained
+
+    def put(self, target_id: str, *, drained: bool) -> None:
+        if drained:
+            self._drained.add(target_id)
+        else:
+            self._drained.discard(target_id)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
-from resolver_service.domain.catalog import Catalog
+from resolver_service.domain.catalog import Catalog, Disposition
 from resolver_service.domain.health import Health
 from resolver_service.domain.selection import TurnKey
 
@@ -39,6 +39,31 @@ class HealthStore(Protocol):
     def get(self, scope: str) -> Health: ...
 
     def put(self, scope: str, health: Health) -> None: ...
+
+
+class DrainStore(Protocol):
+    """The targets that an operator has taken out."""
+
+    def drained(self) -> Set[str]:
+        """Their ids. A view, which changes as they do."""
+
+    def put(self, target_id: str, *, drained: bool) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class HealthChanged:
+    """Something that an operator wants to know of: told once, however many reports say so."""
+
+    state: Literal["cooling", "restored", "cleared", "drained", "undrained"]
+    scope: str
+    target_id: str
+    """Whose attempt it was that showed it, or the target that the operator named."""
+    reason: Disposition | None = None
+    """Why it cools, or did."""
+    for_s: float = 0.0
+
+
+Tell: TypeAlias = Callable[[HealthChanged], None]
 
 
 @dataclass(frozen=True, slots=True)

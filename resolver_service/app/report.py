@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from resolver_service.app.ports import Clock, HealthStore, Revisions
+from resolver_service.app.ports import Clock, HealthChanged, HealthStore, Revisions, Tell
 from resolver_service.app.receipts import Receipts
 from resolver_service.app.resolve import ProbeBook
 from resolver_service.domain import health as machine
@@ -42,11 +42,12 @@ class Reports:
     """Applies events to the health of targets. Targets that no name leads to any more are passed over, and so is what
     was reported before: callers send again what they got no acknowledgement for."""
 
-    def __init__(self, revisions: Revisions, health: HealthStore, clock: Clock, probes: ProbeBook) -> None:
+    def __init__(self, revisions: Revisions, health: HealthStore, clock: Clock, probes: ProbeBook, tell: Tell) -> None:
         self._revisions = revisions
         self._health = health
         self._clock = clock
         self._probes = probes
+        self._tell = tell
         self._receipts = Receipts()
 
     def apply(self, decision_id: str, event: Event) -> None:
@@ -69,18 +70,24 @@ class Reports:
         return self._receipts.is_new((decision_id, event.target_id, type(event).__name__), self._clock())
 
     def _failed(self, event: Failed, scope: str) -> None:
+        before, now = self._health.get(scope), self._clock()
         after = machine.failed(
-            self._health.get(scope),
+            before,
             generation=event.health_generation,
             disposition=event.disposition,
             retry_after_s=event.retry_after_s,
-            now=self._clock(),
+            now=now,
             latest=self._health.latest,
         )
         self._health.put(scope, after)
+        if after.generation != before.generation:
+            for_s = after.retry_after_s(now)
+            self._tell(HealthChanged("cooling", scope, event.target_id, event.disposition, for_s))
 
     def _ended(self, event: Ended, scopes: Scopes) -> None:
         for scope in scopes:
             before = self._health.get(scope)
             after = machine.succeeded(before, generation=event.health_generation, latest=self._health.latest)
             self._health.put(scope, after)
+            if after.generation != before.generation:
+                self._tell(HealthChanged("restored", scope, event.target_id, before.reason))

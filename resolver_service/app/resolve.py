@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from typing import Literal
 
-from resolver_service.app.ports import Clock, HealthStore, Revision, Revisions, RotationStore
+from resolver_service.app.ports import Clock, DrainStore, HealthStore, Revision, Revisions, RotationStore
 from resolver_service.domain import selection
 from resolver_service.domain.catalog import Catalog, Group, OnExhausted, RawModel, Target
 from resolver_service.domain.health import LIMITS, WELL, Availability, Health, probe_taken, worst
@@ -103,6 +103,7 @@ class Resolver:
         revisions: Revisions,
         rotation: RotationStore,
         health: HealthStore,
+        drains: DrainStore,
         clock: Clock,
         new_id: Callable[[], str],
         probes: ProbeBook,
@@ -110,6 +111,7 @@ class Resolver:
         self._revisions = revisions
         self._rotation = rotation
         self._health = health
+        self._drains = drains
         self._clock = clock
         self._new_id = new_id
         self._probes = probes
@@ -118,7 +120,7 @@ class Resolver:
         """Raises `UnknownModelError` or `NoTargetError`."""
         revision = self._revisions.current
         entry, reasoning = _find(revision.catalog, query.model)
-        survey = _Survey(self._health, self._clock(), query)
+        survey = _Survey(self._health, self._drains.drained(), self._clock(), query)
         order = survey.order(entry, self._rotation.turn, entry.policy.attempts)
         if not query.counting:
             self._rotation.take(order.took)
@@ -140,7 +142,7 @@ class Resolver:
         """What `resolve` would answer now, and why; changes nothing. Raises `UnknownModelError`."""
         revision = self._revisions.current
         entry, reasoning = _find(revision.catalog, query.model)
-        survey = _Survey(self._health, self._clock(), query)
+        survey = _Survey(self._health, self._drains.drained(), self._clock(), query)
         order = survey.order(entry, self._rotation.turn)
         try:
             decision = self._decide(revision, entry, reasoning, order.targets, survey)
@@ -209,12 +211,13 @@ class ProbeBook:
 class _Survey:
     """The health of targets as one request sees it."""
 
-    def __init__(self, health: HealthStore, now: float, query: Query) -> None:
+    def __init__(self, health: HealthStore, drained: Set[str], now: float, query: Query) -> None:
         self.now = now
         self._health = health
         self._generation = health.latest
         self._noted = health.scopes()
-        self._excluded = query.excluded
+        self._drained = drained
+        self._barred = query.excluded | drained if drained else query.excluded
         self._may_probe = query.will_report and not query.counting
         self._available_when = (Availability.READY, Availability.PROBE) if self._may_probe else (Availability.READY,)
 
@@ -227,10 +230,10 @@ class _Survey:
         return order
 
     def permitted(self, target: Target) -> bool:
-        return not target.disabled and target.id not in self._excluded
+        return not target.disabled and target.id not in self._barred
 
     def _available(self, target: Target) -> bool:
-        if target.disabled or target.id in self._excluded:
+        if target.disabled or target.id in self._barred:
             return False
         # Asked of every target of every request, and nearly always all there is to ask.
         if self._noted.isdisjoint(target.scopes):
@@ -275,7 +278,9 @@ class _Survey:
             return f"number {place}" + (", as a probe" if self.attempt(target, "").probe else "")
         if target.disabled:
             return "disabled"
-        if target.id in self._excluded:
+        if target.id in self._drained:
+            return "drained"
+        if target.id in self._barred:
             return "excluded by the request"
         if self._available(target):
             return "behind as many as may be attempted"

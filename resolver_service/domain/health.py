@@ -188,6 +188,13 @@ def succeeded(health: Health, *, generation: int, latest: int = 0) -> Health:
     return Health(generation=max(health.generation, generation, latest) + 1)
 
 
+def cleared(health: Health, *, latest: int) -> Health:
+    """Somebody who knows better says that it is well. What was planned before is not heard on it any more."""
+    if health.cooling_until_at is None and not health.tallies:
+        return health
+    return Health(generation=max(health.generation, latest) + 1)
+
+
 def probe_taken(health: Health, *, holder: str, now: float) -> Health:
     """The plan of decision `holder` has got the probe."""
     return replace(health, probe_holder=holder, probe_until_at=now + PROBE_LEASE_S)

@@ -15,13 +15,16 @@ from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from forebay.resolver.v1 import plan_pb2, resolver_service_pb2_grpc
+from forebay.resolver.v1 import plan_pb2, pool_admin_service_pb2_grpc, resolver_service_pb2_grpc
 from forebay.resolver.v1 import resolver_service_pb2 as pb
 from resolver_service.adapters import config_yaml
 from resolver_service.adapters.grpc_api import server as grpc_server
+from resolver_service.adapters.grpc_api.pool_admin import PoolAdminServicer
 from resolver_service.adapters.grpc_api.resolver import ResolverServicer
-from resolver_service.adapters.stores_memory import MemoryHealth, MemoryRotation
+from resolver_service.adapters.stores_memory import MemoryDrains, MemoryHealth, MemoryRotation
 from resolver_service.app.configure import Configuration
+from resolver_service.app.operate import Operator
+from resolver_service.app.ports import HealthChanged
 from resolver_service.app.report import Reports
 from resolver_service.app.resolve import ProbeBook, Resolver
 from resolver_service.domain.health import PROBE_LEASE_S
@@ -123,9 +126,11 @@ class Served:
     channel: grpc.aio.Channel
     clock: Clock
     metadata: tuple[tuple[str, str], ...]
+    told: list[HealthChanged]
 
     def __post_init__(self) -> None:
         self.stub: Any = resolver_service_pb2_grpc.ResolverServiceStub(self.channel)
+        self.admin: Any = pool_admin_service_pb2_grpc.PoolAdminServiceStub(self.channel)
 
     def call(self, method: str, request: Message) -> Any:
         return getattr(self.stub, method)(request, timeout=TIMEOUT_S, metadata=self.metadata)
@@ -149,26 +154,36 @@ class Served:
 
 @contextlib.asynccontextmanager
 async def serving(
-    text: str = CONFIG, *, listen: str = "127.0.0.1:0", token: str = "", shown: str = "", reflect: bool = True
+    text: str = CONFIG,
+    *,
+    listen: str = "127.0.0.1:0",
+    token: str = "",
+    shown: str = "",
+    management_key: str = "",
+    reflect: bool = True,
 ) -> AsyncIterator[Served]:
     """The server and a channel to it for the time of the block. `shown` is the token that the client shows."""
     clock, count = Clock(), itertools.count(1)
     configuration = Configuration(config_yaml.load, lambda: LOADED_AT, text.encode())
-    health, probes = MemoryHealth(), ProbeBook(PROBE_LEASE_S)
+    health, drains, probes = MemoryHealth(), MemoryDrains(), ProbeBook(PROBE_LEASE_S)
+    told: list[HealthChanged] = []
     resolver = Resolver(
         revisions=configuration,
         rotation=MemoryRotation(),
         health=health,
+        drains=drains,
         clock=clock,
         new_id=lambda: f"decision-{next(count)}",
         probes=probes,
     )
-    servicer = ResolverServicer(resolver, Reports(configuration, health, clock, probes), configuration)
-    server = grpc_server.build(listen, servicer, token=token, reflect=reflect)
+    reports = Reports(configuration, health, clock, probes, told.append)
+    servicer = ResolverServicer(resolver, reports, configuration)
+    admin = PoolAdminServicer(Operator(configuration, health, drains, told.append))
+    server = grpc_server.build(listen, servicer, admin, grpc_server.Secrets(token, management_key), reflect=reflect)
     await server.serving()
     try:
         async with grpc.aio.insecure_channel(server.address) as channel:
-            yield Served(server, channel, clock, (("authorization", f"Bearer {shown}"),) if shown else ())
+            yield Served(server, channel, clock, (("authorization", f"Bearer {shown}"),) if shown else (), told)
     finally:
         await server.drain(0)
 

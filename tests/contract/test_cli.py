@@ -33,10 +33,13 @@ model-pools:
     - {id: cooling, members: [{provider: p, model: c}, {provider: q, model: c, disabled: true}]}
     - {id: broken, members: [{provider: p, model: b}]}
     - {id: probed, members: [{provider: p, model: w}]}
+    - {id: operated, members: [{provider: p, model: o}]}
   clusters:
     - {id: chat, description: for talking, members: [{pool: Turns}]}
 """
 TOKEN = "the-shared-token"
+KEY = "the-management-key"
+SECRETS = {"FOREBAY_TOKEN": TOKEN, "FOREBAY_MANAGEMENT_KEY": KEY}
 
 Forebay = Callable[..., "tuple[int, str, str]"]
 
@@ -47,7 +50,7 @@ async def resolver(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[st
     directory = tmp_path_factory.mktemp("resolver")
     config = directory / "forebay.yaml"
     config.write_text(CONFIG)
-    process = await start_resolver(config, "--drain", "0", errors=directory / "log", FOREBAY_TOKEN=TOKEN)
+    process = await start_resolver(config, "--drain", "0", errors=directory / "log", **SECRETS)
     try:
         yield process.address
     finally:
@@ -177,11 +180,38 @@ def test_models_lists_what_can_be_called(forebay: Forebay) -> None:
         "cooling    pool     -\n"
         "broken     pool     -\n"
         "probed     pool     -\n"
+        "operated   pool     -\n"
         "chat       cluster  for talking\n"
         "raw        model    p\n"
         "other      model    q\n",
         "",
     )
+
+
+def test_an_operator_clears_drains_and_puts_back(forebay: Forebay, resolver: str) -> None:
+    cool(resolver, "operated", plan_pb2.DISPOSITION_CREDENTIAL, 0)
+    assert forebay("resolve", "probed")[0] == 1, "which has the same credential"
+    with_key = {"FOREBAY_MANAGEMENT_KEY": KEY}
+    assert forebay("clear", "p/o#0", **with_key) == (0, "p/o#0 is cleared\n", "")
+    assert [forebay("resolve", name)[0] for name in ("operated", "probed")] == [0, 0]
+    assert forebay("drain", "p/o#0", **with_key) == (0, "p/o#0 is drained\n", "")
+    assert forebay("resolve", "operated")[2] == (
+        "forebay: every target of 'operated' is out of service; 'forebay explain NAME' says why\n"
+    )
+    assert forebay("explain", "operated")[1].splitlines()[-1].split()[3:] == ["drained", "-"]
+    assert forebay("undrain", "p/o#0", **with_key) == (0, "p/o#0 is back\n", "")
+    assert forebay("resolve", "operated")[0] == 0
+
+
+def test_a_change_that_is_refused_says_what_is_wrong(forebay: Forebay) -> None:
+    assert forebay("drain", "p/gone#0", FOREBAY_MANAGEMENT_KEY=KEY) == (
+        1,
+        "",
+        "forebay: no name leads to a target 'p/gone#0'; 'forebay explain NAME' lists those behind a name\n",
+    )
+    for wrong in ("wrong", TOKEN):
+        status, _, errors = forebay("clear", "p/m#0", FOREBAY_MANAGEMENT_KEY=wrong)
+        assert (status, errors) == (1, "forebay: the management key is missing or wrong\n")
 
 
 def test_without_the_token_it_says_what_to_set(forebay: Forebay) -> None:
@@ -231,7 +261,7 @@ def test_check_passes_on_what_the_resolver_says_of_a_file(forebay: Forebay, tmp_
     file.write_text(CONFIG)
     environment = {"PATH": os.environ["PATH"], "FOREBAY_RESOLVER_LISTEN": "what a resolver is told does not matter"}
     status, out, errors = forebay("check", str(file), **environment)
-    assert (status, out, errors) == (0, f"{file}: valid: 2 providers, 2 models, 5 pools, 1 clusters\n", "")
+    assert (status, out, errors) == (0, f"{file}: valid: 2 providers, 2 models, 6 pools, 1 clusters\n", "")
     file.write_text("providers: 1\nmodel-pool: 2\n")
     status, out, errors = forebay("check", str(file), **environment)
     assert (status, out) == (1, "")

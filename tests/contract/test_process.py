@@ -97,6 +97,13 @@ async def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         (("--config", "x", "--listen", "0.0.0.0:0"), {}, "add --plaintext-network to consent"),
         (("--config", "x"), {"FOREBAY_RESOLVER_LISTEN": "8401"}, "'8401' is neither HOST:PORT nor unix:PATH"),
         (("--config", "x"), {"FOREBAY_TOKEN": "geheim-ä"}, "FOREBAY_TOKEN: "),
+        (("--config", "x"), {"FOREBAY_MANAGEMENT_KEY": "geheim-ä"}, "FOREBAY_MANAGEMENT_KEY: "),
+        (("--config", "x"), {"FOREBAY_MANAGEMENT_KEY": " geheim"}, "FOREBAY_MANAGEMENT_KEY: "),
+        (
+            ("--config", "x"),
+            {"FOREBAY_TOKEN": "geheim", "FOREBAY_MANAGEMENT_KEY": "geheim"},
+            "FOREBAY_MANAGEMENT_KEY must not be FOREBAY_TOKEN",
+        ),
     ],
 )
 async def test_arguments_that_make_no_sense_are_refused(
@@ -127,9 +134,10 @@ def test_values_that_make_no_sense_are_refused(capsys: pytest.CaptureFixture[str
     assert flag in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_the_token_is_not_in_what_is_printed_of_the_settings() -> None:
-    given = settings.load(["--config", "x", "--listen", "[::1]:0"], {"FOREBAY_TOKEN": "secret"})
-    assert given.token == "secret"
+def test_the_secrets_are_not_in_what_is_printed_of_the_settings() -> None:
+    environment = {"FOREBAY_TOKEN": "secret", "FOREBAY_MANAGEMENT_KEY": "secret too"}
+    given = settings.load(["--config", "x", "--listen", "[::1]:0"], environment)
+    assert (given.token, given.management_key) == ("secret", "secret too")
     assert "secret" not in repr(given)
 
 

@@ -6,8 +6,10 @@ from __future__ import annotations
 import itertools
 
 from resolver_service.adapters import config_yaml
-from resolver_service.adapters.stores_memory import MemoryHealth, MemoryRotation
+from resolver_service.adapters.stores_memory import MemoryDrains, MemoryHealth, MemoryRotation
 from resolver_service.app.configure import Configuration
+from resolver_service.app.operate import Operator
+from resolver_service.app.ports import HealthChanged
 from resolver_service.app.report import Closed, Ended, Failed, Reports
 from resolver_service.app.resolve import (
     Decision,
@@ -42,6 +44,8 @@ class Resolving:
         self.clock = Clock()
         self.rotation = MemoryRotation()
         self.health = MemoryHealth()
+        self.drains = MemoryDrains()
+        self.told: list[HealthChanged] = []
         self.probes = ProbeBook(PROBE_LEASE_S)
         self.configuration = Configuration(config_yaml.load, lambda: 1_700_000_000.5, text.encode())
         numbers = itertools.count(1)
@@ -49,11 +53,13 @@ class Resolving:
             revisions=self.configuration,
             rotation=self.rotation,
             health=self.health,
+            drains=self.drains,
             clock=self.clock,
             new_id=lambda: f"decision-{next(numbers)}",
             probes=self.probes,
         )
-        self.reports = Reports(self.configuration, self.health, self.clock, self.probes)
+        self.reports = Reports(self.configuration, self.health, self.clock, self.probes, self.told.append)
+        self.operator = Operator(self.configuration, self.health, self.drains, self.told.append)
         self._others = itertools.count(1)
 
     def some_decision(self) -> str:

@@ -12,6 +12,8 @@ import grpc.aio
 _UNGUARDED = "/grpc.health.v1.Health/"
 """Probes of orchestrators carry no token, and learn only whether the service serves."""
 
+_MANAGEMENT = "/forebay.resolver.v1.PoolAdminService/"
+
 # In quotes: generic for type checkers alone.
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Continuation: TypeAlias = Callable[[grpc.HandlerCallDetails], Awaitable["Handler | None"]]
@@ -31,10 +33,32 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):
     ) -> Handler | None:
         if handler_call_details.method.startswith(_UNGUARDED):
             return await continuation(handler_call_details)
-        shown = dict(handler_call_details.invocation_metadata).get("authorization", "")
-        shown_bytes = shown if isinstance(shown, bytes) else shown.encode()
-        if not hmac.compare_digest(shown_bytes, self._expected):
+        if not hmac.compare_digest(_shown(handler_call_details, "authorization"), self._expected):
             return self._refusal
+        return await continuation(handler_call_details)
+
+
+class ManagementKeyInterceptor(grpc.aio.ServerInterceptor):
+    """Refuses changes without the management key (`x-management-key: KEY`), compared in constant time, and all of them
+    where there is no key: as if the service did not exist."""
+
+    def __init__(self, key: str) -> None:
+        self._expected = key.encode()
+        if key:
+            self._refusal = _refusal(grpc.StatusCode.UNAUTHENTICATED, "the management key is missing or wrong")
+        else:
+            self._refusal = _refusal(
+                grpc.StatusCode.UNIMPLEMENTED,
+                "this resolver has no management key: start it with FOREBAY_MANAGEMENT_KEY",
+            )
+
+    async def intercept_service(
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> Handler | None:
+        if handler_call_details.method.startswith(_MANAGEMENT):
+            shown = _shown(handler_call_details, "x-management-key")
+            if not self._expected or not hmac.compare_digest(shown, self._expected):
+                return self._refusal
         return await continuation(handler_call_details)
 
 
@@ -61,6 +85,11 @@ class DeadlineInterceptor(grpc.aio.ServerInterceptor):
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
+
+
+def _shown(call: grpc.HandlerCallDetails, name: str) -> bytes:
+    shown = dict(call.invocation_metadata).get(name, "")
+    return shown if isinstance(shown, bytes) else shown.encode()
 
 
 def _refusal(code: grpc.StatusCode, details: str) -> Handler:

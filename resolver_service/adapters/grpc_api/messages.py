@@ -8,6 +8,7 @@ from google.protobuf import any_pb2, message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from forebay.resolver.v1 import plan_pb2, resolver_service_pb2
+from resolver_service.app.operate import UnknownTargetError
 from resolver_service.app.ports import Revision
 from resolver_service.app.report import Closed, Ended, Event, Failed
 from resolver_service.app.resolve import (
@@ -168,7 +169,7 @@ def models(revision: Revision) -> resolver_service_pb2.ListModelsResponse:
     return resolver_service_pb2.ListModelsResponse(models=entries, revision=revision.number)
 
 
-def error_status(error: ResolveError | InvalidRequestError) -> status_pb2.Status:
+def error_status(error: ResolveError | InvalidRequestError | UnknownTargetError) -> status_pb2.Status:
     """The error as every RPC answers it, with machine-readable details."""
     match error:
         case InvalidRequestError(field=field, description=description):
@@ -176,6 +177,8 @@ def error_status(error: ResolveError | InvalidRequestError) -> status_pb2.Status
             return _status(code_pb2.INVALID_ARGUMENT, error, error_details_pb2.BadRequest(field_violations=[violation]))
         case UnknownModelError(closest=closest):
             return _status(code_pb2.NOT_FOUND, error, _info(error.code, {"closest": ",".join(closest)}))
+        case UnknownTargetError():
+            return _status(code_pb2.NOT_FOUND, error, _info(error.code, {}))
         case NoTargetError(retry_after_s=retry_after_s):
             limited = error.code == "rate_limited"
             details: list[message.Message] = [_info(error.code, {})]

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from forebay.resolver.v1 import resolver_service_pb2, resolver_service_pb2_grpc
-from resolver_service.adapters.grpc_api.interceptors import DeadlineInterceptor, TokenInterceptor
+from forebay.resolver.v1 import (
+    pool_admin_service_pb2,
+    pool_admin_service_pb2_grpc,
+    resolver_service_pb2,
+    resolver_service_pb2_grpc,
+)
+from resolver_service.adapters.grpc_api.interceptors import (
+    DeadlineInterceptor,
+    ManagementKeyInterceptor,
+    TokenInterceptor,
+)
+from resolver_service.adapters.grpc_api.pool_admin import PoolAdminServicer
 from resolver_service.adapters.grpc_api.resolver import ResolverServicer
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
@@ -21,6 +31,8 @@ LIVENESS = "liveness"
 READINESS = "readiness"
 
 _SERVICE = resolver_service_pb2.DESCRIPTOR.services_by_name["ResolverService"].full_name
+
+_ADMIN_SERVICE = pool_admin_service_pb2.DESCRIPTOR.services_by_name["PoolAdminService"].full_name
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -57,16 +69,29 @@ class GrpcServer:
         await self.server.stop(grace_s)
 
 
-def build(listen: str, servicer: ResolverServicer, *, token: str, reflect: bool) -> GrpcServer:
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What callers must show. Empty: there is no token, and nobody may change anything."""
+
+    token: str = field(default="", repr=False)
+    management_key: str = field(default="", repr=False)
+
+
+def build(
+    listen: str, servicer: ResolverServicer, admin: PoolAdminServicer, secrets: Secrets, *, reflect: bool
+) -> GrpcServer:
     """A server bound to `listen` (`HOST:PORT`, port 0 for any free one, or `unix:PATH`). Raises `AddressInUseError`."""
-    interceptors: list[grpc.aio.ServerInterceptor] = [TokenInterceptor(token)] if token else []
-    interceptors.append(DeadlineInterceptor())
+    interceptors: list[grpc.aio.ServerInterceptor] = [TokenInterceptor(secrets.token)] if secrets.token else []
+    interceptors += [ManagementKeyInterceptor(secrets.management_key), DeadlineInterceptor()]
     server = grpc.aio.server(interceptors=interceptors, options=_OPTIONS, maximum_concurrent_rpcs=MAX_CONCURRENT_CALLS)
     resolver_service_pb2_grpc.add_ResolverServiceServicer_to_server(servicer, server)
+    pool_admin_service_pb2_grpc.add_PoolAdminServiceServicer_to_server(admin, server)
     health_servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     if reflect:
-        reflection.enable_server_reflection((_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+        admin_service = (_ADMIN_SERVICE,) if secrets.management_key else ()
+        services = (_SERVICE, *admin_service, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(services, server)
     if listen.startswith("unix:") and _is_served(listen.removeprefix("unix:")):
         raise AddressInUseError(f"cannot listen on {listen}: another process does")
     try:

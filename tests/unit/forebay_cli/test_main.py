@@ -21,6 +21,9 @@ from forebay_cli.__main__ import is_address, is_local, main
         (["models", "--timeout", "nan"], {}, "'nan' is not a positive number of seconds"),
         (["models"], {"FOREBAY_TIMEOUT": "0"}, "'0' is not a positive number of seconds"),
         (["models"], {"FOREBAY_TOKEN": "two\nlines"}, "FOREBAY_TOKEN: only printable ASCII"),
+        (["clear", "p/m#0"], {"FOREBAY_TOKEN": "t"}, "FOREBAY_MANAGEMENT_KEY: changes demand"),
+        (["drain", "p/m#0"], {"FOREBAY_MANAGEMENT_KEY": "schlüssel"}, "FOREBAY_MANAGEMENT_KEY: only printable ASCII"),
+        (["undrain"], {"FOREBAY_MANAGEMENT_KEY": "k"}, "TARGET"),
         (["models"], {"FOREBAY_TOKEN": "schlüssel"}, "FOREBAY_TOKEN: only printable ASCII"),
     ],
 )
@@ -42,7 +45,7 @@ def test_the_token_is_no_flag(capsys: pytest.CaptureFixture[str]) -> None:
         main(["models", "--token", "secret"], {})
 
 
-@pytest.mark.parametrize("command", ["check", "resolve", "explain", "models", "health"])
+@pytest.mark.parametrize("command", ["check", "resolve", "explain", "models", "health", "clear", "drain", "undrain"])
 def test_every_command_has_help(capsys: pytest.CaptureFixture[str], command: str) -> None:
     with pytest.raises(SystemExit) as stopped:
         main([command, "--help"], {})

@@ -27,7 +27,9 @@ if _version_not_supported:
 
 class PoolAdminServiceStub:
     """Changes to the configuration and to health, for whoever holds the management key: every call carries it as
-    `authorization: Bearer KEY` in its metadata, and neither the shared token nor a client key can stand in for it.
+    `x-management-key: KEY` in its metadata, and neither the shared token nor a client key can stand in for it. The token
+    stands in `authorization: Bearer TOKEN`, as in every call: the two are different secrets, and one call shows both.
+    UNAUTHENTICATED without the key; UNIMPLEMENTED, whatever is shown, from a resolver that has no key.
 
     A message's JSON fields hold the same objects as the configuration file, in its kebab-case spelling. An etag is the
     one of the configuration that the change starts from; empty for any; ABORTED if it is no longer that one.
@@ -93,7 +95,9 @@ class PoolAdminServiceStub:
 
 class PoolAdminServiceServicer:
     """Changes to the configuration and to health, for whoever holds the management key: every call carries it as
-    `authorization: Bearer KEY` in its metadata, and neither the shared token nor a client key can stand in for it.
+    `x-management-key: KEY` in its metadata, and neither the shared token nor a client key can stand in for it. The token
+    stands in `authorization: Bearer TOKEN`, as in every call: the two are different secrets, and one call shows both.
+    UNAUTHENTICATED without the key; UNIMPLEMENTED, whatever is shown, from a resolver that has no key.
 
     A message's JSON fields hold the same objects as the configuration file, in its kebab-case spelling. An etag is the
     one of the configuration that the change starts from; empty for any; ABORTED if it is no longer that one.
@@ -151,14 +155,14 @@ class PoolAdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ClearCooldown(self, request, context):
-        """Ends a target's cool-down.
+        """Ends a target's cool-down, and that of its credential and its model if they cool. NOT_FOUND if no name leads to it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Drain(self, request, context):
-        """Takes a target out of new plans, or puts it back.
+        """Takes a target out of new plans, or puts it back. NOT_FOUND if no name leads to it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -227,7 +231,9 @@ def add_PoolAdminServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class PoolAdminService:
     """Changes to the configuration and to health, for whoever holds the management key: every call carries it as
-    `authorization: Bearer KEY` in its metadata, and neither the shared token nor a client key can stand in for it.
+    `x-management-key: KEY` in its metadata, and neither the shared token nor a client key can stand in for it. The token
+    stands in `authorization: Bearer TOKEN`, as in every call: the two are different secrets, and one call shows both.
+    UNAUTHENTICATED without the key; UNIMPLEMENTED, whatever is shown, from a resolver that has no key.
 
     A message's JSON fields hold the same objects as the configuration file, in its kebab-case spelling. An etag is the
     one of the configuration that the change starts from; empty for any; ABORTED if it is no longer that one.

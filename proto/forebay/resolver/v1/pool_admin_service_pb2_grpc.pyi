@@ -28,7 +28,9 @@ GRPC_VERSION: str
 
 class PoolAdminServiceStub:
     """Changes to the configuration and to health, for whoever holds the management key: every call carries it as
-    `authorization: Bearer KEY` in its metadata, and neither the shared token nor a client key can stand in for it.
+    `x-management-key: KEY` in its metadata, and neither the shared token nor a client key can stand in for it. The token
+    stands in `authorization: Bearer TOKEN`, as in every call: the two are different secrets, and one call shows both.
+    UNAUTHENTICATED without the key; UNIMPLEMENTED, whatever is shown, from a resolver that has no key.
 
     A message's JSON fields hold the same objects as the configuration file, in its kebab-case spelling. An etag is the
     one of the configuration that the change starts from; empty for any; ABORTED if it is no longer that one.
@@ -50,14 +52,16 @@ class PoolAdminServiceStub:
     Rollback: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.RollbackRequest, _pool_admin_service_pb2.RollbackResponse]
     """Makes a new revision with the content of an old one."""
     ClearCooldown: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.ClearCooldownRequest, _pool_admin_service_pb2.ClearCooldownResponse]
-    """Ends a target's cool-down."""
+    """Ends a target's cool-down, and that of its credential and its model if they cool. NOT_FOUND if no name leads to it."""
     Drain: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.DrainRequest, _pool_admin_service_pb2.DrainResponse]
-    """Takes a target out of new plans, or puts it back."""
+    """Takes a target out of new plans, or puts it back. NOT_FOUND if no name leads to it."""
 
 @_typing.type_check_only
 class PoolAdminServiceAsyncStub(PoolAdminServiceStub):
     """Changes to the configuration and to health, for whoever holds the management key: every call carries it as
-    `authorization: Bearer KEY` in its metadata, and neither the shared token nor a client key can stand in for it.
+    `x-management-key: KEY` in its metadata, and neither the shared token nor a client key can stand in for it. The token
+    stands in `authorization: Bearer TOKEN`, as in every call: the two are different secrets, and one call shows both.
+    UNAUTHENTICATED without the key; UNIMPLEMENTED, whatever is shown, from a resolver that has no key.
 
     A message's JSON fields hold the same objects as the configuration file, in its kebab-case spelling. An etag is the
     one of the configuration that the change starts from; empty for any; ABORTED if it is no longer that one.
@@ -76,13 +80,15 @@ class PoolAdminServiceAsyncStub(PoolAdminServiceStub):
     Rollback: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.RollbackRequest, _pool_admin_service_pb2.RollbackResponse]  # type: ignore[assignment]
     """Makes a new revision with the content of an old one."""
     ClearCooldown: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.ClearCooldownRequest, _pool_admin_service_pb2.ClearCooldownResponse]  # type: ignore[assignment]
-    """Ends a target's cool-down."""
+    """Ends a target's cool-down, and that of its credential and its model if they cool. NOT_FOUND if no name leads to it."""
     Drain: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.DrainRequest, _pool_admin_service_pb2.DrainResponse]  # type: ignore[assignment]
-    """Takes a target out of new plans, or puts it back."""
+    """Takes a target out of new plans, or puts it back. NOT_FOUND if no name leads to it."""
 
 class PoolAdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """Changes to the configuration and to health, for whoever holds the management key: every call carries it as
-    `authorization: Bearer KEY` in its metadata, and neither the shared token nor a client key can stand in for it.
+    `x-management-key: KEY` in its metadata, and neither the shared token nor a client key can stand in for it. The token
+    stands in `authorization: Bearer TOKEN`, as in every call: the two are different secrets, and one call shows both.
+    UNAUTHENTICATED without the key; UNIMPLEMENTED, whatever is shown, from a resolver that has no key.
 
     A message's JSON fields hold the same objects as the configuration file, in its kebab-case spelling. An etag is the
     one of the configuration that the change starts from; empty for any; ABORTED if it is no longer that one.
@@ -153,7 +159,7 @@ class PoolAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _pool_admin_service_pb2.ClearCooldownRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_pool_admin_service_pb2.ClearCooldownResponse, _abc.Awaitable[_pool_admin_service_pb2.ClearCooldownResponse]]:
-        """Ends a target's cool-down."""
+        """Ends a target's cool-down, and that of its credential and its model if they cool. NOT_FOUND if no name leads to it."""
 
     @_abc_1.abstractmethod
     def Drain(
@@ -161,6 +167,6 @@ class PoolAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _pool_admin_service_pb2.DrainRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_pool_admin_service_pb2.DrainResponse, _abc.Awaitable[_pool_admin_service_pb2.DrainResponse]]:
-        """Takes a target out of new plans, or puts it back."""
+        """Takes a target out of new plans, or puts it back. NOT_FOUND if no name leads to it."""
 
 def add_PoolAdminServiceServicer_to_server(servicer: PoolAdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -10,6 +10,7 @@ from resolver_service.domain.health import (
     WELL,
     Availability,
     Health,
+    cleared,
     failed,
     probe_returned,
     probe_taken,
@@ -347,3 +348,15 @@ def test_the_next_generation_is_after_the_latest_of_any_scope() -> None:
     health = failed(WELL, generation=4, disposition=Disposition.QUOTA, retry_after_s=None, now=NOW, latest=11)
     assert health.generation == 12
     assert succeeded(health, generation=12, latest=20).generation == 21
+
+
+# --- What an operator says ------------------------------------------------------------------------------------------
+
+
+def test_a_clear_restores_and_what_was_planned_before_it_counts_no_more() -> None:
+    for health in (cooled(), fail(WELL, Disposition.SERVER_ERROR), probe_taken(cooled(), holder="d", now=NOW + 30)):
+        well = cleared(health, latest=7)
+        assert well == Health(generation=8)
+        assert fail(well, told_s=100, generation=7) == well
+    for nothing_to_clear in (WELL, Health(generation=4)):
+        assert cleared(nothing_to_clear, latest=7) is nothing_to_clear

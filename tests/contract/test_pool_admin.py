@@ -1,0 +1,115 @@
+"""What an operator changes, and who may: the management key alone opens the service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf import message_factory
+
+from forebay.resolver.v1 import plan_pb2, pool_admin_service_pb2
+from forebay.resolver.v1 import pool_admin_service_pb2 as pb
+from tests.contract.serving import (
+    INVALID_ARGUMENT,
+    NOT_FOUND,
+    TIMEOUT_S,
+    UNAUTHENTICATED,
+    UNAVAILABLE,
+    UNIMPLEMENTED,
+    Served,
+    failed,
+    refused,
+    serving,
+)
+from tests.contract.test_server import services
+
+TOKEN, KEY = "the-token", "the-key"
+SERVICE = pool_admin_service_pb2.DESCRIPTOR.services_by_name["PoolAdminService"]
+METHODS = sorted(SERVICE.methods_by_name)
+WITH_KEY = (("x-management-key", KEY),)
+WITH_TOKEN = (("authorization", f"Bearer {TOKEN}"),)
+
+
+def call(it: Served, method: str, metadata: tuple[tuple[str, Any], ...], **fields: Any) -> Any:
+    request = message_factory.GetMessageClass(SERVICE.methods_by_name[method].input_type)(**fields)
+    return getattr(it.admin, method)(request, timeout=TIMEOUT_S, metadata=metadata)
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_nothing_but_the_key_opens_any_method(method: str) -> None:
+    async with serving(token=TOKEN, management_key=KEY) as it:
+        assert (await refused(call(it, method, WITH_KEY))).code == UNAUTHENTICATED, "the token is asked for as well"
+        for shown in (
+            (),
+            (("x-management-key", ""),),
+            (("x-management-key", TOKEN),),
+            (("x-management-key", KEY[:-1]),),
+            (("x-management-key", KEY.upper()),),
+            (("x-management-key", f"Bearer {KEY}"),),
+            (("x-api-key", KEY),),
+            (("x-management-key", KEY), ("x-management-key", "wrong")),
+        ):
+            refusal = await refused(call(it, method, (*WITH_TOKEN, *shown)))
+            assert (refusal.code, refusal.message) == (UNAUTHENTICATED, "the management key is missing or wrong")
+        if method in ("ClearCooldown", "Drain"):
+            await call(it, method, (*WITH_TOKEN, *WITH_KEY), target_id="one/m#0")
+        else:
+            assert (await refused(call(it, method, (*WITH_TOKEN, *WITH_KEY)))).code == UNIMPLEMENTED
+
+
+@pytest.mark.parametrize("token", ["", TOKEN])
+async def test_where_there_is_no_key_there_is_no_service(token: str) -> None:
+    async with serving(token=token, shown=token) as it:
+        for method in METHODS:
+            for shown in ((), WITH_KEY, (("x-management-key", ""),)):
+                refusal = await refused(call(it, method, (*it.metadata, *shown)))
+                assert refusal.code == UNIMPLEMENTED
+                assert "FOREBAY_MANAGEMENT_KEY" in refusal.message
+        assert SERVICE.full_name not in await services(it)
+
+
+async def test_where_there_is_no_token_the_key_is_enough_and_opens_nothing_else() -> None:
+    async with serving(management_key=KEY) as it:
+        await call(it, "Drain", WITH_KEY, target_id="one/m#0", drained=True)
+        assert SERVICE.full_name in await services(it)
+    async with serving(token=TOKEN, management_key=KEY) as it:
+        it.metadata = WITH_KEY
+        assert (await refused(it.resolving("m"))).code == UNAUTHENTICATED
+        it.metadata = (("authorization", f"Bearer {KEY}"),)
+        assert (await refused(it.resolving("m"))).code == UNAUTHENTICATED
+
+
+async def test_a_clear_ends_a_cool_down() -> None:
+    async with serving(management_key=KEY) as it:
+        await it.report(failed(await it.resolve("solo"), plan_pb2.DISPOSITION_CREDENTIAL))
+        assert (await refused(it.resolving("solo"))).code == UNAVAILABLE
+        await call(it, "ClearCooldown", WITH_KEY, target_id="one/s#0")
+        assert await it.first("solo") == "one/s#0"
+        assert [change.state for change in it.told] == ["cooling", "cleared"]
+
+
+async def test_a_drained_target_is_out_until_it_is_put_back() -> None:
+    async with serving(management_key=KEY) as it:
+        await call(it, "Drain", WITH_KEY, target_id="one/m#0", drained=True)
+        assert {await it.first("Turns") for _ in range(3)} == {"two/m#0"}
+        assert [(v.target_id, v.available, v.reason) for v in (await it.explain("Turns")).targets] == [
+            ("two/m#0", True, "number 1"),
+            ("one/m#0", False, "drained"),
+        ]
+        await call(it, "Drain", WITH_KEY, target_id="one/m#0", drained=False)
+        assert {await it.first("Turns") for _ in range(2)} == {"one/m#0", "two/m#0"}
+
+
+async def test_an_unknown_target_is_not_found() -> None:
+    async with serving(management_key=KEY) as it:
+        for method, fields in (("ClearCooldown", {}), ("Drain", {"drained": True}), ("Drain", {"drained": False})):
+            refusal = await refused(call(it, method, WITH_KEY, target_id="one/gone#0", **fields))
+            assert (refusal.code, refusal.reason) == (NOT_FOUND, "TARGET_NOT_FOUND")
+
+
+async def test_a_deadline_is_required() -> None:
+    async with serving(management_key=KEY) as it:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await it.admin.Drain(pb.DrainRequest(target_id="one/m#0"), metadata=WITH_KEY)
+        assert caught.value.code().value[0] == INVALID_ARGUMENT
