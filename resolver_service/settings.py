@@ -19,6 +19,8 @@ class Settings:
     reflection: bool
     drain_s: float
     check: bool
+    state_dir: Path | None
+    """Where health, drains and turns outlive a restart; None: nowhere."""
     token: str = field(repr=False)
     """The services' shared secret; empty for none. From `FOREBAY_TOKEN` alone, since everyone can read arguments."""
     management_key: str = field(repr=False)
@@ -62,6 +64,13 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         help="do not describe the services to gRPC tools",
     )
     parser.add_argument(
+        "--state-dir",
+        metavar="DIR",
+        default=default("state-dir"),
+        help="a directory of this resolver's own, where health, drains and rotation outlive a restart "
+        "(default: they are kept in memory)",
+    )
+    parser.add_argument(
         "--drain",
         metavar="SECONDS",
         type=_seconds,
@@ -96,6 +105,7 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         reflection=not given.no_reflection,
         drain_s=given.drain,
         check=given.check,
+        state_dir=Path(given.state_dir) if given.state_dir else None,
         token=token,
         management_key=management_key,
     )

@@ -51,6 +51,15 @@ class DrainStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Stores:
+    """All that a resolver remembers besides its configuration."""
+
+    rotation: RotationStore
+    health: HealthStore
+    drains: DrainStore
+
+
+@dataclass(frozen=True, slots=True)
 class HealthChanged:
     """Something that an operator wants to know of: told once, however many reports say so."""
 

@@ -26,6 +26,7 @@ def test_a_configuration_is_all_that_must_be_told() -> None:
         reflection=True,
         drain_s=1,
         check=False,
+        state_dir=None,
     )
 
 
@@ -40,6 +41,7 @@ def test_every_flag_can_be_told_by_the_environment() -> None:
         "FOREBAY_RESOLVER_PLAINTEXT_NETWORK": "true",
         "FOREBAY_RESOLVER_NO_REFLECTION": "1",
         "FOREBAY_RESOLVER_DRAIN": "2.5",
+        "FOREBAY_RESOLVER_STATE_DIR": "/var/lib/forebay",
         "FOREBAY_TOKEN": "secret",
         "FOREBAY_MANAGEMENT_KEY": "another",
     }
@@ -51,6 +53,7 @@ def test_every_flag_can_be_told_by_the_environment() -> None:
         reflection=False,
         drain_s=2.5,
         check=False,
+        state_dir=Path("/var/lib/forebay"),
     )
 
 
