@@ -19,7 +19,14 @@ def refusal(capsys: pytest.CaptureFixture[str], arguments: list[str], environmen
 
 def test_a_configuration_is_all_that_must_be_told() -> None:
     assert load(CONFIG, {}) == Settings(
-        config=Path("forebay.yaml"), listen="127.0.0.1:8401", token="", reflection=True, drain_s=1, check=False
+        config=Path("forebay.yaml"),
+        listen="127.0.0.1:8401",
+        token="",
+        management_key="",
+        reflection=True,
+        drain_s=1,
+        check=False,
+        state_dir=None,
     )
 
 
@@ -34,15 +41,19 @@ def test_every_flag_can_be_told_by_the_environment() -> None:
         "FOREBAY_RESOLVER_PLAINTEXT_NETWORK": "true",
         "FOREBAY_RESOLVER_NO_REFLECTION": "1",
         "FOREBAY_RESOLVER_DRAIN": "2.5",
+        "FOREBAY_RESOLVER_STATE_DIR": "/var/lib/forebay",
         "FOREBAY_TOKEN": "secret",
+        "FOREBAY_MANAGEMENT_KEY": "another",
     }
     assert load([], environment) == Settings(
         config=Path("/etc/forebay.yaml"),
         listen="0.0.0.0:9000",
         token="secret",
+        management_key="another",
         reflection=False,
         drain_s=2.5,
         check=False,
+        state_dir=Path("/var/lib/forebay"),
     )
 
 

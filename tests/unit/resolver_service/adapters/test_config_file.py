@@ -239,11 +239,13 @@ async def test_the_log_tells_what_was_done_and_everything_that_is_wrong(file: Fi
         assert (level, event, fields["kept_revision"]) == ("warning", "config_unreadable", 2)
 
 
-async def test_a_bad_file_is_told_of_once(file: File, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_bad_file_is_told_of_once(file: File) -> None:
     async with following(file) as watched:
         file.write("oops: 1")
         await watched.until(lambda: watched.outcomes.count("rejected") >= 1)
-        file.touch()
+        file.write("oops: 1")
+        file.write_beside("so that there is something to look at")
+        await asyncio.sleep(1.5)  # Nothing happens, of which nobody tells.
         file.write(config("second"))
         await watched.until(lambda: watched.pools == ("second",))
     assert watched.outcomes.count("rejected") == 1

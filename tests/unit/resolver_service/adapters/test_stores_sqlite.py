@@ -225,7 +225,5 @@ async def test_a_row_that_makes_no_sense_is_left_out(machine: Machine, lines: li
         writer.execute("UPDATE health SET cooling_s = 'long' WHERE scope = 'c'")
     async with machine.life() as state:
         assert state.stores.health.scopes() == {"d"}
-    # Rows come in the order in which they were written, which is none.
-    assert sorted((line["event"], line["scope"]) for line in lines) == [
-        ("state_not_understood", s) for s in ("a", "b", "c")
-    ]
+    assert {line["event"] for line in lines} == {"state_not_understood"}
+    assert sorted(line["scope"] for line in lines) == ["a", "b", "c"]
