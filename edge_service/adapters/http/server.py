@@ -71,9 +71,16 @@ class Server(SignalFreeServer):
         for listening in sockets or []:
             print(f"forebay-edge: serving {self._also}HTTP on {url(listening)}", flush=True)
 
+    async def on_tick(self, counter: int) -> bool:
+        # One list for good, since requests under way hold on to the one that they have begun with.
+        headers = self.server_state.default_headers
+        ends = await super().on_tick(counter)
+        headers[:] = self.server_state.default_headers
+        self.server_state.default_headers = headers
+        return ends
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # In place: the requests that came since the last tick have this very list. It makes clients look for another
-        # edge, and the server close the connection once it has answered.
+        # It makes clients look for another edge, and the server close the connection once it has answered.
         self.server_state.default_headers.append((b"connection", b"close"))
         await asyncio.sleep(self._delay_s)
         later = asyncio.get_running_loop().call_later
