@@ -17,6 +17,10 @@ ENDING_S = 1.0
 """For telling those whose grace is over. Whoever does not even read that is cut off."""
 
 
+_CLOSE = (b"connection", b"close")
+"""It makes clients look for another edge, and the server close the connection once it has answered."""
+
+
 class SignalFreeServer(uvicorn.Server):
     """Leaves signals to whoever runs it: uvicorn would end by the signal, not with status 0."""
 
@@ -64,6 +68,7 @@ class Server(SignalFreeServer):
     def stop(self) -> None:
         """Begins to stop, and returns at once."""
         self._under_way.drain()
+        self.server_state.default_headers.append(_CLOSE)
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -75,13 +80,12 @@ class Server(SignalFreeServer):
         # One list for good, since requests under way hold on to the one that they have begun with.
         headers = self.server_state.default_headers
         ends = await super().on_tick(counter)
-        headers[:] = self.server_state.default_headers
+        closing = [_CLOSE] if self._under_way.is_draining else []
+        headers[:] = [*(h for h in self.server_state.default_headers if h is not _CLOSE), *closing]
         self.server_state.default_headers = headers
         return ends
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # It makes clients look for another edge, and the server close the connection once it has answered.
-        self.server_state.default_headers.append((b"connection", b"close"))
         await asyncio.sleep(self._delay_s)
         later = asyncio.get_running_loop().call_later
         timers = [later(self._drain_s, self._under_way.end), later(self._drain_s + ENDING_S, self._cut_off)]
