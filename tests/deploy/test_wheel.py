@@ -64,7 +64,7 @@ async def serving(*command: str | Path, directory: Path) -> AsyncIterator[Proces
             line = (await process.stdout.readline()).decode()
         found = re.search(r" on (\S+)\s*$", line)
         assert found, errors.read_text()
-        service = Process(process, found[1], errors)
+        service = Process(process, line, found[1], errors)
         yield service
         assert await service.stop() == 0, errors.read_text()
         assert list(empty.iterdir()) == []
