@@ -35,13 +35,17 @@ run: $(VENV)/$(if $(CONFIG),.installed,.model) ## Run it all with a real small m
 demo: setup ## Watch a failover: the first provider answers 429, the second serves
 	$(BIN)/python -m examples.failover_demo
 
+# Tests of services wait more than they work. A file stays in one process, and its fixtures with it.
+SPREAD = -n 4 --dist loadfile
+
 .PHONY: test
 test: setup ## The tests that CI runs: unit to faults
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" $(SPREAD)
 
 .PHONY: verify
 verify: setup $(VENV)/.model ## All tests, with those that take longer: compose, the wheel, the real model
-	$(BIN)/pytest --timeout 1200 -rs
+	$(BIN)/pytest -m "not slow" $(SPREAD)
+	$(BIN)/pytest -m slow --timeout 1200 -rs
 
 .PHONY: lint
 lint: setup proto-lint ## Style, types, floors, the contract
