@@ -1,0 +1,126 @@
+"""What the walk knows of dialects: a request that can be put to any target, and answers that come back in the client's
+own dialect.
+
+Each dialect is a package with two sides. The client's side reads requests and writes answers, the provider's side
+writes requests and reads answers, both to and from `edge_service.dialects.canonical`. Where both sides are of one
+dialect there is a third, shorter way: bytes pass through, and only the model's name is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Protocol
+
+from edge_service.dialects import canonical
+from edge_service.domain.errors import ApiError
+from edge_service.domain.headers import Headers
+
+
+class MalformedAnswerError(Exception):
+    """The provider's answer is not one of its dialect."""
+
+    code = "malformed_answer"
+
+
+class EmptyAnswerError(Exception):
+    """The provider's answer is a success with nothing in it."""
+
+    code = "empty_answer"
+
+
+class ReportedError(Exception):
+    """The provider's answer is a success in which it reports a failure."""
+
+    code = "reported_error"
+
+
+class InexpressibleError(Exception):
+    """The target's dialect cannot say what the request asks for, and the answer would be another one without it."""
+
+    code = "inexpressible"
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        """Fields of the request, by their path in the client's dialect."""
+        super().__init__(f"the provider's dialect cannot express: {', '.join(names)}")
+
+
+class EventKind(Enum):
+    """What an event of a stream is to the relay."""
+
+    PREAMBLE = auto()
+    """Nothing that a reader would see: a role, a ping, an empty delta, a comment, usage."""
+    CONTENT = auto()
+    """Text, reasoning, a tool call, a refusal or media."""
+    TERMINAL = auto()
+    """The marker that proves the stream complete."""
+    ERROR = auto()
+    """The provider's own report of a failure."""
+
+
+class EventReader(Protocol):
+    """For one stream."""
+
+    def read(self, event: bytes) -> tuple[EventKind, bytes]:
+        """What a provider's event, with the blank line that ends it, is; and what the client gets for it, which may be
+        nothing. Raises `MalformedAnswerError`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A request in a provider's dialect."""
+
+    path: str
+    """Behind the provider's base URL; it may have a query."""
+    body: bytes
+    headers: Headers = field(default_factory=list)
+    """Of the dialect's own, but for the credential's and the content's type."""
+    dropped: tuple[str, ...] = ()
+    """What this dialect cannot say and does without, in the words of `canonical.Request` (`top_k`, `n`,
+    `messages.thinking`)."""
+
+
+class ProviderEvents(Protocol):
+    """Reads one stream of a provider."""
+
+    def read(self, event: bytes) -> Sequence[canonical.Event]:
+        """Raises `MalformedAnswerError`, or `ReportedError` for an event that reports a failure."""
+
+
+class ClientEvents(Protocol):
+    """Writes one stream for a client."""
+
+    def write(self, events: Sequence[canonical.Event]) -> bytes:
+        """What the client gets for them, which may be nothing. The terminal marker, if the dialect has one, comes with
+        `canonical.Ended`."""
+
+
+class ProviderSide(Protocol):
+    """A dialect as providers speak it."""
+
+    def write(self, request: canonical.Request, model: str) -> Written:
+        """The request for a provider that calls the model by this name. Raises `InexpressibleError`."""
+
+    def read(self, body: bytes) -> canonical.Answer:
+        """Raises `MalformedAnswerError`, `EmptyAnswerError` or `ReportedError`."""
+
+    def events(self) -> ProviderEvents: ...
+
+
+class ClientSide(Protocol):
+    """A dialect as clients speak it."""
+
+    def read(self, body: bytes) -> canonical.Request:
+        """Raises `InvalidRequestError`, which names the field."""
+
+    def write(self, answer: canonical.Answer, model: str) -> bytes:
+        """The answer, under the name that the client asked for."""
+
+    def events(self, request: canonical.Request) -> ClientEvents: ...
+
+    def error_body(self, error: ApiError) -> bytes: ...
+
+    def error_event(self, error: ApiError) -> bytes:
+        """The last event of a stream that broke off. Nothing in it says that the answer is complete."""
