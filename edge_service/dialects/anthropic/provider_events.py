@@ -1,0 +1,178 @@
+"""A provider's stream, read into canonical events.
+
+Source: https://platform.claude.com/docs/en/build-with-claude/streaming
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+
+import msgspec
+from msgspec import Raw, Struct
+
+from edge_service.dialects.anthropic import terms, wire
+from edge_service.dialects.anthropic.provider_answer import StopDetails, finish
+from edge_service.dialects.anthropic.terms import WireUsage
+from edge_service.dialects.canonical import (
+    Ended,
+    Event,
+    Family,
+    Finished,
+    RefusalDelta,
+    Started,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallDelta,
+    ToolCallStarted,
+    Usage,
+    UsageSeen,
+)
+from edge_service.dialects.exchange import MalformedAnswerError, ReportedError
+
+
+class _Delta(Struct):
+    """Of a block, or of the message."""
+
+    type: str = ""
+    text: str = ""
+    thinking: str = ""
+    signature: str = ""
+    partial_json: str = ""
+    stop_reason: str | None = None
+    stop_sequence: str | None = None
+    stop_details: StopDetails | None = None
+
+
+class _Block(Struct):
+    type: str
+    text: str = ""
+    thinking: str = ""
+    signature: str = ""
+    data: str = ""
+    id: str = ""
+    name: str = ""
+    input: Raw = Raw(b"{}")
+
+
+class _Message(Struct):
+    id: str | None = None
+    usage: WireUsage | None = None
+
+
+class _Event(Struct):
+    """Each kind has some of the fields. One struct for all is read in one pass, whatever order its fields come in."""
+
+    type: str = ""
+    index: int = 0
+    delta: _Delta | None = None
+    content_block: _Block | None = None
+    message: _Message | None = None
+    usage: WireUsage | None = None
+    error: Raw | None = None
+
+
+_event = msgspec.json.Decoder(_Event)
+
+
+class Events:
+    """Reads one stream."""
+
+    __slots__ = ("_calls", "_usage")
+
+    def __init__(self) -> None:
+        self._calls: dict[int, int] = {}
+        """Which call a block is, by the block's index. Those of tools that the provider carries out are not here."""
+        self._usage = Usage()
+
+    def read(self, event: bytes) -> Sequence[Event]:
+        """Raises `MalformedAnswerError`, or `ReportedError` for an event that reports a failure."""
+        data = wire.data_of(event)
+        if data is None:
+            return ()
+        try:
+            said = _event.decode(data)
+        except (ValueError, RecursionError):
+            raise MalformedAnswerError("not an event of this dialect") from None
+        if said.type == "content_block_delta" and said.delta is not None:
+            delta = _DELTAS.get(said.delta.type)
+            return () if delta is None else delta(self, said.delta, said.index)
+        if said.error is not None and (said.type == "error" or not wire.is_null(said.error)):
+            raise ReportedError("the provider reported an error")
+        reader = _EVENTS.get(said.type)
+        return () if reader is None else reader(self, said)
+
+    def _start(self, said: _Event) -> Sequence[Event]:
+        message = said.message or _Message()
+        self._usage = terms.usage(message.usage or WireUsage())
+        return (Started(message.id or "", usage=self._usage),)
+
+    def _start_block(self, said: _Event) -> Sequence[Event]:
+        block = said.content_block
+        if block is None:
+            raise MalformedAnswerError("a block that is nothing")
+        reader = _BLOCKS.get(block.type)
+        return () if reader is None else reader(self, block, said.index)
+
+    def _start_thinking(self, block: _Block, _: int) -> Sequence[Event]:
+        if not (block.thinking or block.signature):
+            return ()
+        family = Family.ANTHROPIC if block.signature else None
+        return (ThinkingDelta(block.thinking, signature=block.signature, family=family),)
+
+    def _start_call(self, block: _Block, index: int) -> Sequence[Event]:
+        call = self._calls[index] = len(self._calls)
+        started = ToolCallStarted(call, block.id, block.name)
+        arguments = bytes(block.input)
+        if arguments in (b"{}", b"null"):  # They come in fragments.
+            return (started,)
+        try:
+            return (started, ToolCallDelta(call, arguments.decode()))
+        except UnicodeDecodeError:
+            raise MalformedAnswerError("not UTF-8") from None
+
+    def _go_on_call(self, delta: _Delta, index: int) -> Sequence[Event]:
+        call = self._calls.get(index)
+        return () if call is None else (ToolCallDelta(call, delta.partial_json),)
+
+    def _go_on_message(self, said: _Event) -> Sequence[Event]:
+        events: list[Event] = []
+        delta = said.delta
+        if delta is not None and delta.stop_reason is not None:
+            details = delta.stop_details
+            if details is not None and details.explanation:
+                events.append(RefusalDelta(details.explanation))
+            events.append(Finished(finish(delta.stop_reason), delta.stop_sequence or ""))
+        if said.usage is not None:
+            self._usage = terms.usage(said.usage, self._usage)
+            events.append(UsageSeen(self._usage))
+        return events
+
+
+_DELTAS: Mapping[str, Callable[[Events, _Delta, int], Sequence[Event]]] = MappingProxyType(
+    {
+        "text_delta": lambda _, delta, __: (TextDelta(delta.text),),
+        "thinking_delta": lambda _, delta, __: (ThinkingDelta(delta.thinking),),
+        "signature_delta": lambda _, delta, __: (ThinkingDelta(signature=delta.signature, family=Family.ANTHROPIC),),
+        "input_json_delta": Events._go_on_call,
+    }
+)
+"""Citations are left out: nobody but clients of this dialect can ask for them."""
+
+_BLOCKS: Mapping[str, Callable[[Events, _Block, int], Sequence[Event]]] = MappingProxyType(
+    {
+        "text": lambda _, block, __: (TextDelta(block.text),) if block.text else (),
+        "thinking": Events._start_thinking,
+        "redacted_thinking": lambda _, block, __: (ThinkingDelta(encrypted=block.data, family=Family.ANTHROPIC),),
+        "tool_use": Events._start_call,
+    }
+)
+
+_EVENTS: Mapping[str, Callable[[Events, _Event], Sequence[Event]]] = MappingProxyType(
+    {
+        "message_start": Events._start,
+        "content_block_start": Events._start_block,
+        "message_delta": Events._go_on_message,
+        "message_stop": lambda _, __: (Ended(),),
+    }
+)
