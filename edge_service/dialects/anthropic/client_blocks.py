@@ -164,7 +164,7 @@ def _read(raw: Raw, path: str, allowed: Allowed, reading: Reading) -> tuple[Part
 def _read_text(raw: Raw, path: str, reading: Reading) -> tuple[Part, ...]:
     block = wire.typed(_text, raw, path)
     if block.cache_control:
-        reading.leave("messages.content.cache_control")
+        reading.leave("cache_control")
     if block.citations:
         reading.leave("messages.content.citations")
     return (Text(block.text),)
@@ -173,7 +173,7 @@ def _read_text(raw: Raw, path: str, reading: Reading) -> tuple[Part, ...]:
 def _read_image(raw: Raw, path: str, reading: Reading) -> tuple[Part, ...]:
     block = wire.typed(_image, raw, path)
     if block.cache_control:
-        reading.leave("messages.content.cache_control")
+        reading.leave("cache_control")
     if block.transformations:
         reading.leave("messages.content.transformations")
     media = _read_source(block.source, f"{path}.source", MediaKind.IMAGE)
@@ -186,7 +186,7 @@ def _read_image(raw: Raw, path: str, reading: Reading) -> tuple[Part, ...]:
 def _read_document(raw: Raw, path: str, reading: Reading) -> tuple[Part, ...]:
     block = wire.typed(_document, raw, path)
     if block.cache_control:
-        reading.leave("messages.content.cache_control")
+        reading.leave("cache_control")
     if block.citations is not None and block.citations.enabled:
         reading.bind(f"{path}.citations")
     source = f"{path}.source"
@@ -231,7 +231,7 @@ def _read_tool_use(raw: Raw, path: str, reading: Reading) -> tuple[Part, ...]:
     if wire.first_byte(block.input) != b"{":
         raise InvalidRequestError(f"'{path}.input' must be an object", param=f"{path}.input")
     if block.cache_control:
-        reading.leave("messages.content.cache_control")
+        reading.leave("cache_control")
     if block.toolset_name:
         reading.bind(f"{path}.toolset_name")
     reading.tool_names[block.id] = block.name
@@ -242,7 +242,7 @@ def _read_tool_use(raw: Raw, path: str, reading: Reading) -> tuple[Part, ...]:
 def _read_tool_result(raw: Raw, path: str, reading: Reading) -> tuple[Part, ...]:
     block = wire.typed(_tool_result, raw, path)
     if block.cache_control:
-        reading.leave("messages.content.cache_control")
+        reading.leave("cache_control")
     if block.toolset_name:
         reading.bind(f"{path}.toolset_name")
     content = read_content(block.content or [], f"{path}.content", _IN_RESULTS, reading)

@@ -46,7 +46,7 @@ class _ThinkingConfig(Struct):
 
 class _Format(Struct):
     type: str
-    schema: Raw | None = None
+    schema: Raw = wire.NULL
 
 
 class _OutputConfig(Struct):
@@ -235,7 +235,7 @@ def _read_output_config(fields: Mapping[str, Raw], reading: Reading) -> tuple[Ou
         reading.bind("output_config.format")
         return None, effort
     schema = config.format.schema
-    if schema is None or wire.first_byte(schema) != b"{":
+    if wire.first_byte(schema) != b"{":
         path = "output_config.format.schema"
         raise InvalidRequestError(f"'{path}' must be an object", param=path)
     return Output(OutputKind.SCHEMA, schema, strict=True), effort

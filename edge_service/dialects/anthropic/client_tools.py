@@ -40,7 +40,7 @@ _tool_head = msgspec.json.Decoder(_ToolHead)
 _tool = msgspec.json.Decoder(_Tool)
 _tool_choice = msgspec.json.Decoder(_ToolChoice)
 
-_OF_TOOLS = ("cache_control", "defer_loading", "eager_input_streaming", "input_examples")
+_OF_TOOLS = ("defer_loading", "eager_input_streaming", "input_examples")
 
 
 def read(raws: Iterable[Raw] | None, reading: Reading) -> tuple[Tool, ...]:
@@ -54,6 +54,8 @@ def read(raws: Iterable[Raw] | None, reading: Reading) -> tuple[Tool, ...]:
         if wire.first_byte(tool.input_schema) != b"{":
             path += ".input_schema"
             raise InvalidRequestError(f"'{path}' must be an object", param=path)
+        if tool.cache_control:
+            reading.leave("cache_control")
         for name in _OF_TOOLS:
             if getattr(tool, name):
                 reading.leave(f"tools.{name}")

@@ -134,14 +134,30 @@ class _Block(Struct):
     thinking: str = ""
 
 
-class _Event(Struct):
+class _Head(Struct):
     type: str = ""
+
+
+class _Event(_Head):
     delta: _Delta | None = None
     content_block: _Block | None = None
-    error: Raw | None = None
+    error: Raw = wire.NULL
 
 
 _event = msgspec.json.Decoder(_Event)
+_head = msgspec.json.Decoder(_Head)
+
+
+def _read_event(data: bytes) -> _Event:
+    """One that has another form than is known here is read no further than its type, and counts as what it may be."""
+    try:
+        return _event.decode(data)
+    except msgspec.ValidationError:
+        return _Event(_head.decode(data).type, _UNKNOWN_DELTA, _UNKNOWN_BLOCK)
+
+
+_UNKNOWN_DELTA = _Delta("unknown")
+_UNKNOWN_BLOCK = _Block("unknown")
 
 _SILENT_BLOCKS = frozenset({"text", "thinking", "redacted_thinking", ""})
 _SILENT_DELTAS = frozenset({"text_delta", "thinking_delta", "input_json_delta", "signature_delta", ""})
@@ -165,14 +181,14 @@ class EventReader:
                 event.decode()
             if data is None:
                 return EventKind.PREAMBLE, event
-            said = _event.decode(data)
+            said = _read_event(data)
         except (ValueError, RecursionError):
             raise MalformedAnswerError("not an event of this dialect") from None
         delta = said.delta
         if said.type == "content_block_delta" and delta is not None:
             seen = delta.text or delta.thinking or delta.partial_json or delta.type not in _SILENT_DELTAS
             return EventKind.CONTENT if seen else EventKind.PREAMBLE, event
-        if said.type == "error" or (said.error is not None and not wire.is_null(said.error)):
+        if said.type == "error" or not wire.is_null(said.error):
             return EventKind.ERROR, event
         if said.type == "content_block_start":
             block = said.content_block or _Block()

@@ -32,7 +32,7 @@ class _Message(Struct):
     stop_sequence: str | None = None
     stop_details: StopDetails | None = None
     usage: WireUsage | None = None
-    error: Raw | None = None
+    error: Raw = wire.NULL
 
 
 class _Head(Struct):
@@ -79,7 +79,7 @@ def read(body: bytes) -> Answer:
         if not body.isascii():
             body.decode()  # What stays raw is checked for everything but its encoding.
         message = _message.decode(body)
-        if message.type == "error" or (message.error is not None and not wire.is_null(message.error)):
+        if message.type == "error" or not wire.is_null(message.error):
             raise ReportedError("the provider reported an error")
         if message.content is None:
             raise MalformedAnswerError("an answer without 'content'")

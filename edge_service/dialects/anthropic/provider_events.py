@@ -45,7 +45,6 @@ class _Delta(Struct):
 
 
 class _Block(Struct):
-    type: str
     text: str = ""
     thinking: str = ""
     signature: str = ""
@@ -53,6 +52,14 @@ class _Block(Struct):
     id: str = ""
     name: str = ""
     input: Raw = Raw(b"{}")
+
+
+class _Head(Struct):
+    type: str = ""
+
+
+class _AnyDelta(Struct):
+    delta: _Head
 
 
 class _Message(Struct):
@@ -66,13 +73,16 @@ class _Event(Struct):
     type: str = ""
     index: int = 0
     delta: _Delta | None = None
-    content_block: _Block | None = None
+    content_block: Raw = wire.NULL
     message: _Message | None = None
     usage: WireUsage | None = None
-    error: Raw | None = None
+    error: Raw = wire.NULL
 
 
 _event = msgspec.json.Decoder(_Event)
+_any_delta = msgspec.json.Decoder(_AnyDelta)
+_head = msgspec.json.Decoder(_Head)
+_block = msgspec.json.Decoder(_Block)
 
 
 class Events:
@@ -93,11 +103,13 @@ class Events:
         try:
             said = _event.decode(data)
         except (ValueError, RecursionError):
+            if _is_unknown(data):
+                return ()
             raise MalformedAnswerError("not an event of this dialect") from None
         if said.type == "content_block_delta" and said.delta is not None:
             delta = _DELTAS.get(said.delta.type)
             return () if delta is None else delta(self, said.delta, said.index)
-        if said.error is not None and (said.type == "error" or not wire.is_null(said.error)):
+        if said.type == "error" or not wire.is_null(said.error):
             raise ReportedError("the provider reported an error")
         reader = _EVENTS.get(said.type)
         return () if reader is None else reader(self, said)
@@ -108,11 +120,11 @@ class Events:
         return (Started(message.id or "", usage=self._usage),)
 
     def _start_block(self, said: _Event) -> Sequence[Event]:
-        block = said.content_block
-        if block is None:
-            raise MalformedAnswerError("a block that is nothing")
-        reader = _BLOCKS.get(block.type)
-        return () if reader is None else reader(self, block, said.index)
+        try:
+            reader = _BLOCKS.get(_head.decode(said.content_block).type)
+            return () if reader is None else reader(self, _block.decode(said.content_block), said.index)
+        except (ValueError, RecursionError):
+            raise MalformedAnswerError("not a block of this dialect") from None
 
     def _start_thinking(self, block: _Block, _: int) -> Sequence[Event]:
         if not (block.thinking or block.signature):
@@ -126,10 +138,7 @@ class Events:
         arguments = bytes(block.input)
         if arguments in (b"{}", b"null"):  # They come in fragments.
             return (started,)
-        try:
-            return (started, ToolCallDelta(call, arguments.decode()))
-        except UnicodeDecodeError:
-            raise MalformedAnswerError("not UTF-8") from None
+        return (started, ToolCallDelta(call, arguments.decode()))
 
     def _go_on_call(self, delta: _Delta, index: int) -> Sequence[Event]:
         call = self._calls.get(index)
@@ -147,6 +156,17 @@ class Events:
             self._usage = terms.usage(said.usage, self._usage)
             events.append(UsageSeen(self._usage))
         return events
+
+
+def _is_unknown(data: bytes) -> bool:
+    """Whether it is an event, or a delta, of a type that is not known here: it may have any form."""
+    try:
+        kind = _head.decode(data).type
+        if kind != "content_block_delta":
+            return kind not in _KNOWN
+        return _any_delta.decode(data).delta.type not in _DELTAS
+    except (ValueError, RecursionError):
+        return False
 
 
 _DELTAS: Mapping[str, Callable[[Events, _Delta, int], Sequence[Event]]] = MappingProxyType(
@@ -176,3 +196,5 @@ _EVENTS: Mapping[str, Callable[[Events, _Event], Sequence[Event]]] = MappingProx
         "message_stop": lambda _, __: (Ended(),),
     }
 )
+
+_KNOWN = frozenset({*_EVENTS, "content_block_stop", "error", ""})

@@ -176,7 +176,7 @@ def _think(said: _Said) -> _Thinking:
     word = reasoning.effort(asked)
     effort = "" if word is None else rules.efforts.get(word, "")
     if not rules.efforts:
-        budget = reasoning.BUDGETS[Effort.MEDIUM] if budget < 0 else budget
+        budget = reasoning.BUDGETS[word or Effort.MEDIUM] if budget < 0 else budget
         if limit is None:
             max_tokens = min(max_tokens + budget, rules.most_tokens)
         budget = _fitting(budget, max_tokens)

@@ -28,6 +28,8 @@ https://platform.claude.com/docs/en/api/versioning. And others than Anthropic th
 MAX_MODEL_CHARS = 512
 """No name is as long; and what is sent to the resolver goes over a stream that all requests share."""
 
+NULL = Raw(b"null")
+
 encode = msgspec.json.encode
 _fields = msgspec.json.Decoder(dict[str, Raw])
 _string = msgspec.json.Decoder(str)
