@@ -66,7 +66,7 @@ def _without_foreign_thoughts(raw: Raw) -> tuple[Raw, bool]:
     """The messages, and whether there were any. A message of nothing else goes with them."""
     kept: list[Raw] = []
     found = False
-    for message in _list.decode(raw):
+    for message in wire.typed(_list, raw, "messages"):
         blocks = _blocks(message)
         own = [block for block in blocks if not _is_foreign(block)]
         if len(own) == len(blocks):

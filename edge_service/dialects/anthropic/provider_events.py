@@ -45,12 +45,14 @@ class _Delta(Struct):
 
 
 class _Block(Struct):
-    text: str = ""
-    thinking: str = ""
-    signature: str = ""
-    data: str = ""
-    id: str = ""
-    name: str = ""
+    """Some that speak the dialect put null where Anthropic puts an empty text."""
+
+    text: str | None = None
+    thinking: str | None = None
+    signature: str | None = None
+    data: str | None = None
+    id: str | None = None
+    name: str | None = None
     input: Raw = Raw(b"{}")
 
 
@@ -130,11 +132,11 @@ class Events:
         if not (block.thinking or block.signature):
             return ()
         family = Family.ANTHROPIC if block.signature else None
-        return (ThinkingDelta(block.thinking, signature=block.signature, family=family),)
+        return (ThinkingDelta(block.thinking or "", signature=block.signature or "", family=family),)
 
     def _start_call(self, block: _Block, index: int) -> Sequence[Event]:
         call = self._calls[index] = len(self._calls)
-        started = ToolCallStarted(call, block.id, block.name)
+        started = ToolCallStarted(call, block.id or "", block.name or "")
         arguments = bytes(block.input)
         if arguments in (b"{}", b"null"):  # They come in fragments.
             return (started,)
@@ -183,7 +185,7 @@ _BLOCKS: Mapping[str, Callable[[Events, _Block, int], Sequence[Event]]] = Mappin
     {
         "text": lambda _, block, __: (TextDelta(block.text),) if block.text else (),
         "thinking": Events._start_thinking,
-        "redacted_thinking": lambda _, block, __: (ThinkingDelta(encrypted=block.data, family=Family.ANTHROPIC),),
+        "redacted_thinking": lambda _, block, __: (ThinkingDelta(encrypted=block.data or "", family=Family.ANTHROPIC),),
         "tool_use": Events._start_call,
     }
 )

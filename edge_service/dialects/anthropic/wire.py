@@ -117,8 +117,6 @@ def typed(decoder: msgspec.json.Decoder[_T], raw: Raw, path: str) -> _T:
             path = f"{path}.{missing['name']}"
             raise InvalidRequestError(f"'{path}' is missing", param=path) from error
         raise InvalidRequestError(f"'{path}': {said[:1].lower()}{said[1:]}", param=path) from error
-    except msgspec.DecodeError as error:  # A lone surrogate, which is no character.
-        raise InvalidRequestError(f"'{path}' is not valid JSON: {error}", param=path) from error
     except RecursionError as error:
         raise InvalidRequestError(f"'{path}' is nested too deeply", param=path) from error
 

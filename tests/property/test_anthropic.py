@@ -1,0 +1,382 @@
+"""Whatever a client or a provider sends, the dialect reads it or says why not; and what it reads it can say again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from typing import Any
+
+import msgspec
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from edge_service.dialects import anthropic
+from edge_service.dialects.anthropic import passthrough
+from edge_service.dialects.canonical import (
+    Answer,
+    Choice,
+    Choosing,
+    Ended,
+    Event,
+    Family,
+    Finish,
+    Finished,
+    Media,
+    MediaKind,
+    Message,
+    Output,
+    OutputKind,
+    Reasoning,
+    RefusalDelta,
+    Request,
+    Role,
+    Started,
+    Text,
+    TextDelta,
+    Thinking,
+    ThinkingDelta,
+    Tool,
+    ToolCall,
+    ToolCallDelta,
+    ToolCallStarted,
+    ToolChoice,
+    ToolResult,
+    Usage,
+    UsageSeen,
+)
+from edge_service.dialects.exchange import (
+    EmptyAnswerError,
+    EventKind,
+    InexpressibleError,
+    MalformedAnswerError,
+    ReportedError,
+)
+from edge_service.domain.errors import InvalidRequestError
+from edge_service.domain.sse import EventSplitter
+from tests.support import published_anthropic
+from tests.support.golden import ROOT
+
+characters = st.characters(exclude_categories=["Cs"])
+texts = st.text(characters, max_size=8)
+words = st.text("abcxyz-_0", min_size=1, max_size=6)
+said = st.text('ab é{"\\\n', min_size=1, max_size=8).filter(lambda text: bool(text.strip()))
+numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+
+# --- Anything at all
+
+names = st.sampled_from(
+    re.findall(
+        r"\w+",
+        """
+        type role content text source data id name input delta index usage error message content_block thinking
+        signature partial_json stop_reason tool_use_id model messages max_tokens tools tool_choice system
+        output_config metadata stream effort
+        """,
+    )
+)
+kinds = st.sampled_from(
+    re.findall(
+        r"\w+",
+        """
+        text image document tool_use tool_result thinking redacted_thinking base64 url file content enabled adaptive
+        auto tool any message error message_start message_delta content_block_start content_block_delta
+        content_block_stop message_stop ping text_delta user assistant system custom input_json_delta thinking_delta
+        signature_delta json_schema
+        """,
+    )
+)
+values = st.recursive(
+    st.none() | st.booleans() | numbers | texts | kinds,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=4),
+    max_leaves=12,
+)
+objects = st.dictionaries(names, values, max_size=6)
+requests = st.fixed_dictionaries(
+    {
+        "model": texts,
+        "max_tokens": values | st.just(5),
+        "messages": values | st.lists(st.fixed_dictionaries({"role": kinds, "content": values}), max_size=3),
+    },
+    optional=dict.fromkeys(
+        ["system", "tools", "tool_choice", "thinking", "output_config", "metadata", "stop_sequences", "new"], values
+    ),
+)
+corpus = st.sampled_from([path.read_bytes() for path in sorted(ROOT.glob("anthropic/*/*.*")) if path.is_file()])
+
+
+def spoilt(bodies: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
+    """With a byte or two of it changed, taken away or put in."""
+    bad = st.sampled_from([b"\xff", b"\xed\xa0\x80", b'"', b"\\", b"\\ud800", b"{", b"[", b"\x00", b"null", b"9", b""])
+    return st.builds(
+        lambda body, at, what, drop: body[: at % (len(body) + 1)] + what + body[at % (len(body) + 1) + drop :],
+        bodies,
+        st.integers(0, 5000),
+        st.binary(max_size=2) | bad,
+        st.integers(0, 4),
+    )
+
+
+encoded = (objects | requests).map(lambda fields: json.dumps(fields, ensure_ascii=False).encode())
+bodies = st.binary(max_size=40) | encoded | spoilt(encoded) | spoilt(corpus)
+
+
+@given(bodies)
+@example(b'{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"\\ud800"}]}')
+@example(b'{"model":"m","max_tokens":1,"messages":[{"role":"user","content":' + b"[" * 100_000)
+@example(b'{"model":"m","max_tokens":1,"messages":[{"role":"user","content":' + b"[" * 2000 + b"]" * 2000 + b"}]}")
+@settings(max_examples=200, deadline=None)
+def test_a_request_is_read_or_refused_as_invalid(body: bytes) -> None:
+    for read in (anthropic.CLIENT.read, anthropic.COUNTING_CLIENT.read):
+        try:
+            request = read(body)
+        except InvalidRequestError as error:
+            published_anthropic.check_error(anthropic.CLIENT.error_body(error))
+            continue
+        with contextlib.suppress(InexpressibleError):
+            msgspec.json.decode(anthropic.PROVIDER.write(request, "m").body)
+
+
+@given(bodies)
+@settings(max_examples=150, deadline=None)
+def test_a_request_that_passes_through_is_read_or_refused_as_invalid(body: bytes) -> None:
+    try:
+        request = passthrough.read(body)
+    except InvalidRequestError:
+        return
+    sent = json.loads(body)
+    assert json.loads(request.write("other", []).body) == {**sent, "model": "other"} or request.dropped
+
+
+@given(bodies)
+@settings(max_examples=200, deadline=None)
+def test_an_answer_is_read_or_said_to_be_none(body: bytes) -> None:
+    for read in (anthropic.PROVIDER.read, lambda body: passthrough.complete(body, "m")):
+        try:
+            answer = read(body)
+        except (MalformedAnswerError, EmptyAnswerError, ReportedError):
+            continue
+        if isinstance(answer, Answer):
+            json.loads(anthropic.CLIENT.write(answer, "m"))
+    with contextlib.suppress(MalformedAnswerError):
+        assert isinstance(anthropic.COUNTING_PROVIDER.read(body), int)
+
+
+events = objects.map(lambda fields: b"data: " + json.dumps(fields, ensure_ascii=False).encode() + b"\n\n")
+streams = spoilt(corpus) | st.lists(events | spoilt(events), max_size=4).map(b"".join)
+
+
+def read_stream(stream: bytes) -> tuple[list[Event], str]:
+    """What is read of it, and how that ended."""
+    reader = anthropic.PROVIDER.events()
+    seen: list[Event] = []
+    for event in EventSplitter().feed(stream):
+        try:
+            seen += reader.read(event)
+        except (MalformedAnswerError, ReportedError) as error:
+            return seen, error.code
+    return seen, ""
+
+
+def write_stream(seen: list[Event], at_once: int = 1) -> bytes:
+    writer = anthropic.CLIENT.events(Request("m", True, ()))
+    return b"".join(writer.write(seen[i : i + at_once]) for i in range(0, len(seen), at_once))
+
+
+@given(streams)
+@settings(max_examples=200, deadline=None)
+def test_a_stream_is_read_until_it_is_none(stream: bytes) -> None:
+    seen, _ = read_stream(stream)
+    write_stream(seen)
+    reader = passthrough.EventReader("m")
+    for event in EventSplitter().feed(stream):
+        try:
+            kind, _ = reader.read(event)
+        except MalformedAnswerError:
+            return
+        if kind in (EventKind.TERMINAL, EventKind.ERROR):
+            return
+
+
+@given(st.sampled_from(sorted((ROOT / "anthropic" / "streams").glob("*.sse"))), st.data())
+@settings(max_examples=100, deadline=None)
+def test_splitting_a_stream_changes_nothing(path: Any, data: st.DataObject) -> None:
+    stream = path.read_bytes()
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
+    splitter, reader = EventSplitter(), anthropic.PROVIDER.events()
+    seen: list[Event] = []
+    code = ""
+    for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
+        for event in splitter.feed(stream[start:end]):
+            if not code:
+                try:
+                    seen += reader.read(event)
+                except (MalformedAnswerError, ReportedError) as error:
+                    code = error.code
+    assert (seen, code) == read_stream(stream)
+    assert write_stream(seen) == write_stream(seen, at_once=3)
+
+
+# --- What both sides can say
+
+raws = st.dictionaries(words, st.integers() | words, max_size=2).map(
+    lambda value: msgspec.Raw(msgspec.json.encode(value))
+)
+results = st.lists(said.map(Text), max_size=2).map(tuple)
+images = st.builds(Media, st.just(MediaKind.IMAGE), media_type=st.just("image/png"), data=words) | st.builds(
+    Media, st.just(MediaKind.IMAGE), url=words.map("https://{}".format)
+)
+documents = st.builds(
+    Media, st.just(MediaKind.FILE), media_type=st.just("application/pdf"), data=words, name=st.just("") | words
+) | st.builds(Media, st.just(MediaKind.FILE), file_id=words, family=st.just(Family.ANTHROPIC))
+thoughts = st.builds(Thinking, text=texts, signature=words, family=st.just(Family.ANTHROPIC)) | st.builds(
+    Thinking, encrypted=words, family=st.just(Family.ANTHROPIC)
+)
+calls = st.builds(ToolCall, words, words, raws.map(lambda raw: bytes(raw).decode()))
+users = st.lists(said.map(Text) | images | documents, min_size=1, max_size=3)
+
+
+@st.composite
+def conversations(draw: st.DrawFn) -> tuple[Message, ...]:
+    """As the dialect has them: one system message, users and assistants in turns, results first."""
+    turns = [Message(Role.USER, tuple(draw(users)))]
+    for _ in range(draw(st.integers(0, 2))):
+        parts = draw(st.lists(thoughts | said.map(Text), max_size=2)) + draw(
+            st.lists(calls, max_size=2, unique_by=lambda c: c.id)
+        )
+        if not parts:
+            break
+        turns.append(Message(Role.ASSISTANT, tuple(parts)))
+        found = {part.id: part.name for turn in turns for part in turn.parts if isinstance(part, ToolCall)}
+        called = [part for part in parts if isinstance(part, ToolCall)]
+        answered = [ToolResult(c.id, found[c.id], draw(results), draw(st.booleans())) for c in called]
+        turns.append(Message(Role.USER, (*answered, *draw(users))))
+    system = [Message(Role.SYSTEM, tuple(Text(text) for text in draw(st.lists(said, min_size=1, max_size=2))))]
+    return (*(system if draw(st.booleans()) else []), *turns)
+
+
+@st.composite
+def sayable(draw: st.DrawFn) -> Request:
+    tools = tuple(draw(st.lists(st.builds(Tool, words, texts, raws, st.none() | st.booleans()), max_size=2)))
+    forced = st.sampled_from([ToolChoice(Choosing.REQUIRED), ToolChoice(Choosing.NAMED, ("a",))])
+    thinks = draw(st.booleans())
+    choice = (
+        draw(st.sampled_from([ToolChoice(Choosing.AUTO)]) | (st.nothing() if thinks else forced)) if tools else None
+    )
+    return Request(
+        model=draw(words),
+        stream=draw(st.booleans()),
+        messages=draw(conversations()),
+        tools=tools,
+        tool_choice=choice,
+        parallel_tool_calls=draw(st.none() | st.booleans()) if choice is not None else None,
+        output=draw(st.none() | st.builds(Output, st.just(OutputKind.SCHEMA), raws, strict=st.just(True))),
+        reasoning=draw(st.builds(Reasoning, budget_tokens=st.integers(1024, 4000), shown=st.none() | st.booleans()))
+        if thinks
+        else draw(st.none() | st.just(Reasoning(budget_tokens=0))),
+        max_tokens=draw(st.integers(5000, 9000)),
+        temperature=None if thinks else draw(st.none() | st.floats(0, 1)),
+        top_p=None if thinks else draw(st.none() | st.floats(0, 1)),
+        top_k=None if thinks else draw(st.none() | st.integers(0, 100)),
+        stop=tuple(draw(st.lists(said, max_size=2))),
+        service_tier=draw(st.sampled_from(["", "auto", "default"])),
+        user=draw(st.just("") | words),
+    )
+
+
+@given(sayable())
+@settings(max_examples=150, deadline=None)
+def test_what_the_dialect_can_say_it_says_whole(request: Request) -> None:
+    written = anthropic.PROVIDER.write(request, request.model)
+    assert not set(written.dropped) - {"reasoning"}
+    published_anthropic.check_request(written.body)
+    again = anthropic.CLIENT.read(written.body)
+    if "reasoning" in written.dropped:  # Calls without the thoughts before them.
+        request = msgspec.structs.replace(request, reasoning=None)
+    assert again == request
+
+
+finishes = st.sampled_from([finish for finish in Finish if finish is not Finish.FILTERED])
+usages = st.builds(
+    lambda fresh, read, written, out, thought: Usage(fresh + read + written, out + thought, read, written, thought),
+    *(st.integers(0, 1000) for _ in range(5)),
+)
+answers = st.builds(
+    Answer,
+    id=words,
+    created_at=st.just(0),
+    choices=st.builds(
+        Choice, parts=st.lists(texts.map(Text) | thoughts | calls, max_size=3).map(tuple), finish=finishes
+    ).map(lambda choice: (choice,)),
+    usage=usages,
+    service_tier=st.sampled_from(["", "default", "priority"]),
+)
+
+
+@given(answers)
+@settings(max_examples=100, deadline=None)
+def test_an_answer_survives(answer: Answer) -> None:
+    written = anthropic.CLIENT.write(answer, "m")
+    published_anthropic.check_answer(written)
+    assert anthropic.PROVIDER.read(written) == answer
+
+
+# --- Streams of other dialects
+
+pieces = (
+    st.builds(TextDelta, texts)
+    | st.builds(RefusalDelta, texts)
+    | st.builds(ThinkingDelta, texts)
+    | st.builds(ThinkingDelta, texts, signature=words, family=st.sampled_from(Family))
+    | st.builds(ThinkingDelta, encrypted=words, family=st.sampled_from(Family), id=st.just("") | words)
+)
+
+
+@st.composite
+def told(draw: st.DrawFn) -> list[Event]:
+    """Text and thoughts, then calls whose fragments come in turns."""
+    seen: list[Event] = [Started("id"), *draw(st.lists(pieces, max_size=6))]
+    fragments = [
+        [ToolCallStarted(i, f"call{i}", "f"), *(ToolCallDelta(i, text) for text in cut)]
+        for i, cut in enumerate(
+            draw(st.lists(st.sampled_from([["{}"], ['{"a"', ":1}"], ["", "{", "}"], []]), max_size=3))
+        )
+    ]
+    while any(fragments):
+        rest = draw(st.sampled_from([events for events in fragments if events]))
+        seen.append(rest.pop(0))
+    return [*seen, Finished(Finish.TOOL_CALLS), UsageSeen(Usage(3, 4)), Ended()]
+
+
+@given(told())
+@settings(max_examples=150, deadline=None)
+def test_a_stream_of_another_dialect_loses_nothing(seen: list[Event]) -> None:
+    stream = write_stream(seen)
+    open_block = None
+    for event in published_anthropic.events(stream):
+        match event["type"]:
+            case "content_block_start":
+                assert open_block is None
+                open_block = event["index"]
+            case "content_block_delta":
+                assert event["index"] == open_block
+            case "content_block_stop":
+                assert event["index"] == open_block
+                open_block = None
+    assert open_block is None
+    assert gathered(read_stream(stream)[0]) == gathered(seen)
+    assert stream.endswith(b'{"type":"message_stop"}\n\n')
+
+
+def gathered(seen: list[Event]) -> tuple[str, str, dict[str, str]]:
+    """Text, thoughts and the arguments of calls."""
+    ids = {event.index: event.id for event in seen if isinstance(event, ToolCallStarted)}
+    arguments = dict.fromkeys(ids.values(), "")
+    for event in seen:
+        if isinstance(event, ToolCallDelta):
+            arguments[ids[event.index]] += event.arguments
+    return (
+        "".join(event.text for event in seen if isinstance(event, TextDelta | RefusalDelta)),
+        "".join(event.text for event in seen if isinstance(event, ThinkingDelta)),
+        arguments,
+    )

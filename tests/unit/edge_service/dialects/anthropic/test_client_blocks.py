@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+
+from edge_service.dialects.canonical import Family, Media, MediaKind, Part, Text, Thinking, ToolCall, ToolResult
+from edge_service.domain.errors import InvalidRequestError
+
+from .asked import read, read_content, user
+
+IMAGE, FILE = MediaKind.IMAGE, MediaKind.FILE
+
+
+def source(kind: str, **fields: Any) -> dict[str, Any]:
+    return {"type": kind, **fields}
+
+
+@pytest.mark.parametrize(
+    ("block", "parts"),
+    [
+        ({"type": "text", "text": "a"}, (Text("a"),)),
+        (
+            {"type": "image", "source": source("base64", media_type="image/png", data="aaaa")},
+            (Media(IMAGE, "image/png", data="aaaa"),),
+        ),
+        ({"type": "image", "source": source("url", url="https://x")}, (Media(IMAGE, url="https://x"),)),
+        (
+            {"type": "image", "source": source("file", file_id="f")},
+            (Media(IMAGE, file_id="f", family=Family.ANTHROPIC),),
+        ),
+        (
+            {"type": "document", "title": "t", "source": source("base64", media_type="application/pdf", data="aaaa")},
+            (Media(FILE, "application/pdf", data="aaaa", name="t"),),
+        ),
+        (
+            {"type": "document", "source": source("text", media_type="text/plain", data="é")},
+            (Media(FILE, "text/plain", data=base64.b64encode("é".encode()).decode()),),
+        ),
+        ({"type": "document", "source": source("url", url="https://x")}, (Media(FILE, url="https://x"),)),
+        (
+            {"type": "document", "context": "c", "source": source("file", file_id="f")},
+            (Text("c"), Media(FILE, file_id="f", family=Family.ANTHROPIC)),
+        ),
+        ({"type": "document", "title": "t", "source": source("content", content="a")}, (Text("t"), Text("a"))),
+        (
+            {
+                "type": "document",
+                "source": source(
+                    "content",
+                    content=[
+                        {"type": "text", "text": "a"},
+                        {"type": "image", "source": source("url", url="https://x")},
+                    ],
+                ),
+            },
+            (Text("a"), Media(IMAGE, url="https://x")),
+        ),
+    ],
+)
+def test_what_a_user_shows(block: Any, parts: tuple[Part, ...]) -> None:
+    assert read_content("user", block) == parts
+
+
+@pytest.mark.parametrize(
+    ("block", "part"),
+    [
+        (
+            {"type": "thinking", "thinking": "a", "signature": "s"},
+            Thinking("a", signature="s", family=Family.ANTHROPIC),
+        ),
+        ({"type": "thinking", "thinking": "a", "signature": ""}, Thinking("a")),
+        ({"type": "redacted_thinking", "data": "d"}, Thinking(encrypted="d", family=Family.ANTHROPIC)),
+        ({"type": "tool_use", "id": "i", "name": "f", "input": {"a": 1.50}}, ToolCall("i", "f", '{"a": 1.5}')),
+    ],
+)
+def test_what_an_assistant_has_said(block: Any, part: Part) -> None:
+    assert read_content("assistant", block) == (part,)
+
+
+def test_a_result_has_the_name_of_its_call() -> None:
+    call = {"role": "assistant", "content": [{"type": "tool_use", "id": "i", "name": "f", "input": {}}]}
+    result = {"type": "tool_result", "tool_use_id": "i", "content": "x", "is_error": True}
+    image = {"type": "image", "source": source("url", url="https://x")}
+    other = {"type": "tool_result", "tool_use_id": "j", "content": [{"type": "text", "text": "y"}, image]}
+    nothing = {"type": "tool_result", "tool_use_id": "i"}
+    assert read(messages=[user("?"), call, user([result, other, nothing])]).messages[2].parts == (
+        ToolResult("i", "f", (Text("x"),), is_error=True),
+        ToolResult("j", "", (Text("y"), Media(IMAGE, url="https://x"))),
+        ToolResult("i", "f", ()),
+    )
+
+
+@pytest.mark.parametrize(
+    ("role", "block", "path"),
+    [
+        ("assistant", {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}, ""),
+        ("user", {"type": "search_result", "source": "s", "title": "t", "content": []}, ""),
+        ("user", {"type": "container_upload", "file_id": "f"}, ""),
+        ("user", {"type": "of tomorrow", "text": 5}, ""),
+        ("user", {"type": "image", "source": {"type": "of tomorrow"}}, ".source"),
+        ("user", {"type": "document", "source": {"type": "of tomorrow"}}, ".source"),
+        (
+            "user",
+            {"type": "document", "citations": {"enabled": True}, "source": source("url", url="https://x")},
+            ".citations",
+        ),
+        ("assistant", {"type": "tool_use", "id": "i", "name": "f", "input": {}, "toolset_name": "x"}, ".toolset_name"),
+        (
+            "user",
+            {"type": "tool_result", "tool_use_id": "i", "content": [{"type": "tool_reference", "tool_name": "f"}]},
+            ".content[0]",
+        ),
+    ],
+)
+def test_what_has_no_place_elsewhere_binds_the_request(role: str, block: Any, path: str) -> None:
+    request = read(messages=[user("?"), {"role": role, "content": [{"type": "text", "text": "a"}, block]}])
+    assert request.bound == (f"messages[1].content[1]{path}",)
+
+
+@pytest.mark.parametrize(
+    ("role", "block", "path"),
+    [
+        ("user", {"type": "text"}, ".text"),
+        ("user", {"type": "text", "text": None}, ".text"),
+        ("user", {"type": "text", "text": "a", "cache_control": 1}, ".cache_control"),
+        ("user", {"type": "image"}, ".source"),
+        ("user", {"type": "image", "source": "x"}, ".source"),
+        ("user", {"type": "image", "source": {"type": "base64", "media_type": "image/png"}}, ".source.data"),
+        ("user", {"type": "image", "source": {"type": "url", "url": 1}}, ".source.url"),
+        ("user", {"type": "document", "source": {"type": "content", "content": 1}}, ".source.content"),
+        (
+            "user",
+            {"type": "document", "source": {"type": "content", "content": [{"type": "text"}]}},
+            ".source.content[0].text",
+        ),
+        ("user", {"type": "tool_result"}, ".tool_use_id"),
+        ("user", {"type": "tool_result", "tool_use_id": "i", "content": [{"type": "text"}]}, ".content[0].text"),
+        ("user", {"type": "tool_use", "id": "i", "name": "f", "input": {}}, ""),
+        ("user", {"type": "thinking", "thinking": "a", "signature": "s"}, ""),
+        ("assistant", {"type": "tool_result", "tool_use_id": "i"}, ""),
+        ("assistant", {"type": "image", "source": {"type": "url", "url": "x"}}, ""),
+        ("assistant", {"type": "tool_use", "id": "i", "name": "f", "input": "x"}, ".input"),
+        ("assistant", {"type": "tool_use", "id": 5, "name": "f", "input": {}}, ".id"),
+        ("assistant", {"type": "thinking", "thinking": "a"}, ".signature"),
+        ("assistant", {"type": "redacted_thinking"}, ".data"),
+    ],
+)
+def test_a_fault_is_named_by_its_path(role: str, block: Any, path: str) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        read_content(role, block)
+    assert caught.value.param == f"messages[0].content[0]{path}"
+
+
+def test_documents_do_not_hold_documents() -> None:
+    inner: Any = {"type": "document", "source": {"type": "content", "content": "x"}}
+    with pytest.raises(InvalidRequestError, match=r"'messages\[0\].content\[0\].source.content\[0\]'"):
+        read_content("user", {"type": "document", "source": {"type": "content", "content": [inner]}})

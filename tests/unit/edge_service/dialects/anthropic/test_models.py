@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import pytest
+
+from edge_service.dialects.anthropic.models import rules
+
+# Who takes effort instead of a budget, who takes sampling parameters, who takes two of them at once.
+# Source: https://platform.claude.com/docs/en/about-claude/models/migration-guide
+
+
+@pytest.mark.parametrize(
+    ("model", "effort", "samples", "both"),
+    [
+        ("claude-opus-5-5", True, False, False),
+        ("claude-sonnet-5", True, False, False),
+        ("claude-haiku-5-5", True, False, False),
+        ("claude-fable-5-1", True, False, False),
+        ("claude-mythos-preview", True, False, False),
+        ("claude-opus-4-8", True, False, False),
+        ("claude-opus-4-7", True, False, False),
+        ("anthropic/claude-4.7-opus", True, False, False),
+        ("claude-opus-4-6", True, True, False),
+        ("anthropic.claude-opus-4-6-v1", True, True, False),
+        ("claude-sonnet-4-6", True, True, False),
+        ("claude-opus-4-5-20251101", False, True, False),
+        ("claude-sonnet-4-5-20250929", False, True, False),
+        ("us.anthropic.claude-haiku-4-5-20251001-v1:0", False, True, False),
+        ("claude-opus-4-1@20250805", False, True, False),
+        ("claude-opus-4-20250514", False, True, True),
+        ("claude-sonnet-4", False, True, True),
+        ("anthropic.claude-3-7-sonnet-20250219-v1:0", False, True, True),
+        ("Claude-Sonnet-4@20250514", False, True, True),
+        ("claude-3-haiku-20240307", False, True, True),
+        ("claude-latest", False, True, True),
+        ("kimi-k2", False, True, True),
+        ("", False, True, True),
+    ],
+)
+def test_a_generation_is_known_by_its_name(model: str, effort: bool, samples: bool, both: bool) -> None:
+    found = rules(model)
+    assert (bool(found.efforts), found.samples, found.samples_both) == (effort, samples, both)
+
+
+def test_some_always_think() -> None:
+    assert rules("claude-fable-5").thinks_always
+    assert rules("claude-mythos-5-1").thinks_always
+    assert not rules("claude-opus-5").thinks_always
