@@ -7,6 +7,7 @@ since leaving it out would change what is asked. So it is with types that are ne
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TypeAlias
@@ -18,8 +19,12 @@ from edge_service.dialects.anthropic import sealing, wire
 from edge_service.dialects.canonical import Family, Media, MediaKind, Part, Role, Text, Thinking, ToolCall, ToolResult
 from edge_service.domain.errors import InvalidRequestError
 
-_MAX_BOUND = 16
-"""Names enough to say why a request cannot go elsewhere."""
+_MAX_NAMES = 16
+"""Enough to say why a request cannot go elsewhere, or what it loses there."""
+
+_NAME = re.compile(r"[\w.\[\]-]{1,80}", re.ASCII)
+_ODD_NAME = "(other)"
+"""Stands for fields whose names a header cannot hold."""
 
 
 class Reading:
@@ -37,11 +42,12 @@ class Reading:
 
     def leave(self, path: str) -> None:
         """Does without a field. The path is without numbers, so that each field is named once."""
-        self._unsaid[path] = None
+        if len(self._unsaid) < _MAX_NAMES:
+            self._unsaid[path if _NAME.fullmatch(path) else _ODD_NAME] = None
 
     def bind(self, path: str) -> None:
         """Only this dialect can say what stands here."""
-        if len(self._bound) < _MAX_BOUND:
+        if len(self._bound) < _MAX_NAMES:
             self._bound[path] = None
 
     @property

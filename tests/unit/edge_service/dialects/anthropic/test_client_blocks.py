@@ -153,6 +153,35 @@ def test_a_fault_is_named_by_its_path(role: str, block: Any, path: str) -> None:
     assert caught.value.param == f"messages[0].content[0]{path}"
 
 
+@pytest.mark.parametrize(
+    ("role", "block"),
+    [
+        ("user", {"type": "text", "text": "a"}),
+        ("user", {"type": "image", "source": source("url", url="https://x")}),
+        ("user", {"type": "document", "source": source("url", url="https://x")}),
+        ("user", {"type": "tool_result", "tool_use_id": "i"}),
+        ("assistant", {"type": "tool_use", "id": "i", "name": "f", "input": {}}),
+    ],
+)
+def test_what_can_be_left_out_is_named(role: str, block: Any) -> None:
+    cached = {**block, "cache_control": {"type": "ephemeral"}}
+    assert read(messages=[{"role": role, "content": [cached, cached]}]).unsaid == ("cache_control",)
+
+
+def test_what_else_can_be_left_out() -> None:
+    image = {"type": "image", "source": source("url", url="https://x"), "transformations": {"oversized_image": "error"}}
+    text = {"type": "text", "text": "a", "citations": [{"type": "of tomorrow"}]}
+    assert read(messages=[user([image, text])]).unsaid == (
+        "messages.content.transformations",
+        "messages.content.citations",
+    )
+
+
+def test_a_result_of_a_toolset_binds_the_request() -> None:
+    result = {"type": "tool_result", "tool_use_id": "i", "toolset_name": "x"}
+    assert read(messages=[user([result])]).bound == ("messages[0].content[0].toolset_name",)
+
+
 def test_documents_do_not_hold_documents() -> None:
     inner: Any = {"type": "document", "source": {"type": "content", "content": "x"}}
     with pytest.raises(InvalidRequestError, match=r"'messages\[0\].content\[0\].source.content\[0\]'"):

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx2
 import pytest
+from anthropic import Anthropic
+from anthropic.types import ThinkingBlock
 
 from edge_service.dialects import anthropic
 from edge_service.dialects.canonical import (
@@ -232,6 +235,39 @@ def test_a_refusal_is_text_and_a_reason() -> None:
 def test_media_is_shown_as_text() -> None:
     image = Media(MediaKind.IMAGE, url="https://x")
     assert blocks(TextDelta("a"), MediaDelta(image))[2] == "0 text=![image](https://x)"
+
+
+def test_the_sdk_gathers_what_was_meant() -> None:
+    writer = anthropic.CLIENT.events(Request("the-name", True, ()))
+    said: list[Event] = [
+        Started("i"),
+        ThinkingDelta("t"),
+        ThinkingDelta(signature="s", family=Family.ANTHROPIC),
+        TextDelta("a"),
+        TextDelta("b"),
+        ToolCallStarted(0, "c", "f"),
+        ToolCallDelta(0, '{"x"'),
+        ToolCallDelta(0, ":[1]}"),
+        Finished(Finish.TOOL_CALLS),
+        UsageSeen(Usage(103, 40, 100)),
+        Ended(),
+    ]
+    stream = writer.write(said)
+    answer = httpx2.MockTransport(
+        lambda _: httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=stream)
+    )
+    with (
+        Anthropic(api_key="k", http_client=httpx2.Client(transport=answer)) as client,
+        client.messages.stream(max_tokens=9, model="the-name", messages=[{"role": "user", "content": "?"}]) as events,
+    ):
+        message = events.get_final_message()
+    thought, text, call = message.content
+    assert (thought.type, text.type, call.type) == ("thinking", "text", "tool_use")
+    assert isinstance(thought, ThinkingBlock)
+    assert (thought.thinking, thought.signature) == ("t", "s")
+    assert text.to_dict()["text"] == "ab"
+    assert call.to_dict()["input"] == {"x": [1]}
+    assert (message.stop_reason, message.usage.input_tokens, message.usage.output_tokens) == ("tool_use", 3, 40)
 
 
 def test_a_stop_sequence_is_told() -> None:

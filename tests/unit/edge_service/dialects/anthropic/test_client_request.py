@@ -122,6 +122,12 @@ def test_what_only_this_dialect_can_do_binds_the_request_to_it(name: str) -> Non
     assert read(**{name: None}).bound == ()
 
 
+def test_what_is_newer_than_this_dialect_as_it_is_known_here_binds_the_request() -> None:
+    request = read(tool_choice={"type": "of tomorrow"}, output_config={"format": {"type": "of tomorrow"}})
+    assert (request.tool_choice, request.output) == (None, None)
+    assert request.bound == ("tool_choice.type", "output_config.format")
+
+
 def test_what_is_new_or_does_without_is_named() -> None:
     request = read(speed="fast", new=1, diagnostics={}, metadata={"user_id": "u", "x": 1}, cache_control={"type": "x"})
     assert request.unsaid == ("speed", "new", "diagnostics", "cache_control", "metadata")
@@ -209,6 +215,9 @@ def test_counting_needs_no_max_tokens() -> None:
     assert anthropic.COUNTING_CLIENT.write(14) == b'{"input_tokens":14}'
 
 
-def test_what_binds_a_request_is_not_named_without_end() -> None:
-    request = read(messages=[user([{"type": f"new{i}"} for i in range(100)])])
+def test_names_come_to_an_end_and_fit_into_a_header() -> None:
+    request = read(messages=[user([{"type": f"new{i}"} for i in range(100)])], **{f"new{i}": 1 for i in range(100)})
     assert len(request.bound) == 16
+    assert len(request.unsaid) == 16
+    odd = {"a\r\nb": 1, "é": 1, "x" * 100: 1, "": 1, "a,b": 1}
+    assert read(**odd).unsaid == ("(other)",)
