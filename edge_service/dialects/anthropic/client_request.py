@@ -39,6 +39,14 @@ class _Budget(Struct):
     budget_tokens: Annotated[int, Meta(ge=1024, le=1_000_000_000)]
 
 
+class _Edit(Struct):
+    type: str
+
+
+class _ContextManagement(Struct):
+    edits: list[_Edit] | None = None
+
+
 class _ThinkingConfig(Struct):
     type: str
     display: str | None = None
@@ -54,6 +62,7 @@ class _OutputConfig(Struct):
     format: _Format | None = None
 
 
+_context_management = msgspec.json.Decoder(_ContextManagement)
 _raw = msgspec.json.Decoder(Raw)
 _raws = msgspec.json.Decoder(list[Raw])
 _message = msgspec.json.Decoder(_Message)
@@ -88,7 +97,7 @@ def _read(fields: dict[str, Raw]) -> Request:
     reading = Reading()
     messages = (*_read_system(fields, reading), *_read_messages(fields["messages"], reading))
     for name in fields:
-        if name in _BOUND:
+        if name in _BOUND and not (name == "context_management" and _clears_only_thoughts(fields[name])):
             reading.bind(name)
         elif name not in _KNOWN:
             reading.leave(name)
@@ -149,6 +158,12 @@ _BOUND = frozenset(
     }
 )
 """Fields that have the provider do something, or keep it from doing it. What else is not known can be left out."""
+
+
+def _clears_only_thoughts(raw: Raw) -> bool:
+    """As coding agents ask for with every request. Nothing is lost without it: only Anthropic is shown the thoughts."""
+    edits = wire.typed(_context_management, raw, "context_management").edits or ()
+    return all(edit.type.startswith("clear_thinking_") for edit in edits)
 
 
 def _take(fields: Mapping[str, Raw], name: str, decoder: msgspec.json.Decoder[_T]) -> _T | None:

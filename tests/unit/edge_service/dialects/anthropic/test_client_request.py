@@ -116,7 +116,23 @@ def test_a_schema_for_the_answer() -> None:
     assert (output.kind, bytes(output.schema or b"")) == (OutputKind.SCHEMA, b'{"type": "object"}')
 
 
-@pytest.mark.parametrize("name", ["container", "mcp_servers", "context_management", "inference_geo", "thread"])
+@pytest.mark.parametrize(
+    ("edits", "bound"),
+    [
+        (["clear_tool_uses_20250919"], True),
+        (["clear_thinking_20251015", "compact_20260112"], True),
+        (["clear_thinking_20251015"], False),
+        ([], False),
+        (None, False),
+    ],
+)
+def test_clearing_thoughts_is_done_without(edits: list[str] | None, bound: bool) -> None:
+    request = read(context_management={"edits": edits and [{"type": edit, "keep": "all"} for edit in edits]})
+    name = ("context_management",)
+    assert (request.bound, request.unsaid) == ((name, ()) if bound else ((), name))
+
+
+@pytest.mark.parametrize("name", ["container", "mcp_servers", "compaction", "inference_geo", "thread"])
 def test_what_only_this_dialect_can_do_binds_the_request_to_it(name: str) -> None:
     assert read(**{name: {"any": 1}}).bound == (name,)
     assert read(**{name: None}).bound == ()
@@ -187,6 +203,7 @@ def test_service_tier(tier: str | None, canonical: str) -> None:
         ({"output_config": {"effort": 1}}, "output_config.effort"),
         ({"service_tier": "flex"}, "service_tier"),
         ({"metadata": {"user_id": 7}}, "metadata.user_id"),
+        ({"context_management": {"edits": [{}]}}, "context_management.edits[0].type"),
     ],
 )
 def test_a_fault_is_named_by_its_path(fields: dict[str, Any], param: str) -> None:
