@@ -14,14 +14,15 @@ from edge_service.dialects.canonical import Request
 from edge_service.dialects.exchange import MalformedAnswerError, Written
 from edge_service.dialects.gemini import client_request, fields, provider_request
 from edge_service.dialects.gemini.paths import Method
-from edge_service.dialects.gemini.raw import first
+from edge_service.dialects.gemini.raw import first, is_null
+from edge_service.dialects.gemini.wire import NULL
 from edge_service.domain.errors import InvalidRequestError
 
 
 class _Counted(Struct, rename="camel"):
     total_tokens: int = 0
     """An answer without it has counted none."""
-    error: msgspec.Raw | None = None
+    error: msgspec.Raw = NULL
 
 
 _decoder = msgspec.json.Decoder(_Counted)
@@ -63,7 +64,7 @@ def read_answer(body: bytes) -> int:
         counted = _decoder.decode(body)
     except (ValueError, RecursionError):
         raise MalformedAnswerError("not a count") from None
-    if counted.error is not None or counted.total_tokens < 0:
+    if not is_null(counted.error) or counted.total_tokens < 0:
         raise MalformedAnswerError("not a count")
     return counted.total_tokens
 

@@ -6,12 +6,16 @@ a list of objects is due. Source: https://protobuf.dev/programming-guides/json/
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
 
 from edge_service.dialects.gemini.raw import first, is_null
 from edge_service.domain.errors import InvalidRequestError
+
+_NAME = re.compile(r"[A-Za-z0-9_$-]{1,64}\Z")
+"""Names that may be told: what is left out stands in a header."""
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _list = msgspec.json.Decoder(list[msgspec.Raw])
@@ -62,7 +66,7 @@ class Fields:
 
     def left(self) -> tuple[str, ...]:
         """The paths of those that nobody has taken."""
-        return tuple(self.at(name) for name in self._left)
+        return tuple(self.at(name if _NAME.match(name) else "?") for name in self._left)
 
     def has(self, name: str) -> bool:
         return name in self._left

@@ -42,7 +42,7 @@ def decoded(data: bytes) -> wire.Response:
         if _is_error_in_array(data):
             raise ReportedError("the provider reported an error") from None
         raise MalformedAnswerError("not an answer of Gemini's") from None
-    if answer.error is not None and not is_null(answer.error):
+    if not is_null(answer.error):
         raise ReportedError("the provider reported an error")
     return answer
 
@@ -52,7 +52,7 @@ def _is_error_in_array(data: bytes) -> bool:
     if not data.lstrip().startswith(b"["):
         return False
     try:
-        return any(one.error is not None for one in _errors.decode(data))
+        return any(not is_null(one.error) for one in _errors.decode(data))
     except (ValueError, RecursionError):
         return False
 
@@ -124,7 +124,7 @@ def finish(reason: str, *, has_calls: bool) -> Finish:
 
 def arguments(call: wire.Call) -> str:
     """Raises `MalformedAnswerError`."""
-    if call.args is None or is_null(call.args):
+    if is_null(call.args):
         return "{}"
     if first(call.args) != b"{":
         raise MalformedAnswerError("a call whose arguments are no object")

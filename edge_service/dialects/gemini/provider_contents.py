@@ -97,7 +97,7 @@ class Contents:
         if media.data:
             media_type = media.media_type or words.type_by_beginning(media.data) or _UNTYPED.get(media.kind, "")
             if not media_type:
-                raise InexpressibleError([f"messages.{media.kind} without a media type"])
+                raise InexpressibleError([f"messages.{media.kind}.media_type"])
             return {"inlineData": {"mimeType": media_type, "data": media.data}}
         if media.file_id:
             if media.family is not Family.GEMINI:
@@ -115,7 +115,7 @@ class Contents:
         try:
             _object.decode(arguments)
         except (ValueError, RecursionError):
-            raise InexpressibleError(["messages.tool_calls.arguments that are no JSON object"]) from None
+            raise InexpressibleError(["messages.tool_calls.arguments"]) from None
         written: dict[str, Any] = {"name": call.name, "args": msgspec.Raw(arguments.encode())}
         if call.id:
             written["id"] = call.id
@@ -126,7 +126,7 @@ class Contents:
     def _result(self, result: ToolResult) -> list[dict[str, Any]]:
         name = result.name or self._names.get(result.call_id, "")
         if not name:
-            raise InexpressibleError(["messages.tool_call_id that no call has"])
+            raise InexpressibleError(["messages.tool_call_id"])
         text = "\n".join(part.text for part in result.content if isinstance(part, Text))
         media = [self._media(part) for part in result.content if isinstance(part, Media)]
         written: dict[str, Any] = {"name": name, "response": results.write(text, is_error=result.is_error)}

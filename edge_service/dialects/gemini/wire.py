@@ -8,6 +8,9 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw, Struct
 
+NULL = Raw(b"null")
+"""Of raw JSON that is absent: a union with None would be read as None alone."""
+
 
 class Blob(Struct, rename="camel"):
     data: str = ""
@@ -22,7 +25,7 @@ class File(Struct, rename="camel"):
 class Call(Struct, rename="camel"):
     name: str
     id: str | None = None
-    args: Raw | None = None
+    args: Raw = NULL
 
 
 class Part(Struct, rename="camel"):
@@ -76,7 +79,7 @@ class Response(Struct, rename="camel"):
     usage_metadata: Usage | None = None
     prompt_feedback: Feedback | None = None
     response_id: str | None = None
-    error: Raw | None = None
+    error: Raw = NULL
 
 
 decoder = msgspec.json.Decoder(Response)
