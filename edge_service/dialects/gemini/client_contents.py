@@ -23,7 +23,7 @@ _GOOGLES = ("https://generativelanguage.googleapis.com/", "gs://", "files/")
 class Contents:
     """Reads one conversation."""
 
-    __slots__ = ("_given", "_made", "_waiting", "bound", "unsaid")
+    __slots__ = ("_answered", "_given", "_made", "_waiting", "bound", "unsaid")
 
     def __init__(self) -> None:
         self.unsaid: list[str] = []
@@ -31,7 +31,8 @@ class Contents:
         self._made = 0
         self._given: set[str] = set()
         self._waiting: dict[str, deque[str]] = {}
-        """By the name of the function: the ids that were made for calls, as long as they have no result."""
+        """By the name of the function: the ids of calls, in order, that may have no result yet."""
+        self._answered: set[str] = set()
 
     def system(self, content: Fields) -> Message:
         content.text("role")  # Whatever it says, nobody looks.
@@ -116,7 +117,7 @@ class Contents:
             self._given.add(id_)
         else:
             id_ = self._make_id()
-            self._waiting.setdefault(name, deque()).append(id_)
+        self._waiting.setdefault(name, deque()).append(id_)
         return ToolCall(id_, name, arguments, signature)
 
     def _make_id(self) -> str:
@@ -139,6 +140,15 @@ class Contents:
             self.unsaid += part.left()
         self.unsaid += response.left()
         if not id_:
-            waiting = self._waiting.get(name)
-            id_ = waiting.popleft() if waiting else self._make_id()
+            id_ = self._first_waiting(name)
+        self._answered.add(id_)
         return ToolResult(id_, name, tuple(content), is_error)
+
+    def _first_waiting(self, name: str) -> str:
+        """The id of the call that a result without one is of: Google's SDK leaves it out even where the call had it."""
+        waiting = self._waiting.get(name, deque())
+        while waiting:
+            id_ = waiting.popleft()
+            if id_ not in self._answered:
+                return id_
+        return self._make_id()

@@ -197,9 +197,9 @@ def test_calls_and_results_without_ids_find_each_other_by_name_and_order() -> No
                 {
                     "parts": [
                         {"functionResponse": {"name": "b", "response": {"output": "1"}}},
+                        {"functionResponse": {"name": "a", "id": "call_1", "response": {"output": "4"}}},
                         {"functionResponse": {"name": "a", "response": {"output": "2"}}},
                         {"functionResponse": {"name": "a", "response": {"output": "3"}}},
-                        {"functionResponse": {"name": "a", "id": "call_1", "response": {"output": "4"}}},
                         {"functionResponse": {"name": "c", "response": {"output": "5"}}},
                     ]
                 },
@@ -209,7 +209,17 @@ def test_calls_and_results_without_ids_find_each_other_by_name_and_order() -> No
     calls, results = request.messages
     assert [part.id for part in calls.parts if isinstance(part, ToolCall)] == ["call_1", "call_0", "call_2", "call_3"]
     ids = [part.call_id for part in results.parts if isinstance(part, ToolResult)]
-    assert ids == ["call_2", "call_0", "call_3", "call_1", "call_4"]
+    assert ids == ["call_2", "call_1", "call_0", "call_3", "call_4"]
+
+
+def test_a_result_without_an_id_is_of_the_call_that_had_one() -> None:
+    request = said(
+        {"functionCall": {"id": "c1", "name": "f"}},
+        {"functionCall": {"id": "c2", "name": "f"}},
+        {"functionResponse": {"name": "f", "response": {}}},
+        {"functionResponse": {"name": "f", "response": {}}},
+    )
+    assert [part.call_id for part in request.messages[0].parts if isinstance(part, ToolResult)] == ["c1", "c2"]
 
 
 @pytest.mark.parametrize(
