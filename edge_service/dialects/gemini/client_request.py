@@ -5,6 +5,9 @@ Source: https://ai.google.dev/api/generate-content#method:-models.generateconten
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 from msgspec.structs import replace
 
 from edge_service.dialects.canonical import Effort, Output, OutputKind, Reasoning, Request
@@ -30,6 +33,12 @@ _CONFIG_BOUND = frozenset(
     }
 )
 """They ask for another answer than text."""
+
+_INDEX = re.compile(r"\[\d+\]")
+"""What is left out is named once, and not for every message."""
+
+_MAX_NAMES = 16
+"""Enough to say what a request loses elsewhere, or why it cannot go there."""
 
 _LEVELS = {
     "MINIMAL": Effort.MINIMAL,
@@ -100,7 +109,15 @@ def of_fields(body: Fields, model: str, stream: bool) -> Request:
         raise InvalidRequestError("'contents' is empty: it holds the conversation", param=body.at("contents"))
     if not conversation.unsaid and not conversation.bound:
         return request
-    return replace(request, unsaid=tuple(conversation.unsaid), bound=tuple(conversation.bound))
+    return replace(
+        request,
+        unsaid=_once(_INDEX.sub("", path) for path in conversation.unsaid),
+        bound=_once(conversation.bound),
+    )
+
+
+def _once(paths: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(paths))[:_MAX_NAMES]
 
 
 def _sort(left: Fields, bound: frozenset[str], conversation: Contents) -> None:

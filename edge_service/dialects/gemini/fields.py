@@ -17,11 +17,13 @@ from edge_service.domain.errors import InvalidRequestError
 _NAME = re.compile(r"[A-Za-z0-9_$-]{1,64}\Z")
 """Names that may be told: what is left out stands in a header."""
 
-_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_list = msgspec.json.Decoder(list[msgspec.Raw])
-_string = msgspec.json.Decoder(str)
-_boolean = msgspec.json.Decoder(bool)
-_number = msgspec.json.Decoder(int | float)
+_whole = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
+_word = msgspec.json.Decoder(str)
+_list = msgspec.json.Decoder(list[msgspec.Raw] | None)
+_string = msgspec.json.Decoder(str | None)
+_boolean = msgspec.json.Decoder(bool | None)
+_number = msgspec.json.Decoder(int | float | None)
 
 
 def camel(name: str) -> str:
@@ -41,7 +43,7 @@ def whole(body: bytes) -> Fields:
     try:
         if not body.isascii():
             body.decode()  # What stays raw is checked for everything but its encoding.
-        return Fields(_object.decode(body))
+        return Fields(_whole.decode(body))
     except msgspec.ValidationError as error:
         raise InvalidRequestError("the body must be a JSON object") from error
     except msgspec.DecodeError as error:
@@ -57,7 +59,7 @@ class Fields:
     __slots__ = ("_left", "path")
 
     def __init__(self, fields: dict[str, msgspec.Raw], path: str = "") -> None:
-        self._left = {camel(name): value for name, value in fields.items() if not is_null(value)}
+        self._left = {camel(name): value for name, value in fields.items()} if "_" in "".join(fields) else fields
         self.path = path
 
     def at(self, name: str) -> str:
@@ -66,17 +68,20 @@ class Fields:
 
     def left(self) -> tuple[str, ...]:
         """The paths of those that nobody has taken."""
-        return tuple(self.at(name if _NAME.match(name) else "?") for name in self._left)
+        return tuple(
+            self.at(name if _NAME.match(name) else "?") for name, raw in self._left.items() if not is_null(raw)
+        )
 
     def has(self, name: str) -> bool:
-        return name in self._left
+        return name in self._left and not is_null(self._left[name])
 
     def raw(self, name: str) -> msgspec.Raw | None:
-        return self._left.pop(name, None)
+        raw = self._left.pop(name, None)
+        return None if raw is None or is_null(raw) else raw
 
     def object_text(self, name: str) -> str:
         """The JSON of an object into which nobody looks."""
-        raw = self._left.pop(name, None)
+        raw = self.raw(name)
         if raw is None:
             return "{}"
         if first(raw) != b"{":
@@ -92,14 +97,19 @@ class Fields:
 
     def _take(self, name: str, decoder: msgspec.json.Decoder[Any], kind: str) -> Any:
         raw = self._left.pop(name, None)
-        return None if raw is None else _decoded(decoder, raw, self.at(name), kind)
+        if raw is None:
+            return None
+        try:
+            return decoder.decode(raw)
+        except msgspec.DecodeError as error:
+            raise wrong(self.at(name), kind) from error
 
     def text(self, name: str) -> str:
         return self._take(name, _string, "a string") or ""
 
     def texts(self, name: str) -> tuple[str, ...]:
         return tuple(
-            _decoded(_string, raw, f"{self.at(name)}[{index}]", "a string")
+            _decoded(_word, raw, f"{self.at(name)}[{index}]", "a string")
             for index, raw in enumerate(self._take(name, _list, "an array of strings") or ())
         )
 
@@ -128,14 +138,14 @@ class Fields:
         return None if fields is None else Fields(fields, self.at(name))
 
     def objects(self, name: str) -> list[Fields]:
-        raw = self._left.pop(name, None)
+        raw = self.raw(name)
         if raw is None:
             return []
         path = self.at(name)
         if first(raw) != b"[":
-            return [Fields(_decoded(_object, raw, path, "an array of objects"), path)]
+            return [Fields(_decoded(_whole, raw, path, "an array of objects"), path)]
         return [
-            Fields(_decoded(_object, element, where := f"{path}[{index}]", "an object"), where)
+            Fields(_decoded(_whole, element, where := f"{path}[{index}]", "an object"), where)
             for index, element in enumerate(_decoded(_list, raw, path, "an array of objects"))
         ]
 
@@ -143,7 +153,7 @@ class Fields:
         """Of a map from strings to strings, whose keys stay as they are."""
         path = self.at(name)
         return {
-            key: _decoded(_string, raw, f"{path}.{key}", "a string")
+            key: _decoded(_word, raw, f"{path}.{key}", "a string")
             for key, raw in (self._take(name, _object, "an object") or {}).items()
         }
 

@@ -106,6 +106,12 @@ def test_model_and_stream_are_those_of_the_path() -> None:
             "'tools[0].functionDeclarations[0].name' is missing",
             "tools[0].functionDeclarations[0].name",
         ),
+        (b'{"contents":[null]}', "'contents[0]' must be an object", "contents[0]"),
+        (
+            b'{"contents":{"parts":{"text":"a"}},"generationConfig":{"stopSequences":[null]}}',
+            "'generationConfig.stopSequences[0]' must be a string",
+            "generationConfig.stopSequences[0]",
+        ),
         (
             b'{"contents":{"parts":{"text":"a"}},"labels":{"a_b":1}}',
             "'labels.a_b' must be a string",
@@ -280,6 +286,25 @@ def test_service_tier(tier: str, canonical: str) -> None:
     assert (request.service_tier, request.unsaid) == (canonical, ())
 
 
+def test_null_is_as_good_as_nothing() -> None:
+    fields = [
+        "tools",
+        "tool_config",
+        "generationConfig",
+        "systemInstruction",
+        "labels",
+        "serviceTier",
+        "cachedContent",
+        "futureField",
+    ]
+    part = {"text": "a", "inlineData": None, "functionCall": None, "thought": None, "thought_signature": None}
+    config = dict.fromkeys(
+        ["topK", "stopSequences", "responseSchema", "thinkingConfig", "speechConfig", "responseMimeType"]
+    )
+    assert said(part, **dict.fromkeys(fields)) == said({"text": "a"})
+    assert said(part, generationConfig=config) == said({"text": "a"})
+
+
 def test_instructions_stand_before_everything() -> None:
     request = read({"contents": [{"parts": [{"text": "a"}]}], "system_instruction": {"parts": {"text": "be"}}})
     assert [message.role for message in request.messages] == [Role.SYSTEM, Role.USER]
@@ -292,4 +317,7 @@ def test_a_long_conversation_of_small_parts_takes_time_in_proportion() -> None:
 
 def test_names_of_unknown_fields_are_fit_for_a_header() -> None:
     request = said({"text": "a", "new_one": 1}, **{"a\r\nb": 1, "x" * 65: 1, "future_field": {}})
-    assert request.unsaid == ("contents[0].parts[0].newOne", "?", "?", "futureField")
+    assert request.unsaid == ("contents.parts.newOne", "?", "futureField")
+    many = said(*[{"text": "a", "x": 1}] * 40, **{f"y{number}": 1 for number in range(40)})
+    assert many.unsaid == ("contents.parts.x", *[f"y{number}" for number in range(15)])
+    assert len(said(*[{"toolCall": {}}] * 40).bound) == 16
