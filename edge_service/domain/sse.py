@@ -85,6 +85,8 @@ def data_of(event: bytes) -> bytes | None:
     """The event's data: the values of its `data` fields, joined by line feeds; None if it has none."""
     if _is_one_data_line(event):
         return event[6:-2]
+    if _is_one_data_line_of_crlf(event):
+        return event[6:-4]
     values = []
     for line in _LINE_END.split(event):
         if line.startswith(b"data"):
@@ -99,7 +101,7 @@ def with_data(event: bytes, data: bytes) -> bytes:
     field = b"data: " + data
     if b"\n" in data or b"\r" in data:
         field = b"\n".join(b"data: " + line for line in _LINE_END.split(data))
-    if _is_one_data_line(event):
+    if _is_one_data_line(event) or _is_one_data_line_of_crlf(event):
         return field + b"\n\n"
     kept = [line for line in _LINE_END.split(event) if line and line.partition(b":")[0] != b"data"]
     return b"\n".join([*kept, field, b"", b""])
@@ -108,3 +110,14 @@ def with_data(event: bytes, data: bytes) -> bytes:
 def _is_one_data_line(event: bytes) -> bool:
     """Whether the event is what nearly all are: `data: `, a value, two line feeds."""
     return event.startswith(b"data: ") and event.find(b"\n") == len(event) - 2 and b"\r" not in event
+
+
+def _is_one_data_line_of_crlf(event: bytes) -> bool:
+    """Likewise with the line ends that Google sends."""
+    end = len(event) - 4
+    return (
+        event.startswith(b"data: ")
+        and event.endswith(b"\r\n\r\n")
+        and event.find(b"\r") == end
+        and event.find(b"\n") == end + 1
+    )

@@ -13,15 +13,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
-from edge_service.dialects import anthropic, canonical
+from edge_service.dialects import anthropic, canonical, gemini
 from edge_service.dialects.exchange import (
-    ClientSide,
+    ClientEvents,
     EmptyAnswerError,
     InexpressibleError,
     MalformedAnswerError,
@@ -33,17 +34,36 @@ from edge_service.domain.sse import EventSplitter
 
 ROOT = Path(__file__).parent.parent / "golden" / "dialects"
 WRITE = os.environ.get("FOREBAY_GOLDEN") == "write"
-MODEL = "claude-sonnet-4-5"
-"""What providers call the model in requests."""
+
+
+class Writer(Protocol):
+    """What all sides of clients have in common."""
+
+    def write(self, answer: canonical.Answer, model: str) -> bytes: ...
+    def events(self, request: canonical.Request) -> ClientEvents: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    client: ClientSide
+    read: Callable[[bytes], canonical.Request]
+    client: Writer
     provider: ProviderSide
+    model: str
+    """What providers call the model in requests."""
 
 
-DIALECTS: Mapping[str, Dialect] = MappingProxyType({"anthropic": Dialect(anthropic.CLIENT, anthropic.PROVIDER)})
+DIALECTS: Mapping[str, Dialect] = MappingProxyType(
+    {
+        "anthropic": Dialect(anthropic.CLIENT.read, anthropic.CLIENT, anthropic.PROVIDER, "claude-sonnet-4-5"),
+        "gemini": Dialect(
+            # What stands in the path comes beside the body.
+            partial(gemini.CLIENT.read, model="the-name", stream=True),
+            gemini.CLIENT,
+            gemini.PROVIDER,
+            "gemini-3-flash-preview",
+        ),
+    }
+)
 """Each is translated to all."""
 
 
@@ -83,14 +103,14 @@ def check(dialect: str, path: Path) -> None:
 
 def _requests(dialect: Dialect, sent: bytes) -> Iterator[tuple[str, bytes]]:
     try:
-        request = dialect.client.read(sent)
+        request = dialect.read(sent)
     except InvalidRequestError as error:
         yield "refused.json", _json({"param": error.param, "message": error.message})
         return
     yield "canonical.json", _json(shown(request))
     for name, other in DIALECTS.items():
         try:
-            written = other.provider.write(request, MODEL)
+            written = other.provider.write(request, other.model)
         except InexpressibleError as error:
             yield f"{name}.inexpressible.json", _json(error.names)
             continue
