@@ -73,6 +73,8 @@ class Outcome:
     answer: ErrorAnswer | None = None
     detail: str = ""
     """What happened, in words that may be shown to anyone."""
+    is_blameless: bool = False
+    """It says nothing of the target's health."""
 
     @property
     def told_as(self) -> Disposition:

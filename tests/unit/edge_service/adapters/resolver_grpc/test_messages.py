@@ -107,6 +107,12 @@ def test_a_credential_that_no_provider_has_refused_cools_nothing() -> None:
     assert report.failed.disposition == plan_pb2.DISPOSITION_CANCELLED
 
 
+def test_a_client_in_haste_cools_nothing() -> None:
+    outcome = Outcome(Disposition.TIMEOUT, is_blameless=True)
+    report = messages.outcome_report("d", ReportFailed(TARGET, outcome), 0.0)
+    assert report.failed.disposition == plan_pb2.DISPOSITION_CANCELLED
+
+
 def test_every_number_of_the_contract_is_known() -> None:
     names = {name.removeprefix("DISPOSITION_") for name in plan_pb2.Disposition.keys()}  # noqa: SIM118 - no mapping
     assert names - {"UNSPECIFIED"} == {disposition.name for disposition in Disposition}
