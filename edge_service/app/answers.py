@@ -19,7 +19,7 @@ from edge_service.domain import headers
 from edge_service.domain.classification import ProviderError, classify
 from edge_service.domain.headers import Headers
 from edge_service.domain.outcome import Disposition, ErrorAnswer, Outcome
-from edge_service.domain.retry_after import STATUSES, retry_after_s, whole_seconds
+from edge_service.domain.retry_after import retry_after_headers, retry_after_s
 
 MAX_ERROR_BYTES = 1024 * 1024
 ERROR_BODY_S = 1.0
@@ -59,7 +59,7 @@ async def refusal(response: UpstreamResponse, now: float) -> Outcome:
         retry_after_s=retry_after_s(response.headers, disposition, now, error.retry_after_s),
         detail=", ".join(filter(None, (f"HTTP {response.status}", error.name))),
     )
-    if body is None or not outcome.is_for_clients:
+    if body is None or not outcome.is_for_clients or not 400 <= response.status < 600:
         return outcome
     if disposition in _OF_THE_REQUEST or openai_chat.is_error_body(body):
         return replace(outcome, answer=ErrorAnswer(tuple(_shown(response, outcome.retry_after_s)), body))
@@ -67,12 +67,8 @@ async def refusal(response: UpstreamResponse, now: float) -> Outcome:
 
 
 def _shown(response: UpstreamResponse, after_s: float | None) -> Headers:
-    """The headers for the client. When to come back is said in the one form that all clients know."""
-    shown = headers.to_client(response.headers)
-    if after_s is None or response.status not in STATUSES:
-        return shown
-    own = (b"retry-after", whole_seconds(after_s).encode())
-    return [own, *(header for header in shown if header[0] != b"retry-after")]
+    """The headers for the client."""
+    return [*headers.to_client(response.headers), *retry_after_headers(response.headers, after_s)]
 
 
 async def read_whole(response: UpstreamResponse, limit_bytes: int) -> bytes | None:

@@ -47,6 +47,9 @@ MAX_ANSWER_BYTES = 32 * 1024 * 1024
 DRAIN_S = 1.0
 """How long a stream's connection may take to end after the terminal marker, before it is closed instead of kept."""
 
+SERVED = 200
+"""The status of every answer that is one, whichever success the provider called it."""
+
 _SERVED = Outcome(Disposition.OK)
 
 _DETAILS = {
@@ -320,13 +323,13 @@ class Walk:
     async def _begin(self) -> None:
         """Begins the answer with what is ready; of an answer that came whole, that is all."""
         assert self._response is not None  # noqa: S101 - the machine relays what it has opened
-        self._record.status = self._response.status
+        self._record.status = SERVED
         head = [*headers.to_client(self._response.headers), *self._own_headers()]
         if self._request.stream:
-            await self._client.start(self._response.status, head)
+            await self._client.start(SERVED, head)
             await self._client.send(self._ready)
         else:
-            await self._client.respond(self._response.status, head, self._ready)
+            await self._client.respond(SERVED, head, self._ready)
 
     async def _finish(self, ending: Ending, outcome: Outcome | None) -> None:
         self._record.ending = ending

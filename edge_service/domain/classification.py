@@ -11,6 +11,10 @@ from edge_service.domain.outcome import Disposition, Outcome
 
 _BY_STATUS: Mapping[int, Disposition] = MappingProxyType(
     {
+        # No content, and the part of one that nobody has asked for a part of: RFC 9110, 15.3.
+        204: Disposition.EMPTY,
+        205: Disposition.EMPTY,
+        206: Disposition.BROKEN,
         401: Disposition.CREDENTIAL,
         402: Disposition.QUOTA,
         403: Disposition.CREDENTIAL,

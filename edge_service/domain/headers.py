@@ -13,7 +13,7 @@ REQUEST_ID = b"x-forebay-request-id"
 
 _TO_UPSTREAM_PREFIXES = (b"openai-", b"anthropic-", b"x-stainless-")
 _TO_CLIENT_PREFIXES = (b"openai-", b"anthropic-", b"x-ratelimit-")
-_TO_CLIENT = frozenset({b"content-type", b"retry-after", b"retry-after-ms"})
+_TO_CLIENT = frozenset({b"content-type"})
 
 # Whose account it is: the client's own would not fit the gateway's credential, and the gateway's is not the client's
 # business.
@@ -35,7 +35,8 @@ def to_upstream(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
 
 
 def to_client(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """Of a provider's headers those that the client is to see."""
+    """Of a provider's headers those that the client is to see as they came. When to come back is not among them: what
+    a provider says of it is read first."""
     return [
         (name, value)
         for name, value in headers

@@ -20,7 +20,9 @@ TIMEOUT, BROKEN, FAULT, CONTEXT = (
 @pytest.mark.parametrize(
     ("statuses", "disposition"),
     [
-        ([200, 201, 204, 299], Disposition.OK),
+        ([200, 201, 202, 203, 207, 299], Disposition.OK),
+        ([204, 205], Disposition.EMPTY),
+        ([206], Disposition.BROKEN),
         ([300, 301, 302, 307, 308], Disposition.SERVER_ERROR),
         ([400, 405, 409, 413, 418, 422, 451], Disposition.CLIENT_FAULT),
         ([401, 403], Disposition.CREDENTIAL),

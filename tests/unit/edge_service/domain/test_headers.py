@@ -34,6 +34,8 @@ def test_what_a_provider_of_the_dialect_may_want_passes(name: bytes) -> None:
         b"openai-organization",
         b"openai-project",
         b"x-forebay-request-id",
+        b"x-forebay-timeout-s",
+        b"x-request-id",
         b"expect",
     ],
 )
@@ -49,8 +51,6 @@ def test_white_space_around_a_value_stays_behind() -> None:
     "name",
     [
         b"content-type",
-        b"retry-after",
-        b"retry-after-ms",
         b"x-ratelimit-remaining-requests",
         b"anthropic-ratelimit-tokens-reset",
         b"openai-processing-ms",
@@ -77,6 +77,10 @@ def test_what_a_client_may_want_passes(name: bytes) -> None:
         b"anthropic-organization-id",
         b"x-forebay-target",
         b"x-should-retry",
+        b"retry-after",
+        b"retry-after-ms",
+        b"x-request-id",
+        b"request-id",
     ],
 )
 def test_nothing_else_of_the_providers_reaches_the_client(name: bytes) -> None:
