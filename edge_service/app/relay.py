@@ -61,16 +61,30 @@ class Relay:
         self._held.clear()
         return held
 
-    def ended(self) -> None:
-        """The stream has ended by itself. Raises `StreamFailedError` unless it was complete: a connection that was
-        closed properly proves nothing."""
-        if self.complete:
-            return
+    def ended(self) -> bytes:
+        """The stream has ended by itself. What may still be sent; raises `StreamFailedError` unless it was complete: a
+        connection that was closed properly proves nothing."""
+        tail = self._splitter.tail
+        if self.complete or self._is_terminal(tail):
+            self.complete = True
+            return self.rest()
         if self.has_content:
             raise _failed(Disposition.BROKEN, "the provider's stream ended without its terminal marker")
-        if self._splitter.pending:
+        if tail:
             raise _failed(Disposition.BROKEN, "the provider's stream ended within an event")
         raise _failed(Disposition.EMPTY, "the provider's stream ended without content")
+
+    def _is_terminal(self, tail: bytes) -> bool:
+        """Whether the stream breaks off in nothing but the blank line behind its terminal marker. Then it gets one: the
+        official SDKs read the marker at the end as well, while a browser would not."""
+        try:
+            kind, event = self._reader.read(tail.rstrip(b"\r\n") + b"\n\n")
+        except MalformedAnswerError:
+            return False
+        if kind is not EventKind.TERMINAL:
+            return False
+        self._held.append(event)
+        return True
 
     def _take(self, event: bytes) -> None:
         kind, content = self._reader.read(event)

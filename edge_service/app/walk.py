@@ -308,7 +308,11 @@ class Walk:
                 self._interrupts.within(Reason.IDLE, attempt.timeouts.idle_s)
             if relay.complete:
                 return self._machine.ended()
-        relay.ended()
+        ready = relay.ended()
+        if committed:
+            await self._client.send(ready)
+        else:
+            self._ready = ready
         return self._machine.ended()
 
     def _interrupted(self, reason: Reason | None) -> list[Command]:

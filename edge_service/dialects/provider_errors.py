@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from edge_service.dialects import surrogates
 from edge_service.domain.classification import ProviderError, hint
 from edge_service.domain.outcome import Disposition
 from edge_service.domain.retry_after import span_s
@@ -30,7 +31,8 @@ def read(body: bytes) -> ProviderError:
     try:
         said = _anything.decode(body)
     except (ValueError, RecursionError):
-        return ProviderError()
+        hidden = surrogates.hide(body)
+        return ProviderError() if hidden is None else read(hidden.data)
     if isinstance(said, list) and said:
         said = said[0]
     if not isinstance(said, dict):

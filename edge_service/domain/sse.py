@@ -76,9 +76,9 @@ class EventSplitter:
         return events
 
     @property
-    def pending(self) -> bool:
-        """Whether part of an event has arrived."""
-        return bool(self._buffer)
+    def tail(self) -> bytes:
+        """The part of an event that has arrived."""
+        return bytes(self._buffer)
 
 
 def data_of(event: bytes) -> bytes | None:

@@ -69,7 +69,7 @@ class Walked:
                 self.sent.append(ready)
                 if relay.complete:
                     break
-            relay.ended()
+            self.sent.append(relay.ended())
         except StreamFailedError as error:
             self.failure = error.outcome.disposition
         self.complete = relay.complete
@@ -152,7 +152,11 @@ NASTY: dict[str, Disposition | None] = {
     "truncated_before_content": Disposition.BROKEN,
     "truncated_after_content": Disposition.BROKEN,
     "truncated_in_the_marker": Disposition.BROKEN,
-    "marker_without_blank_line": Disposition.BROKEN,
+    "marker_without_blank_line": None,
+    "marker_without_line_end": None,
+    "marker_with_spaces": None,
+    "empty_data": None,
+    "surrogate_pair_split": None,
     "marker_within_content": Disposition.BROKEN,
     "marker_twice_and_more": None,
     "invalid_utf8": Disposition.BROKEN,

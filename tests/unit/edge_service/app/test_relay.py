@@ -72,6 +72,24 @@ def test_a_stream_that_is_complete_without_content_is_sent_at_its_end() -> None:
     it.ended()
 
 
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r", b"\r\n", b" ", b" \r\n", b"\r\n\r"])
+@pytest.mark.parametrize("before", [HELLO, ROLE + STOP, b""])
+def test_a_marker_that_lacks_its_blank_line_at_the_end_gets_one(before: bytes, end: bytes) -> None:
+    it = relay()
+    sent = it.feed(before + DONE[:-2] + end)
+    assert not it.complete
+    sent += it.ended()
+    assert it.complete
+    assert sent == compact(*([HELLO] if before == HELLO else [ROLE, STOP] if before else [])) + DONE[:-2] + (
+        end.rstrip(b"\r\n") + b"\n\n"
+    )
+
+
+def test_within_one_attempt_nothing_is_taken_for_a_repetition() -> None:
+    it = relay()
+    assert it.feed(ROLE + ROLE + HELLO) == compact(ROLE, ROLE, HELLO)
+
+
 def test_what_follows_the_terminal_marker_is_not_sent() -> None:
     it = relay()
     assert it.feed(HELLO + DONE + HELLO) == compact(HELLO) + DONE
@@ -89,7 +107,9 @@ def test_what_follows_the_terminal_marker_is_not_sent() -> None:
         (b'{"choices":[]}', Disposition.BROKEN),
         (HELLO, Disposition.BROKEN),
         (HELLO + STOP, Disposition.BROKEN),
-        (HELLO + STOP + DONE[:-1], Disposition.BROKEN),
+        (HELLO + STOP + DONE[:-3], Disposition.BROKEN),
+        (HELLO + STOP + b": " + DONE, Disposition.BROKEN),
+        (ROLE + b"\xff", Disposition.BROKEN),
     ],
 )
 def test_a_proper_end_without_the_marker_proves_nothing(stream: bytes, disposition: Disposition) -> None:
