@@ -16,9 +16,12 @@ from resolver_service.adapters.grpc_api import messages
 from resolver_service.adapters.grpc_api.messages import InvalidRequestError
 from resolver_service.app.ports import Revisions
 from resolver_service.app.report import Reports
-from resolver_service.app.resolve import ResolveError, Resolver
+from resolver_service.app.resolve import NoTargetError, ResolveError, Resolver
 
 _log = structlog.get_logger("forebay.resolver.grpc")
+
+MAX_REQUEST_ID_CHARS = 128
+"""Of a log line. Callers may send longer ones."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -35,6 +38,7 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
         try:
             self._writer.write(self._resolver.resolve(messages.query(request)), response.plan)
         except (ResolveError, InvalidRequestError) as error:
+            _tell(request, error)
             await _abort(context, error)
         return response
 
@@ -83,6 +87,7 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
                 raise InvalidRequestError("timeout_ms", "how long the answer is waited for is required")
             self._writer.write(self._resolver.resolve(messages.query(item.request)), answer.plan)
         except (ResolveError, InvalidRequestError) as error:
+            _tell(item.request, error)
             answer.error.CopyFrom(messages.error_status(error))
         except Exception:  # noqa: BLE001  # a defect must not take the stream's other requests with it
             _log.exception("resolve_failed", request_id=item.request.request_id)
@@ -96,6 +101,13 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
             return
         if event is not None:
             self._reports.apply(report.decision_id, event)
+
+
+def _tell(request: pb.ResolveRequest, error: Exception) -> None:
+    """Why a request that has done nothing wrong came to nothing, under the id that whoever asked knows it by."""
+    if isinstance(error, NoTargetError):
+        request_id = request.request_id[:MAX_REQUEST_ID_CHARS]
+        _log.info("no_target", request_id=request_id, code=error.code, error=str(error))
 
 
 async def _abort(context: Context, error: ResolveError | InvalidRequestError) -> NoReturn:
