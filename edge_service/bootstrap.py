@@ -51,7 +51,15 @@ def create(settings: Settings, under_way: UnderWay, transport: httpx2.AsyncBaseT
     upstream = Httpx2Upstream(transport, credentials.secret)
     registry = CollectorRegistry()
     telemetry = PrometheusTelemetry(registry, resolver_is_up=lambda: resolver.is_ready)
-    gateway = Gateway(Services(resolver, upstream, clock=time.perf_counter, wall_clock=time.time, telemetry=telemetry))
+    services = Services(
+        resolver,
+        upstream,
+        clock=time.perf_counter,
+        wall_clock=time.time,
+        telemetry=telemetry,
+        heartbeat_s=settings.heartbeat_s,
+    )
+    gateway = Gateway(services)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

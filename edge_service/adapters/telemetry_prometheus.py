@@ -77,7 +77,13 @@ class PrometheusTelemetry:
             ending=record.ending,
             code=record.code,
             walk=[
-                {"target": t.target_id, "disposition": t.disposition, "status": t.status, "ms": _ms(t.seconds)}
+                {
+                    "target": t.target_id,
+                    "disposition": t.disposition,
+                    "status": t.status,
+                    "ms": _ms(t.seconds),
+                    "provider_request_id": t.provider_request_id,
+                }
                 for t in record.tried
             ],
             resolve_ms=_ms(record.resolve_s),

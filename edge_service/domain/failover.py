@@ -134,7 +134,8 @@ _SHARED: Mapping[Disposition, Callable[[Attempt], object]] = MappingProxyType(
 _CLIENT_GONE = Outcome(Disposition.CANCELLED, detail="the client went away")
 _DRAINING = Outcome(Disposition.CANCELLED, detail="the gateway is shutting down")
 _EXPIRED = Outcome(Disposition.TIMEOUT, detail="the time for the whole request ran out")
-_CUT_SHORT = Outcome(Disposition.TIMEOUT, detail="the time that the client allows ran out", is_blameless=True)
+CUT_SHORT = Outcome(Disposition.TIMEOUT, detail="the time that the client allows ran out", is_blameless=True)
+"""No target is to be held answerable for the haste of a client."""
 
 
 class Failover:
@@ -208,7 +209,7 @@ class Failover:
     def expired(self, *, by_client: bool = False) -> list[Command]:
         """The time for the whole request ran out before there was content: the policy's, or what the client allows."""
         self._expect("expired")
-        return self._break_off(_CUT_SHORT if by_client else _EXPIRED, Ending.FAILED)
+        return self._break_off(CUT_SHORT if by_client else _EXPIRED, Ending.FAILED)
 
     def draining(self) -> list[Command]:
         """The grace that a shutdown gives is over."""

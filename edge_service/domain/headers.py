@@ -11,6 +11,14 @@ Headers = list[tuple[bytes, bytes]]
 REQUEST_ID = b"x-forebay-request-id"
 """Joins the log lines of edge and resolver with the client's own; taken from the request if it is a valid one."""
 
+TIMEOUT = b"x-forebay-timeout-s"
+"""The time that the client allows for its request."""
+
+PROVIDER_REQUEST_ID = b"x-request-id"
+"""Shows the request's id to providers. Most answer with an id of their own, under this name or Anthropic's."""
+
+_PROVIDER_REQUEST_IDS = frozenset({PROVIDER_REQUEST_ID, b"request-id"})
+
 _TO_UPSTREAM_PREFIXES = (b"openai-", b"anthropic-", b"x-stainless-")
 _TO_CLIENT_PREFIXES = (b"openai-", b"anthropic-", b"x-ratelimit-")
 _TO_CLIENT = frozenset({b"content-type"})
@@ -22,6 +30,7 @@ _ACCOUNT = frozenset({b"openai-organization", b"openai-project", b"anthropic-org
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}\Z")
+_PRINTABLE = re.compile(rb"[\x20-\x7e]{1,128}\Z")
 
 
 def to_upstream(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
@@ -59,3 +68,11 @@ def request_id(shown: bytes | None) -> str:
     if shown is not None and _REQUEST_ID.match(shown):
         return shown.decode("ascii")
     return secrets.token_hex(16)
+
+
+def provider_request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """What a provider calls the request, for a ticket there; empty if it does not say, or says it in no fit way."""
+    for name, value in headers:
+        if name in _PROVIDER_REQUEST_IDS and _PRINTABLE.match(value):
+            return value.decode("ascii")
+    return ""

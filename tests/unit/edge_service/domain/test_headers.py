@@ -97,6 +97,24 @@ def test_the_first_of_repeated_headers_is_found() -> None:
     assert headers.first([(b"a", b"1")], b"b") is None
 
 
+@pytest.mark.parametrize(
+    ("shown", "told"),
+    [
+        ([(b"x-request-id", b"req_1")], "req_1"),
+        ([(b"request-id", b"req 1~")], "req 1~"),
+        ([(b"x-request-id", b"\xff"), (b"request-id", b"req_2")], "req_2"),
+        ([(b"x-request-id", b"x" * 128)], "x" * 128),
+        ([(b"x-request-id", b"x" * 129)], ""),
+        ([(b"x-request-id", b"a\x1b[31m")], ""),
+        ([(b"x-request-id", b"a\n")], ""),
+        ([(b"x-request-id", b"")], ""),
+        ([(b"x-forebay-request-id", b"a")], ""),
+    ],
+)
+def test_what_a_provider_calls_the_request_is_told_if_it_can_be_printed(shown: headers.Headers, told: str) -> None:
+    assert headers.provider_request_id(shown) == told
+
+
 @pytest.mark.parametrize("shown", [b"a", b"A-1_b.c:d", b"x" * 128])
 def test_a_request_id_that_is_one_is_kept(shown: bytes) -> None:
     assert headers.request_id(shown) == shown.decode()
