@@ -131,7 +131,7 @@ def test_a_model_that_a_provider_does_not_have_is_not_asked_for_with_another_key
     assert machine.failed(OVERLOADED)[-1] == Open(B)
 
 
-@pytest.mark.parametrize("disposition", MOVES_ON - {Disposition.QUOTA, Disposition.CREDENTIAL})
+@pytest.mark.parametrize("disposition", sorted(MOVES_ON - {Disposition.QUOTA, Disposition.CREDENTIAL}))
 def test_other_failures_are_the_targets_own(disposition: Disposition) -> None:
     beside = OTHER_MODEL if disposition is Disposition.MODEL_MISSING else OTHER_KEY
     assert attempting(A, beside).failed(Outcome(disposition))[-1] == Open(beside)
