@@ -173,7 +173,9 @@ async def test_what_was_compressed_unasked_is_unpacked_in_small_steps(upstream: 
         await response.aclose()
 
 
-@pytest.mark.parametrize(("encoding", "content"), [("gzip", b"{}"), ("gzip", gzip.compress(b"{}", mtime=0)[:-3]), ("br", b"{}")])
+@pytest.mark.parametrize(
+    ("encoding", "content"), [("gzip", b"{}"), ("gzip", gzip.compress(b"{}", mtime=0)[:-3]), ("br", b"{}")]
+)
 async def test_what_cannot_be_unpacked_is_broken(upstream: Httpx2Upstream, encoding: str, content: bytes) -> None:
     async def script(connection: Connection) -> None:
         await connection.answer(200, content, content_encoding=encoding)

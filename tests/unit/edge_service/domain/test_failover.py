@@ -220,9 +220,7 @@ def test_when_the_time_is_up_the_client_is_told_of_an_earlier_refusal_that_says_
     assert machine.expired()[-1] == Finish(Ending.FAILED, RATE_LIMITED)
 
 
-@pytest.mark.parametrize(
-    ("state", "ending"), [(State.ATTEMPTING, Ending.FAILED), (State.RELAYING, Ending.INTERRUPTED)]
-)
+@pytest.mark.parametrize(("state", "ending"), [(State.ATTEMPTING, Ending.FAILED), (State.RELAYING, Ending.INTERRUPTED)])
 def test_the_attempt_is_broken_off_when_the_grace_is_over(state: State, ending: Ending) -> None:
     assert in_state(state).draining() == [Cancel(), ReportFailed(A, DRAINING), ReportClosed(), Finish(ending, DRAINING)]
 
