@@ -50,7 +50,7 @@ def create(settings: Settings, under_way: UnderWay, transport: httpx2.AsyncBaseT
     resolver = ResolverClient(settings.resolvers, settings.token)
     upstream = Httpx2Upstream(transport, credentials.secret)
     registry = CollectorRegistry()
-    telemetry = PrometheusTelemetry(registry, resolver_is_up=lambda: resolver.is_ready)
+    telemetry = PrometheusTelemetry(registry, resolver)
     gateway = Gateway(Services(resolver, upstream, clock=time.perf_counter, wall_clock=time.time, telemetry=telemetry))
 
     @contextlib.asynccontextmanager

@@ -72,7 +72,7 @@ async def start(module: str, *arguments: str, errors: Path, environment: Mapping
 
 
 async def start_resolver(config: Path, *arguments: str, errors: Path, **environment: str) -> Process:
-    flags = ("--config", str(config), "--listen", "127.0.0.1:0", *arguments)
+    flags = ("--config", str(config), "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", *arguments)
     return await start("resolver_service", *flags, errors=errors, environment=environment)
 
 
