@@ -14,7 +14,7 @@ from watchfiles import awatch
 from resolver_service.app.configure import Configuration
 from resolver_service.domain.config import ConfigError
 
-SETTLED_S = 0.2
+SETTLED_MS = 200
 """Who writes slowly, bit by bit, has moments in which the file is valid and not what was meant. So it counts once two
 looks this far apart have found the same."""
 GATHER_MS = 50
@@ -80,7 +80,7 @@ def _look(path: Path) -> _Look:
 async def _settled(path: Path, look: _Look) -> _Look:
     """The first look that finds what the one before it found."""
     while True:
-        await asyncio.sleep(SETTLED_S)
+        await asyncio.sleep(SETTLED_MS / 1000)
         before, look = look, await asyncio.to_thread(_look, path)
         if look == before:
             return look

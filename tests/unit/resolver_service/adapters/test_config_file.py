@@ -208,7 +208,7 @@ async def test_a_file_that_is_written_bit_by_bit_takes_effect_when_it_is_whole(t
         file.path.symlink_to("elsewhere/config.yaml")
         file.write(FIRST)
     async with following(file) as watched:
-        await write_slowly(file.path, lines, config_file.SETTLED_S / 2)
+        await write_slowly(file.path, lines, config_file.SETTLED_MS / 2000)
         await watched.until(lambda: watched.pools == tuple(names))
         assert watched.seen == [("first",), tuple(names)]
         assert "rejected" not in watched.outcomes
