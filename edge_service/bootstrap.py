@@ -50,7 +50,7 @@ def create(settings: Settings, under_way: UnderWay, transport: httpx2.AsyncBaseT
     resolver = ResolverClient(settings.resolvers, settings.token)
     upstream = Httpx2Upstream(transport, credentials.secret)
     registry = CollectorRegistry()
-    telemetry = PrometheusTelemetry(registry, resolver_is_up=lambda: resolver.is_ready)
+    telemetry = PrometheusTelemetry(registry, resolver)
     services = Services(
         resolver,
         upstream,

@@ -8,6 +8,7 @@ import sys
 
 from resolver_service import bootstrap, settings
 from resolver_service.adapters.grpc_api.server import AddressInUseError
+from resolver_service.bootstrap import UnreadableError
 from resolver_service.domain.config import ConfigError
 
 
@@ -20,8 +21,10 @@ def main() -> None:
             asyncio.run(bootstrap.serve(given))
     except ConfigError as error:
         sys.exit(f"{given.config} is not a valid configuration:\n{error}")
-    except (OSError, AddressInUseError) as error:
+    except (UnreadableError, AddressInUseError) as error:
         sys.exit(f"forebay-resolver: {error}")
+    except OSError as error:
+        sys.exit(f"forebay-resolver: {error.strerror or error}")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from resolver_service.app.ports import Clock, HealthChanged, HealthStore, Revisions, Tell
+from resolver_service.app.ports import Clock, HealthChanged, HealthStore, ReportEffect, Revisions, Tell
 from resolver_service.app.receipts import Receipts
 from resolver_service.app.resolve import ProbeBook
 from resolver_service.domain import health as machine
@@ -50,18 +50,24 @@ class Reports:
         self._tell = tell
         self._receipts = Receipts()
 
-    def apply(self, decision_id: str, event: Event) -> None:
+    def apply(self, decision_id: str, event: Event) -> ReportEffect:
         if isinstance(event, Closed):
             for scope in self._probes.closed(decision_id):
-                self._health.put(scope, machine.probe_returned(self._health.get(scope), holder=decision_id))
-            return
+                before = self._health.get(scope)
+                after = machine.probe_returned(before, holder=decision_id)
+                self._health.put(scope, after)
+                self._probes.returned += after is not before
+            return "applied"
         scopes = self._revisions.current.catalog.scopes.get(event.target_id)
-        if scopes is None or not self._is_new(decision_id, event):
-            return
+        if scopes is None:
+            return "unknown_target"
+        if not self._is_new(decision_id, event):
+            return "repeated"
         if isinstance(event, Failed):
             self._failed(event, machine.scope_failed(scopes, event.disposition))
         elif not self._health.scopes().isdisjoint(scopes):
             self._ended(event, scopes)
+        return "applied"
 
     def _is_new(self, decision_id: str, event: Failed | Ended) -> bool:
         """What names no decision cannot be told apart, and counts each time. `Closed` does nothing the second time."""

@@ -88,6 +88,7 @@ class NoTargetError(ResolveError):
     """The name is known, but none of its targets may be tried now."""
 
     def __init__(self, name: str, code: Literal["rate_limited", "unavailable"], retry_after_s: float | None) -> None:
+        self.name = name
         self.code = code
         self.retry_after_s = retry_after_s
         why = "has reached a limit" if code == "rate_limited" else "is out of service"
@@ -190,9 +191,15 @@ class ProbeBook:
         self._lease_s = lease_s
         self._held: dict[str, tuple[float, list[str]]] = {}
         """By decision, the earliest first."""
+        self.handed_out = 0
+        self.returned = 0
+        """Those that came back unused."""
+        self.expired = 0
+        """Those whose decisions were not closed within the lease."""
 
     def taken(self, decision_id: str, scope: str, now: float) -> None:
         self._forget(now)
+        self.handed_out += 1
         self._held.setdefault(decision_id, (now, []))[1].append(scope)
 
     def closed(self, decision_id: str) -> list[str]:
@@ -205,7 +212,7 @@ class ProbeBook:
             earliest = next(iter(self._held))
             if now - self._held[earliest][0] <= self._lease_s:
                 break
-            del self._held[earliest]
+            self.expired += len(self._held.pop(earliest)[1])
 
 
 class _Survey:

@@ -42,6 +42,16 @@ class ResolverClient:
         take every edge out of service in the same moment."""
         return self._is_any_up or self._remembered.any_at(self._clock())
 
+    @property
+    def reports_dropped(self) -> int:
+        """How many reports were given up because no resolver acknowledged them."""
+        return sum(stream.reports_dropped for stream in self._streams)
+
+    @property
+    def reports_unacknowledged(self) -> int:
+        """How many reports are kept until a resolver acknowledges them."""
+        return sum(stream.reports_unacknowledged for stream in self._streams)
+
     async def resolve(self, question: Question) -> Plan:
         """As the port says."""
         key = _key(question)

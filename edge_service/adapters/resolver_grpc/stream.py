@@ -85,6 +85,14 @@ class ResolveStream:
         self._all_acknowledged.clear()
         self._something_to_send.set()
 
+    @property
+    def reports_dropped(self) -> int:
+        return self._outbox.dropped
+
+    @property
+    def reports_unacknowledged(self) -> int:
+        return len(self._outbox)
+
     async def list_models(self, timeout_s: float) -> pb.ListModelsResponse:
         """Raises `grpc.aio.AioRpcError`."""
         response: pb.ListModelsResponse = await self._stub.ListModels(

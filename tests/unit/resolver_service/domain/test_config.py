@@ -100,7 +100,6 @@ CLUSTER = "model-pools.clusters[1]"
 @pytest.mark.parametrize(
     "tree",
     [
-        None,
         {},
         {"providers": None, "policy": None, "model-pools": None},
         {"providers": [], "policy": {}, "model-pools": {"pools": None, "clusters": None, "enabled": None}},
@@ -109,6 +108,10 @@ CLUSTER = "model-pools.clusters[1]"
 )
 def test_nothing_describes_an_empty_catalog(tree: object) -> None:
     assert parse(tree) == Catalog(providers=(), pools={}, clusters={}, models={})
+
+
+def test_no_document_at_all_describes_nothing() -> None:
+    assert problems(None) == [("", "the file says nothing; an empty configuration is written as {}")]
 
 
 # --- Providers -------------------------------------------------------------------------------------------------------
