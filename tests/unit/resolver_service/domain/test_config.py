@@ -969,19 +969,19 @@ def test_ten_thousand_pools_are_read_quickly() -> None:
         {"id": f"pool-{n}", "members": [{"provider": p["id"], "model": f"model-{n}"} for p in providers]}
         for n in range(10_000)
     ]
-    started = time.perf_counter()
+    started = time.process_time()
     catalog = parse(document(providers, pools))
-    # It takes about 0.7 s; the rest is for machines under load.
-    assert time.perf_counter() - started < 5
+    # It takes about 0.7 s.
+    assert time.process_time() - started < 5
     assert len(catalog.pools) == 10_000
 
 
 def test_ten_thousand_mistakes_are_told_in_seconds() -> None:
     pools = [{"id": f"pool-{n}", "members": [{"model": "alpha"}]} for n in range(10_000)]
     clusters = [{"id": f"c-{n}", "members": [{"pool": f"pol-{n}"}]} for n in range(10_000)]
-    started = time.perf_counter()
+    started = time.process_time()
     got = problems(document(pools=pools, clusters=clusters))
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
     assert len(got) == 10_000
     assert got[0] == ("model-pools.clusters[0].members[0].pool", "unknown pool 'pol-0'; did you mean 'pool-0'?")
     assert got[-1] == ("model-pools.clusters[9999].members[0].pool", "unknown pool 'pol-9999'")
