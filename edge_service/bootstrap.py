@@ -73,7 +73,9 @@ def create(settings: Settings, under_way: UnderWay, transport: httpx2.AsyncBaseT
         return resolver.is_ready and not under_way.is_draining
 
     app = Starlette(
-        middleware=[Middleware(Shedding, most=settings.max_concurrent)],
+        middleware=[
+            Middleware(Shedding, most=settings.max_concurrent, most_per_key=settings.max_concurrent_per_key),
+        ],
         routes=routes(gateway, resolver, under_way, is_ready),
         exception_handlers={HTTPException: http_error, Exception: internal_error},
         lifespan=lifespan,

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx2
 import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
@@ -592,15 +591,23 @@ async def test_beyond_the_bound_requests_are_turned_away_before_any_work(tmp_pat
         await go_on.wait()
         await says("hello")(connection)
 
-    async with setup(tmp_path, waits, FOREBAY_EDGE_MAX_CONCURRENT="2") as it:
-        asking = [asyncio.create_task(it.chat()) for _ in range(2)]
+    bounds = {"FOREBAY_EDGE_MAX_CONCURRENT": "2", "FOREBAY_EDGE_MAX_CONCURRENT_PER_KEY": "1"}
+    async with setup(tmp_path, waits, **bounds) as it:
+        asking = []
+        for number in (1, 2):
+            it.client.headers["authorization"] = f"Bearer sk-canary-{number}"
+            asking.append(asyncio.create_task(it.chat()))
 
-        async def are_under_way() -> bool:
-            return it.hits == [2]
+            async def is_under_way(hits: int = number) -> bool:
+                return it.hits == [hits]
 
-        await until(are_under_way)
+            await until(is_under_way)
+            if number == 1:
+                response = await it.client.get("/v1/models")
+                assert (response.status_code, response.headers["retry-after"]) == (429, "1")
+                assert response.json()["error"]["code"] == "too_many_concurrent"
         for _ in range(3):
-            response: httpx2.Response = await it.chat()
+            response = await it.chat()
             assert (response.status_code, response.headers["retry-after"]) == (503, "1")
             assert response.json()["error"]["code"] == "overloaded"
             assert "x-forebay-request-id" in response.headers
@@ -610,3 +617,4 @@ async def test_beyond_the_bound_requests_are_turned_away_before_any_work(tmp_pat
         go_on.set()
         assert [(await each).status_code for each in asking] == [200, 200]
         assert (await it.chat()).status_code == 200
+    assert "canary" not in (tmp_path / "edge.log").read_text()
