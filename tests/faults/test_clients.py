@@ -244,6 +244,8 @@ HEADS = {
     "CONNECT with a length": b"CONNECT a:443 HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc",
     "HTTP/2 from the start": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "HTTP/2 in the form of HTTP/1": b"POST / HTTP/2.0\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc",
+    "an address without a path": b"GET http://a HTTP/1.1\r\nhost: a\r\n\r\n",
+    "a path that is not ASCII": b"GET /\xff HTTP/1.1\r\nhost: a\r\n\r\n",
     "HTTP/0.9 with a version": b"GET / HTTP/0.9\r\n\r\n",
 }
 
@@ -257,6 +259,15 @@ async def test_a_request_with_two_meanings_is_answered_400_and_nothing_after_it_
         assert status_of(answer) == 400
         assert answer.count(b"HTTP/1.1 ") == 1
         assert app.served == 0
+
+
+async def test_after_a_request_that_was_served_too() -> None:
+    for name, request in HEADS.items():
+        async with serving(Echo(), Bounds()) as port, connected(port) as client:
+            client.write(WHOLE)
+            await client.answer()
+            client.write(request)
+            assert (await client.answer())[0] == 400, name
 
 
 async def test_a_trailer_is_no_header() -> None:

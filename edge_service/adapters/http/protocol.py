@@ -141,10 +141,10 @@ class ClientProtocol(Connection):
         self._refusal = self._objection()
         if self._refusal is not None:
             raise ValueError  # Stops the parser, before there is a request.
+        super().on_headers_complete()
         self._begun = False
         self._in_body = True
         self._idle_bytes = 0
-        super().on_headers_complete()
         # Trailers would be added to the list that the application has (RFC 9110, 6.5.1: they are to be kept apart).
         self.headers = []
 
