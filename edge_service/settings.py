@@ -27,6 +27,8 @@ class Settings:
     """How long the client of a stream goes without a sign of life; 0 for as long as it takes."""
     max_concurrent: int
     """Requests under way at a time."""
+    max_concurrent_per_key: int
+    """Of these, of one client key; 0 for no bound of its own."""
     credential_names: tuple[str, ...]
     upstream_ca: Path | None
     """Certificate authorities to trust for providers beside the system's."""
@@ -135,6 +137,14 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         default=default("max-concurrent", "1000"),
         help="how many requests may be under way; those beyond are answered 503 at once (default: 1000)",
     )
+    parser.add_argument(
+        "--max-concurrent-per-key",
+        metavar="N",
+        type=int,
+        default=default("max-concurrent-per-key", "0"),
+        help="how many requests one client key may have under way, and all together that show none; those beyond are "
+        "answered 429 at once (default: 0, as many as --max-concurrent lets through)",
+    )
     given = parser.parse_args(arguments)
 
     resolvers = tuple(address.strip() for address in given.resolver.split(",") if address.strip())
@@ -166,6 +176,8 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         parser.error(f"--client-stall: {given.client_stall} is not a number of seconds above 0")
     if given.max_concurrent < 1:
         parser.error(f"--max-concurrent: {given.max_concurrent} is not a number above 0")
+    if given.max_concurrent_per_key < 0:
+        parser.error(f"--max-concurrent-per-key: {given.max_concurrent_per_key} is neither 0 nor a number above it")
     token = environment.get("FOREBAY_TOKEN", "")
     if not (token.isascii() and token.isprintable()):
         parser.error("FOREBAY_TOKEN has characters in it that cannot stand in a header")
@@ -182,6 +194,7 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         client_stall_s=given.client_stall,
         heartbeat_s=given.heartbeat,
         max_concurrent=given.max_concurrent,
+        max_concurrent_per_key=given.max_concurrent_per_key,
         credential_names=tuple(name.strip() for name in given.credential_env.split(",") if name.strip()),
         upstream_ca=Path(given.upstream_ca) if given.upstream_ca else None,
         token=token,

@@ -103,6 +103,11 @@ async def test_a_resolver_that_misses_the_deadline_is_stood_in_for(tmp_path: Pat
             response = await it.chat(model)
             assert time.monotonic() - began_at < HALF_A_SECOND
             assert (response.status_code, response.headers.get("x-forebay-stale")) == (status, is_stale)
+        for path in ("/v1/models", "/v1/models/chat"):
+            began_at = time.monotonic()
+            response = await it.client.get(path)
+            assert time.monotonic() - began_at < HALF_A_SECOND
+            assert (response.status_code, response.headers["retry-after"]) == (503, "1")
         it.proxy.delay_s = 0.0
         it.proxy.thaw()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from pathlib import Path
@@ -74,6 +75,23 @@ async def test_names_that_nobody_has_configured_add_no_series(tmp_path: Path) ->
 async def series(it: Setup) -> set[str]:
     """What the resolver counts resolves under."""
     return {name for name in await metrics(it.services.resolver) if name.startswith("forebay_resolve")}
+
+
+async def test_every_line_of_both_services_is_a_json_object(tmp_path: Path) -> None:
+    async with setup(tmp_path, says("hello"), GRPC_TRACE="api,http") as it:
+        host, _, port = it.services.url.removeprefix("http://").rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"canary\r\n\r\n")
+        refused = await reader.read()
+        writer.close()
+        await it.chat()
+    lines = [json.loads(line) for line in (tmp_path / "edge.log").read_text().splitlines()]
+    for line in (tmp_path / "resolver.log").read_text().splitlines():
+        json.loads(line)
+    (told,) = [line for line in lines if line["event"] == "request_refused"]
+    assert (told["status"], told["code"]) == (400, "invalid_request")
+    assert told["request_id"].encode() in refused
+    assert "canary" not in str(lines)
 
 
 async def test_each_request_is_one_line_that_tells_its_walk_and_nothing_of_what_was_said(tmp_path: Path) -> None:

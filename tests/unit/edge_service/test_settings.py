@@ -44,6 +44,7 @@ FLAGS: dict[str, tuple[str | None, str, object]] = {
     "--client-stall": ("1.5", "client_stall_s", 1.5),
     "--heartbeat": ("1.5", "heartbeat_s", 1.5),
     "--max-concurrent": ("7", "max_concurrent", 7),
+    "--max-concurrent-per-key": ("7", "max_concurrent_per_key", 7),
 }
 # What makes a switch show.
 NEEDS_CONSENT = {
@@ -192,6 +193,12 @@ def test_what_may_be_none_is_a_number_of_seconds(flag: str, value: str, capsys: 
 )
 def test_a_bound_is_a_number_above_0(flag: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert flag in refused(capsys, f"{flag}={value}")
+
+
+@pytest.mark.parametrize("value", ["-1", "1.5", "many"])
+def test_the_bound_for_a_key_is_a_number_or_none(value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--max-concurrent-per-key" in refused(capsys, f"--max-concurrent-per-key={value}")
+    assert load("--max-concurrent-per-key", "0").max_concurrent_per_key == 0
 
 
 def test_the_grace_may_be_none() -> None:
