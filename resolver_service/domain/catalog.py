@@ -102,6 +102,17 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerRule:
+    """What an error answer of a provider comes to if it has all that is told here."""
+
+    disposition: Disposition
+    status: int = 0
+    """0 for any."""
+    body_contains: str = ""
+    """Empty for any."""
+
+
+@dataclass(frozen=True, slots=True)
 class Provider:
     id: str
     dialect: Dialect
@@ -112,6 +123,8 @@ class Provider:
     models: tuple[str, ...]
     allow_private: bool = False
     disabled: bool = False
+    rules: tuple[AnswerRule, ...] = ()
+    """The first that fits counts."""
 
 
 class Scopes(NamedTuple):

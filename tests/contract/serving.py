@@ -48,6 +48,7 @@ providers:
     credentials: [env:TWO_API_KEY]
     models: [m, raw-two]
     allow-private: true
+    rules: [{status: 400, body-contains: Quota, disposition: quota}, {status: 418, disposition: empty}]
 model-pools:
   pools:
     - id: Turns

@@ -105,6 +105,10 @@ def _attempt(target: Target) -> plan_pb2.Attempt:
             never=[_TO_WIRE[d] for d in target.failover.never],
             also=[_TO_WIRE[d] for d in target.failover.also],
         ),
+        rules=[
+            plan_pb2.AnswerRule(status=r.status, body_contains=r.body_contains, disposition=_TO_WIRE[r.disposition])
+            for r in target.provider.rules
+        ],
     )
 
 
