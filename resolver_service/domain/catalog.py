@@ -125,6 +125,8 @@ class Provider:
     disabled: bool = False
     rules: tuple[AnswerRule, ...] = ()
     """The first that fits counts."""
+    max_concurrent: int | None = None
+    """Requests at a time for each of its targets; None for as many as come."""
 
 
 class Scopes(NamedTuple):
@@ -260,6 +262,11 @@ class Catalog:
     def virtual_models(self) -> tuple[Group, ...]:
         """Pools, then clusters, in the order configured; of two that share a name the one that the name finds."""
         return (*(g for k, g in self.pools.items() if k not in self.clusters), *self.clusters.values())
+
+    @cached_property
+    def has_limits(self) -> bool:
+        """Whether any target takes only so many requests at a time."""
+        return any(provider.max_concurrent is not None for provider in self.providers)
 
     @cached_property
     def scopes(self) -> Mapping[str, Scopes]:

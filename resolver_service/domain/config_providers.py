@@ -13,9 +13,11 @@ from resolver_service.domain.config_reader import Path, Problems, Section, kind_
 from resolver_service.domain.config_rules import read_rules
 from resolver_service.domain.names import split_reasoning
 
+MOST_CONCURRENT = 100_000
+
 _KEYS = (
     *("id", "dialect", "base-url", "credentials", "models", "allow-private", "disabled", "policy"),
-    "rules",
+    *("max-concurrent", "rules"),
 )
 _CREDENTIAL_KEYS = ("ref", "disabled")
 _ADVICE = dict.fromkeys(
@@ -111,6 +113,7 @@ def read_providers(root: Section) -> Directory:
             allow_private=section.flag("allow-private"),
             disabled=section.flag("disabled"),
             rules=read_rules(section),
+            max_concurrent=section.integer("max-concurrent", 1, MOST_CONCURRENT),
         )
         entries.append(ProviderEntry(provider, read_policy(section)))
     return Directory(entries)

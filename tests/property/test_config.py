@@ -42,7 +42,7 @@ WORDS = [
         "https://a.example",
         "a",
     ),
-    *("rules", "status", "body-contains", "disposition", "overloaded"),
+    *("max-concurrent", "rules", "status", "body-contains", "disposition", "overloaded"),
 ]
 OVERLOADED = {"disposition": "overloaded"}
 WHOLE: dict[str, Any] = {
@@ -62,6 +62,7 @@ WHOLE: dict[str, Any] = {
             "base-url": "http://two.example",
             "models": ["alpha"],
             "disabled": False,
+            "max-concurrent": 4,
             "rules": [{"status": 400, "body-contains": "quota", "disposition": "quota"}, {"status": 418, **OVERLOADED}],
         },
     ],

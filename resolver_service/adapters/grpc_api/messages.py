@@ -45,6 +45,7 @@ def query(request: resolver_service_pb2.ResolveRequest, path: str = "") -> Query
     return Query(
         model=request.model,
         counting=request.operation == plan_pb2.OPERATION_COUNT,
+        stream=request.stream,
         will_report=request.will_report,
         excluded=frozenset(request.excluded_targets),
     )

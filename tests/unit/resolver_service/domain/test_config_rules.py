@@ -41,9 +41,9 @@ def test_rules_are_kept_in_their_order() -> None:
     )
 
 
-@pytest.mark.parametrize("more", [{}, {"rules": None}, {"rules": []}])
-def test_a_provider_without_rules_has_none(more: dict[str, Any]) -> None:
-    assert read(**more).rules == ()
+@pytest.mark.parametrize("more", [{}, {"rules": None, "max-concurrent": None}, {"rules": []}])
+def test_a_provider_without_rules_and_limit_has_none(more: dict[str, Any]) -> None:
+    assert (read(**more).rules, read(**more).max_concurrent) == ((), None)
 
 
 @pytest.mark.parametrize("status", [200, 599])
@@ -96,13 +96,14 @@ def test_a_rule_that_cannot_be_used_is_told_with_its_place(rule: object, path: s
 
 def test_all_mistakes_are_told_at_once() -> None:
     rules = [{"status": "x", "body-contains": "", "disposition": "ok"}, {}, None]
-    assert [path for path, _ in problems(rules=rules)] == [
+    assert [path for path, _ in problems(rules=rules, **{"max-concurrent": 0})] == [
         "rules[0].status",
         "rules[0].body-contains",
         "rules[0].disposition",
         "rules[1]",
         "rules[1].disposition",
         "rules[2]",
+        "max-concurrent",
     ]
 
 
@@ -119,3 +120,23 @@ def test_rules_are_few() -> None:
     rules = [{"status": 400 + i, **QUOTA} for i in range(MOST_RULES + 1)]
     assert len(read(rules=rules[1:]).rules) == MOST_RULES
     assert problems(rules=rules) == [("rules", f"{MOST_RULES} are the most, got {MOST_RULES + 1}")]
+
+
+@pytest.mark.parametrize("most", [1, 100_000])
+def test_a_limit_is_a_number_of_requests(most: int) -> None:
+    assert read(**{"max-concurrent": most}).max_concurrent == most
+    assert parse(one(**{"max-concurrent": most})).has_limits
+    assert not parse(one()).has_limits
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (0, "expected an integer from 1 to 100000, got 0"),
+        (100_001, "expected an integer from 1 to 100000, got 100001"),
+        ("4", "expected an integer, got a string"),
+        (1.5, "expected an integer, got a number"),
+    ],
+)
+def test_a_limit_is_at_least_one(value: object, message: str) -> None:
+    assert problems(**{"max-concurrent": value}) == [("max-concurrent", message)]
