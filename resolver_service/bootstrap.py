@@ -22,6 +22,7 @@ from resolver_service.adapters.stores_memory import MemoryDrains, MemoryHealth, 
 from resolver_service.adapters.stores_sqlite import SqliteState
 from resolver_service.adapters.telemetry_prometheus import PrometheusTelemetry, Sources
 from resolver_service.app.configure import Configuration
+from resolver_service.app.in_flight import InFlight
 from resolver_service.app.operate import Operator
 from resolver_service.app.ports import HealthChanged, Stores
 from resolver_service.app.report import Reports
@@ -104,6 +105,7 @@ def create_servicers(
         telemetry_structlog.health_changed(change)
         telemetry.health_changed(change)
 
+    in_flight = InFlight()
     # Unique over resolvers and restarts, and cheaper than a random number each.
     boot, count = secrets.token_hex(6), itertools.count(1)
     resolver = Resolver(
@@ -114,8 +116,9 @@ def create_servicers(
         clock=time.monotonic,
         new_id=lambda: f"{boot}-{next(count):x}",
         probes=probes,
+        in_flight=in_flight,
     )
-    reports = Reports(configuration, stores.health, time.monotonic, probes, tell)
+    reports = Reports(configuration, stores.health, time.monotonic, probes, in_flight, tell)
     # The stubs call every method abstract; those that are not there answer UNIMPLEMENTED.
     admin = PoolAdminServicer(Operator(configuration, stores.health, stores.drains, tell))  # type: ignore[abstract]
     return ResolverServicer(resolver, reports, configuration, telemetry), admin

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edge_service.app.rulings import NO_RULINGS, Rulings
 from edge_service.dialects import provider_errors
 from edge_service.dialects.openai_chat import EventKind, MalformedAnswerError, StreamReader
 from edge_service.domain.classification import reported
@@ -24,10 +25,20 @@ class StreamFailedError(Exception):
 class Relay:
     """One provider's stream on its way to the client."""
 
-    __slots__ = ("_held", "_held_bytes", "_reader", "_splitter", "complete", "has_content", "is_new_content")
+    __slots__ = (
+        "_held",
+        "_held_bytes",
+        "_reader",
+        "_rulings",
+        "_splitter",
+        "complete",
+        "has_content",
+        "is_new_content",
+    )
 
-    def __init__(self, reader: StreamReader) -> None:
+    def __init__(self, reader: StreamReader, rulings: Rulings = NO_RULINGS) -> None:
         self._reader = reader
+        self._rulings = rulings
         self._splitter = EventSplitter()
         self._held: list[bytes] = []
         self._held_bytes = 0
@@ -89,7 +100,8 @@ class Relay:
     def _take(self, event: bytes) -> None:
         kind, content = self._reader.read(event)
         if kind is EventKind.ERROR:
-            raise StreamFailedError(reported(_STATUS, provider_errors.read(data_of(event) or b"")))
+            data = data_of(event) or b""
+            raise StreamFailedError(reported(_STATUS, provider_errors.read(data), self._rulings.of(_STATUS, data)))
         if kind is EventKind.CONTENT:
             self.has_content = self.is_new_content = True
         elif kind is EventKind.TERMINAL:

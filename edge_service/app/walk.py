@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from edge_service.app.answers import failure, read_whole, refusal
+from edge_service.app.answers import failure, read_whole, refusal, unusable
 from edge_service.app.interrupts import Interrupts, Reason
 from edge_service.app.ports import (
     Client,
@@ -21,10 +21,11 @@ from edge_service.app.record import Record, Telemetry, Tried
 from edge_service.app.relay import Relay as StreamRelay
 from edge_service.app.relay import StreamFailedError
 from edge_service.app.reply import Reply
-from edge_service.dialects import openai_chat, provider_errors
+from edge_service.app.rulings import Rulings
+from edge_service.dialects import openai_chat
 from edge_service.dialects.openai_chat import ChatRequest, EmptyAnswerError, MalformedAnswerError, ReportedError
 from edge_service.domain import headers
-from edge_service.domain.classification import classify, reported
+from edge_service.domain.classification import classify
 from edge_service.domain.errors import UnavailableError, UpstreamError
 from edge_service.domain.failover import (
     CUT_SHORT,
@@ -253,10 +254,11 @@ class Walk:
             response = await self._send(attempt)
             if classify(response.status) is not Disposition.OK:
                 self._wait()
-                return self._machine.failed(await refusal(response, self._services.wall_clock()))
+                now = self._services.wall_clock()
+                return self._machine.failed(await refusal(response, now, self._rulings(attempt)))
             if self._request.stream:
                 return await self._stream(attempt, response)
-            return await self._whole(response)
+            return await self._whole(attempt, response)
         except asyncio.CancelledError:
             return self._interrupted(self._interrupts.take())
         except (StreamFailedError, UpstreamFailure, CredentialError) as error:
@@ -288,7 +290,10 @@ class Walk:
         self._provider_request_id = headers.provider_request_id(self._response.headers)
         return self._response
 
-    async def _whole(self, response: UpstreamResponse) -> list[Command]:
+    def _rulings(self, attempt: Attempt) -> Rulings:
+        return Rulings(attempt.rules, self._incoming.headers, self._incoming.body)
+
+    async def _whole(self, attempt: Attempt, response: UpstreamResponse) -> list[Command]:
         """An answer that comes all at once."""
         self._wait()
         body = await read_whole(response, MAX_ANSWER_BYTES)
@@ -299,17 +304,13 @@ class Walk:
             )
         try:
             self._ready = openai_chat.complete(body, self._request.model)
-        except EmptyAnswerError as error:
-            return self._machine.failed(Outcome(Disposition.EMPTY, status=response.status, detail=str(error)))
-        except MalformedAnswerError as error:
-            return self._machine.failed(Outcome(Disposition.BROKEN, status=response.status, detail=str(error)))
-        except ReportedError:
-            return self._machine.failed(reported(response.status, provider_errors.read(body)))
+        except (EmptyAnswerError, MalformedAnswerError, ReportedError) as error:
+            return self._machine.failed(unusable(error, response.status, body, self._rulings(attempt)))
         return self._machine.ended()
 
     async def _stream(self, attempt: Attempt, response: UpstreamResponse) -> list[Command]:
         """An answer that comes in events."""
-        relay = StreamRelay(openai_chat.StreamReader(self._request.model))
+        relay = StreamRelay(openai_chat.StreamReader(self._request.model), self._rulings(attempt))
         committed = False
         self._wait()
         async for chunk in response.chunks():

@@ -49,6 +49,16 @@ def read(body: bytes) -> ProviderError:
     )
 
 
+def texts(body: bytes) -> tuple[str, str | None]:
+    """A body as something to look for words in: as it came, and once more without escapes and spaces, or None if it is
+    no JSON. Never raises."""
+    as_it_came = body.decode(errors="replace")
+    try:
+        return as_it_came, msgspec.json.encode(_anything.decode(body)).decode()
+    except (ValueError, RecursionError):
+        return as_it_came, None
+
+
 def _reasons(details: list[dict[str, Any]]) -> Iterator[str]:
     """Of `google.rpc.ErrorInfo`."""
     return (_word(detail["reason"]) for detail in details if "reason" in detail)

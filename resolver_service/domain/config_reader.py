@@ -270,7 +270,7 @@ class Section:
             return None
         return value
 
-    def choice(self, key: str, what: str, choices: type[Choice], *, required: bool = False) -> Choice | None:
+    def choice(self, key: str, what: str, choices: Iterable[Choice], *, required: bool = False) -> Choice | None:
         value = self._fields.get(key)
         if value is None:
             if required:

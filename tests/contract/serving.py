@@ -25,6 +25,7 @@ from resolver_service.adapters.grpc_api.resolver import ResolverServicer
 from resolver_service.adapters.stores_memory import MemoryDrains, MemoryHealth, MemoryRotation
 from resolver_service.adapters.telemetry_prometheus import PrometheusTelemetry, Sources
 from resolver_service.app.configure import Configuration
+from resolver_service.app.in_flight import InFlight
 from resolver_service.app.operate import Operator
 from resolver_service.app.ports import HealthChanged
 from resolver_service.app.report import Reports
@@ -48,6 +49,7 @@ providers:
     credentials: [env:TWO_API_KEY]
     models: [m, raw-two]
     allow-private: true
+    rules: [{status: 400, body-contains: Quota, disposition: quota}, {status: 418, disposition: empty}]
 model-pools:
   pools:
     - id: Turns
@@ -71,6 +73,11 @@ model-pools:
         attempts: 2
         timeouts: {connect: 250ms, total: 90s}
         failover: {never: [empty], also: [context-length]}
+"""
+
+NARROW = """
+providers: [{id: one, dialect: openai, base-url: "https://one.example", models: [narrow], max-concurrent: 1}]
+policy: {timeouts: {stream: 168h}}
 """
 
 
@@ -172,7 +179,8 @@ async def serving(
     """The server and a channel to it for the time of the block. `shown` is the token that the client shows."""
     clock, count = Clock(), itertools.count(1)
     configuration = Configuration(config_yaml.load, lambda: LOADED_AT, text.encode())
-    health, drains, probes = MemoryHealth(), MemoryDrains(), ProbeBook(PROBE_LEASE_S)
+    health, drains = MemoryHealth(), MemoryDrains()
+    probes, in_flight = ProbeBook(PROBE_LEASE_S), InFlight()
     told: list[HealthChanged] = []
     resolver = Resolver(
         revisions=configuration,
@@ -182,6 +190,7 @@ async def serving(
         clock=clock,
         new_id=lambda: f"decision-{next(count)}",
         probes=probes,
+        in_flight=in_flight,
     )
     registry = CollectorRegistry()
     sources = Sources(
@@ -197,7 +206,7 @@ async def serving(
         told.append(change)
         telemetry.health_changed(change)
 
-    reports = Reports(configuration, health, clock, probes, tell)
+    reports = Reports(configuration, health, clock, probes, in_flight, tell)
     servicer = ResolverServicer(resolver, reports, configuration, telemetry)
     admin = PoolAdminServicer(Operator(configuration, health, drains, tell))
     server = grpc_server.build(listen, servicer, admin, grpc_server.Secrets(token, management_key), reflect=reflect)

@@ -8,6 +8,7 @@ import itertools
 from resolver_service.adapters import config_yaml
 from resolver_service.adapters.stores_memory import MemoryDrains, MemoryHealth, MemoryRotation
 from resolver_service.app.configure import Configuration
+from resolver_service.app.in_flight import InFlight
 from resolver_service.app.operate import Operator
 from resolver_service.app.ports import HealthChanged
 from resolver_service.app.report import Closed, Ended, Failed, Reports
@@ -47,6 +48,7 @@ class Resolving:
         self.drains = MemoryDrains()
         self.told: list[HealthChanged] = []
         self.probes = ProbeBook(PROBE_LEASE_S)
+        self.in_flight = InFlight()
         self.configuration = Configuration(config_yaml.load, lambda: 1_700_000_000.5, text.encode())
         numbers = itertools.count(1)
         self.resolver = Resolver(
@@ -57,8 +59,11 @@ class Resolving:
             clock=self.clock,
             new_id=lambda: f"decision-{next(numbers)}",
             probes=self.probes,
+            in_flight=self.in_flight,
         )
-        self.reports = Reports(self.configuration, self.health, self.clock, self.probes, self.told.append)
+        self.reports = Reports(
+            self.configuration, self.health, self.clock, self.probes, self.in_flight, self.told.append
+        )
         self.operator = Operator(self.configuration, self.health, self.drains, self.told.append)
         self._others = itertools.count(1)
 

@@ -34,11 +34,13 @@ class Setup:
         return [len(p.calls) for p in self.providers]
 
 
-def config_text(*urls: str, policy: str = "{}", strategy: str = "priority") -> str:
-    """Providers `p0`, `p1`, ... in one pool `pool` in this order, a cluster `chat` over it, and the raw model `m`."""
+def config_text(*urls: str, policy: str = "{}", strategy: str = "priority", each: str = "") -> str:
+    """Providers `p0`, `p1`, ... in one pool `pool` in this order, a cluster `chat` over it, and the raw model `m`.
+    `each` is what else is said of every provider, in the flow style of YAML."""
+    each = f", {each}" if each else ""
     lines = [f"policy: {policy}", "providers:"]
     for i, url in enumerate(urls):
-        lines.append(f"  - {{id: p{i}, dialect: openai, base-url: '{url}', models: [m], allow-private: true}}")
+        lines.append(f"  - {{id: p{i}, dialect: openai, base-url: '{url}', models: [m], allow-private: true{each}}}")
     lines += ["model-pools:", "  pools:", "    - id: pool", f"      strategy: {strategy}", "      members:"]
     lines += [f"        - {{provider: p{i}, model: m, priority: {i}}}" for i in range(len(urls))]
     lines += ["  clusters:", "    - {id: chat, description: for talking, members: [{pool: pool}]}", ""]
@@ -47,7 +49,12 @@ def config_text(*urls: str, policy: str = "{}", strategy: str = "priority") -> s
 
 @contextlib.asynccontextmanager
 async def setup(
-    directory: Path, *scripts: Script | str, policy: str = "{}", strategy: str = "priority", **environment: str
+    directory: Path,
+    *scripts: Script | str,
+    policy: str = "{}",
+    strategy: str = "priority",
+    each: str = "",
+    **environment: str,
 ) -> AsyncIterator[Setup]:
     """Runs it all for the time of the block. A script that is a string stands for a provider at this URL."""
     async with contextlib.AsyncExitStack() as stack:
@@ -61,7 +68,7 @@ async def setup(
                 urls.append(providers[-1].url)
         config = directory / "config" / "forebay.yaml"
         config.parent.mkdir(exist_ok=True)
-        config.write_text(config_text(*urls, policy=policy, strategy=strategy))
+        config.write_text(config_text(*urls, policy=policy, strategy=strategy, each=each))
         services = await stack.enter_async_context(forebay(config, directory, **environment))
         client = await stack.enter_async_context(httpx2.AsyncClient(base_url=services.url, timeout=20))
         yield Setup(providers, services, client, config)

@@ -17,7 +17,7 @@ from edge_service.domain.errors import (
 )
 from edge_service.domain.failover import ReportClosed, ReportContent, ReportEnded, ReportFailed
 from edge_service.domain.outcome import Disposition, Outcome
-from edge_service.domain.plan import Attempt, Plan, Timeouts
+from edge_service.domain.plan import AnswerRule, Attempt, Plan, Timeouts
 from forebay.resolver.v1 import plan_pb2
 from forebay.resolver.v1 import resolver_service_pb2 as pb
 
@@ -68,6 +68,11 @@ def _attempt(message: plan_pb2.Attempt) -> Attempt:
         probe=message.probe,
         health_generation=message.health_generation,
         allow_private=message.allow_private,
+        rules=tuple(
+            AnswerRule(_FROM_WIRE[r.disposition], r.status, r.body_contains)
+            for r in message.rules
+            if r.disposition in _FROM_WIRE
+        ),
     )
 
 

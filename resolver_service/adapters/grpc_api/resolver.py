@@ -50,6 +50,7 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
         # At once, so that the caller knows that it has been accepted before it asks anything.
         await context.send_initial_metadata(())
         self._telemetry.stream_opened()
+        caller = object()
         try:
             async for message in request_iterator:
                 response = pb.ResolveStreamResponse()
@@ -57,9 +58,10 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
                     self._apply(item.report)
                     response.acknowledged.append(item.id)
                 for resolve in message.resolves:
-                    self._answer(resolve, response.answers.add())
+                    self._answer(resolve, response.answers.add(), caller)
                 yield response
         finally:
+            self._resolver.caller_left(caller)
             self._telemetry.stream_closed()
 
     async def Explain(self, request: pb.ExplainRequest, context: Context) -> pb.ExplainResponse:
@@ -85,10 +87,10 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this resolver cannot be watched yet")
         yield pb.WatchResponse()  # Never reached: it makes this a stream.
 
-    def _answer(self, item: pb.ResolveItem, answer: pb.ResolveAnswer) -> None:
+    def _answer(self, item: pb.ResolveItem, answer: pb.ResolveAnswer, caller: object) -> None:
         answer.id = item.id
         try:
-            self._resolve(item.request, answer.plan, in_stream=True)
+            self._resolve(item.request, answer.plan, caller)
         except (ResolveError, InvalidRequestError) as error:
             _tell(item.request, error)
             answer.error.CopyFrom(messages.error_status(error))
@@ -96,14 +98,15 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
             _log.exception("resolve_failed", request_id=item.request.request_id)
             answer.error.CopyFrom(messages.INTERNAL)
 
-    def _resolve(self, request: pb.ResolveRequest, plan: plan_pb2.Plan, *, in_stream: bool = False) -> None:
-        """Raises `ResolveError` or `InvalidRequestError`."""
+    def _resolve(self, request: pb.ResolveRequest, plan: plan_pb2.Plan, caller: object = None) -> None:
+        """`caller` stands for the stream it is asked on, if it is on one. Raises `ResolveError` or
+        `InvalidRequestError`."""
         began_at = time.perf_counter()
         name, result = "", "failed"
         try:
-            if in_stream and not request.timeout_ms:
+            if caller is not None and not request.timeout_ms:
                 raise InvalidRequestError("timeout_ms", "how long the answer is waited for is required")
-            decision = self._resolver.resolve(messages.query(request))
+            decision = self._resolver.resolve(messages.query(request), caller)
             self._writer.write(decision, plan)
             name, result = decision.name, "ok"
         except UnknownModelError:

@@ -4,9 +4,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from edge_service.app.answers import refusal
+from edge_service.app.answers import refusal, unusable
+from edge_service.app.rulings import NO_RULINGS, Rulings
+from edge_service.dialects.openai_chat import EmptyAnswerError, MalformedAnswerError, ReportedError
+from edge_service.domain.errors import UpstreamError
 from edge_service.domain.headers import Headers
-from edge_service.domain.outcome import Disposition
+from edge_service.domain.outcome import Disposition, Outcome
+from edge_service.domain.plan import AnswerRule
 
 ERROR = b'{"error":{"message":"no"}}'
 
@@ -79,3 +83,89 @@ async def test_an_answer_whose_status_is_no_error_is_not_passed_on_as_one(
 ) -> None:
     outcome = await refusal(Answer(status), 0.0)
     assert (outcome.disposition, outcome.status, outcome.answer) == (disposition, status, None)
+
+
+# --- A provider's own rules ------------------------------------------------------------------------------------------
+
+BODY = b'{"error": {"message": "quota exhausted"}}'
+
+
+def rulings(disposition: Disposition, status: int = 0, words: str = "quota exhausted") -> Rulings:
+    return Rulings((AnswerRule(disposition, status, words),), [], b"{}")
+
+
+async def test_a_rule_wins_over_status_and_code() -> None:
+    body = b'{"error": {"code": "context_length_exceeded", "message": "quota exhausted"}}'
+    outcome = await refusal(Answer(400, body=body), 0.0, rulings(Disposition.OVERLOADED))
+    assert (outcome.disposition, outcome.status, outcome.by_rule) == (Disposition.OVERLOADED, 400, True)
+    other = await refusal(Answer(400, body=body), 0.0, rulings(Disposition.OVERLOADED, words="something else"))
+    assert (other.disposition, other.by_rule) == (Disposition.CONTEXT_LENGTH, False)
+
+
+async def test_how_long_to_wait_is_read_for_what_the_rule_says() -> None:
+    """A renewal by the minute is no news of a quota."""
+    header = (b"x-ratelimit-reset-requests", b"6s")
+    assert (await refusal(Answer(400, header, body=BODY), 0.0, rulings(Disposition.RATE_LIMITED))).retry_after_s == 6.0
+    assert (await refusal(Answer(400, header, body=BODY), 0.0, rulings(Disposition.QUOTA))).retry_after_s is None
+
+
+@pytest.mark.parametrize(
+    ("status", "disposition", "told", "code", "retry_after"),
+    [
+        (400, Disposition.RATE_LIMITED, 429, "rate_limited", "7"),
+        (400, Disposition.QUOTA, 429, "quota_exceeded", "7"),
+        (400, Disposition.OVERLOADED, 503, "upstream_overloaded", "7"),
+        (400, Disposition.CREDENTIAL, 502, "upstream_credentials", None),
+        (500, Disposition.MODEL_MISSING, 404, "upstream_model_not_found", None),
+        (403, Disposition.CLIENT_FAULT, 400, "invalid_request", None),
+        (401, Disposition.RATE_LIMITED, 429, "rate_limited", "7"),
+        (429, Disposition.CLIENT_FAULT, 400, "invalid_request", None),
+        (500, Disposition.TIMEOUT, 504, "upstream_timeout", None),
+    ],
+)
+async def test_the_client_is_told_what_the_rule_says_in_our_words(
+    status: int, disposition: Disposition, told: int, code: str, retry_after: str | None
+) -> None:
+    outcome = await refusal(Answer(status, (b"retry-after", b"7"), body=BODY), 0.0, rulings(disposition))
+    assert outcome.answer is None
+    error = UpstreamError(outcome, 1)
+    assert (error.status, error.code, error.retry_after) == (told, code, retry_after)
+    assert "quota exhausted" not in error.message
+
+
+@pytest.mark.parametrize(
+    ("status", "disposition"),
+    [
+        (422, Disposition.CONTEXT_LENGTH),
+        (404, Disposition.CLIENT_FAULT),
+        (429, Disposition.RATE_LIMITED),
+        (503, Disposition.OVERLOADED),
+    ],
+)
+async def test_an_answer_that_says_the_same_is_passed_on(status: int, disposition: Disposition) -> None:
+    outcome = await refusal(Answer(status, body=BODY), 0.0, rulings(disposition))
+    assert outcome.answer is not None
+    assert outcome.answer.content == BODY
+
+
+async def test_a_rule_by_status_alone_needs_no_body() -> None:
+    huge = Answer(418, body=b"quota exhausted" * 100_000)
+    assert (await refusal(huge, 0.0, rulings(Disposition.QUOTA))).disposition is Disposition.CLIENT_FAULT
+    assert (await refusal(huge, 0.0, rulings(Disposition.QUOTA, 418, ""))).disposition is Disposition.QUOTA
+
+
+@pytest.mark.parametrize(
+    ("error", "disposition"),
+    [
+        (EmptyAnswerError("no choices"), Disposition.EMPTY),
+        (MalformedAnswerError("no choices"), Disposition.BROKEN),
+        (ReportedError("an error"), Disposition.SERVER_ERROR),
+    ],
+)
+def test_a_success_without_an_answer_is_what_a_rule_says_of_it(
+    error: EmptyAnswerError | MalformedAnswerError | ReportedError, disposition: Disposition
+) -> None:
+    assert unusable(error, 200, BODY, NO_RULINGS).disposition is disposition
+    outcome: Outcome = unusable(error, 200, BODY, rulings(Disposition.QUOTA, 200))
+    assert (outcome.disposition, outcome.status, outcome.by_rule) == (Disposition.QUOTA, 200, True)
+    assert unusable(error, 200, BODY, rulings(Disposition.QUOTA, 400)).disposition is disposition

@@ -3,8 +3,10 @@ from __future__ import annotations
 import pytest
 
 from edge_service.app.relay import MAX_HELD_BYTES, Relay, StreamFailedError
+from edge_service.app.rulings import Rulings
 from edge_service.dialects.openai_chat import StreamReader
 from edge_service.domain.outcome import Disposition
+from edge_service.domain.plan import AnswerRule
 from edge_service.domain.sse import MAX_EVENT_BYTES
 from tests.support.providers import DONE, delta
 
@@ -162,3 +164,14 @@ def test_the_limit_is_not_one_for_what_follows_content() -> None:
     it.feed(HELLO)
     ping = b": " + b"x" * (MAX_HELD_BYTES // 2) + b"\n\n"
     assert it.feed(ping * 3) == ping * 3
+
+
+def test_a_rule_of_the_provider_says_what_an_error_event_is() -> None:
+    rule = AnswerRule(Disposition.QUOTA, 200, "quota exhausted")
+    for before in (b"", HELLO):
+        it = Relay(StreamReader("chat"), Rulings((rule,), [], b"{}"))
+        it.feed(before)
+        assert failure(it, b'data: {"error": {"message": "Quota exhausted"}}\n\n') is Disposition.QUOTA
+        it = Relay(StreamReader("chat"), Rulings((rule,), [], b'{"x": "quota exhausted"}'))
+        it.feed(before)
+        assert failure(it, b'data: {"error": {"message": "Quota exhausted"}}\n\n') is Disposition.SERVER_ERROR

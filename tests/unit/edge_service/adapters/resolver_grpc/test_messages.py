@@ -16,7 +16,7 @@ from edge_service.domain.errors import (
 )
 from edge_service.domain.failover import ReportClosed, ReportContent, ReportEnded, ReportFailed
 from edge_service.domain.outcome import Disposition, Outcome
-from edge_service.domain.plan import Attempt, Plan, Timeouts
+from edge_service.domain.plan import AnswerRule, Attempt, Plan, Timeouts
 from edge_service.domain.retry_after import http_s
 from forebay.resolver.v1 import plan_pb2
 from forebay.resolver.v1 import resolver_service_pb2 as pb
@@ -59,6 +59,12 @@ def test_a_plan_is_read_with_all_that_the_edge_walks_by() -> None:
                 probe=True,
                 health_generation=7,
                 allow_private=True,
+                rules=[
+                    plan_pb2.AnswerRule(status=400, body_contains="Quota", disposition=plan_pb2.DISPOSITION_QUOTA),
+                    # Of a newer resolver.
+                    plan_pb2.AnswerRule(status=401, disposition=2**20),  # type: ignore[arg-type]
+                    plan_pb2.AnswerRule(status=418, disposition=plan_pb2.DISPOSITION_EMPTY),
+                ],
             ),
             plan_pb2.Attempt(target_id="q/m#0"),
         ],
@@ -84,6 +90,7 @@ def test_a_plan_is_read_with_all_that_the_edge_walks_by() -> None:
                 probe=True,
                 health_generation=7,
                 allow_private=True,
+                rules=(AnswerRule(Disposition.QUOTA, 400, "Quota"), AnswerRule(Disposition.EMPTY, 418)),
             ),
             Attempt("q/m#0", "", "", "", "", ""),
         ),
