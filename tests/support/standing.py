@@ -7,21 +7,21 @@ could be secret is a canary, and all that comes of the tests is kept as files.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import re
-import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import grpc.aio
 import httpx2
 
+from forebay.resolver.v1 import pool_admin_service_pb2 as admin_pb
+from forebay.resolver.v1 import pool_admin_service_pb2_grpc, resolver_service_pb2_grpc
 from forebay.resolver.v1 import resolver_service_pb2 as pb
-from forebay.resolver.v1 import resolver_service_pb2_grpc
 from tests.support import canaries
 from tests.support.chaos_proxy import chaos_proxy
 from tests.support.processes import Process, start_edge, start_resolver
@@ -30,7 +30,7 @@ from tests.support.setup import until
 
 KEYS = ("env:CANARY_API_KEY", "env:CANARY_API_KEY_2")
 
-HASTY = {"timeouts": {"connect": "300ms", "headers": "200ms", "first-content": "300ms", "idle": "300ms"}}
+HASTY = {"timeouts": {"connect": "150ms", "headers": "200ms", "first-content": "300ms", "idle": "300ms"}}
 """The policy of every member but the last, which may take its time."""
 
 
@@ -100,13 +100,10 @@ class Slot:
         assert seconds - 5 <= seen.retry_after_s <= seconds
 
     async def cools_not(self, target: str = "") -> None:
-        """Asserts that the target is in the plan, once all that was reported has been applied."""
-        assert (await self.chat_elsewhere()).status_code == 404
+        """Asserts that the target is well, once all that was reported has been applied."""
+        # Reports are applied in their order, and before what is asked for after them.
+        assert (await self.standing.chat("nothing-of-this-name")).status_code == 404
         assert (await self.explain())[target or self.target()].available
-
-    async def chat_elsewhere(self) -> httpx2.Response:
-        """The resolver applies reports in their order, and those of a message before its resolves."""
-        return await self.standing.chat("nothing-of-this-name")
 
 
 @dataclass
@@ -116,6 +113,7 @@ class Standing:
     edge: Process
     client: httpx2.AsyncClient
     explainer: Any
+    admin: Any
     slots: dict[str, list[Slot]] = field(default_factory=dict)
     wire: bytearray = field(default_factory=bytearray)
     elsewhere: dict[str, Slot] = field(default_factory=dict)
@@ -125,12 +123,23 @@ class Standing:
         return int(self.edge.address.rpartition(":")[2])
 
     def slot(self, *scripts: Script, kind: str = "plain") -> Slot:
-        """A slot that nobody has used. Providers behind the last script are not asked without failing the test."""
+        """A slot that nobody has used."""
         assert self.slots[kind], f"all slots of the kind '{kind}' are taken: let there be more in KINDS"
         slot = self.slots[kind].pop()
         for each, script in zip(slot.providers, scripts, strict=False):
             each.script = script
         slot.providers = slot.providers[: len(scripts)]
+        return slot
+
+    async def another(self, place: str, *scripts: Script) -> Slot:
+        """The slot that begins with a provider elsewhere, as if nobody had used it before."""
+        slot = self.elsewhere[place]
+        for model in ("m", "n"):
+            request = admin_pb.ClearCooldownRequest(target_id=slot.target(0, model))
+            await self.admin.ClearCooldown(request, timeout=5.0, metadata=(*_token(), _MANAGEMENT_KEY))
+        for each, script in zip_longest(slot.providers, scripts, fillvalue=never_asked):
+            each.script = script
+            each.calls.clear()
         return slot
 
     async def chat(self, model: str, **fields: object) -> httpx2.Response:
@@ -182,6 +191,9 @@ def _token() -> tuple[tuple[str, str], ...]:
     return (("authorization", f"Bearer {canaries.TOKEN.value}"),)
 
 
+_MANAGEMENT_KEY = ("x-management-key", canaries.MANAGEMENT_KEY.value)
+
+
 async def _metrics(process: Process) -> str:
     found = re.search(r"operations on (\S+?),?\s", process.line)
     assert found is not None
@@ -197,10 +209,10 @@ async def never_asked(connection: object) -> None:
 async def standing(
     directory: Path, elsewhere: Mapping[str, str], kinds: Mapping[str, Kind] = KINDS, **environment: str
 ) -> AsyncIterator[Standing]:
-    """`elsewhere` are providers that no script makes: for each there is a slot with this URL first, and then one with
-    a script."""
+    """`elsewhere` are providers that no script makes. For each there is a slot with this URL first, which stands alone
+    for the model `n`."""
     async with contextlib.AsyncExitStack() as stack:
-        it = Standing(directory, None, None, None, None)  # type: ignore[arg-type] # Filled in below.
+        it = Standing(directory, None, None, None, None, None)  # type: ignore[arg-type] # Filled in below.
         providers: list[dict[str, object]] = []
         pools: list[dict[str, object]] = []
 
@@ -211,22 +223,30 @@ async def standing(
                 slot.providers.append(await stack.enter_async_context(provider(never_asked)))
                 urls.append(slot.providers[-1].url)
             ids = [f"{name}-p{number}" for number in range(len(urls))]
-            for id, url in zip(ids, urls, strict=True):
-                served = {"id": id, "dialect": "openai", "base-url": url, "models": ["m", "n"], "allow-private": True}
+            for owner, url in zip(ids, urls, strict=True):
+                served = {
+                    "id": owner,
+                    "dialect": "openai",
+                    "base-url": url,
+                    "models": ["m", "n"],
+                    "allow-private": True,
+                }
                 providers.append({**served, "credentials": KEYS[: kind.keys]})
             for model, pool in (("m", name), ("n", f"{name}-n")):
                 members = [
-                    {"provider": id, "model": model, "priority": number, "policy": kind.member_policy}
-                    for number, id in enumerate(ids)
+                    {"provider": owner, "model": model, "priority": number, "policy": kind.member_policy}
+                    for number, owner in enumerate(ids)
                 ]
                 del members[-1]["policy"]
+                if elsewhere and model == "n":
+                    del members[1:]
                 pools.append({"id": pool, "strategy": "priority", "policy": kind.policy, "members": members})
             return slot
 
         for number, (name, kind) in enumerate(kinds.items()):
             it.slots[name] = [await add(f"s{number}-{count}", kind) for count in range(kind.count)]
         for number, (name, url) in enumerate(elsewhere.items()):
-            it.elsewhere[name] = await add(f"e{number}", Kind(1, members=2, member_policy=HASTY), url)
+            it.elsewhere[name] = await add(f"e{number}", Kind(1, member_policy=HASTY), url)
 
         config = directory / "config" / "forebay.yaml"
         config.parent.mkdir()
@@ -241,6 +261,7 @@ async def standing(
         stack.push_async_callback(it.edge.stop)
         channel = await stack.enter_async_context(grpc.aio.insecure_channel(it.resolver.address))
         it.explainer = resolver_service_pb2_grpc.ResolverServiceStub(channel)
+        it.admin = pool_admin_service_pb2_grpc.PoolAdminServiceStub(channel)
         it.client = await stack.enter_async_context(httpx2.AsyncClient(base_url=it.edge.address, timeout=20))
         yield it
         await it.keep_artefacts()
