@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -24,6 +23,7 @@ from forebay.resolver.v1 import pool_admin_service_pb2_grpc, resolver_service_pb
 from forebay.resolver.v1 import resolver_service_pb2 as pb
 from tests.support import canaries
 from tests.support.chaos_proxy import chaos_proxy
+from tests.support.metrics import exposition, metrics, operations_of
 from tests.support.processes import Process, start_edge, start_resolver
 from tests.support.providers import Provider, Script, provider
 from tests.support.setup import until
@@ -164,8 +164,7 @@ class Standing:
 
     async def metrics(self) -> dict[str, float]:
         """Of the edge."""
-        samples = (line.rsplit(" ", 1) for line in (await _metrics(self.edge)).splitlines() if line[:1] != "#")
-        return {name: float(value) for name, value in samples}
+        return await metrics(self.edge)
 
     async def requests(self, ids: set[str]) -> dict[str, dict[str, Any]]:
         """The log lines of these requests, by their ids, once all of them are there."""
@@ -183,8 +182,8 @@ class Standing:
         """Writes down what is not a file yet."""
         (self.directory / canaries.WIRE).write_bytes(self.wire)
         for name, process in (("edge", self.edge), ("resolver", self.resolver)):
-            if "operations on" in process.line:
-                (self.directory / f"{name}-metrics.txt").write_text(await _metrics(process))
+            if operations_of(process):
+                (self.directory / f"{name}-metrics.txt").write_text(await exposition(process))
 
 
 def _token() -> tuple[tuple[str, str], ...]:
@@ -192,13 +191,6 @@ def _token() -> tuple[tuple[str, str], ...]:
 
 
 _MANAGEMENT_KEY = ("x-management-key", canaries.MANAGEMENT_KEY.value)
-
-
-async def _metrics(process: Process) -> str:
-    found = re.search(r"operations on (\S+?),?\s", process.line)
-    assert found is not None
-    async with httpx2.AsyncClient(base_url=found[1]) as client:
-        return (await client.get("/metrics")).text
 
 
 async def never_asked(connection: object) -> None:
