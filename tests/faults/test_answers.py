@@ -37,7 +37,7 @@ def packed(content: bytes, encoding: str = "gzip", status: int = 200) -> Script:
 
 
 async def is_passed_over(it: Standing, script: Script, *, stream: bool = False) -> None:
-    slot = it.slot(script, says("instead"))
+    slot = await it.slot(script, says("instead"))
     edge = it.edge.process.pid
     before = resident_bytes(edge)
     response = await slot.chat(stream=stream)
@@ -66,7 +66,7 @@ async def test_a_bomb_in_a_stream_is_passed_over(it: Standing, content: bytes) -
 
 
 async def test_a_bomb_in_an_error_answer_leaves_the_error(it: Standing) -> None:
-    slot = it.slot(*[packed(gzip.compress(b'{"error": "' + b"x" * HUGE_BYTES), status=429)] * 3)
+    slot = await it.slot(*[packed(gzip.compress(b'{"error": "' + b"x" * HUGE_BYTES), status=429)] * 3)
     response = await slot.chat()
     assert (response.status_code, response.json()["error"]["code"]) == (429, "rate_limited")
     assert len(response.content) < 1000
@@ -82,7 +82,7 @@ async def test_what_was_compressed_unasked_is_served(it: Standing, pack: Callabl
         content = delta(content="hello") + DONE if connection.call.json.get("stream") else completion("hello")
         await packed(pack(content), encoding)(connection)
 
-    slot = it.slot(script)
+    slot = await it.slot(script)
     response = await slot.chat()
     assert response.json()["choices"][0]["message"]["content"] == "hello"
     assert "content-encoding" not in response.headers
@@ -93,7 +93,7 @@ async def test_what_was_compressed_unasked_is_served(it: Standing, pack: Callabl
 
 async def test_a_client_fault_that_was_compressed_is_told_in_plain(it: Standing) -> None:
     content = json.dumps({"error": {"message": "no such tool", "type": "x", "param": None, "code": None}}).encode()
-    slot = it.slot(packed(gzip.compress(content), status=400))
+    slot = await it.slot(packed(gzip.compress(content), status=400))
     response = await slot.chat()
     assert (response.status_code, response.content, slot.hits) == (400, content, [1])
 
@@ -116,12 +116,11 @@ async def test_a_head_beyond_the_limit_is_passed_over(it: Standing, lines: list[
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_a_redirect_is_not_followed(it: Standing, status: int) -> None:
     async with provider(says("never asked")) as elsewhere:
-        slot = it.slot(refuses(status, location=elsewhere.url + "/chat/completions"), says("instead"))
+        slot = await it.slot(refuses(status, location=elsewhere.url + "/chat/completions"), says("instead"))
         response = await slot.chat()
         assert (response.status_code, response.headers["x-forebay-target"]) == (200, slot.target(1))
         assert (slot.hits, elsewhere.accepted) == ([1, 1], 0)
-        alone = it.slot(*[refuses(status, location=elsewhere.url)] * 3)
+        alone = await it.slot(*[refuses(status, location=elsewhere.url)] * 3)
         response = await alone.chat()
-        assert (response.status_code, response.json()["error"]["message"]) == (status, "no")
         assert "location" not in response.headers
-        assert elsewhere.accepted == 0
+        assert (alone.hits, elsewhere.accepted) == ([1, 1, 1], 0)

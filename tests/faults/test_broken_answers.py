@@ -48,22 +48,22 @@ async def ends_with_an_error(slot: Slot, code: str = "upstream_broken") -> None:
 
 @pytest.mark.parametrize("framing", FRAMINGS)
 async def test_a_stream_that_is_cut_before_content(it: Standing, framing: str) -> None:
-    await moves_on_once(it.slot(*[says("")] * 3), cut(ROLE + b"data: {", framing, stream=True), stream=True)
+    await moves_on_once(await it.slot(*[says("")] * 3), cut(ROLE + b"data: {", framing, stream=True), stream=True)
 
 
 @pytest.mark.parametrize("framing", FRAMINGS)
 async def test_a_stream_that_is_cut_after_content(it: Standing, framing: str) -> None:
-    await ends_with_an_error(it.slot(cut(ROLE + HALF, framing, stream=True), says("never asked")))
+    await ends_with_an_error(await it.slot(cut(ROLE + HALF, framing, stream=True), says("never asked")))
 
 
 @pytest.mark.parametrize("framing", FRAMINGS)
 async def test_a_stream_that_is_cut_within_an_event_after_content(it: Standing, framing: str) -> None:
-    await ends_with_an_error(it.slot(cut(HALF + HALF[:-9], framing, stream=True), says("never asked")))
+    await ends_with_an_error(await it.slot(cut(HALF + HALF[:-9], framing, stream=True), says("never asked")))
 
 
 @pytest.mark.parametrize("framing", FRAMINGS)
 async def test_a_stream_that_is_cut_after_its_terminal_marker_is_complete(it: Standing, framing: str) -> None:
-    slot = it.slot(cut(ROLE + HALF + DONE, framing, stream=True), says("never asked"))
+    slot = await it.slot(cut(ROLE + HALF + DONE, framing, stream=True), says("never asked"))
     response = await slot.chat(stream=True)
     assert events(response.content)[-1] == b"[DONE]"
     assert slot.hits == [1, 0]
@@ -72,7 +72,7 @@ async def test_a_stream_that_is_cut_after_its_terminal_marker_is_complete(it: St
 
 @pytest.mark.parametrize("framing", FRAMINGS)
 async def test_a_whole_answer_that_is_cut(it: Standing, framing: str) -> None:
-    await moves_on_once(it.slot(*[says("")] * 3), cut(WHOLE[:-20], framing, stream=False), stream=False)
+    await moves_on_once(await it.slot(*[says("")] * 3), cut(WHOLE[:-20], framing, stream=False), stream=False)
 
 
 @pytest.mark.parametrize("framing", FRAMINGS)
@@ -82,14 +82,14 @@ async def test_an_error_answer_that_is_cut_is_still_that_error(it: Standing, fra
         await connection.head(429, retry_after="100", **head)
         connection.writer.close()
 
-    slot = it.slot(script, says("hello"))
+    slot = await it.slot(script, says("hello"))
     assert (await slot.chat()).headers["x-forebay-target"] == slot.target(1)
     assert slot.hits == [1, 1]
     await slot.cools("rate-limited", 100)
 
 
 async def test_five_broken_answers_in_a_row_cool_a_target(it: Standing) -> None:
-    slot = it.slot(cut(HALF, "chunked", stream=True), says("hello"))
+    slot = await it.slot(cut(HALF, "chunked", stream=True), says("hello"))
     await asyncio.gather(*(slot.chat(stream=True) for _ in range(5)))
     assert slot.hits == [5, 0]
     await slot.cools("broken", 30)
@@ -110,19 +110,19 @@ MALFORMED = {
 
 @pytest.mark.parametrize("what", MALFORMED)
 async def test_a_malformed_event_before_content(it: Standing, what: str) -> None:
-    await moves_on_once(it.slot(*[says("")] * 3), streams(ROLE, MALFORMED[what], HALF, DONE), stream=True)
+    await moves_on_once(await it.slot(*[says("")] * 3), streams(ROLE, MALFORMED[what], HALF, DONE), stream=True)
 
 
 @pytest.mark.parametrize("what", MALFORMED)
 async def test_a_malformed_event_after_content(it: Standing, what: str) -> None:
-    await ends_with_an_error(it.slot(streams(ROLE, HALF, MALFORMED[what], DONE), says("never asked")))
+    await ends_with_an_error(await it.slot(streams(ROLE, HALF, MALFORMED[what], DONE), says("never asked")))
 
 
 @pytest.mark.parametrize(
     "body", [b"no json", b"[]", b'{"choices": {}}', b'{"id": "x"}', b'{"choices": [{"x": "\xff"}]}', b"[" * 100_000]
 )
 async def test_a_malformed_whole_answer(it: Standing, body: bytes) -> None:
-    await moves_on_once(it.slot(*[says("")] * 3), answers(200, body), stream=False)
+    await moves_on_once(await it.slot(*[says("")] * 3), answers(200, body), stream=False)
 
 
 async def test_events_and_characters_may_be_split_at_every_byte(it: Standing) -> None:
@@ -133,7 +133,7 @@ async def test_events_and_characters_may_be_split_at_every_byte(it: Standing) ->
         at = int(str(connection.call.json["user"]))
         await trickles([raw[:at], raw[at:]], pause_s=0.003)(connection)
 
-    slot = it.slot(script, says("never asked"))
+    slot = await it.slot(script, says("never asked"))
     responses = await asyncio.gather(*(slot.chat(stream=True, user=str(at)) for at in range(1, len(raw))))
     assert {response.content for response in responses} == {responses[0].content}
     contents = [json.loads(e.strip())["choices"][0]["delta"]["content"] for e in _data(responses[0].content)[:-1]]
@@ -164,12 +164,12 @@ ERROR_EVENTS = {
 @pytest.mark.parametrize("kind", ERROR_EVENTS)
 async def test_an_error_event_before_content_moves_on(it: Standing, kind: str) -> None:
     event, code, status = ERROR_EVENTS[kind]
-    slot = it.slot(*[streams(ROLE, event)] * 2, says("third"))
+    slot = await it.slot(*[streams(ROLE, event)] * 2, says("third"))
     response = await slot.chat(stream=True)
     assert (response.status_code, response.headers["x-forebay-target"]) == (200, slot.target(2))
     assert b"boom" not in response.content
     assert slot.hits == [1, 1, 1], "an answer, so that it moves on as often as attempts allow"
-    slot = it.slot(*[streams(ROLE, event)] * 3)
+    slot = await it.slot(*[streams(ROLE, event)] * 3)
     response = await slot.chat(stream=True)
     assert (response.status_code, response.json()["error"]["code"]) == (status, code)
     assert slot.hits == [1, 1, 1]
@@ -177,7 +177,7 @@ async def test_an_error_event_before_content_moves_on(it: Standing, kind: str) -
 
 async def test_an_error_event_after_content(it: Standing) -> None:
     event = ERROR_EVENTS["of OpenAI"][0]
-    await ends_with_an_error(it.slot(streams(ROLE, HALF, event), says("never asked")), "upstream_error")
+    await ends_with_an_error(await it.slot(streams(ROLE, HALF, event), says("never asked")), "upstream_error")
 
 
 # --- Row 17 ---
@@ -197,7 +197,7 @@ EMPTY: dict[str, tuple[Script, bool]] = {
 @pytest.mark.parametrize("kind", EMPTY)
 async def test_an_empty_success_moves_on_and_cools_after_five_in_a_row(it: Standing, kind: str) -> None:
     script, stream = EMPTY[kind]
-    slot = it.slot(script, script, says("third"))
+    slot = await it.slot(script, script, says("third"))
     for _ in range(5):
         response = await slot.chat(stream=stream)
         assert (response.status_code, response.headers["x-forebay-target"]) == (200, slot.target(2))
@@ -210,7 +210,7 @@ async def test_an_empty_success_moves_on_and_cools_after_five_in_a_row(it: Stand
 
 
 async def test_a_proper_ending_without_text_is_a_success(it: Standing) -> None:
-    slot = it.slot(streams(ROLE, delta(finish_reason="stop"), DONE), says("never asked"))
+    slot = await it.slot(streams(ROLE, delta(finish_reason="stop"), DONE), says("never asked"))
     response = await slot.chat(stream=True)
     assert events(response.content)[-1] == b"[DONE]"
     slot.providers[0].script = answers(200, completion(""))
@@ -224,16 +224,16 @@ async def test_a_proper_ending_without_text_is_a_success(it: Standing) -> None:
 @pytest.mark.parametrize("ended", [True, False])
 async def test_an_event_of_more_than_a_mebibyte_before_content(it: Standing, ended: bool) -> None:
     huge = delta(content="x" * MIB) if ended else b"data: " + b"x" * (MIB + 1)
-    await moves_on_once(it.slot(*[says("")] * 3), streams(ROLE, huge, DONE), stream=True)
+    await moves_on_once(await it.slot(*[says("")] * 3), streams(ROLE, huge, DONE), stream=True)
 
 
 async def test_an_event_of_more_than_a_mebibyte_after_content(it: Standing) -> None:
-    slot = it.slot(streams(ROLE, HALF, delta(content="x" * MIB), DONE), says("never asked"))
+    slot = await it.slot(streams(ROLE, HALF, delta(content="x" * MIB), DONE), says("never asked"))
     await ends_with_an_error(slot)
 
 
 async def test_an_event_of_less_than_a_mebibyte(it: Standing) -> None:
-    slot = it.slot(streams(delta(content="x" * (MIB - 1000)), DONE), says("never asked"))
+    slot = await it.slot(streams(delta(content="x" * (MIB - 1000)), DONE), says("never asked"))
     response = await slot.chat(stream=True)
     assert events(response.content)[-1] == b"[DONE]"
     assert slot.hits == [1, 0]
@@ -241,14 +241,14 @@ async def test_an_event_of_less_than_a_mebibyte(it: Standing) -> None:
 
 async def test_more_than_is_held_back_before_content(it: Standing) -> None:
     many = [b": %s\n\n" % (b"x" * 1000)] * 300
-    await moves_on_once(it.slot(*[says("")] * 3), streams(*many, HALF, DONE), stream=True)
+    await moves_on_once(await it.slot(*[says("")] * 3), streams(*many, HALF, DONE), stream=True)
 
 
 @pytest.mark.parametrize(("size_bytes", "hits"), [(32 * MIB, [1, 0]), (32 * MIB + 1, [1, 1])])
 async def test_a_body_of_more_than_32_mebibytes(it: Standing, size_bytes: int, hits: list[int]) -> None:
     body = completion("x" * (size_bytes - len(completion(""))))
     assert len(body) == size_bytes
-    slot = it.slot(answers(200, body), says("instead"))
+    slot = await it.slot(answers(200, body), says("instead"))
     response = await slot.chat()
     assert (response.status_code, slot.hits) == (200, hits)
 
@@ -266,7 +266,7 @@ async def test_a_body_without_end(it: Standing, framing: str) -> None:
         finally:
             stopped.set()
 
-    slot = it.slot(script, says("instead"))
+    slot = await it.slot(script, says("instead"))
     response = await slot.chat()
     assert (response.status_code, response.headers["x-forebay-target"]) == (200, slot.target(1))
     async with asyncio.timeout(1.0):

@@ -74,7 +74,7 @@ FAULTS: dict[str, Script] = {
 async def test_a_provider_that_quotes_what_it_was_shown_is_heard_by_nobody(
     it: Standing, fault: str, stream: bool
 ) -> None:
-    slot = it.slot(FAULTS[fault], says_a_canary, kind="hasty")
+    slot = await it.slot(FAULTS[fault], says_a_canary, kind="hasty")
     response = await slot.chat(stream=stream)
     assert (response.status_code, response.headers["x-forebay-target"]) == (200, slot.target(1))
     assert canaries.COMPLETION.value in response.text
@@ -93,7 +93,7 @@ async def test_a_provider_that_quotes_what_it_was_shown_is_heard_by_nobody(
 @on_the_standing_services
 @pytest.mark.parametrize("status", [401, 402, 403])
 async def test_what_is_told_of_the_gateways_account_quotes_nothing(it: Standing, status: int) -> None:
-    slot = it.slot(*[quoting(status)] * 3)
+    slot = await it.slot(*[quoting(status)] * 3)
     response = await slot.chat()
     assert response.status_code == 502
     assert "canary" not in response.text + str(response.headers)
@@ -102,7 +102,7 @@ async def test_what_is_told_of_the_gateways_account_quotes_nothing(it: Standing,
 @on_the_standing_services
 async def test_what_was_searched_was_there_to_be_found(it: Standing) -> None:
     """An empty place holds no secrets: the services did write, and what went between them can be read."""
-    slot = it.slot(refuses(429, retry_after="100"), says_a_canary)
+    slot = await it.slot(refuses(429, retry_after="100"), says_a_canary)
     await slot.chat()
     await slot.cools("rate-limited", 100)
     await it.keep_artefacts()

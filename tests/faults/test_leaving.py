@@ -57,7 +57,7 @@ async def test_when_the_client_leaves_the_provider_is_left(
     it: Standing, stream: bool, script: type[Holds], abruptly: bool
 ) -> None:
     holds = script()
-    slot = it.slot(holds, says("never asked"))
+    slot = await it.slot(holds, says("never asked"))
     await ask_and_leave(it, slot, holds.called, stream=stream, abruptly=abruptly)
     await holds.is_left_within(SOON_S)
     (line,) = (await it.requests({slot.name})).values()
@@ -76,7 +76,7 @@ async def test_in_the_midst_of_a_walk_nobody_else_is_asked(it: Standing) -> None
         refused.set()
         await connection.gone()  # Its error's body is waited for.
 
-    slot = it.slot(refuses_slowly, says("never asked"))
+    slot = await it.slot(refuses_slowly, says("never asked"))
     await ask_and_leave(it, slot, refused, stream=True, abruptly=False)
     (line,) = (await it.requests({slot.name})).values()
     assert line["ending"] == "gone"
@@ -91,7 +91,7 @@ async def test_many_that_leave_cool_nobody(it: Standing) -> None:
     async def script(connection: Connection) -> None:
         await next(waiting)(connection)
 
-    slot = it.slot(script, says("never asked"))
+    slot = await it.slot(script, says("never asked"))
     await asyncio.gather(
         *(
             ask_and_leave(it, slot, each.called, stream=number % 2 == 1, abruptly=False)

@@ -57,7 +57,7 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 async def test_a_429_moves_on_and_cools_its_target_as_long_as_it_asks(it: Standing, form: str) -> None:
-    slot = it.slot(FORMS[form], says("hello"))
+    slot = await it.slot(FORMS[form], says("hello"))
     response = await slot.chat()
     assert (response.status_code, response.headers["x-forebay-target"]) == (200, slot.target(1))
     await slot.cools("rate-limited", WAIT_S)
@@ -77,7 +77,7 @@ async def test_a_429_moves_on_and_cools_its_target_as_long_as_it_asks(it: Standi
     ids=["no time", "no time that can be read", "too short a time", "too long a time"],
 )
 async def test_a_429_without_a_time_that_can_be_used(it: Standing, script: Script, cools_s: float) -> None:
-    slot = it.slot(script, says("hello"))
+    slot = await it.slot(script, says("hello"))
     assert (await slot.chat()).headers["x-forebay-target"] == slot.target(1)
     assert slot.hits == [1, 1]
     await slot.cools("rate-limited", cools_s)
@@ -85,7 +85,9 @@ async def test_a_429_without_a_time_that_can_be_used(it: Standing, script: Scrip
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_when_nobody_is_left_the_client_gets_the_429_and_when_to_come_back(it: Standing, stream: bool) -> None:
-    slot = it.slot(refuses(429, retry_after="100"), refuses(429, retry_after="50", message="the last"), refuses(503))
+    slot = await it.slot(
+        refuses(429, retry_after="100"), refuses(429, retry_after="50", message="the last"), refuses(503)
+    )
     response = await slot.chat(stream=stream)
     assert (response.status_code, response.json()["error"]["message"]) == (429, "the last")
     assert (response.headers["retry-after"], response.headers["x-should-retry"]) == ("50", "false")
@@ -107,7 +109,7 @@ async def test_when_nobody_is_left_the_client_gets_the_429_and_when_to_come_back
     ids=["insufficient_quota", "402"],
 )
 async def test_a_quota_that_is_used_up_takes_out_every_target_of_the_credential(it: Standing, script: Script) -> None:
-    slot = it.slot(script, says("hello"), kind="with two keys")
+    slot = await it.slot(script, says("hello"), kind="with two keys")
     assert (await slot.chat()).headers["x-forebay-target"] == slot.target(1)
     assert slot.hits == [2, 1], "each key is asked once"
     for model in ("m", "n"):
@@ -125,7 +127,7 @@ async def test_a_refused_credential_takes_out_its_targets_and_no_others(it: Stan
         else:
             await says("hello")(connection)
 
-    slot = it.slot(knows_the_second_key, kind="with two keys")
+    slot = await it.slot(knows_the_second_key, kind="with two keys")
     assert (await slot.chat()).headers["x-forebay-target"] == slot.target(0, "m", 1)
     await slot.cools("credential", 300)
     await slot.cools("credential", 300, slot.target(0, "n"), "n")
@@ -137,7 +139,7 @@ async def test_a_refused_credential_takes_out_its_targets_and_no_others(it: Stan
 
 @pytest.mark.parametrize("status", [401, 402, 403])
 async def test_what_is_said_of_the_gateways_account_is_not_for_clients(it: Standing, status: int) -> None:
-    slot = it.slot(*[answers(status, error(f"bad key {canaries.PROVIDER_KEY.value}"))] * 3)
+    slot = await it.slot(*[answers(status, error(f"bad key {canaries.PROVIDER_KEY.value}"))] * 3)
     response = await slot.chat()
     assert response.status_code == 502
     assert response.json()["error"]["code"] == "upstream_credentials"
@@ -146,7 +148,7 @@ async def test_what_is_said_of_the_gateways_account_is_not_for_clients(it: Stand
 
 
 async def test_a_model_that_a_provider_does_not_have_cools_at_that_provider(it: Standing) -> None:
-    slot = it.slot(refuses(404), says("hello"), kind="with two keys")
+    slot = await it.slot(refuses(404), says("hello"), kind="with two keys")
     assert (await slot.chat()).headers["x-forebay-target"] == slot.target(1)
     await slot.cools("model-missing", 300)
     await slot.cools("model-missing", 300, slot.target(0, "m", 1))
@@ -156,7 +158,7 @@ async def test_a_model_that_a_provider_does_not_have_cools_at_that_provider(it: 
 
 @pytest.mark.parametrize("status", [503, 529])
 async def test_five_overloaded_targets_lead_to_the_sixth(it: Standing, status: int) -> None:
-    slot = it.slot(*[refuses(status)] * 5, says("sixth"), kind="long")
+    slot = await it.slot(*[refuses(status)] * 5, says("sixth"), kind="long")
     response = await slot.chat()
     assert (response.status_code, response.headers["x-forebay-target"]) == (200, slot.target(5))
     assert response.headers["x-forebay-attempts"] == "6"
@@ -169,7 +171,7 @@ async def test_five_overloaded_targets_lead_to_the_sixth(it: Standing, status: i
 
 @pytest.mark.parametrize("status", [503, 529])
 async def test_an_overload_with_a_time_cools_at_once(it: Standing, status: int) -> None:
-    slot = it.slot(refuses(status, retry_after="100"), says("hello"))
+    slot = await it.slot(refuses(status, retry_after="100"), says("hello"))
     assert (await slot.chat()).headers["x-forebay-target"] == slot.target(1)
     await slot.cools("overloaded", WAIT_S)
     await slot.chat()
@@ -178,7 +180,7 @@ async def test_an_overload_with_a_time_cools_at_once(it: Standing, status: int) 
 
 @pytest.mark.parametrize("status", [500, 502, 302, 599])
 async def test_a_server_error_moves_on_and_cools_after_five_in_a_row(it: Standing, status: int) -> None:
-    slot = it.slot(refuses(status), says("hello"))
+    slot = await it.slot(refuses(status), says("hello"))
     for _ in range(4):
         assert (await slot.chat()).headers["x-forebay-target"] == slot.target(1)
     await slot.cools_not()
@@ -190,7 +192,7 @@ async def test_a_server_error_moves_on_and_cools_after_five_in_a_row(it: Standin
 
 @pytest.mark.parametrize("status", [504, 408])
 async def test_a_time_out_that_the_provider_tells_of_moves_on_once(it: Standing, status: int) -> None:
-    slot = it.slot(refuses(status), refuses(status), says("never asked"))
+    slot = await it.slot(refuses(status), refuses(status), says("never asked"))
     response = await slot.chat()
     assert (response.status_code, response.headers["x-forebay-attempts"]) == (status, "2")
     assert response.json()["error"]["message"] == "no", "in the provider's words"
@@ -204,7 +206,7 @@ async def test_a_time_out_that_the_provider_tells_of_moves_on_once(it: Standing,
 @pytest.mark.parametrize("status", [400, 409, 413, 422, 418])
 async def test_a_fault_of_the_request_passes_through_unmodified(it: Standing, status: int, stream: bool) -> None:
     said = error(f"'{canaries.PROMPT.value}' is no good", type="invalid_request_error", param="messages")
-    slot = it.slot(answers(status, said), says("never asked"))
+    slot = await it.slot(answers(status, said), says("never asked"))
     for _ in range(6):
         response = await slot.chat(stream=stream)
         assert (response.status_code, response.content) == (status, said)
@@ -215,10 +217,10 @@ async def test_a_fault_of_the_request_passes_through_unmodified(it: Standing, st
 
 async def test_a_context_that_is_too_long_moves_on_where_the_policy_says_so(it: Standing) -> None:
     too_long = answers(400, error("too long", code="context_length_exceeded"))
-    slot = it.slot(too_long, says("hello"), kind="for longer contexts")
+    slot = await it.slot(too_long, says("hello"), kind="for longer contexts")
     assert [(await slot.chat()).headers["x-forebay-target"] for _ in range(6)] == [slot.target(1)] * 6
     assert slot.hits == [6, 6]
-    slot = it.slot(too_long, says("never asked"))
+    slot = await it.slot(too_long, says("never asked"))
     assert (await slot.chat()).status_code == 400
     assert slot.hits == [1, 0]
     await slot.cools_not()

@@ -133,7 +133,7 @@ async def test_reloads_under_load_are_seen_by_nobody(tmp_path: Path) -> None:
 
         await until(is_ready)
         text = it.config.read_text()
-        async with load(it.edge.address) as asking:
+        async with load(it.edge.address, clients=6) as asking:
             for number in range(RELOADS):
                 name = f"extra-{number}"
                 it.config.write_text(

@@ -33,7 +33,7 @@ SILENT = {
 async def test_a_stream_that_falls_silent_before_content_moves_on_once(it: Standing, when: str) -> None:
     make, limit_s = SILENT[when]
     first, second = make(), make()
-    slot = it.slot(first, second, says("never asked"), kind="hasty")
+    slot = await it.slot(first, second, says("never asked"), kind="hasty")
     began_at = time.monotonic()
     response = await slot.chat(stream=True)
     assert 2 * limit_s <= time.monotonic() - began_at < 2 * limit_s + SOON_S
@@ -48,7 +48,7 @@ async def test_a_stream_that_falls_silent_before_content_moves_on_once(it: Stand
 async def test_the_next_one_serves_and_the_silent_one_is_left(it: Standing, when: str) -> None:
     make, _ = SILENT[when]
     silent = make()
-    slot = it.slot(silent, says("hello there"), kind="hasty")
+    slot = await it.slot(silent, says("hello there"), kind="hasty")
     before = (await it.metrics())["forebay_possible_duplicates_total"]
     response = await slot.chat(stream=True)
     assert (response.status_code, response.headers["x-forebay-target"]) == (200, slot.target(1))
@@ -63,7 +63,7 @@ async def test_the_next_one_serves_and_the_silent_one_is_left(it: Standing, when
 
 
 async def test_five_time_outs_in_a_row_cool_a_target(it: Standing) -> None:
-    slot = it.slot(hangs(), says("hello"), kind="hasty")
+    slot = await it.slot(hangs(), says("hello"), kind="hasty")
     await asyncio.gather(*(slot.chat(stream=True) for _ in range(5)))
     assert slot.hits == [5, 5]
     await slot.cools("timeout", 30)
@@ -74,7 +74,7 @@ async def test_an_answer_that_comes_whole_may_take_its_time(it: Standing) -> Non
         await asyncio.sleep(2 * CONTENT_S)
         await says("at last")(connection)
 
-    slot = it.slot(thinks, says("never asked"), kind="hasty")
+    slot = await it.slot(thinks, says("never asked"), kind="hasty")
     response = await slot.chat()
     assert (response.status_code, response.headers["x-forebay-target"]) == (200, slot.target())
     assert slot.hits == [1, 0]
@@ -83,7 +83,7 @@ async def test_an_answer_that_comes_whole_may_take_its_time(it: Standing) -> Non
 @pytest.mark.parametrize("stream", [False, True])
 async def test_the_time_for_the_whole_request_is_bounded(it: Standing, stream: bool) -> None:
     silent = hangs()
-    slot = it.slot(silent, says("never asked"), kind="brief")
+    slot = await it.slot(silent, says("never asked"), kind="brief")
     response = await slot.chat(stream=stream)
     assert (response.status_code, response.json()["error"]["code"]) == (504, "upstream_timeout")
     assert slot.hits == [1, 0]
@@ -93,7 +93,7 @@ async def test_the_time_for_the_whole_request_is_bounded(it: Standing, stream: b
 @pytest.mark.parametrize("pings_s", [0.0, 0.02], ids=["silence", "pings"])
 async def test_a_stream_that_falls_silent_after_content_ends_with_an_error(it: Standing, pings_s: float) -> None:
     silent = Holds(ROLE, HALF, pings_s=pings_s)
-    slot = it.slot(silent, says("never asked"), kind="hasty")
+    slot = await it.slot(silent, says("never asked"), kind="hasty")
     began_at = time.monotonic()
     response = await slot.chat(stream=True)
     assert IDLE_S <= time.monotonic() - began_at < IDLE_S + SOON_S
@@ -107,7 +107,7 @@ async def test_a_stream_that_falls_silent_after_content_ends_with_an_error(it: S
 
 async def test_a_stream_that_keeps_coming_is_not_idle(it: Standing) -> None:
     words = [delta(content=f"{number} ") for number in range(10)]
-    slot = it.slot(trickles([*words, DONE], pause_s=IDLE_S / 5), says("never asked"), kind="hasty")
+    slot = await it.slot(trickles([*words, DONE], pause_s=IDLE_S / 5), says("never asked"), kind="hasty")
     response = await slot.chat(stream=True)
     assert events(response.content)[-1] == b"[DONE]"
     assert slot.hits == [1, 0]
@@ -115,7 +115,7 @@ async def test_a_stream_that_keeps_coming_is_not_idle(it: Standing) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_provider_that_hangs_up_is_as_good_as_silent(it: Standing, stream: bool) -> None:
-    slot = it.slot(breaks_off, breaks_off, says("never asked"))
+    slot = await it.slot(breaks_off, breaks_off, says("never asked"))
     response = await slot.chat(stream=stream)
     assert (response.status_code, response.json()["error"]["code"]) == (502, "upstream_broken")
     assert slot.hits == [1, 1, 0]

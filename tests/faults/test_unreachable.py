@@ -42,7 +42,7 @@ async def test_an_unreachable_provider_is_passed_over(
     await slot.chat(stream=stream)
     await slot.cools("unreachable", 30)
     assert (await slot.chat(stream=stream)).headers["x-forebay-attempts"] == "1"
-    assert slot.hits == [3, 0]
+    assert slot.hits == [3]
 
 
 @pytest.mark.parametrize("place", ["refused", "no such host", "black hole"])
@@ -72,4 +72,4 @@ async def test_a_provider_that_must_not_be_called_is_passed_over_at_once(it: Sta
     assert (response.status_code, response.headers["x-forebay-target"]) == (200, slot.target(1))
     assert response.headers["x-forebay-attempts"] == "2"
     assert "169.254" not in response.text
-    assert slot.hits == [1, 0]
+    assert slot.hits == [1]

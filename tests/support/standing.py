@@ -1,16 +1,18 @@
 """One pair of services for many tests: to start one costs more than most faults take.
 
 Each test takes a slot of its own: providers with scripts, and the pools `NAME` (with the model `m`) and `NAME-n` (with
-`n`) over them. Slots share neither targets nor credentials, so that what cools in one is not seen in another. All that
-could be secret is a canary, and all that comes of the tests is kept as files.
+`n`) over them. Slots share neither targets nor credentials, so that what cools in one is not seen in another. They are
+taken in turn, and what cools in one is cleared before it is taken again. All that could be secret is a canary, and all
+that comes of the tests is kept as files.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -47,10 +49,10 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    "plain": Kind(120),
-    "hasty": Kind(40, member_policy=HASTY),
-    "brief": Kind(4, policy={"timeouts": {"total": "400ms"}}),
-    "long": Kind(8, members=7),
+    "plain": Kind(60),
+    "hasty": Kind(20, member_policy=HASTY),
+    "brief": Kind(2, policy={"timeouts": {"total": "400ms"}}),
+    "long": Kind(2, members=7),
     "with two keys": Kind(6, members=2, keys=2),
     "for longer contexts": Kind(2, policy={"failover": {"also": ["context-length"]}}),
 }
@@ -69,7 +71,9 @@ class Seen:
 class Slot:
     name: str
     providers: list[Provider]
+    """Those that have got a script."""
     standing: Standing
+    was_taken: bool = False
 
     def target(self, number: int = 0, model: str = "m", key: int = 0) -> str:
         return f"{self.name}-p{number}/{model}#{key}"
@@ -114,7 +118,7 @@ class Standing:
     client: httpx2.AsyncClient
     explainer: Any
     admin: Any
-    slots: dict[str, list[Slot]] = field(default_factory=dict)
+    slots: dict[str, deque[Slot]] = field(default_factory=dict)
     wire: bytearray = field(default_factory=bytearray)
     elsewhere: dict[str, Slot] = field(default_factory=dict)
 
@@ -122,25 +126,25 @@ class Standing:
     def port(self) -> int:
         return int(self.edge.address.rpartition(":")[2])
 
-    def slot(self, *scripts: Script, kind: str = "plain") -> Slot:
-        """A slot that nobody has used."""
-        assert self.slots[kind], f"all slots of the kind '{kind}' are taken: let there be more in KINDS"
-        slot = self.slots[kind].pop()
-        for each, script in zip(slot.providers, scripts, strict=False):
-            each.script = script
-        slot.providers = slot.providers[: len(scripts)]
-        return slot
+    async def slot(self, *scripts: Script, kind: str = "plain") -> Slot:
+        """A slot that nobody has used, or not for long."""
+        self.slots[kind].rotate(-1)
+        return await self._made_new(self.slots[kind][-1], scripts)
 
     async def another(self, place: str, *scripts: Script) -> Slot:
-        """The slot that begins with a provider elsewhere, as if nobody had used it before."""
-        slot = self.elsewhere[place]
-        for model in ("m", "n"):
-            request = admin_pb.ClearCooldownRequest(target_id=slot.target(0, model))
-            await self.admin.ClearCooldown(request, timeout=5.0, metadata=(*_token(), _MANAGEMENT_KEY))
+        """The slot that begins with a provider elsewhere."""
+        return await self._made_new(self.elsewhere[place], scripts)
+
+    async def _made_new(self, slot: Slot, scripts: Sequence[Script]) -> Slot:
+        if slot.was_taken:
+            for target in await self.explain(slot.name) | await self.explain(f"{slot.name}-n"):
+                request = admin_pb.ClearCooldownRequest(target_id=target)
+                await self.admin.ClearCooldown(request, timeout=5.0, metadata=(*_token(), _MANAGEMENT_KEY))
+        slot.was_taken = True
         for each, script in zip_longest(slot.providers, scripts, fillvalue=never_asked):
             each.script = script
             each.calls.clear()
-        return slot
+        return replace(slot, providers=slot.providers[: len(scripts)])
 
     async def chat(self, model: str, **fields: object) -> httpx2.Response:
         messages = [{"role": "user", "content": f"hello {canaries.PROMPT.value}"}]
@@ -236,7 +240,7 @@ async def standing(
             return slot
 
         for number, (name, kind) in enumerate(kinds.items()):
-            it.slots[name] = [await add(f"s{number}-{count}", kind) for count in range(kind.count)]
+            it.slots[name] = deque([await add(f"s{number}-{count}", kind) for count in range(kind.count)])
         for number, (name, url) in enumerate(elsewhere.items()):
             it.elsewhere[name] = await add(f"e{number}", Kind(1, member_policy=HASTY), url)
 
