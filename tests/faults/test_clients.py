@@ -281,7 +281,7 @@ async def test_a_client_that_reads_slowly_is_not(tmp_path: Path) -> None:
         async with it.client.stream("POST", "/v1/chat/completions", json=body) as response:
             async for part in response.aiter_raw():
                 total += len(part)
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.01)
         assert total > 2_400_000
 
 

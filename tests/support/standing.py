@@ -175,8 +175,10 @@ class Standing:
         found: dict[str, dict[str, Any]] = {}
 
         async def are_there() -> bool:
-            lines = map(json.loads, self.edge.errors.read_text().splitlines())
-            found.update({line["request_id"]: line for line in lines if line["event"] == "request"})
+            # The last one may not have been written in full, and not all of them are the service's own.
+            whole = self.edge.errors.read_text().rpartition("\n")[0].splitlines()
+            lines = (json.loads(line) for line in whole if '"event":"request"' in line)
+            found.update({line["request_id"]: line for line in lines})
             return ids <= found.keys()
 
         await until(are_there)
