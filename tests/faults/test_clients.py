@@ -237,7 +237,6 @@ async def test_garbage_behind_a_request_is_not_answered_in_its_place(it: Standin
     request = POST + b"content-length: %d\r\n\r\n" % len(body) + body
     with contextlib.suppress(ConnectionError):
         assert await exchange(it.port, request, b"\0garbage\r\n\r\n", pause_s=0.05) == b""
-    assert slot.hits == [1]
 
 
 @pytest.mark.asyncio(loop_scope="session")

@@ -85,15 +85,6 @@ async def test_an_invalid_file_changes_nothing_and_is_told_of_once(tmp_path: Pat
         assert it.hits == len(INVALID) + 2
 
 
-async def test_the_first_boot_with_half_a_file_exits_with_the_errors(tmp_path: Path) -> None:
-    config = tmp_path / "forebay.yaml"
-    text = config_text("http://127.0.0.1:9/v1")
-    config.write_text(text[: text.index("clusters") - 20])
-    with pytest.raises(AssertionError, match=r"is not a valid configuration:\n"):
-        await start_resolver(config, errors=tmp_path / "resolver.log")
-    assert "Traceback" not in (tmp_path / "resolver.log").read_text()
-
-
 @pytest.mark.parametrize(
     "content",
     [b"", b"\0garbage" * 1000, b"SQLite format 3\0" + b"\xff" * 5000],

@@ -26,7 +26,6 @@ def quoting(status: int) -> Script:
     return answers(
         status,
         error(f"{QUOTED} {status}", type=QUOTED, code=QUOTED),
-        x_request_id=QUOTED,
         openai_organization=canaries.OTHER_PROVIDER_KEY.value,
         set_cookie=QUOTED,
         www_authenticate=QUOTED,
