@@ -10,6 +10,8 @@ from pathlib import Path
 
 import httpx2
 
+from tests.support import canaries
+from tests.support.metrics import exposition, operations_of
 from tests.support.processes import Forebay, forebay
 from tests.support.providers import Provider, Script, provider
 
@@ -25,8 +27,12 @@ class Setup:
     config: Path
 
     async def chat(self, model: str = "chat", **fields: object) -> httpx2.Response:
-        body = {"model": model, "messages": [{"role": "user", "content": "hello"}], **fields}
-        return await self.client.post("/v1/chat/completions", json=body)
+        messages = [{"role": "user", "content": f"hello {canaries.PROMPT.value}"}]
+        return await self.client.post(
+            "/v1/chat/completions",
+            json={"model": model, "messages": messages, **fields},
+            headers={"authorization": f"Bearer {canaries.CLIENT_KEY.value}"},
+        )
 
     @property
     def hits(self) -> list[int]:
@@ -72,6 +78,10 @@ async def setup(
         services = await stack.enter_async_context(forebay(config, directory, **environment))
         client = await stack.enter_async_context(httpx2.AsyncClient(base_url=services.url, timeout=20))
         yield Setup(providers, services, client, config)
+        for process in (services.edge, services.resolver):
+            if operations_of(process) and not process.told_to_stop:
+                name = f"{process.errors.stem}-metrics.txt"
+                (directory / name).write_text(await exposition(process))
 
 
 def events(body: bytes) -> list[bytes]:
