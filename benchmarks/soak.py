@@ -2,8 +2,8 @@
 
 Resolver, edge and providers are processes of their own. Clients of many kinds ask, providers fail in many ways, the
 configuration changes all the while. What the services hold is looked at from outside, again and again. In the end it
-must not have grown, no client may have got an answer that was not to be expected, and what the providers counted must be
-what the clients and the edge counted. Exits with status 1 if any of it does not hold.
+must not have grown, no client may have got an answer that was not to be expected, and what the providers counted must
+be what the clients and the edge counted. Exits with status 1 if any of it does not hold.
 """
 
 from __future__ import annotations
@@ -153,14 +153,15 @@ async def soak(it: Arrangement, seconds: float) -> Soaked:
             for name, sample in it.look(time.monotonic() - began_at).items():
                 it.samples[name].append(sample)
             if sys.stdout.isatty() and number % (SAMPLES // 10) == 0:
-                print(f"{number / SAMPLES:.0%}: {tally.requests:,} requests, {sum(tally.errors.values())} errors", flush=True)
+                print(
+                    f"{number / SAMPLES:.0%}: {tally.requests:,} requests, {sum(tally.errors.values())} errors",
+                    flush=True,
+                )
     took_s = time.monotonic() - began_at
     await _nothing_under_way(it)
     counts, metrics = await asyncio.to_thread(it.control, "counts"), await asyncio.to_thread(it.metrics)
     after = await _at_rest(it)
-    return Soaked(
-        took_s, it.samples, before, after, tally, counts, metrics, it.reloads, it.mistakes, it.logs
-    )
+    return Soaked(took_s, it.samples, before, after, tally, counts, metrics, it.reloads, it.mistakes, it.logs)
 
 
 @contextlib.asynccontextmanager
