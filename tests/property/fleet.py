@@ -1,5 +1,5 @@
-"""Several edges and one resolver, without sockets: the real machine walks real plans, the reports of what came of it are
-in the mail, and the resolver forgets nothing but what a restart costs it."""
+"""Several edges and one resolver, without sockets: the real machine walks real plans, the reports of what came of it
+are in the mail, and the resolver forgets nothing but what a restart costs it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,40 @@ from pathlib import Path
 
 from edge_service.domain import failover
 from edge_service.domain.failover import Command, Failover, Finish, Open, ReportClosed, ReportContent, State
-from edge_service.domain.outcome import AMBIGUOUS
+from edge_service.domain.outcome import AMBIGUOUS, Outcome
 from edge_service.domain.outcome import Disposition as EdgeDisposition
-from edge_service.domain.outcome import Outcome
 from edge_service.domain.plan import Attempt, Plan
 from resolver_service.adapters.stores_sqlite import SqliteState
 from resolver_service.app.receipts import KEPT_S
 from resolver_service.app.report import Closed, Ended, Event, Failed
 from resolver_service.app.resolve import Decision, NoTargetError, PlannedAttempt
-from resolver_service.domain.catalog import Disposition
+from resolver_service.domain.catalog import Disposition, OnExhausted
 from resolver_service.domain.health import PROBE_LEASE_S, WELL, Availability, Health, scope_failed
 from resolver_service.domain.selection import targets_of
 from tests.support.resolving import Clock, Resolving
+
+CONFIG = """
+providers:
+  - {id: p, dialect: openai, base-url: "https://p.example", models: [z], credentials: [env:A, env:B]}
+  - {id: q, dialect: openai, base-url: "https://q.example", models: [z]}
+  - {id: r, dialect: openai, base-url: "https://r.example", models: [y], policy: {failover: {never: [overloaded]}}}
+model-pools:
+  pools:
+    - {id: turns, members: [{provider: p, model: m, weight: 2}, {provider: q, model: m}, {provider: r, model: m}]}
+    - {id: others, members: [{provider: q, model: n}, {provider: p, model: z, weight: 2}]}
+  clusters:
+    - {id: walk, members: [{pool: turns}, {pool: others, priority: 1}, {model: z, priority: 2}]}
+    - {id: last, members: [{model: y}], policy: {on-exhausted: least-bad, failover: {also: [client-fault]}}}
+"""
+POOLS_BEHIND = {"turns": ("turns",), "others": ("others",), "walk": ("turns", "others"), "z": (), "last": ()}
+"""By the names that can be called: the pools of which the first that can serve takes a turn."""
+CONFIGS = [
+    CONFIG,
+    CONFIG.replace(", {provider: r, model: m}", ""),
+    CONFIG.replace("{pool: turns}, ", "{pool: turns, weight: 2}, "),
+]
+INVALID = CONFIG.replace("priority: 1", "priority: high")
+TARGETS = ["p/m#0", "p/m#1", "q/m#0", "r/m#0", "q/n#0", "p/z#0", "p/z#1", "q/z#0", "r/y#0"]
 
 OUT, PROBE, READY = Availability.OUT, Availability.PROBE, Availability.READY
 
@@ -122,9 +144,8 @@ class Fleet:
         """When it came, in this life of the resolver."""
         self.leases: dict[str, tuple[str, float]] = {}
         """By scope: the decision that was handed the probe, and until when it has it."""
-        self.turns: list[str] = []
-        """Who came first in the pool `turns`, since its availability last changed."""
-        self._turn_takers: dict[str, float] = {}
+        self.turns: dict[str, tuple[dict[str, float], list[str]]] = {}
+        """By pool: whose turns are to be how many, and whose they were, since that last changed."""
         self._start()
 
     def _start(self) -> None:
@@ -179,17 +200,49 @@ class Fleet:
 
     def ask(self, model: str) -> Walk | None:
         """A request at some edge; None if there is nobody to try."""
-        now = self.clock()
         available = self.available(model)
         scopes = {scope: self.availability(scope) for target in available for scope in self.scopes[target]}
-        turn_takers = self._weights()
+        pool = next((pool for pool in POOLS_BEHIND[model] if self.available(pool)), None)
+        shares = self._shares(pool) if pool else {}
+        least_bad = "" if available else self._least_bad(model)
         try:
             decision = self.it.decide(model)
         except NoTargetError:
             assert not available, "somebody could have been tried"
+            assert not least_bad
             return None
         planned = [attempt.target.id for attempt in decision.attempts]
-        assert sorted(planned) == sorted(available), "each that may be tried stands in the plan once, and no other"
+        if least_bad:
+            assert (planned, decision.attempts_allowed) == ([least_bad], 1)
+            assert not decision.attempts[0].probe
+        else:
+            assert sorted(planned) == sorted(available), "who may be tried stands in the plan once, and nobody else"
+            self._note_probes(decision, available, scopes)
+        if pool:
+            self._took_turn(pool, planned[0], shares)
+        walk = Walk(decision)
+        walk.begin()
+        self.walks.append(walk)
+        return walk
+
+    def _least_bad(self, model: str) -> str:
+        """Who recovers soonest, if the policy lets anyone be tried before."""
+        entry = self.it.configuration.current.catalog.find(model)
+        assert entry is not None
+        if entry.policy.on_exhausted is not OnExhausted.LEAST_BAD:
+            return ""
+        now, drained = self.clock(), self.it.drains.drained()
+        waits = {
+            target.id: max(self.it.health.get(scope).retry_after_s(now) for scope in target.scopes)
+            for target in targets_of(entry)
+            if target.id not in drained
+        }
+        return min(waits, key=lambda target: waits[target], default="")
+
+    def _note_probes(
+        self, decision: Decision, available: dict[str, list[Availability]], scopes: dict[str, Availability]
+    ) -> None:
+        now = self.clock()
         for attempt in decision.attempts:
             assert attempt.probe == (PROBE in available[attempt.target.id])
             for scope in attempt.target.scopes if attempt.probe else ():
@@ -197,30 +250,26 @@ class Fleet:
                     holder, until_at = self.leases.get(scope, ("", 0.0))
                     assert holder in ("", decision.id) or until_at <= now, "two plans probe at a time"
                     self.leases[scope] = (decision.id, now + PROBE_LEASE_S)
-        if model in ("turns", "walk") and turn_takers:
-            self._took_turn(planned[0], turn_takers)
-        walk = Walk(decision)
-        walk.begin()
-        self.walks.append(walk)
-        return walk
 
-    def _weights(self) -> dict[str, float]:
-        """The available targets of the pool `turns`, and how many of sum(weights) turns each should get."""
-        tier = self.it.configuration.current.catalog.pools["turns"].tiers[0]
-        available = self.available("turns")
+    def _shares(self, pool: str) -> dict[str, float]:
+        """The available targets of a pool, and how many of sum(weights) turns each should get."""
+        (tier,) = self.it.configuration.current.catalog.pools[pool].tiers
+        available = self.available(pool)
         shares: dict[str, float] = {}
         for member in tier.members:
             its = [t.id for source in member.sources for t in source.targets if t.id in available]
             shares |= {id_: member.weight / len(its) for id_ in its}
         return shares
 
-    def _took_turn(self, first: str, shares: dict[str, float]) -> None:
-        if shares != self._turn_takers:
-            self.turns, self._turn_takers = [], shares
-        self.turns.append(first)
+    def _took_turn(self, pool: str, first: str, shares: dict[str, float]) -> None:
+        expected, turns = self.turns.get(pool, ({}, []))
+        if shares != expected:
+            turns = []
+        self.turns[pool] = (shares, turns)
+        turns.append(first)
         window = round(sum(shares.values()))
-        if len(self.turns) >= window:
-            assert Counter(self.turns[-window:]) == shares, "somebody got more turns than its weight, or fewer"
+        if len(turns) >= window:
+            assert Counter(turns[-window:]) == shares, "somebody got more turns than its weight, or fewer"
 
     def tell(self, walk: Walk, event: str, *arguments: object) -> None:
         """Something happens to a request; what there is to report is in the mail."""
@@ -255,7 +304,9 @@ class Fleet:
             return
         is_older = event.health_generation < before.generation
         if isinstance(event, Failed):
-            assert scope == scope_failed(self.it.configuration.current.catalog.scopes[event.target_id], event.disposition)
+            assert scope == scope_failed(
+                self.it.configuration.current.catalog.scopes[event.target_id], event.disposition
+            )
             assert before.cooling_until_at is None or (after.cooling_until_at or 0.0) >= before.cooling_until_at
             assert not is_older or (after.generation, after.tallies) == (before.generation, before.tallies)
         else:

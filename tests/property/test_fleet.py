@@ -18,29 +18,12 @@ from edge_service.domain.outcome import Disposition as EdgeDisposition
 from resolver_service.app.operate import UnknownTargetError
 from resolver_service.domain.config import ConfigError
 from resolver_service.domain.health import PROBE_LEASE_S, RETRY_AFTER_MAX_S
-from tests.property.fleet import OUT, READY, Fleet, Walk
+from resolver_service.domain.selection import targets_of
+from tests.property.fleet import CONFIG, CONFIGS, INVALID, OUT, POOLS_BEHIND, READY, TARGETS, Fleet, Walk
 
-CONFIG = """
-providers:
-  - {id: p, dialect: openai, base-url: "https://p.example", models: [z], credentials: [env:A, env:B]}
-  - {id: q, dialect: openai, base-url: "https://q.example", models: [z]}
-  - {id: r, dialect: openai, base-url: "https://r.example", policy: {failover: {never: [overloaded], also: [client-fault]}}}
-model-pools:
-  pools:
-    - {id: turns, members: [{provider: p, model: m, weight: 2}, {provider: q, model: m}, {provider: r, model: m}]}
-  clusters:
-    - {id: walk, members: [{pool: turns}, {model: z, priority: 1}]}
-"""
-TARGETS = ["p/m#0", "p/m#1", "q/m#0", "r/m#0", "p/z#0", "p/z#1", "q/z#0"]
-CONFIGS = [
-    CONFIG,
-    CONFIG.replace(", {provider: r, model: m}", ""),
-    CONFIG.replace("{pool: turns}, ", "{pool: turns, weight: 2}, "),
-]
-INVALID = CONFIG.replace("priority: 1", "priority: high")
-
-names = st.sampled_from(["turns", "turns", "walk", "z"])
-places = st.integers(0, 63)
+names = st.sampled_from(sorted(POOLS_BEHIND))
+places = st.integers(0, 2) | st.integers(0, 63)
+"""Counted from the latest: what happens to the same one again and again is what is interesting."""
 told = st.none() | st.none() | st.sampled_from([0.0, 20.0, 86_400.0])
 
 
@@ -51,7 +34,7 @@ class FleetMachine(RuleBasedStateMachine):
         self.it = Fleet(CONFIG, Path(self._directory.name))
 
     def one_of_those_under_way(self, place: int) -> Walk:
-        return self.it.walks[place % len(self.it.walks)]
+        return self.it.walks[-1 - place % len(self.it.walks)]
 
     # --- What happens at the edges ---
 
@@ -67,8 +50,18 @@ class FleetMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.it.walks)
     @rule(place=places, disposition=st.sampled_from(sorted(MOVES_ON)), retry_after_s=told)
-    def it_fails_so_that_it_moves_on(self, place: int, disposition: EdgeDisposition, retry_after_s: float | None) -> None:
+    def it_fails_so_that_it_moves_on(
+        self, place: int, disposition: EdgeDisposition, retry_after_s: float | None
+    ) -> None:
         self.it.fail(self.one_of_those_under_way(place), disposition, retry_after_s)
+
+    @precondition(lambda self: self.it.walks)
+    @rule(place=places, dispositions=st.lists(st.sampled_from(sorted(MOVES_ON)), min_size=2, max_size=9))
+    def it_fails_again_and_again(self, place: int, dispositions: list[EdgeDisposition]) -> None:
+        walk = self.one_of_those_under_way(place)
+        for disposition in dispositions:
+            if not walk.is_done:
+                self.it.fail(walk, disposition)
 
     @precondition(lambda self: self.it.walks)
     @rule(place=places, event=st.sampled_from(["content", "ended", "ended", "client_gone", "expired", "draining"]))
@@ -96,7 +89,9 @@ class FleetMachine(RuleBasedStateMachine):
         assert self.it.availability(target.target_id) is OUT
         changes = [c for c in self.it.it.told[told_before:] if c.scope == target.target_id and c.state == "cooling"]
         assert len(changes) == 1, "one limit was counted more than once"
-        assert after.tallies["rate"].cooldowns == 1 + (before.tallies["rate"].cooldowns if "rate" in before.tallies else 0)
+        assert after.tallies["rate"].cooldowns == 1 + (
+            before.tallies["rate"].cooldowns if "rate" in before.tallies else 0
+        )
         for walk in set(map(id, walks)) & set(map(id, self.it.walks)):
             self.it.tell(next(w for w in walks if id(w) == walk), "client_gone")
 
@@ -110,19 +105,19 @@ class FleetMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.it.mail)
     @rule(place=places, times=st.integers(1, 2))
     def one_overtakes_the_others_and_may_come_twice(self, place: int, times: int) -> None:
-        letter = self.it.mail.pop(place % len(self.it.mail))
+        letter = self.it.mail.pop(-1 - place % len(self.it.mail))
         for _ in range(times):
             self.it.deliver(letter)
 
     @precondition(lambda self: self.it.delivered)
     @rule(place=places)
     def one_comes_once_more(self, place: int) -> None:
-        self.it.deliver(list(self.it.delivered)[place % len(self.it.delivered)])
+        self.it.deliver(list(self.it.delivered)[-1 - place % len(self.it.delivered)])
 
     @precondition(lambda self: self.it.mail)
     @rule(place=places)
     def one_gets_lost(self, place: int) -> None:
-        self.it.mail.pop(place % len(self.it.mail))
+        self.it.mail.pop(-1 - place % len(self.it.mail))
 
     # --- What happens to the resolver ---
 
@@ -201,12 +196,16 @@ class FleetMachine(RuleBasedStateMachine):
         for target_id in set(self.it.it.drains.drained()):
             self.it.it.operator.undrain(target_id)
         self.it.clock.advance(RETRY_AFTER_MAX_S + PROBE_LEASE_S)
-        for _ in range(len(TARGETS)):
-            walk = self.it.ask("walk")
-            assert walk is not None
-            assert len(walk.decision.attempts) == len(self.it.scopes), "somebody is out for good"
-            self.it.tell(walk, "ended")
-            self.it.deliver_all()
+        for model in POOLS_BEHIND:
+            for _ in range(len(TARGETS)):
+                assert self.it.available(model)
+                walk = self.it.ask(model)
+                assert walk is not None
+                self.it.tell(walk, "ended")
+                self.it.deliver_all()
+            entry = self.it.it.configuration.current.catalog.find(model)
+            assert entry is not None
+            assert {t.id for t in targets_of(entry)} == set(self.it.available(model)), "somebody is out for good"
 
 
 FleetMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
