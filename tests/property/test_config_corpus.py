@@ -91,15 +91,15 @@ def test_wrong_types_everywhere_are_told_of_at_their_places() -> None:
 
 @st.composite
 def mutants(draw: st.DrawFn) -> Any:
-    """The example with nodes deleted, duplicated, exchanged, renamed or put in the place of others; and with secrets
-    where they do not belong."""
+    """The example with nodes deleted, duplicated, exchanged, renamed or put in the place of others; and then with a
+    secret where people put them, though they do not belong there."""
     tree: Any = config_yaml.read(EXAMPLE)
     for _ in range(draw(st.integers(1, 6))):
         if not parts(tree):
             break  # All of it was deleted.
         node, key = draw(st.sampled_from(parts(tree)))
         other, other_key = draw(st.sampled_from(parts(tree)))
-        match draw(st.sampled_from(["delete", "duplicate", "replace", "exchange", "rename", "wrap", "secret"])):
+        match draw(st.sampled_from(["delete", "duplicate", "replace", "exchange", "rename", "wrap"])):
             case "delete":
                 del node[key]
             case "duplicate" if isinstance(node, list):
@@ -113,13 +113,13 @@ def mutants(draw: st.DrawFn) -> Any:
                 node[other_key] = node.pop(key)
             case "wrap":
                 node[key] = draw(st.sampled_from([[node[key]], {key: node[key]}, str(node[key])]))
-            case "secret" if isinstance(tree.get("providers"), list):
-                for provider in (p for p in tree["providers"] if isinstance(p, dict)):
-                    where = draw(st.sampled_from(["credentials", "base-url", "api-key", "password", "headers"]))
-                    shape = draw(
-                        st.sampled_from([SECRET, [SECRET], [{"ref": SECRET}], {"ref": SECRET}, {"env": SECRET}])
-                    )
-                    provider[where] = shape
+    providers = tree.get("providers")
+    for provider in providers if isinstance(providers, list) else ():
+        if isinstance(provider, dict) and draw(st.booleans()):
+            where = draw(st.sampled_from(["credentials", "base-url", "api-key", "password", "headers"]))
+            provider[where] = draw(
+                st.sampled_from([SECRET, [SECRET], [{"ref": SECRET}], {"ref": SECRET}, {"env": SECRET}])
+            )
     return tree
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from edge_service.domain.failover import State
-from edge_service.domain.outcome import MOVES_ON
+from edge_service.domain.outcome import MOVES_ON, Outcome
 from edge_service.domain.outcome import Disposition as EdgeDisposition
 from resolver_service.app.operate import UnknownTargetError
 from resolver_service.domain.config import ConfigError
@@ -63,6 +63,20 @@ class FleetMachine(RuleBasedStateMachine):
             if not walk.is_done:
                 self.it.fail(walk, disposition)
 
+    @rule(model=names, disposition=st.sampled_from(sorted(MOVES_ON)), retry_after_s=told, times=st.integers(1, 6))
+    def one_fails_and_is_told_of_at_once(
+        self, model: str, disposition: EdgeDisposition, retry_after_s: float | None, times: int
+    ) -> None:
+        """As often as it takes to cool even what has to fail five times."""
+        for _ in range(times):
+            walk = self.it.ask(model)
+            if walk is not None:
+                already = len(self.it.mail)
+                self.it.fail(walk, disposition, retry_after_s)
+                letters, self.it.mail = self.it.mail[already:], self.it.mail[:already]
+                for letter in letters:
+                    self.it.deliver(letter)
+
     @precondition(lambda self: self.it.walks)
     @rule(place=places, event=st.sampled_from(["content", "ended", "ended", "client_gone", "expired", "draining"]))
     def something_else_happens_to_it(self, place: int, event: str) -> None:
@@ -70,6 +84,13 @@ class FleetMachine(RuleBasedStateMachine):
         if walk.machine.state is State.RELAYING and event in ("content", "expired"):
             event = "ended"
         self.it.tell(walk, event)
+
+    @rule(model=names, event=st.sampled_from(["ended", "failed", "client_gone", "draining"]))
+    def one_comes_to_content_and_then_to_its_end(self, model: str, event: str) -> None:
+        walk = self.it.ask(model)
+        if walk is not None:
+            self.it.tell(walk, "content")
+            self.it.tell(walk, event, *([Outcome(EdgeDisposition.BROKEN)] if event == "failed" else []))
 
     @rule(model=names)
     def thirty_two_meet_the_same_limit(self, model: str) -> None:
@@ -125,16 +146,17 @@ class FleetMachine(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.it.clock.advance(seconds)
 
-    @rule(text=st.sampled_from(CONFIGS))
-    def the_configuration_changes(self, text: str) -> None:
-        self.it.reload(text)
-
-    @rule()
-    def a_mistake_is_offered(self) -> None:
-        revision = self.it.it.configuration.current
-        with pytest.raises(ConfigError):
-            asyncio.run(self.it.it.configuration.offer(INVALID.encode()))
-        assert self.it.it.configuration.current is revision
+    @rule(what=st.sampled_from(["restart", INVALID, *CONFIGS]))
+    def the_resolver_restarts_or_is_offered_a_configuration(self, what: str) -> None:
+        if what == "restart":
+            self.it.restart()
+        elif what == INVALID:
+            revision = self.it.it.configuration.current
+            with pytest.raises(ConfigError):
+                asyncio.run(self.it.it.configuration.offer(INVALID.encode()))
+            assert self.it.it.configuration.current is revision
+        else:
+            self.it.reload(what)
 
     @rule(target_id=st.sampled_from(TARGETS))
     def an_operator_clears(self, target_id: str) -> None:
@@ -157,10 +179,6 @@ class FleetMachine(RuleBasedStateMachine):
         else:
             with pytest.raises(UnknownTargetError):
                 change(target_id)
-
-    @rule()
-    def the_resolver_restarts(self) -> None:
-        self.it.restart()
 
     # --- What always holds ---
 
@@ -208,5 +226,5 @@ class FleetMachine(RuleBasedStateMachine):
             assert {t.id for t in targets_of(entry)} == set(self.it.available(model)), "somebody is out for good"
 
 
-FleetMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+FleetMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
 test_fleet_machine = FleetMachine.TestCase
