@@ -13,12 +13,13 @@ from edge_service.domain.failover import Command, Failover, Finish, Open, Report
 from edge_service.domain.outcome import AMBIGUOUS, Outcome
 from edge_service.domain.outcome import Disposition as EdgeDisposition
 from edge_service.domain.plan import Attempt, Plan
+from resolver_service.adapters import config_yaml
 from resolver_service.adapters.stores_sqlite import SqliteState
 from resolver_service.app.receipts import KEPT_S
 from resolver_service.app.report import Closed, Ended, Event, Failed
 from resolver_service.app.resolve import Decision, NoTargetError, PlannedAttempt
 from resolver_service.domain.catalog import Disposition, OnExhausted
-from resolver_service.domain.health import PROBE_LEASE_S, WELL, Availability, Health, scope_failed
+from resolver_service.domain.health import PROBE_LEASE_S, WELL, Availability, Health
 from resolver_service.domain.selection import targets_of
 from tests.support.resolving import Clock, Resolving
 
@@ -304,9 +305,7 @@ class Fleet:
             return
         is_older = event.health_generation < before.generation
         if isinstance(event, Failed):
-            assert scope == scope_failed(
-                self.it.configuration.current.catalog.scopes[event.target_id], event.disposition
-            )
+            assert scope == self._scope_of(event), "a failure is of one scope"
             assert before.cooling_until_at is None or (after.cooling_until_at or 0.0) >= before.cooling_until_at
             assert not is_older or (after.generation, after.tallies) == (before.generation, before.tallies)
         else:
@@ -317,6 +316,12 @@ class Fleet:
             assert after.generation > latest
             self.leases.pop(scope, None)
 
+    def _scope_of(self, event: Failed) -> str:
+        target, credential, model = self.scopes[event.target_id]
+        if event.disposition in (Disposition.QUOTA, Disposition.CREDENTIAL):
+            return credential
+        return model if event.disposition is Disposition.MODEL_MISSING else target
+
     def deliver_all(self) -> None:
         letters, self.mail = self.mail, []
         for letter in letters:
@@ -326,4 +331,5 @@ class Fleet:
         before = self.states()
         assert asyncio.run(self.it.configuration.offer(text.encode())) == (text != self.text)
         self.text = text
+        assert self.it.configuration.current.catalog == config_yaml.load(text)
         assert self.states() == before

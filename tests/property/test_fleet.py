@@ -63,7 +63,12 @@ class FleetMachine(RuleBasedStateMachine):
             if not walk.is_done:
                 self.it.fail(walk, disposition)
 
-    @rule(model=names, disposition=st.sampled_from(sorted(MOVES_ON)), retry_after_s=told, times=st.integers(1, 6))
+    @rule(
+        model=names | st.just("last"),
+        disposition=st.sampled_from(sorted(MOVES_ON)),
+        retry_after_s=told,
+        times=st.integers(1, 6),
+    )
     def one_fails_and_is_told_of_at_once(
         self, model: str, disposition: EdgeDisposition, retry_after_s: float | None, times: int
     ) -> None:
