@@ -186,9 +186,10 @@ def _services(config: Path) -> Iterator[tuple[str, tuple[str, str]]]:
         log, environment = config.with_name(f"{name}.log"), {"FOREBAY_MANAGEMENT_KEY": MANAGEMENT_KEY}
         return processes.running([*python, *arguments], cores=(), log=log, environment=environment)
 
-    with run("resolver", "resolver_service", "--config", str(config), "--listen", "127.0.0.1:0") as resolver:
+    listen = ("--listen", "127.0.0.1:0", "--ops-listen", "")
+    with run("resolver", "resolver_service", "--config", str(config), *listen) as resolver:
         address = processes.address_of(resolver)
-        flags = ("edge_service", "--resolver", address, "--listen", "127.0.0.1:0", "--ops-listen", "")
+        flags = ("edge_service", "--resolver", address, *listen)
         with run("edge-1", *flags) as one, run("edge-2", *flags) as other:
             urls = processes.address_of(one), processes.address_of(other)
             for url, process in zip(urls, (one, other), strict=True):

@@ -123,9 +123,10 @@ def arranged(directory: Path) -> Iterator[Arrangement]:
         urls = dict(pair.split("=") for pair in processes.address_of(providers).split(","))
         path = directory / "config.yaml"
         path.write_text(config(urls))
-        with run("resolver", "resolver_service", "--config", str(path), "--listen", "127.0.0.1:0") as resolver:
+        listen = ("--listen", "127.0.0.1:0", "--ops-listen")
+        with run("resolver", "resolver_service", "--config", str(path), *listen, "127.0.0.1:0") as resolver:
             address, ops, tasks = processes.address_of(resolver), processes.free_port(), directory / "tasks"
-            flags = ["--resolver", address, "--listen", "127.0.0.1:0", "--ops-listen", f"127.0.0.1:{ops}"]
+            flags = ("--resolver", address, *listen, f"127.0.0.1:{ops}")
             with run("edge", "benchmarks.counted_edge", str(tasks), *flags) as edge:
                 url = processes.address_of(edge)
                 processes.wait_until(lambda: processes.answers(f"{url}/readyz"), edge)

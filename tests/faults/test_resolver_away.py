@@ -134,7 +134,7 @@ async def test_reloads_under_load_are_seen_by_nobody(tmp_path: Path) -> None:
         they = [await stack.enter_async_context(provider(says("hello"))) for _ in range(2)]
         config = tmp_path / "forebay.yaml"
         config.write_text(config_text(*(p.url for p in they), strategy="round-robin"))
-        arguments = (str(config), str(RELOADS))
+        arguments = (str(RELOADS), "--config", str(config), "--listen", "127.0.0.1:0")
         resolver = await start("tests.support.reloading", *arguments, errors=tmp_path / "resolver.log")
         stack.push_async_callback(resolver.stop)
         edge = await start_edge(resolver.address, errors=tmp_path / "edge.log")

@@ -109,6 +109,11 @@ class Walk:
         assert len(self.of(ReportClosed)) == len(self.of(Finish)) == self.is_done, "not closed once"
         failures = [c.outcome.disposition for c in self.of(failover.ReportFailed)][: len(opened) - 1]
         assert sum(disposition in AMBIGUOUS for disposition in failures) <= 1, "moved twice from silence"
+        attempts = [c.attempt for c in self.of(Open)]
+        for place, disposition in enumerate(failures):
+            if disposition in (EdgeDisposition.QUOTA, EdgeDisposition.CREDENTIAL):
+                own = (attempts[place].provider, attempts[place].credential_ref)
+                assert own not in [(a.provider, a.credential_ref) for a in attempts[place + 1 :]], "a used up key again"
         if self.of(ReportContent):
             place = self.commands.index(self.of(ReportContent)[0])
             assert not any(isinstance(c, Open) for c in self.commands[place:]), "moved after content"

@@ -1,7 +1,8 @@
-"""A resolver whose configuration changes as fast as it can be read: `python -m tests.support.reloading FILE TIMES`.
+"""The resolver, whose configuration changes as fast as it can be read.
 
-All of it is the resolver's own but the watch of the file, which waits for a file to settle. From SIGUSR1 on the
-configuration is offered with another cluster each time: `extra-1`, `extra-2` and so on.
+`python -m tests.support.reloading TIMES FLAG...`: all of it is the service's own but the watch of the file, which waits
+for a file to settle. In its place, from SIGUSR1 on, the configuration is offered so many times with another cluster:
+`extra-1`, `extra-2` and so on.
 """
 
 from __future__ import annotations
@@ -9,15 +10,11 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-import time
 from pathlib import Path
 
-from resolver_service.adapters import config_yaml
-from resolver_service.adapters.grpc_api import server as grpc_server
-from resolver_service.adapters.stores_memory import MemoryDrains, MemoryHealth, MemoryRotation
+from resolver_service.__main__ import main
+from resolver_service.adapters import config_file
 from resolver_service.app.configure import Configuration
-from resolver_service.app.ports import Stores
-from resolver_service.bootstrap import create_servicers
 
 PAUSE_S = 0.005
 """In which requests have their turn."""
@@ -28,22 +25,17 @@ def with_another_name(text: str, name: str) -> str:
     return text.replace("clusters:", f"clusters:\n    - {{id: {name}, members: [{{model: m}}]}}")
 
 
-async def serve(text: str, times: int) -> None:
-    begin, end = asyncio.Event(), asyncio.Event()
+async def _change(path: Path, configuration: Configuration) -> None:
+    begin, text = asyncio.Event(), path.read_text()
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, begin.set)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end.set)
-    configuration = Configuration(config_yaml.load, time.time, text.encode())
-    servicers = create_servicers(configuration, Stores(MemoryRotation(), MemoryHealth(), MemoryDrains()))
-    resolver = grpc_server.build("127.0.0.1:0", *servicers, grpc_server.Secrets(), reflect=False)
-    await resolver.serving()
-    print(f"serving gRPC on {resolver.address}", flush=True)
     await begin.wait()
     for number in range(1, times + 1):
-        await configuration.offer(with_another_name(text, f"extra-{number}").encode())
+        assert await configuration.offer(with_another_name(text, f"extra-{number}").encode())
         await asyncio.sleep(PAUSE_S)
-    await end.wait()
-    await resolver.drain(1.0)
+    await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(Path(sys.argv[1]).read_text(), int(sys.argv[2])))
+    times = int(sys.argv.pop(1))
+    config_file.follow = _change
+    main()

@@ -116,13 +116,6 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Log:
     return log
 
 
-@pytest.fixture(autouse=True)
-def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file settles, and is looked at, five times as soon: nothing here is about how long that takes."""
-    for name in ("SETTLED_MS", "LONGEST_UNSETTLED_MS", "LOOK_MS"):
-        monkeypatch.setattr(config_file, name, getattr(config_file, name) // 5)
-
-
 @pytest.fixture
 def file(tmp_path: Path) -> File:
     file = File(tmp_path / "config.yaml")
@@ -293,7 +286,7 @@ async def test_a_bad_file_is_told_of_once(file: File) -> None:
         await watched.until(lambda: watched.outcomes.count("rejected") >= 1)
         file.write("oops: 1")
         file.write_beside("so that there is something to look at")
-        await asyncio.sleep(0.5)  # Nothing happens, of which nobody tells.
+        await asyncio.sleep(1.5)  # Nothing happens, of which nobody tells.
         file.write(config("second"))
         await watched.until(lambda: watched.pools == ("second",))
     assert watched.outcomes.count("rejected") == 1
