@@ -18,7 +18,7 @@ from tests.support.scripts import HALF, ROLE, WHOLE, answers, cut, error, hangs
 from tests.support.setup import until
 
 SILENCE_S = 1.5
-AT_A_TIME = 40
+AT_A_TIME = 32
 """Requests: not so many that a provider which is well seems silent."""
 
 ANSWERS: dict[str, tuple[Script, Script]] = {
@@ -101,7 +101,12 @@ async def test_every_upstream_call_is_accounted_for(tmp_path: Path) -> None:
             async def ask(number: int) -> httpx2.Response:
                 body = {"model": f"r{number}", "stream": asked[number][0], "user": str(number), "messages": []}
                 async with few:
-                    return await client.post("/v1/chat/completions", json=body)
+                    while True:
+                        response = await client.post("/v1/chat/completions", json=body)
+                        if "x-forebay-attempts" in response.headers:
+                            return response
+                        # On a busy machine the resolver may miss its deadline. That costs nothing upstream.
+                        assert (response.json()["error"]["code"], saw[number]) == ("unavailable", [])
 
             async def is_ready() -> bool:
                 return (await client.get("/readyz")).status_code == 200

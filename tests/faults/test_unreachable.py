@@ -14,28 +14,20 @@ from tests.support.standing import Standing
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-AT_ONCE_S = 0.25
 CONNECT_S = 0.15
 """As the configuration has it."""
+PLENTY_S = 3.0
+"""Less than the system would go on for: it tries to connect for minutes."""
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize(
-    ("place", "soonest_s", "latest_s"),
-    [
-        ("refused", 0.0, AT_ONCE_S),
-        ("no such host", 0.0, 4 * CONNECT_S),
-        ("no such host again", 0.0, 4 * CONNECT_S),
-        ("black hole", CONNECT_S, 4 * CONNECT_S),
-    ],
-)
-async def test_an_unreachable_provider_is_passed_over(
-    it: Standing, place: str, soonest_s: float, latest_s: float, stream: bool
-) -> None:
+@pytest.mark.parametrize("place", ["refused", "no such host", "no such host again", "black hole"])
+async def test_an_unreachable_provider_is_passed_over(it: Standing, place: str, stream: bool) -> None:
     slot = await it.another(place, says("instead"))
     began_at = time.monotonic()
     response = await slot.chat(stream=stream)
-    assert soonest_s <= time.monotonic() - began_at < latest_s
+    took_s = time.monotonic() - began_at
+    assert (CONNECT_S if place == "black hole" else 0) <= took_s < PLENTY_S
     assert (response.status_code, response.headers["x-forebay-target"]) == (200, slot.target(1))
     assert response.headers["x-forebay-attempts"] == "2"
     await slot.cools_not()
@@ -64,12 +56,12 @@ async def test_an_unreachable_provider_does_not_use_up_the_one_move_after_silenc
 
 
 @pytest.mark.parametrize("host", UNCALLABLE)
-async def test_a_provider_that_must_not_be_called_is_passed_over_at_once(it: Standing, host: str) -> None:
+async def test_a_provider_that_must_not_be_called_is_passed_over_and_not_even_tried(it: Standing, host: str) -> None:
     slot = await it.another(host, says("hello"))
-    began_at = time.monotonic()
     response = await slot.chat()
-    assert time.monotonic() - began_at < AT_ONCE_S
     assert (response.status_code, response.headers["x-forebay-target"]) == (200, slot.target(1))
     assert response.headers["x-forebay-attempts"] == "2"
     assert "169.254" not in response.text
+    message = (await slot.chat("n")).json()["error"]["message"]
+    assert "never called" in message or "not a URL" in message, "and that is why"
     assert slot.hits == [1]

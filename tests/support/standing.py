@@ -33,7 +33,7 @@ from tests.support.setup import until
 KEYS = ("env:CANARY_API_KEY", "env:CANARY_API_KEY_2")
 
 HASTY = {"timeouts": {"connect": "150ms", "headers": "200ms", "first-content": "300ms", "idle": "300ms"}}
-"""The policy of every member but the last, which may take its time."""
+"""The policy of members that do not get much time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,8 @@ class Kind:
 
     count: int
     members: int = 3
-    member_policy: Mapping[str, object] = field(default_factory=dict)
+    hasty: int = 0
+    """The first members of so many: the others may take their time."""
     policy: Mapping[str, object] = field(default_factory=dict)
     keys: int = 1
     """Credentials of each provider."""
@@ -50,7 +51,8 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "plain": Kind(60),
-    "hasty": Kind(20, member_policy=HASTY),
+    "hasty": Kind(20, hasty=1),
+    "hasty twice": Kind(4, hasty=2),
     "brief": Kind(2, policy={"timeouts": {"total": "400ms"}}),
     "long": Kind(2, members=7),
     "with two keys": Kind(6, members=2, keys=2),
@@ -232,10 +234,10 @@ async def standing(
                 providers.append({**served, "credentials": KEYS[: kind.keys]})
             for model, pool in (("m", name), ("n", f"{name}-n")):
                 members = [
-                    {"provider": owner, "model": model, "priority": number, "policy": kind.member_policy}
+                    {"provider": owner, "model": model, "priority": number}
+                    | ({"policy": HASTY} if number < kind.hasty else {})
                     for number, owner in enumerate(ids)
                 ]
-                del members[-1]["policy"]
                 if elsewhere and model == "n":
                     del members[1:]
                 pools.append({"id": pool, "strategy": "priority", "policy": kind.policy, "members": members})
@@ -244,7 +246,7 @@ async def standing(
         for number, (name, kind) in enumerate(kinds.items()):
             it.slots[name] = deque([await add(f"s{number}-{count}", kind) for count in range(kind.count)])
         for number, (name, url) in enumerate(elsewhere.items()):
-            it.elsewhere[name] = await add(f"e{number}", Kind(1, member_policy=HASTY), url)
+            it.elsewhere[name] = await add(f"e{number}", Kind(1, hasty=1), url)
 
         config = directory / "config" / "forebay.yaml"
         config.parent.mkdir()
