@@ -23,6 +23,10 @@ SMALL_BUFFER = [(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 * 1024)]
 """So that a client that reads slowly is felt at the other end."""
 DONE = b"data: [DONE]\n\n"
 
+UNASKED = "503 unavailable"
+"""The resolver has missed its deadline, as it may on a machine with too much to do. Of other names plans are
+remembered."""
+
 Ask = Callable[[httpx2.AsyncClient, str], Awaitable[str]]
 """Makes one request by a name and tells in a word what came of it."""
 
@@ -142,7 +146,7 @@ KINDS = (
     Kind("long stream, read slowly", "long", _slowly, _SERVED),
     Kind("leaves before the answer", "left", _leave_before_the_answer, _LEFT | _SERVED),
     Kind("leaves within the stream", "left", _leave_within_the_stream, _LEFT),
-    Kind("unknown model", "nobody", _whole, frozenset({"404 model_not_found"}), clients=1),
+    Kind("unknown model", "nobody", _whole, frozenset({"404 model_not_found", UNASKED}), clients=1),
     Kind("bad JSON", "", _bad_json, frozenset({"400 invalid_request"}), clients=1),
 )
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
-from benchmarks.soak_clients import KINDS, Tally
+from benchmarks.soak_clients import KINDS, UNASKED, Tally
 from benchmarks.watching import Sample, median
 
 MIB = 2**20
@@ -16,6 +16,8 @@ GROWTH_BYTES = 2 * MIB
 RECEIPT_BYTES = 200
 """The resolver remembers each report for ten minutes, to know it if it comes again (`app/receipts.py`): until then its
 memory grows by design. Two entries of a set and a deque, the tuple and numbers in them."""
+MISSED = 0.01
+"""How many of the resolver's deadlines may be missed: others have work for the machine too."""
 INEXACT = "left"
 """Requests by this name are left by their clients: how far they got is anyone's guess."""
 _ATTEMPTS = re.compile(r'forebay_attempts_total{disposition="(?P<disposition>[^"]+)",target="(?P<provider>[^/]+)/')
@@ -121,6 +123,8 @@ def _at_rest(it: Soaked) -> Iterator[Check]:
 def _exact(it: Soaked) -> Iterator[Check]:
     """Who was served, was served by one provider once."""
     yield Check("every answer was one of those expected", not it.tally.errors, f"{dict(it.tally.errors)}")
+    missed, asked = it.tally.of("nobody", UNASKED), sum(it.tally.outcomes["unknown model"].values())
+    yield Check("the resolver kept its deadline", missed <= 1 + asked * MISSED, f"missed {missed} times of {asked:,}")
     served = it.asked("served")
     yield _equal("clients were served as often as providers served", served, it.provided("served"))
     yield _equal("the edge counted as many", served, it.attempts("ok"))
