@@ -67,6 +67,8 @@ async def refusal(response: UpstreamResponse, now: float, rulings: Rulings = NO_
         return outcome
     if by_rule and not speaks_for_itself(response.status, by_rule):
         return outcome
+    if response.quotes_credential(body):
+        return outcome  # "Incorrect API key provided: sk-...", whatever the status.
     if disposition in _OF_THE_REQUEST or openai_chat.is_error_body(body):
         return replace(outcome, answer=ErrorAnswer(tuple(_shown(response, outcome.retry_after_s)), body))
     return outcome

@@ -30,7 +30,6 @@ _ACCOUNT = frozenset({b"openai-organization", b"openai-project", b"anthropic-org
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}\Z")
-_PRINTABLE = re.compile(rb"[\x20-\x7e]{1,128}\Z")
 
 
 def to_upstream(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
@@ -73,6 +72,6 @@ def request_id(shown: bytes | None) -> str:
 def provider_request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """What a provider calls the request, for a ticket there; empty if it does not say, or says it in no fit way."""
     for name, value in headers:
-        if name in _PROVIDER_REQUEST_IDS and _PRINTABLE.match(value):
+        if name in _PROVIDER_REQUEST_IDS and _REQUEST_ID.match(value):
             return value.decode("ascii")
     return ""

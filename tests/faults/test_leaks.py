@@ -28,6 +28,8 @@ def quoting(status: int) -> Script:
         error(f"{QUOTED} {status}", type=QUOTED, code=QUOTED),
         openai_organization=canaries.OTHER_PROVIDER_KEY.value,
         set_cookie=QUOTED,
+        x_request_id=canaries.PROVIDER_KEY.value,
+        x_ratelimit_reset_tokens=QUOTED,
         www_authenticate=QUOTED,
     )
 
@@ -96,6 +98,16 @@ async def test_what_is_told_of_the_gateways_account_quotes_nothing(it: Standing,
     response = await slot.chat()
     assert response.status_code == 502
     assert "canary" not in response.text + str(response.headers)
+
+
+@on_the_standing_services
+@pytest.mark.parametrize("status", [400, 404, 409, 422, 429, 500, 503])
+async def test_an_error_that_quotes_the_key_is_told_in_our_own_words(it: Standing, status: int) -> None:
+    slot = await it.slot(quoting(status))
+    response = await slot.chat()
+    assert response.status_code >= 400
+    assert canaries.PROVIDER_KEY.value not in response.text + str(response.headers)
+    assert response.json()["error"]["message"]
 
 
 @on_the_standing_services

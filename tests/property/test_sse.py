@@ -64,7 +64,9 @@ def test_cut_at_every_byte_a_stream_has_the_same_events(stream: bytes) -> None:
 @settings(max_examples=300, deadline=None)
 def test_nothing_gets_lost_but_the_mark_blank_lines_and_the_tail(stream: bytes) -> None:
     events, tail = split([stream])
-    rest = stream.removeprefix(BOM)
+    rest = stream
+    while rest.startswith(BOM):
+        rest = rest.removeprefix(BOM)
     for event in events:
         assert event.strip(b"\r\n"), "an event is not a blank line"
         assert event[:1] not in (b"\r", b"\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from google.protobuf.message import DecodeError
@@ -57,7 +58,7 @@ def _attempt(message: plan_pb2.Attempt) -> Attempt:
         credential_ref=message.credential_ref,
         reasoning=message.reasoning,
         timeouts=Timeouts(
-            connect_s=timeouts.connect_ms / 1000,
+            connect_s=_connect_ms(timeouts) / 1000,
             headers_s=timeouts.headers_ms / 1000,
             first_content_s=timeouts.first_content_ms / 1000,
             idle_s=timeouts.idle_ms / 1000,
@@ -74,6 +75,12 @@ def _attempt(message: plan_pb2.Attempt) -> Attempt:
             if r.disposition in _FROM_WIRE
         ),
     )
+
+
+def _connect_ms(timeouts: plan_pb2.Timeouts) -> float:
+    """Somewhat less than until something has to come: a provider that was never reached is not one that is silent."""
+    limits = [0.9 * until for until in (timeouts.headers_ms, timeouts.first_content_ms) if until]
+    return min([timeouts.connect_ms or math.inf, *limits]) if limits else timeouts.connect_ms
 
 
 def _dispositions(numbers: Iterable[int]) -> frozenset[Disposition]:

