@@ -10,7 +10,7 @@ PROTOS := $(wildcard proto/forebay/resolver/v1/*.proto)
 
 .PHONY: help
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # pip checks every file it installs against the hashes of the lock.
 $(VENV)/.installed: requirements/dev.lock pyproject.toml
@@ -82,6 +82,14 @@ lock: setup ## Compute the locked requirements anew (needs uv)
 .PHONY: bench
 bench: setup ## CPU per request of edge and resolver beside nginx (installs Debian's nginx and wrk if missing)
 	$(BIN)/python -m benchmarks.first
+
+.PHONY: bench-propagation
+bench-propagation: setup ## How soon what one edge learns is in every edge's plans
+	$(BIN)/python -m benchmarks.propagation
+
+.PHONY: soak
+soak: setup ## Five minutes of mixed load and faults: nothing may grow, get lost or be counted wrong (SOAK_S=60: one)
+	$(BIN)/python -m benchmarks.soak
 
 .PHONY: clean
 clean: ## Remove what was built; what you configured stays

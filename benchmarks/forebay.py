@@ -57,12 +57,13 @@ def running(configuration: str, directory: Path, cores: Cores) -> Iterator[Foreb
     path = directory / "config.yaml"
     path.write_text(configuration)
     python = [sys.executable, "-m"]
+    listen = ["--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]
     logs = {name: directory / f"{name}.log" for name in ("resolver", "edge")}
     with contextlib.ExitStack() as stack:
         started = time.perf_counter()
         resolver = stack.enter_context(
             processes.running(
-                [*python, "resolver_service", "--config", str(path), "--listen", "127.0.0.1:0"],
+                [*python, "resolver_service", "--config", str(path), *listen],
                 cores=cores.others,
                 log=logs["resolver"],
             )
@@ -73,16 +74,7 @@ def running(configuration: str, directory: Path, cores: Cores) -> Iterator[Foreb
         started = time.perf_counter()
         edge = stack.enter_context(
             processes.running(
-                [
-                    *python,
-                    "edge_service",
-                    "--resolver",
-                    resolver_address,
-                    "--listen",
-                    "127.0.0.1:0",
-                    "--ops-listen",
-                    "127.0.0.1:0",
-                ],
+                [*python, "edge_service", "--resolver", resolver_address, *listen],
                 cores=cores.under_test,
                 log=logs["edge"],
                 environment={"BENCH_API_KEY": "bench-key"},

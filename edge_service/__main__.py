@@ -7,12 +7,16 @@ import sys
 
 import uvloop
 
-from edge_service import bootstrap, settings
-from edge_service.adapters.transport_httpcore2 import TrustError
+from edge_service import settings
 
 
 def main() -> None:
     given = settings.load(sys.argv[1:], os.environ)
+    # gRPC's core writes lines of its own on standard error, where each is to be JSON. It reads this when it is loaded.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    from edge_service import bootstrap
+    from edge_service.adapters.transport_httpcore2 import TrustError
+
     try:
         uvloop.run(bootstrap.serve(given))
     except TrustError as error:

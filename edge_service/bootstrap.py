@@ -50,8 +50,16 @@ def create(settings: Settings, under_way: UnderWay, transport: httpx2.AsyncBaseT
     resolver = ResolverClient(settings.resolvers, settings.token)
     upstream = Httpx2Upstream(transport, credentials.secret)
     registry = CollectorRegistry()
-    telemetry = PrometheusTelemetry(registry, resolver_is_up=lambda: resolver.is_ready)
-    gateway = Gateway(Services(resolver, upstream, clock=time.perf_counter, wall_clock=time.time, telemetry=telemetry))
+    telemetry = PrometheusTelemetry(registry, resolver)
+    services = Services(
+        resolver,
+        upstream,
+        clock=time.perf_counter,
+        wall_clock=time.time,
+        telemetry=telemetry,
+        heartbeat_s=settings.heartbeat_s,
+    )
+    gateway = Gateway(services)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -65,12 +73,17 @@ def create(settings: Settings, under_way: UnderWay, transport: httpx2.AsyncBaseT
         return resolver.is_ready and not under_way.is_draining
 
     app = Starlette(
-        middleware=[Middleware(Shedding, most=settings.max_concurrent)],
+        middleware=[
+            Middleware(Shedding, most=settings.max_concurrent, most_per_key=settings.max_concurrent_per_key),
+        ],
         routes=routes(gateway, resolver, under_way, is_ready),
         exception_handlers={HTTPException: http_error, Exception: internal_error},
         lifespan=lifespan,
     )
-    return Edge(app, Starlette(routes=operations_routes(registry, is_ready)))
+    operations = Starlette(routes=operations_routes(registry, is_ready))
+    for each in (app, operations):
+        each.router.redirect_slashes = False  # It redirects to wherever the Host header says.
+    return Edge(app, operations)
 
 
 async def serve(settings: Settings) -> None:
@@ -92,7 +105,7 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, server.stop)
     operations = SignalFreeServer(
-        uvicorn.Config(edge.operations, http="httptools", ws="none", lifespan="off", log_config=None)
+        uvicorn.Config(edge.operations, http=protocol(Bounds()), ws="none", lifespan="off", log_config=None)
     )
     serving_operations = asyncio.create_task(operations.serve([operating])) if operating else None
     await server.serve([listening])

@@ -23,8 +23,12 @@ class Settings:
     drain_delay_s: float
     client_stall_s: float
     """How long a client that is behind may read nothing."""
+    heartbeat_s: float
+    """How long the client of a stream goes without a sign of life; 0 for as long as it takes."""
     max_concurrent: int
     """Requests under way at a time."""
+    max_concurrent_per_key: int
+    """Of these, of one client key; 0 for no bound of its own."""
     credential_names: tuple[str, ...]
     upstream_ca: Path | None
     """Certificate authorities to trust for providers beside the system's."""
@@ -117,11 +121,29 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         help="how long a client may leave its answer unread before it is given up (default: 60)",
     )
     parser.add_argument(
+        "--heartbeat",
+        metavar="SECONDS",
+        type=float,
+        default=default("heartbeat", "0"),
+        help="send a comment to the client of a stream whenever there was nothing for so long before its first "
+        "content, for proxies that give up on silence; 15 is usual. The price: the answer begins as a 200 then, "
+        "without the headers that tell who served, and if every target fails the error, with its status and "
+        "Retry-After lost, is an event of the stream (default: 0, none)",
+    )
+    parser.add_argument(
         "--max-concurrent",
         metavar="N",
         type=int,
         default=default("max-concurrent", "1000"),
         help="how many requests may be under way; those beyond are answered 503 at once (default: 1000)",
+    )
+    parser.add_argument(
+        "--max-concurrent-per-key",
+        metavar="N",
+        type=int,
+        default=default("max-concurrent-per-key", "0"),
+        help="how many requests one client key may have under way, and all together that show none; those beyond are "
+        "answered 429 at once (default: 0, as many as --max-concurrent lets through)",
     )
     given = parser.parse_args(arguments)
 
@@ -143,13 +165,19 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
             f"--listen {given.listen} is not loopback, and anyone who reaches it could use the providers' keys: "
             "add --allow-open to consent, or listen on 127.0.0.1"
         )
-    for flag, seconds in (("--drain", given.drain), ("--drain-delay", given.drain_delay)):
+    for flag, seconds in (
+        ("--drain", given.drain),
+        ("--drain-delay", given.drain_delay),
+        ("--heartbeat", given.heartbeat),
+    ):
         if not (math.isfinite(seconds) and seconds >= 0):
             parser.error(f"{flag}: {seconds} is not a number of seconds")
     if not (math.isfinite(given.client_stall) and given.client_stall > 0):
         parser.error(f"--client-stall: {given.client_stall} is not a number of seconds above 0")
     if given.max_concurrent < 1:
         parser.error(f"--max-concurrent: {given.max_concurrent} is not a number above 0")
+    if given.max_concurrent_per_key < 0:
+        parser.error(f"--max-concurrent-per-key: {given.max_concurrent_per_key} is neither 0 nor a number above it")
     token = environment.get("FOREBAY_TOKEN", "")
     if not (token.isascii() and token.isprintable()):
         parser.error("FOREBAY_TOKEN has characters in it that cannot stand in a header")
@@ -164,7 +192,9 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         drain_s=given.drain,
         drain_delay_s=given.drain_delay,
         client_stall_s=given.client_stall,
+        heartbeat_s=given.heartbeat,
         max_concurrent=given.max_concurrent,
+        max_concurrent_per_key=given.max_concurrent_per_key,
         credential_names=tuple(name.strip() for name in given.credential_env.split(",") if name.strip()),
         upstream_ca=Path(given.upstream_ca) if given.upstream_ca else None,
         token=token,

@@ -91,12 +91,13 @@ async def start_services(children: Children, config: Path) -> tuple[str, str]:
     # What is set for services that are run for good, such as a token, is not meant for these.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FOREBAY_")}
     listen = ("--listen", "127.0.0.1:0")
+    # Nobody looks at their metrics, and the usual ports may be those of services that are run for good.
+    flags = (*listen, "--ops-listen", "")
     resolver = await children.start(
-        "resolver", "resolver_service", "--config", str(config), *listen, environment=environment
+        "resolver", "resolver_service", "--config", str(config), *flags, environment=environment
     )
     address = await resolver.serving()
-    flags = ("--resolver", address, *listen, "--ops-listen", "")
-    edge = await children.start("edge", "edge_service", *flags, environment=environment)
+    edge = await children.start("edge", "edge_service", "--resolver", address, *flags, environment=environment)
     return address, await edge.serving()
 
 

@@ -33,6 +33,7 @@ LISTEN = {
     "resolver": ("FOREBAY_RESOLVER_LISTEN", "127.0.0.1:8401"),
     "edge": ("FOREBAY_EDGE_LISTEN", "127.0.0.1:8400"),
     "edge's metrics server": ("FOREBAY_EDGE_OPS_LISTEN", "127.0.0.1:8402"),
+    "resolver's metrics server": ("FOREBAY_RESOLVER_OPS_LISTEN", "127.0.0.1:8403"),
 }
 """The environment variable that says where each of them listens, and where it does if it says nothing."""
 

@@ -6,13 +6,18 @@ import asyncio
 import os
 import sys
 
-from resolver_service import bootstrap, settings
-from resolver_service.adapters.grpc_api.server import AddressInUseError
+from resolver_service import settings
 from resolver_service.domain.config import ConfigError
 
 
 def main() -> None:
     given = settings.load(sys.argv[1:], os.environ)
+    # gRPC's core writes lines of its own on standard error, where each is to be JSON. It reads this when it is loaded.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    from resolver_service import bootstrap
+    from resolver_service.adapters.grpc_api.server import AddressInUseError
+    from resolver_service.bootstrap import UnreadableError
+
     try:
         if given.check:
             print(bootstrap.check(given))
@@ -20,8 +25,10 @@ def main() -> None:
             asyncio.run(bootstrap.serve(given))
     except ConfigError as error:
         sys.exit(f"{given.config} is not a valid configuration:\n{error}")
-    except (OSError, AddressInUseError) as error:
+    except (UnreadableError, AddressInUseError) as error:
         sys.exit(f"forebay-resolver: {error}")
+    except OSError as error:
+        sys.exit(f"forebay-resolver: {error.strerror or error}")
 
 
 if __name__ == "__main__":

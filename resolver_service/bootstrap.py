@@ -7,56 +7,86 @@ import contextlib
 import itertools
 import secrets
 import signal
+import socket
 import time
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
 
 from resolver_service.adapters import config_file, config_yaml, telemetry_structlog
 from resolver_service.adapters.grpc_api import server as grpc_server
 from resolver_service.adapters.grpc_api.pool_admin import PoolAdminServicer
 from resolver_service.adapters.grpc_api.resolver import ResolverServicer
+from resolver_service.adapters.operations_uvicorn import Operations, OperationsServer, listen, url
 from resolver_service.adapters.stores_memory import MemoryDrains, MemoryHealth, MemoryRotation
 from resolver_service.adapters.stores_sqlite import SqliteState
+from resolver_service.adapters.telemetry_prometheus import PrometheusTelemetry, Sources
 from resolver_service.app.configure import Configuration
+from resolver_service.app.in_flight import InFlight
 from resolver_service.app.operate import Operator
-from resolver_service.app.ports import Stores
+from resolver_service.app.ports import HealthChanged, Stores
 from resolver_service.app.report import Reports
 from resolver_service.app.resolve import ProbeBook, Resolver
+from resolver_service.app.standing import standings
 from resolver_service.domain.health import PROBE_LEASE_S
 from resolver_service.settings import Settings
 
 LAST_WORDS_S = 1.0
 
 
+class UnreadableError(Exception):
+    """The configuration cannot be read. The text says what to do."""
+
+    code = "config_unreadable"
+
+
 def check(settings: Settings) -> str:
-    """A line about what the configuration has in it. Raises `ConfigError` or `OSError`."""
-    catalog = config_yaml.load(settings.config.read_bytes())
+    """A line about what the configuration has in it. Raises `ConfigError` or `UnreadableError`."""
+    catalog = config_yaml.load(_text(settings.config))
     counts = (len(catalog.providers), len(catalog.models), len(catalog.pools), len(catalog.clusters))
     return f"{settings.config}: valid: %d providers, %d models, %d pools, %d clusters" % counts
 
 
 async def serve(settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT. Raises `ConfigError`, `OSError` or `AddressInUseError` if it cannot start."""
+    """Serves until SIGTERM or SIGINT. Raises `ConfigError`, `UnreadableError`, `OSError` or `AddressInUseError` if it
+    cannot start."""
     telemetry_structlog.configure()
-    configuration = Configuration(config_yaml.load, time.time, settings.config.read_bytes())
+    configuration = Configuration(config_yaml.load, time.time, _text(settings.config))
+    with listen(*settings.ops) if settings.ops else contextlib.nullcontext() as operating:
+        await _serve(settings, configuration, operating)
+
+
+async def _serve(settings: Settings, configuration: Configuration, operating: socket.socket | None) -> None:
     state = SqliteState(settings.state_dir, time.monotonic, time.time) if settings.state_dir else None
     stores = state.stores if state else Stores(MemoryRotation(), MemoryHealth(), MemoryDrains())
-    servicer, admin = create_servicers(configuration, stores)
+    probes, registry = ProbeBook(PROBE_LEASE_S), CollectorRegistry()
+    telemetry = PrometheusTelemetry(registry, _sources(configuration, stores, probes, state))
+    servicer, admin = create_servicers(configuration, stores, probes, telemetry)
     secrets_shown = grpc_server.Secrets(settings.token, settings.management_key)
     grpc = grpc_server.build(settings.listen, servicer, admin, secrets_shown, reflect=settings.reflection)
 
-    told_to_stop = asyncio.Event()
+    told_to_stop, is_serving = asyncio.Event(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
     following = asyncio.create_task(config_file.follow(settings.config, configuration))
     keeping = asyncio.create_task(state.keep()) if state else None
+    operations = OperationsServer(Operations(registry, is_serving.is_set))
+    if operating:
+        await operations.serve(operating)
     await grpc.serving()
-    print(f"forebay-resolver: serving gRPC on {grpc.address}", flush=True)
+    is_serving.set()
+    also = f"operations on {url(operating)}, " if operating else ""
+    print(f"forebay-resolver: serving {also}gRPC on {grpc.address}", flush=True)
 
     stopping = asyncio.create_task(told_to_stop.wait())
     await asyncio.wait({stopping, following}, return_when=asyncio.FIRST_COMPLETED)
+    is_serving.clear()
     if not following.done():
         following.cancel()
     stopping.cancel()
     await grpc.drain(settings.drain_s)
+    # To the last: that is when operators look.
+    operations.close()
     # Calls that were cut off are still being told. What is left when the loop closes, gRPC reports with a traceback.
     if ending := asyncio.all_tasks() - {asyncio.current_task(), following, keeping}:
         await asyncio.wait(ending, timeout=LAST_WORDS_S)
@@ -68,8 +98,14 @@ async def serve(settings: Settings) -> None:
         await following
 
 
-def create_servicers(configuration: Configuration, stores: Stores) -> tuple[ResolverServicer, PoolAdminServicer]:
-    probes, tell = ProbeBook(PROBE_LEASE_S), telemetry_structlog.health_changed
+def create_servicers(
+    configuration: Configuration, stores: Stores, probes: ProbeBook, telemetry: PrometheusTelemetry
+) -> tuple[ResolverServicer, PoolAdminServicer]:
+    def tell(change: HealthChanged) -> None:
+        telemetry_structlog.health_changed(change)
+        telemetry.health_changed(change)
+
+    in_flight = InFlight()
     # Unique over resolvers and restarts, and cheaper than a random number each.
     boot, count = secrets.token_hex(6), itertools.count(1)
     resolver = Resolver(
@@ -80,8 +116,36 @@ def create_servicers(configuration: Configuration, stores: Stores) -> tuple[Reso
         clock=time.monotonic,
         new_id=lambda: f"{boot}-{next(count):x}",
         probes=probes,
+        in_flight=in_flight,
     )
-    reports = Reports(configuration, stores.health, time.monotonic, probes, tell)
+    reports = Reports(configuration, stores.health, time.monotonic, probes, in_flight, tell)
     # The stubs call every method abstract; those that are not there answer UNIMPLEMENTED.
     admin = PoolAdminServicer(Operator(configuration, stores.health, stores.drains, tell))  # type: ignore[abstract]
-    return ResolverServicer(resolver, reports, configuration), admin
+    return ResolverServicer(resolver, reports, configuration, telemetry), admin
+
+
+def _sources(configuration: Configuration, stores: Stores, probes: ProbeBook, state: SqliteState | None) -> Sources:
+    return Sources(
+        standings=lambda: standings(
+            configuration.current.catalog, stores.health, stores.drains.drained(), time.monotonic()
+        ),
+        revision=lambda: configuration.current.number,
+        reloads=lambda: {"accepted": configuration.accepted, "rejected": configuration.rejected},
+        probes=lambda: {"handed_out": probes.handed_out, "returned": probes.returned, "expired": probes.expired},
+        state_write_failures=(lambda: state.failures) if state else None,
+    )
+
+
+def _text(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise UnreadableError(
+            f"there is no file {path}: name the configuration's, or begin with a copy of config.example.yaml"
+        ) from None
+    except IsADirectoryError:
+        raise UnreadableError(f"{path} is a directory: name the configuration file in it") from None
+    except PermissionError:
+        raise UnreadableError(f"{path} may not be read: give the user that this runs as leave to read it") from None
+    except OSError as error:
+        raise UnreadableError(f"{path} cannot be read: {error.strerror}") from None

@@ -16,6 +16,8 @@ class Settings:
     config: Path
     listen: str
     """`HOST:PORT` or `unix:PATH`."""
+    ops: tuple[str, int] | None
+    """Host and port of the operations' address; None for none."""
     reflection: bool
     drain_s: float
     check: bool
@@ -50,6 +52,13 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         metavar="ADDRESS",
         default=default("listen", "127.0.0.1:8401"),
         help="HOST:PORT, port 0 for any free one, or unix:PATH (default: 127.0.0.1:8401)",
+    )
+    parser.add_argument(
+        "--ops-listen",
+        metavar="HOST:PORT",
+        default=default("ops-listen", "127.0.0.1:8403"),
+        help="where /metrics, /healthz and /readyz are, port 0 for any free one, empty for nowhere "
+        "(default: 127.0.0.1:8403)",
     )
     parser.add_argument(
         "--plaintext-network",
@@ -91,6 +100,8 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
             f"--listen {given.listen} is not loopback, and gRPC there would be plaintext: "
             "add --plaintext-network to consent, or listen on 127.0.0.1 or unix:PATH"
         )
+    if given.ops_listen and (not is_address(given.ops_listen) or given.ops_listen.startswith("unix:")):
+        parser.error(f"--ops-listen: '{given.ops_listen}' is not HOST:PORT")
     token, management_key = environment.get("FOREBAY_TOKEN", ""), environment.get("FOREBAY_MANAGEMENT_KEY", "")
     for name, secret in (("FOREBAY_TOKEN", token), ("FOREBAY_MANAGEMENT_KEY", management_key)):
         if not (secret.isascii() and secret.isprintable()):
@@ -102,6 +113,7 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
     return Settings(
         config=Path(given.config),
         listen=given.listen,
+        ops=_host_and_port(given.ops_listen) if given.ops_listen else None,
         reflection=not given.no_reflection,
         drain_s=given.drain,
         check=given.check,
@@ -128,6 +140,11 @@ def is_address(address: str) -> bool:
     if not host or (":" in host and not (host.startswith("[") and host.endswith("]"))):
         return False
     return port.isascii() and port.isdigit() and len(port) <= 5 and int(port) < 65536
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 def is_local(address: str) -> bool:

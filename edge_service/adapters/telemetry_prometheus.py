@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
+from typing import Protocol
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from edge_service.app.record import Record
 
@@ -16,14 +19,31 @@ _SHORT = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.3, 1.0)
 _LONG = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 
 
+class ResolverLink(Protocol):
+    """What the resolver's client knows of itself, read when somebody asks."""
+
+    @property
+    def is_ready(self) -> bool: ...
+
+    @property
+    def reports_dropped(self) -> int: ...
+
+    @property
+    def reports_unacknowledged(self) -> int: ...
+
+
 class PrometheusTelemetry:
     """A `Telemetry`. Label values are names and targets that somebody has configured, dispositions and statuses: what
     clients write adds no series."""
 
-    def __init__(self, registry: CollectorRegistry, resolver_is_up: Callable[[], bool]) -> None:
+    def __init__(self, registry: CollectorRegistry, resolver: ResolverLink) -> None:
         Gauge("forebay_resolver_up", "Whether any resolver has accepted a stream", registry=registry).set_function(
-            lambda: float(resolver_is_up())
+            lambda: float(resolver.is_ready)
         )
+        Gauge(
+            "forebay_reports_unacknowledged", "Reports that no resolver has acknowledged yet", registry=registry
+        ).set_function(lambda: resolver.reports_unacknowledged)
+        registry.register(_ReportsDropped(resolver))
         self._requests = _Children(
             Counter("forebay_requests", "Requests by the name that was found", ["name", "status"], registry=registry)
         )
@@ -77,7 +97,13 @@ class PrometheusTelemetry:
             ending=record.ending,
             code=record.code,
             walk=[
-                {"target": t.target_id, "disposition": t.disposition, "status": t.status, "ms": _ms(t.seconds)}
+                {
+                    "target": t.target_id,
+                    "disposition": t.disposition,
+                    "status": t.status,
+                    "ms": _ms(t.seconds),
+                    "provider_request_id": t.provider_request_id,
+                }
                 for t in record.tried
             ],
             resolve_ms=_ms(record.resolve_s),
@@ -98,6 +124,20 @@ class _Children:
         if child is None:
             child = self._known[labels] = self._counter.labels(*labels)
         return child
+
+
+class _ReportsDropped(Collector):
+    """A counter that somebody else counts."""
+
+    def __init__(self, resolver: ResolverLink) -> None:
+        self._resolver = resolver
+
+    def collect(self) -> Iterable[Metric]:
+        yield CounterMetricFamily(
+            "forebay_reports_dropped",
+            "Reports that were given up, the oldest first, while no resolver acknowledged them",
+            value=self._resolver.reports_dropped,
+        )
 
 
 def _ms(seconds: float) -> float:

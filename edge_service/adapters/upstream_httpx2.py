@@ -63,7 +63,7 @@ class Httpx2Upstream:
                     "allow_private": attempt.allow_private,
                 },
             )
-            return Httpx2Response(await self._transport.handle_async_request(request))
+            return Httpx2Response(await self._transport.handle_async_request(request), secret.encode())
         except httpx2.InvalidURL as error:
             raise UnreachableError("the provider's base URL is not a URL") from error
         except httpx2.TransportError as error:
@@ -73,15 +73,22 @@ class Httpx2Upstream:
 class Httpx2Response:
     """An `UpstreamResponse`."""
 
-    def __init__(self, response: httpx2.Response) -> None:
+    def __init__(self, response: httpx2.Response, secret: bytes = b"") -> None:
         self._response = response
+        self._secret = secret
         self._chunks = self._read()
         self.status = response.status_code
-        self.headers: Headers = [(name.lower(), value) for name, value in response.headers.raw]
+        self.headers: Headers = [
+            (name.lower(), value) for name, value in response.headers.raw if not (secret and secret in value)
+        ]
 
     def chunks(self) -> AsyncIterator[bytes]:
         """As the port says. Every call continues where the last one was left."""
         return self._chunks
+
+    def quotes_credential(self, content: bytes) -> bool:
+        """As the port says."""
+        return bool(self._secret) and self._secret in content
 
     async def aclose(self) -> None:
         await self._chunks.aclose()

@@ -14,12 +14,14 @@ from edge_service.app.ports import (
     UpstreamResponse,
 )
 from edge_service.app.relay import StreamFailedError
+from edge_service.app.rulings import NO_RULINGS, Rulings
 from edge_service.dialects import openai_chat, provider_errors
+from edge_service.dialects.openai_chat import EmptyAnswerError, MalformedAnswerError, ReportedError
 from edge_service.domain import headers
-from edge_service.domain.classification import ProviderError, classify
+from edge_service.domain.classification import ProviderError, classify, reported, speaks_for_itself
 from edge_service.domain.headers import Headers
 from edge_service.domain.outcome import Disposition, ErrorAnswer, Outcome
-from edge_service.domain.retry_after import STATUSES, retry_after_s, whole_seconds
+from edge_service.domain.retry_after import retry_after_headers, retry_after_s
 
 MAX_ERROR_BYTES = 1024 * 1024
 ERROR_BODY_S = 1.0
@@ -43,7 +45,7 @@ def failure(error: StreamFailedError | UpstreamFailure | CredentialError) -> Out
     return Outcome(_DISPOSITIONS[type(error)], detail=str(error))
 
 
-async def refusal(response: UpstreamResponse, now: float) -> Outcome:
+async def refusal(response: UpstreamResponse, now: float, rulings: Rulings = NO_RULINGS) -> Outcome:
     """What an answer with an error status amounts to; `now` is in seconds since the epoch."""
     body = None
     try:
@@ -52,27 +54,40 @@ async def refusal(response: UpstreamResponse, now: float) -> Outcome:
     except (TimeoutError, UpstreamFailure):
         pass  # The status has said it.
     error = ProviderError() if body is None else provider_errors.read(body)
-    disposition = classify(response.status, error)
+    by_rule = rulings.of(response.status, body or b"")
+    disposition = by_rule or classify(response.status, error)
     outcome = Outcome(
         disposition,
         status=response.status,
         retry_after_s=retry_after_s(response.headers, disposition, now, error.retry_after_s),
         detail=", ".join(filter(None, (f"HTTP {response.status}", error.name))),
+        by_rule=by_rule is not None,
     )
-    if body is None or not outcome.is_for_clients:
+    if body is None or not outcome.is_for_clients or not 400 <= response.status < 600:
         return outcome
+    if by_rule and not speaks_for_itself(response.status, by_rule):
+        return outcome
+    if response.quotes_credential(body):
+        return outcome  # "Incorrect API key provided: sk-...", whatever the status.
     if disposition in _OF_THE_REQUEST or openai_chat.is_error_body(body):
         return replace(outcome, answer=ErrorAnswer(tuple(_shown(response, outcome.retry_after_s)), body))
     return outcome
 
 
+def unusable(
+    error: EmptyAnswerError | MalformedAnswerError | ReportedError, status: int, body: bytes, rulings: Rulings
+) -> Outcome:
+    """What a success amounts to that has no answer in it."""
+    by_rule = rulings.of(status, body)
+    if isinstance(error, ReportedError):
+        return reported(status, provider_errors.read(body), by_rule)
+    disposition = Disposition.EMPTY if isinstance(error, EmptyAnswerError) else Disposition.BROKEN
+    return Outcome(by_rule or disposition, status=status, detail=str(error), by_rule=by_rule is not None)
+
+
 def _shown(response: UpstreamResponse, after_s: float | None) -> Headers:
-    """The headers for the client. When to come back is said in the one form that all clients know."""
-    shown = headers.to_client(response.headers)
-    if after_s is None or response.status not in STATUSES:
-        return shown
-    own = (b"retry-after", whole_seconds(after_s).encode())
-    return [own, *(header for header in shown if header[0] != b"retry-after")]
+    """The headers for the client."""
+    return [*headers.to_client(response.headers), *retry_after_headers(response.headers, after_s)]
 
 
 async def read_whole(response: UpstreamResponse, limit_bytes: int) -> bytes | None:

@@ -7,6 +7,7 @@ from edge_service.app.ports import Client
 from edge_service.app.record import Record
 from edge_service.app.walk import Incoming, Services, Walk
 from edge_service.dialects import openai_chat
+from edge_service.domain import allowance
 from edge_service.domain.errors import ApiError
 from edge_service.domain.headers import REQUEST_ID
 
@@ -25,8 +26,10 @@ class Gateway:
         try:
             request = openai_chat.read_request(incoming.body)
             record.stream = request.stream
-            await Walk(self._services, incoming, request, client, interrupts, record).run()
+            allowed_s = allowance.allowed_s(incoming.headers)
+            await Walk(self._services, incoming, request, client, interrupts, record).run(allowed_s)
         except ApiError as error:
+            interrupts.close()  # The client may take its time to read this.
             record.status, record.code = error.status, error.code
             head = [*error.headers, (REQUEST_ID, incoming.request_id.encode())]
             await client.respond(error.status, head, openai_chat.error_body(error))

@@ -75,6 +75,9 @@ class UpstreamResponse(Protocol):
     def chunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives. Raises `UpstreamFailure`."""
 
+    def quotes_credential(self, content: bytes) -> bool:
+        """Whether the credential that the provider was shown stands in this. Headers with it in them are left out."""
+
     async def aclose(self) -> None:
         """Gives the connection back, or closes it if the body has not been read to its end."""
 

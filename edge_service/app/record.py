@@ -17,6 +17,8 @@ class Tried:
     status: int
     """The provider's HTTP status; 0 if none came, or if the attempt served."""
     seconds: float
+    provider_request_id: str = ""
+    """What the provider calls the request; empty if it does not say."""
 
 
 @dataclass(slots=True)
@@ -24,7 +26,7 @@ class Record:
     """One request. It is filled while the request goes on, and read once it is over.
 
     Nothing in it comes from what the client wrote but the request id, which has been validated: no prompt, and no name
-    that nobody has configured.
+    that nobody has configured. So has what comes from providers.
     """
 
     request_id: str
@@ -35,7 +37,7 @@ class Record:
     decision_id: str = ""
     stream: bool = False
     status: int = 0
-    """That the client was answered with; 0 if it left before."""
+    """That the client was answered with; 0 if it left before. 200 for all streams that began, however they ended."""
     ending: str = "failed"
     """A word of `failover.Ending`."""
     code: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edge_service.app.rulings import NO_RULINGS, Rulings
 from edge_service.dialects import provider_errors
 from edge_service.dialects.openai_chat import EventKind, MalformedAnswerError, StreamReader
 from edge_service.domain.classification import reported
@@ -24,10 +25,20 @@ class StreamFailedError(Exception):
 class Relay:
     """One provider's stream on its way to the client."""
 
-    __slots__ = ("_held", "_held_bytes", "_reader", "_splitter", "complete", "has_content", "is_new_content")
+    __slots__ = (
+        "_held",
+        "_held_bytes",
+        "_reader",
+        "_rulings",
+        "_splitter",
+        "complete",
+        "has_content",
+        "is_new_content",
+    )
 
-    def __init__(self, reader: StreamReader) -> None:
+    def __init__(self, reader: StreamReader, rulings: Rulings = NO_RULINGS) -> None:
         self._reader = reader
+        self._rulings = rulings
         self._splitter = EventSplitter()
         self._held: list[bytes] = []
         self._held_bytes = 0
@@ -61,21 +72,36 @@ class Relay:
         self._held.clear()
         return held
 
-    def ended(self) -> None:
-        """The stream has ended by itself. Raises `StreamFailedError` unless it was complete: a connection that was
-        closed properly proves nothing."""
-        if self.complete:
-            return
+    def ended(self) -> bytes:
+        """The stream has ended by itself. What may still be sent; raises `StreamFailedError` unless it was complete: a
+        connection that was closed properly proves nothing."""
+        tail = self._splitter.tail
+        if self.complete or self._is_terminal(tail):
+            self.complete = True
+            return self.rest()
         if self.has_content:
             raise _failed(Disposition.BROKEN, "the provider's stream ended without its terminal marker")
-        if self._splitter.pending:
+        if tail:
             raise _failed(Disposition.BROKEN, "the provider's stream ended within an event")
         raise _failed(Disposition.EMPTY, "the provider's stream ended without content")
+
+    def _is_terminal(self, tail: bytes) -> bool:
+        """Whether the stream breaks off in nothing but the blank line behind its terminal marker. Then it gets one: the
+        official SDKs read the marker at the end as well, while a browser would not."""
+        try:
+            kind, event = self._reader.read(tail.rstrip(b"\r\n") + b"\n\n")
+        except MalformedAnswerError:
+            return False
+        if kind is not EventKind.TERMINAL:
+            return False
+        self._held.append(event)
+        return True
 
     def _take(self, event: bytes) -> None:
         kind, content = self._reader.read(event)
         if kind is EventKind.ERROR:
-            raise StreamFailedError(reported(_STATUS, provider_errors.read(data_of(event) or b"")))
+            data = data_of(event) or b""
+            raise StreamFailedError(reported(_STATUS, provider_errors.read(data), self._rulings.of(_STATUS, data)))
         if kind is EventKind.CONTENT:
             self.has_content = self.is_new_content = True
         elif kind is EventKind.TERMINAL:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from edge_service.app.answers import failure, read_whole, refusal
+from edge_service.app.answers import failure, read_whole, refusal, unusable
 from edge_service.app.interrupts import Interrupts, Reason
 from edge_service.app.ports import (
     Client,
@@ -20,12 +20,15 @@ from edge_service.app.ports import (
 from edge_service.app.record import Record, Telemetry, Tried
 from edge_service.app.relay import Relay as StreamRelay
 from edge_service.app.relay import StreamFailedError
-from edge_service.dialects import openai_chat, provider_errors
+from edge_service.app.reply import Reply
+from edge_service.app.rulings import Rulings
+from edge_service.dialects import openai_chat
 from edge_service.dialects.openai_chat import ChatRequest, EmptyAnswerError, MalformedAnswerError, ReportedError
 from edge_service.domain import headers
-from edge_service.domain.classification import classify, reported
+from edge_service.domain.classification import classify
 from edge_service.domain.errors import UnavailableError, UpstreamError
 from edge_service.domain.failover import (
+    CUT_SHORT,
     Cancel,
     Command,
     Ending,
@@ -39,13 +42,19 @@ from edge_service.domain.failover import (
     ReportFailed,
     State,
 )
-from edge_service.domain.headers import REQUEST_ID, Headers
+from edge_service.domain.headers import PROVIDER_REQUEST_ID, REQUEST_ID, Headers
 from edge_service.domain.outcome import Disposition, Outcome
 from edge_service.domain.plan import Attempt, Plan
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 DRAIN_S = 1.0
 """How long a stream's connection may take to end after the terminal marker, before it is closed instead of kept."""
+
+_AT_ONCE_S = 1e-6
+"""0 would be no limit."""
+
+_EARLY = ((b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache"))
+"""Of a stream that begins before a provider has said what it sends."""
 
 _SERVED = Outcome(Disposition.OK)
 
@@ -68,6 +77,8 @@ class Services:
     wall_clock: Callable[[], float]
     """Seconds since the epoch."""
     telemetry: Telemetry
+    heartbeat_s: float = 0.0
+    """How long the client of a stream goes without a sign of life; 0 for as long as it takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +97,18 @@ class Walk:
 
     __slots__ = (
         "_attempt",
-        "_client",
         "_clock",
         "_incoming",
         "_interrupts",
         "_is_closed",
+        "_is_cut_short",
         "_is_stale",
         "_machine",
         "_opened_at",
+        "_provider_request_id",
         "_ready",
         "_record",
+        "_reply",
         "_request",
         "_response",
         "_services",
@@ -115,21 +128,25 @@ class Walk:
         self._clock = services.clock
         self._incoming = incoming
         self._request = request
-        self._client = client
+        self._reply = Reply(client, record)
         self._interrupts = interrupts
         self._machine = Failover()
         self._is_closed = False
+        self._is_cut_short = False
+        """The client allows less time than the policy."""
         self._is_stale = False
         self._record = record
         self._attempt: Attempt | None = None
         self._opened_at = 0.0
         self._waiting_from: float | None = None
         self._response: UpstreamResponse | None = None
+        self._provider_request_id = ""
         self._ready = b""
         """What the answer begins with."""
 
-    async def run(self) -> None:
-        """Raises `ApiError` if there is no plan."""
+    async def run(self, allowed_s: float | None = None) -> None:
+        """Raises `ApiError` if there is no plan. The client may allow less time than the plan does."""
+        self._limit(0.0, allowed_s)
         question = Question(self._incoming.request_id, self._request.model, self._request.stream)
         asked_at = self._clock()
         try:
@@ -140,6 +157,8 @@ class Walk:
                 raise
             if reason is Reason.DRAINING:
                 raise UnavailableError("the gateway is shutting down") from None
+            if reason is Reason.TOTAL:
+                raise UpstreamError(CUT_SHORT, self._machine.opened) from None
             self._machine.client_gone()
             self._record.ending = Ending.GONE
             return
@@ -148,7 +167,9 @@ class Walk:
         self._record.decision_id, self._record.name = plan.decision_id, plan.name
         self._is_stale = plan.is_stale
         plan = self._expressible(plan)
-        self._interrupts.within(Reason.TOTAL, plan.total_s)
+        self._limit(plan.total_s, allowed_s)
+        if self._request.stream and self._services.heartbeat_s:
+            self._reply.keep_warm(self._services.heartbeat_s, [*_EARLY, *self._common_headers()])
         try:
             commands = self._machine.resolved(plan)
             while (attempt := await self._carry_out(commands)) is not None:
@@ -159,7 +180,16 @@ class Walk:
         finally:
             if not self._is_closed:
                 self._abandon()
+            self._reply.close()
             await self._release()
+
+    def _limit(self, total_s: float, allowed_s: float | None) -> None:
+        """Sets the time for the whole request, which begins now, or for what the client allows with its arrival."""
+        if allowed_s is not None:
+            left_s = max(_AT_ONCE_S, allowed_s - (self._clock() - self._incoming.arrived_at))
+            self._is_cut_short = not total_s or left_s < total_s
+            total_s = left_s if self._is_cut_short else total_s
+        self._interrupts.within(Reason.TOTAL, total_s)
 
     def _abandon(self) -> None:
         """After a mistake of our own: whoever gets the request now answers it, and nobody is to wait for reports."""
@@ -175,7 +205,9 @@ class Walk:
         else:
             outcome = report.outcome if isinstance(report, ReportFailed) else _SERVED
             took_s = self._clock() - self._opened_at
-            self._record.tried.append(Tried(report.attempt.target_id, outcome.disposition, outcome.status, took_s))
+            target_id = report.attempt.target_id
+            told = self._provider_request_id
+            self._record.tried.append(Tried(target_id, outcome.disposition, outcome.status, took_s, told))
 
     def _expressible(self, plan: Plan) -> Plan:
         """The plan without targets of other dialects: requests are not translated yet."""
@@ -211,6 +243,7 @@ class Walk:
     async def _try(self, attempt: Attempt) -> list[Command]:
         """Makes one attempt and tells the machine what became of it."""
         self._attempt = attempt
+        self._provider_request_id = ""
         self._interrupts.lift(Reason.HEADERS, Reason.FIRST_CONTENT)
         try:
             await self._release()
@@ -221,10 +254,11 @@ class Walk:
             response = await self._send(attempt)
             if classify(response.status) is not Disposition.OK:
                 self._wait()
-                return self._machine.failed(await refusal(response, self._services.wall_clock()))
+                now = self._services.wall_clock()
+                return self._machine.failed(await refusal(response, now, self._rulings(attempt)))
             if self._request.stream:
                 return await self._stream(attempt, response)
-            return await self._whole(response)
+            return await self._whole(attempt, response)
         except asyncio.CancelledError:
             return self._interrupted(self._interrupts.take())
         except (StreamFailedError, UpstreamFailure, CredentialError) as error:
@@ -247,15 +281,19 @@ class Walk:
 
     async def _send(self, attempt: Attempt) -> UpstreamResponse:
         body = self._request.body(attempt.upstream_model)
+        head = headers.to_upstream(self._incoming.headers)
+        head.append((PROVIDER_REQUEST_ID, self._incoming.request_id.encode()))
         self._wait()
-        self._response = await self._services.upstream.send(
-            attempt, openai_chat.PATH, headers.to_upstream(self._incoming.headers), body
-        )
+        self._response = await self._services.upstream.send(attempt, openai_chat.PATH, head, body)
         self._waited()
         self._interrupts.lift(Reason.HEADERS)
+        self._provider_request_id = headers.provider_request_id(self._response.headers)
         return self._response
 
-    async def _whole(self, response: UpstreamResponse) -> list[Command]:
+    def _rulings(self, attempt: Attempt) -> Rulings:
+        return Rulings(attempt.rules, self._incoming.headers, self._incoming.body)
+
+    async def _whole(self, attempt: Attempt, response: UpstreamResponse) -> list[Command]:
         """An answer that comes all at once."""
         self._wait()
         body = await read_whole(response, MAX_ANSWER_BYTES)
@@ -266,17 +304,13 @@ class Walk:
             )
         try:
             self._ready = openai_chat.complete(body, self._request.model)
-        except EmptyAnswerError as error:
-            return self._machine.failed(Outcome(Disposition.EMPTY, status=response.status, detail=str(error)))
-        except MalformedAnswerError as error:
-            return self._machine.failed(Outcome(Disposition.BROKEN, status=response.status, detail=str(error)))
-        except ReportedError:
-            return self._machine.failed(reported(response.status, provider_errors.read(body)))
+        except (EmptyAnswerError, MalformedAnswerError, ReportedError) as error:
+            return self._machine.failed(unusable(error, response.status, body, self._rulings(attempt)))
         return self._machine.ended()
 
     async def _stream(self, attempt: Attempt, response: UpstreamResponse) -> list[Command]:
         """An answer that comes in events."""
-        relay = StreamRelay(openai_chat.StreamReader(self._request.model))
+        relay = StreamRelay(openai_chat.StreamReader(self._request.model), self._rulings(attempt))
         committed = False
         self._wait()
         async for chunk in response.chunks():
@@ -286,13 +320,13 @@ class Walk:
                 ready = relay.feed(chunk)
             except StreamFailedError:
                 if committed:
-                    await self._client.send(relay.rest())
+                    await self._reply.send(relay.rest())
                 raise
             if relay.is_new_content:
                 self._interrupts.lift(Reason.IDLE)  # While the client takes its time the provider is not silent.
             if committed:
                 if ready:
-                    await self._client.send(ready)
+                    await self._reply.send(ready)
             else:
                 self._ready = ready
                 if relay.has_content:
@@ -305,7 +339,11 @@ class Walk:
                 self._interrupts.within(Reason.IDLE, attempt.timeouts.idle_s)
             if relay.complete:
                 return self._machine.ended()
-        relay.ended()
+        ready = relay.ended()
+        if committed:
+            await self._reply.send(ready)
+        else:
+            self._ready = ready
         return self._machine.ended()
 
     def _interrupted(self, reason: Reason | None) -> list[Command]:
@@ -314,62 +352,54 @@ class Walk:
         if reason is Reason.CLIENT_GONE:
             return self._machine.client_gone()
         if reason is Reason.TOTAL:
-            return self._machine.expired()
+            return self._machine.expired(by_client=self._is_cut_short)
         return self._machine.failed(Outcome(Disposition.TIMEOUT, detail=_DETAILS[reason]))
 
     async def _begin(self) -> None:
         """Begins the answer with what is ready; of an answer that came whole, that is all."""
         assert self._response is not None  # noqa: S101 - the machine relays what it has opened
-        self._record.status = self._response.status
         head = [*headers.to_client(self._response.headers), *self._own_headers()]
         if self._request.stream:
-            await self._client.start(self._response.status, head)
-            await self._client.send(self._ready)
+            await self._reply.begin(head, self._ready)
         else:
-            await self._client.respond(self._response.status, head, self._ready)
+            await self._reply.respond(head, self._ready)
 
     async def _finish(self, ending: Ending, outcome: Outcome | None) -> None:
         self._record.ending = ending
         if ending is Ending.SERVED:
             if self._request.stream:
-                await self._client.end()
+                await self._reply.end()
                 await self._drain()
         elif outcome is not None:
             error = UpstreamError(outcome, self._machine.opened)
             self._record.code = error.code
+            await self._release()  # The client may take its time to read this.
             if ending is Ending.FAILED:
-                await self._refuse(error)
+                own = self._own_headers()
+                if self._machine.opened > 1:
+                    # SDKs would repeat the whole walk: https://github.com/openai/openai-python#retries
+                    own.append((b"x-should-retry", b"false"))
+                await self._reply.refuse(error, own)
             else:
-                await self._release()  # The client may take its time to read this.
-                await self._client.send(openai_chat.error_event(error))
-                await self._client.end()
-
-    async def _refuse(self, error: UpstreamError) -> None:
-        """Tells the client of the most useful failure: in the provider's own words where they are of its dialect."""
-        answer = error.outcome.answer
-        if answer is not None:
-            status, head, content = error.outcome.status, list(answer.headers), answer.content
-        else:
-            status, head, content = error.status, error.headers, openai_chat.error_body(error)
-        self._record.status = status
-        if self._machine.opened > 1:
-            # SDKs would repeat the whole walk: https://github.com/openai/openai-python#retries
-            head.append((b"x-should-retry", b"false"))
-        await self._client.respond(status, [*head, *self._own_headers()], content)
+                await self._reply.break_off(error)
 
     def _own_headers(self) -> Headers:
         assert self._attempt is not None  # noqa: S101 - a walk that answers has tried someone
         overhead_s = self._clock() - self._incoming.arrived_at - self._record.upstream_s
         self._record.overhead_s = overhead_s
-        own = [
+        return [
             (b"x-forebay-target", self._attempt.target_id.encode()),
             (b"x-forebay-attempts", b"%d" % self._machine.opened),
             (b"x-forebay-overhead-ms", b"%.2f" % (overhead_s * 1000)),
-            (REQUEST_ID, self._incoming.request_id.encode()),
+            *self._common_headers(),
         ]
+
+    def _common_headers(self) -> Headers:
+        """Those that are known before anyone has served."""
+        common = [(REQUEST_ID, self._incoming.request_id.encode())]
         if self._is_stale:
-            own.append((b"x-forebay-stale", b"1"))
-        return own
+            common.append((b"x-forebay-stale", b"1"))
+        return common
 
     async def _release(self) -> None:
         response, self._response = self._response, None

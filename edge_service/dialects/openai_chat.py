@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from edge_service.dialects import surrogates
+from edge_service.dialects.surrogates import Hidden
 from edge_service.domain import sse
 from edge_service.domain.errors import ApiError, InvalidRequestError
 
@@ -36,17 +38,26 @@ class ChatRequest:
     model: str
     stream: bool
     fields: dict[str, msgspec.Raw]
-    """Every top-level field with its value byte for byte as it came."""
+    """Every top-level field with its value byte for byte as it came, but for what is hidden."""
+    hidden: Hidden | None = None
 
     def body(self, model: str) -> bytes:
         """The request for a provider that calls the model by this name."""
-        return _encode({**self.fields, "model": model})
+        body = _encode({**self.fields, "model": model})
+        return body if self.hidden is None else self.hidden.shown(body)
 
 
 def read_request(body: bytes) -> ChatRequest:
     """Raises `InvalidRequestError`, which says what is wrong and where."""
+    hidden = None
     try:
-        fields = _object(body)
+        try:
+            fields = _object(body)
+        except msgspec.DecodeError:
+            hidden = surrogates.hide(body)
+            if hidden is None:
+                raise
+            fields = _object(hidden.data)
     except msgspec.ValidationError as error:
         raise InvalidRequestError("the body must be a JSON object") from error
     except msgspec.DecodeError as error:
@@ -59,6 +70,8 @@ def read_request(body: bytes) -> ChatRequest:
     if "model" not in fields:
         raise InvalidRequestError("'model' is missing: name the model, pool or cluster to ask", param="model")
     model = _typed(_string, fields["model"], "model", "a string")
+    if hidden is not None and hidden.mark in model:
+        raise InvalidRequestError("'model' has half a surrogate pair in it", param="model")
     if not model.strip():
         raise InvalidRequestError("'model' is empty: name the model, pool or cluster to ask", param="model")
     if len(model) > MAX_MODEL_CHARS:
@@ -68,7 +81,7 @@ def read_request(body: bytes) -> ChatRequest:
     if bytes(memoryview(fields["messages"])[:1]) != b"[":
         raise InvalidRequestError("'messages' must be an array", param="messages")
     stream = _typed(_optional_bool, fields.get("stream", _NULL), "stream", "a boolean")
-    return ChatRequest(model, bool(stream), fields)
+    return ChatRequest(model, bool(stream), fields, hidden)
 
 
 def _typed(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw, name: str, kind: str) -> Any:
@@ -108,7 +121,13 @@ def complete(body: bytes, model: str) -> bytes:
     `EmptyAnswerError` or `ReportedError`."""
     if not body.strip():
         raise EmptyAnswerError("an empty body")
-    fields = _answer_fields(body)
+    try:
+        fields = _object(body)
+    except (ValueError, RecursionError):
+        hidden = surrogates.hide(body)
+        if hidden is None:
+            raise MalformedAnswerError("not a JSON object") from None
+        return hidden.shown(complete(hidden.data, model))
     if _reports_error(fields):
         raise ReportedError("the provider reported an error")
     if "choices" not in fields:
@@ -152,7 +171,10 @@ class StreamReader:
             return EventKind.PREAMBLE, event
         if data.startswith(b"[DONE]"):  # As OpenAI's own SDKs read it.
             return EventKind.TERMINAL, event
-        fields = _answer_fields(data)
+        try:
+            fields = _object(data)
+        except (ValueError, RecursionError):
+            return self._read_odd(event, data)
         if _reports_error(fields):
             return EventKind.ERROR, event
         kind = EventKind.CONTENT if "choices" in fields and _has_content(fields["choices"]) else EventKind.PREAMBLE
@@ -160,19 +182,23 @@ class StreamReader:
             return kind, event
         return kind, sse.with_data(event, _encode({**fields, "model": self._model}))
 
+    def _read_odd(self, event: bytes, data: bytes) -> tuple[EventKind, bytes]:
+        """An event whose data the parser does not take."""
+        if not data:
+            return EventKind.PREAMBLE, event
+        hidden = surrogates.hide(data)
+        if hidden is None:
+            raise MalformedAnswerError("not a JSON object") from None
+        taken = sse.with_data(event, hidden.data)
+        kind, sent = self.read(taken)
+        return kind, event if sent is taken else hidden.shown(sent)
+
 
 def _check_encoding(event: bytes) -> None:
     try:
         event.decode()
     except UnicodeDecodeError:
         raise MalformedAnswerError("not UTF-8") from None
-
-
-def _answer_fields(data: bytes) -> dict[str, msgspec.Raw]:
-    try:
-        return _object(data)
-    except (ValueError, RecursionError):
-        raise MalformedAnswerError("not a JSON object") from None
 
 
 def _reports_error(fields: dict[str, msgspec.Raw]) -> bool:
@@ -220,4 +246,5 @@ def is_error_body(body: bytes) -> bool:
     try:
         return "error" in _object(body)
     except (ValueError, RecursionError):
-        return False
+        hidden = surrogates.hide(body)
+        return hidden is not None and is_error_body(hidden.data)

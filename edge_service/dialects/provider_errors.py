@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from edge_service.dialects import surrogates
 from edge_service.domain.classification import ProviderError, hint
 from edge_service.domain.outcome import Disposition
 from edge_service.domain.retry_after import span_s
@@ -30,7 +31,8 @@ def read(body: bytes) -> ProviderError:
     try:
         said = _anything.decode(body)
     except (ValueError, RecursionError):
-        return ProviderError()
+        hidden = surrogates.hide(body)
+        return ProviderError() if hidden is None else read(hidden.data)
     if isinstance(said, list) and said:
         said = said[0]
     if not isinstance(said, dict):
@@ -45,6 +47,16 @@ def read(body: bytes) -> ProviderError:
         hint=_quota(details) or hint(_word(error.get("message"))[:_MAX_MESSAGE_CHARS], _word(error.get("param"))),
         retry_after_s=next(_delays(details), None),
     )
+
+
+def texts(body: bytes) -> tuple[str, str | None]:
+    """A body as something to look for words in: as it came, and once more without escapes and spaces, or None if it is
+    no JSON. Never raises."""
+    as_it_came = body.decode(errors="replace")
+    try:
+        return as_it_came, msgspec.json.encode(_anything.decode(body)).decode()
+    except (ValueError, RecursionError):
+        return as_it_came, None
 
 
 def _reasons(details: list[dict[str, Any]]) -> Iterator[str]:

@@ -1,16 +1,23 @@
-"""What an error answer amounts to: by its HTTP status, corrected by what its body says."""
+"""What an error answer amounts to: by the provider's own rules, else by its HTTP status, corrected by what its body
+says."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TypeAlias
 
 from edge_service.domain.outcome import Disposition, Outcome
+from edge_service.domain.plan import AnswerRule
 
 _BY_STATUS: Mapping[int, Disposition] = MappingProxyType(
     {
+        # No content, and the part of one that nobody has asked for a part of: RFC 9110, 15.3.
+        204: Disposition.EMPTY,
+        205: Disposition.EMPTY,
+        206: Disposition.BROKEN,
         401: Disposition.CREDENTIAL,
         402: Disposition.QUOTA,
         403: Disposition.CREDENTIAL,
@@ -177,7 +184,43 @@ def classify(status: int, error: ProviderError | None = None) -> Disposition:
     return next((disposition for disposition in said if disposition in may_become), otherwise)
 
 
-def reported(status: int, error: ProviderError) -> Outcome:
+Text: TypeAlias = Callable[[], str | None]
+"""A text with upper and lower case made alike, read only if somebody asks for it; None if it cannot be read."""
+
+
+def ruled(rules: Iterable[AnswerRule], status: int, said: Text, asked: Text) -> Disposition | None:
+    """What the first rule that fits makes of an error answer; None if none does. `said` and `asked` are what answer and
+    request have in them."""
+    for rule in rules:
+        words = rule.body_contains.casefold()
+        if rule.status in (0, status) and (not words or _are_its_own(words, said, asked)):
+            return rule.disposition
+    return None
+
+
+def _are_its_own(words: str, said: Text, asked: Text) -> bool:
+    """Whether the provider says these words, and does not merely repeat them. Errors quote the request, and nobody is
+    to be able to put a provider out of service by asking for "quota exhausted"."""
+    if words not in (said() or ""):
+        return False
+    request = asked()
+    return request is not None and words not in request
+
+
+_OF_THE_REQUEST = frozenset({Disposition.CLIENT_FAULT, Disposition.CONTEXT_LENGTH})
+
+
+def speaks_for_itself(status: int, disposition: Disposition) -> bool:
+    """Whether a client that sees this status is told no other thing than a rule has made of the answer."""
+    by_status = classify(status)
+    about_the_request = by_status in (Disposition.CLIENT_FAULT, Disposition.MODEL_MISSING)
+    return by_status is disposition or (about_the_request and disposition in _OF_THE_REQUEST)
+
+
+def reported(status: int, error: ProviderError, by_rule: Disposition | None = None) -> Outcome:
     """What a success comes to that has an error in it."""
     detail = f"the provider reported an error: {error.name}" if error.name else "the provider reported an error"
-    return Outcome(classify(status, error), status=status, retry_after_s=error.retry_after_s, detail=detail)
+    disposition = by_rule or classify(status, error)
+    return Outcome(
+        disposition, status=status, retry_after_s=error.retry_after_s, detail=detail, by_rule=by_rule is not None
+    )

@@ -7,6 +7,7 @@ ApiError
 +- HeadersTooLargeError     431
 +- ModelNotFoundError       404  nothing has this name
 +- LimitedError             429  every target has reached a limit
++- TooManyConcurrentError   429  this client has as many requests under way as it may
 +- UnavailableError         503  every target is out of service, or nobody can tell
 +- OverloadedError          503  the gateway has as much to do as it can
 +- UpstreamError            5xx  the targets were tried, and this is the most useful of what they answered
@@ -78,6 +79,11 @@ class ModelNotFoundError(ApiError):
 class LimitedError(ApiError):
     status = 429
     code = "rate_limited"
+
+
+class TooManyConcurrentError(ApiError):
+    status = 429
+    code = "too_many_concurrent"
 
 
 class UnavailableError(ApiError):

@@ -7,6 +7,8 @@
 - Until content has reached the client, a failed attempt is followed by the next target of the plan, as long as the
   policy lets its disposition move on and attempts are left. Afterwards nothing moves.
 - A failure after which the provider may have run the request moves on once.
+- What shares the cause of a failure is passed over: a credential that is used up or refused, a model that a provider
+  does not have.
 - Whatever happens, each opened attempt is reported once as failed or ended, and the decision is closed once.
 
 Every method takes an event and returns the commands to carry out, in their order. An event that makes no sense in the
@@ -15,8 +17,11 @@ machine's state raises `IllegalEventError` and changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import attrgetter
+from types import MappingProxyType
 from typing import TypeAlias
 
 from edge_service.domain.outcome import AMBIGUOUS, MOVES_ON, Disposition, Outcome, most_useful
@@ -115,19 +120,36 @@ _LEGAL = {
     "draining": frozenset({State.ATTEMPTING, State.RELAYING}),
 }
 
+_OF_CREDENTIAL = attrgetter("provider", "credential_ref")
+_OF_MODEL = attrgetter("provider", "upstream_model")
+_SHARED: Mapping[Disposition, Callable[[Attempt], object]] = MappingProxyType(
+    {
+        Disposition.QUOTA: _OF_CREDENTIAL,
+        Disposition.CREDENTIAL: _OF_CREDENTIAL,
+        Disposition.MODEL_MISSING: _OF_MODEL,
+    }
+)
+"""What a failure is one of, where that is more than the target: those that have it in common fail alike."""
+
 _CLIENT_GONE = Outcome(Disposition.CANCELLED, detail="the client went away")
 _DRAINING = Outcome(Disposition.CANCELLED, detail="the gateway is shutting down")
 _EXPIRED = Outcome(Disposition.TIMEOUT, detail="the time for the whole request ran out")
+CUT_SHORT = Outcome(Disposition.TIMEOUT, detail="the time that the client allows ran out", is_blameless=True)
+"""No target is to be held answerable for the haste of a client."""
 
 
 class Failover:
     """The walk of one request through its plan."""
 
-    __slots__ = ("_ambiguous_moved", "_plan", "_state", "opened", "outcomes")
+    __slots__ = ("_ahead", "_ambiguous_moved", "_attempt", "_plan", "_state", "opened", "outcomes")
 
     def __init__(self) -> None:
         self._state = State.RESOLVING
         self._plan: Plan | None = None
+        self._attempt: Attempt
+        """The last that was opened."""
+        self._ahead: tuple[Attempt, ...] = ()
+        """Those that may still be opened."""
         self._ambiguous_moved = False
         self.outcomes: list[Outcome] = []
         """Of the attempts that failed, in their order."""
@@ -144,6 +166,7 @@ class Failover:
         if not plan.attempts:
             raise IllegalEventError("'resolved' came without anything to try")
         self._plan = plan
+        self._ahead = plan.attempts
         self._state = State.ATTEMPTING
         return [self._open_next()]
 
@@ -154,6 +177,10 @@ class Failover:
         report = ReportFailed(self._attempt, outcome)
         if self._state is State.RELAYING:
             return [report, *self._finish(Ending.INTERRUPTED)]
+        shared = _SHARED.get(outcome.disposition)
+        if shared is not None:
+            cause = shared(self._attempt)
+            self._ahead = tuple(attempt for attempt in self._ahead if shared(attempt) != cause)
         if self._moves_on(outcome):
             self._ambiguous_moved |= outcome.disposition in AMBIGUOUS
             return [report, self._open_next()]
@@ -179,10 +206,10 @@ class Failover:
             return [Finish(Ending.GONE)]
         return self._break_off(_CLIENT_GONE, Ending.GONE)
 
-    def expired(self) -> list[Command]:
-        """The time for the whole request ran out before there was content."""
+    def expired(self, *, by_client: bool = False) -> list[Command]:
+        """The time for the whole request ran out before there was content: the policy's, or what the client allows."""
         self._expect("expired")
-        return self._break_off(_EXPIRED, Ending.FAILED)
+        return self._break_off(CUT_SHORT if by_client else _EXPIRED, Ending.FAILED)
 
     def draining(self) -> list[Command]:
         """The grace that a shutdown gives is over."""
@@ -190,18 +217,15 @@ class Failover:
         ending = Ending.INTERRUPTED if self._state is State.RELAYING else Ending.FAILED
         return self._break_off(_DRAINING, ending)
 
-    @property
-    def _attempt(self) -> Attempt:
-        assert self._plan is not None  # noqa: S101 - for the type checker; `_expect` has seen to it
-        return self._plan.attempts[self.opened - 1]
-
     def _open_next(self) -> Open:
         self.opened += 1
+        self._attempt, *ahead = self._ahead
+        self._ahead = tuple(ahead)
         return Open(self._attempt)
 
     def _moves_on(self, outcome: Outcome) -> bool:
-        assert self._plan is not None  # noqa: S101 - as above
-        if self.opened >= min(self._plan.attempts_allowed, len(self._plan.attempts)):
+        assert self._plan is not None  # noqa: S101 - for the type checker; `_expect` has seen to it
+        if not self._ahead or self.opened >= self._plan.attempts_allowed:
             return False
         disposition = outcome.disposition
         if disposition in AMBIGUOUS and self._ambiguous_moved:

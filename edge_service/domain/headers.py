@@ -11,9 +11,17 @@ Headers = list[tuple[bytes, bytes]]
 REQUEST_ID = b"x-forebay-request-id"
 """Joins the log lines of edge and resolver with the client's own; taken from the request if it is a valid one."""
 
+TIMEOUT = b"x-forebay-timeout-s"
+"""The time that the client allows for its request."""
+
+PROVIDER_REQUEST_ID = b"x-request-id"
+"""Shows the request's id to providers. Most answer with an id of their own, under this name or Anthropic's."""
+
+_PROVIDER_REQUEST_IDS = frozenset({PROVIDER_REQUEST_ID, b"request-id"})
+
 _TO_UPSTREAM_PREFIXES = (b"openai-", b"anthropic-", b"x-stainless-")
 _TO_CLIENT_PREFIXES = (b"openai-", b"anthropic-", b"x-ratelimit-")
-_TO_CLIENT = frozenset({b"content-type", b"retry-after", b"retry-after-ms"})
+_TO_CLIENT = frozenset({b"content-type"})
 
 # Whose account it is: the client's own would not fit the gateway's credential, and the gateway's is not the client's
 # business.
@@ -35,7 +43,8 @@ def to_upstream(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
 
 
 def to_client(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """Of a provider's headers those that the client is to see."""
+    """Of a provider's headers those that the client is to see as they came. When to come back is not among them: what
+    a provider says of it is read first."""
     return [
         (name, value)
         for name, value in headers
@@ -58,3 +67,11 @@ def request_id(shown: bytes | None) -> str:
     if shown is not None and _REQUEST_ID.match(shown):
         return shown.decode("ascii")
     return secrets.token_hex(16)
+
+
+def provider_request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """What a provider calls the request, for a ticket there; empty if it does not say, or says it in no fit way."""
+    for name, value in headers:
+        if name in _PROVIDER_REQUEST_IDS and _REQUEST_ID.match(value):
+            return value.decode("ascii")
+    return ""

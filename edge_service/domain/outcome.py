@@ -73,16 +73,24 @@ class Outcome:
     answer: ErrorAnswer | None = None
     detail: str = ""
     """What happened, in words that may be shown to anyone."""
+    is_blameless: bool = False
+    """It says nothing of the target's health."""
+    by_rule: bool = False
+    """The disposition is what a rule of the provider's says, whatever the status stands for elsewhere."""
 
     @property
     def told_as(self) -> Disposition:
         """As what the client hears of it."""
+        if self.by_rule:
+            return self.disposition
         return Disposition.CREDENTIAL if self.status in _CREDENTIAL_STATUSES else self.disposition
 
     @property
     def is_for_clients(self) -> bool:
         """Whether the provider's own answer may be passed on. One that speaks of the gateway's account may not, but for
         a 429: that is what the client would be told anyway."""
+        if self.status in _CREDENTIAL_STATUSES:
+            return False
         if self.told_as is Disposition.QUOTA:
             return self.status == 429
         return self.told_as is not Disposition.CREDENTIAL

@@ -19,6 +19,17 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerRule:
+    """What an error answer comes to if it has all that is told here."""
+
+    disposition: Disposition
+    status: int = 0
+    """0 for any."""
+    body_contains: str = ""
+    """Upper and lower case alike; empty for any."""
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One target to try."""
 
@@ -39,6 +50,8 @@ class Attempt:
     health_generation: int = 0
     allow_private: bool = False
     """The provider may be on this machine or in a private network."""
+    rules: tuple[AnswerRule, ...] = ()
+    """The first that fits counts for more than what is known of errors in general."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,17 @@ def whole_seconds(seconds: float) -> str:
     return str(max(1, math.ceil(seconds)))
 
 
+def retry_after_headers(headers: Headers, after_s: float | None) -> Headers:
+    """What a client is told of the wait that an answer with these headers comes to, in forms that all clients know: in
+    seconds, and in milliseconds if the provider did so."""
+    if after_s is None:
+        return []
+    told = [(b"retry-after", whole_seconds(after_s).encode())]
+    if first(headers, b"retry-after-ms") is not None:
+        told.append((b"retry-after-ms", b"%d" % max(1, round(after_s * 1000))))
+    return told
+
+
 def http_s(value: str, now: float) -> float | None:
     """What a Retry-After header asks for. A fraction is none of HTTP's forms, but providers send it."""
     return _first_of((_number, _date), value, now)

@@ -44,11 +44,11 @@ class EventSplitter:
             kept += data
             buffer = kept
         if not self._started:
+            while kept.startswith(_BOM):  # A second one would be the first to whoever reads what is passed on.
+                del kept[: len(_BOM)]
             if len(kept) < len(_BOM) and kept == _BOM[: len(kept)]:
                 return []
             self._started = True
-            if kept.startswith(_BOM):
-                del kept[: len(_BOM)]
         events = []
         start, search = 0, self._searched
         while True:
@@ -76,9 +76,9 @@ class EventSplitter:
         return events
 
     @property
-    def pending(self) -> bool:
-        """Whether part of an event has arrived."""
-        return bool(self._buffer)
+    def tail(self) -> bytes:
+        """The part of an event that has arrived."""
+        return bytes(self._buffer)
 
 
 def data_of(event: bytes) -> bytes | None:

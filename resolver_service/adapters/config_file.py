@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -13,8 +15,10 @@ from resolver_service.app.configure import Configuration
 from resolver_service.domain.config import ConfigError
 
 SETTLED_MS = 200
-"""Editors and deployments touch a file several times in a row; it counts once nothing has changed for so long."""
-LONGEST_UNSETTLED_MS = 2000
+"""Who writes slowly, bit by bit, has moments in which the file is valid and not what was meant. So it counts once two
+looks this far apart have found the same."""
+GATHER_MS = 50
+"""A replacement is several events: they are told of together."""
 LOOK_MS = 1000
 """How often the file is looked at without being told of a change: not every file system tells, and nobody tells of the
 target of a link that is edited in place, or of a directory that is made anew."""
@@ -32,35 +36,63 @@ async def follow(path: Path, configuration: Configuration) -> None:
         path.parent,
         watch_filter=None,
         recursive=False,
-        step=SETTLED_MS,
-        debounce=LONGEST_UNSETTLED_MS,
+        step=GATHER_MS,
+        debounce=GATHER_MS,
         rust_timeout=LOOK_MS,
         yield_on_timeout=True,
     )
-    seen: object = None
+    told = ""
+    """What the last offer was of, or the last complaint: the same thing again, good or bad, is no news."""
     async for _ in changes:
-        seen = await _offer(path, configuration, seen)
+        look = await asyncio.to_thread(_look, path)
+        if look.digest not in {told, configuration.current.digest}:
+            look = await _settled(path, look)
+        if look.digest != told:
+            told = look.digest
+            await _offer(path, look, configuration)
 
 
-async def _offer(path: Path, configuration: Configuration, seen: object) -> object:
-    """What it has found, to be told with the next call: the same thing again, good or bad, is no news."""
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What was found at one moment."""
+
+    text: bytes = b""
+    error: str = ""
+    """Why it cannot be read, if it cannot."""
+    stamp: tuple[int, ...] = ()
+    """It changes with every write, also one that leaves the text as it is."""
+
+    @property
+    def digest(self) -> str:
+        return self.error or hashlib.sha256(self.text).hexdigest()
+
+
+def _look(path: Path) -> _Look:
     try:
-        text = await asyncio.to_thread(path.read_bytes)
+        with path.open("rb") as file:
+            text = file.read()
+            stat = os.fstat(file.fileno())
     except OSError as error:
-        if str(error) != seen:
-            kept = configuration.current.number
-            _log.warning("config_unreadable", path=str(path), error=str(error), kept_revision=kept)
-        return str(error)
-    # A blank file is one that somebody is about to write. An empty configuration is written as {}.
-    digest = hashlib.sha256(text).digest()
-    if text.strip() and digest != seen:
-        await _offer_text(path, text, configuration)
-    return digest
+        return _Look(error=str(error))
+    return _Look(text, stamp=(stat.st_ino, stat.st_size, stat.st_mtime_ns))
 
 
-async def _offer_text(path: Path, text: bytes, configuration: Configuration) -> None:
+async def _settled(path: Path, look: _Look) -> _Look:
+    """The first look that finds what the one before it found."""
+    while True:
+        await asyncio.sleep(SETTLED_MS / 1000)
+        before, look = look, await asyncio.to_thread(_look, path)
+        if look == before:
+            return look
+
+
+async def _offer(path: Path, look: _Look, configuration: Configuration) -> None:
+    if look.error:
+        kept = configuration.current.number
+        _log.warning("config_unreadable", path=str(path), error=look.error, kept_revision=kept)
+        return
     try:
-        changed = await configuration.offer(text)
+        changed = await configuration.offer(look.text)
     except ConfigError as error:
         _log.error(
             "config_rejected",

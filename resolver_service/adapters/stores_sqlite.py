@@ -135,6 +135,8 @@ class SqliteState:
         self._drains = SqliteDrains(self._changed.set)
         self._path = directory / FILE
         self._is_kept = True
+        self.failures = 0
+        """How many times the file could not be opened or written."""
         self._connection = self._open()
 
     @property
@@ -183,6 +185,7 @@ class SqliteState:
             self._rotation.changed |= turns
             self._health.changed |= scopes
             self._drains.changed |= targets
+            self.failures += 1
             if self._is_kept:
                 _log.warning("state_not_kept", path=str(self._path), error=str(error))
             self._is_kept = False
@@ -233,6 +236,7 @@ class SqliteState:
                 self._move_aside(error)
                 return self._read()
         except (sqlite3.Error, OSError, NewerStateError) as error:
+            self.failures += 1
             _log.warning("state_not_kept", path=str(self._path), error=str(error))
             return None
 

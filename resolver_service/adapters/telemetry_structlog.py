@@ -1,14 +1,25 @@
-"""Log lines: one JSON object each, on standard error, so that nothing in a value can pass for another line."""
+"""Log lines: one JSON object each, on standard error, so that nothing in a value can pass for another line.
+
+What libraries and the interpreter have to say takes the same form. Of an exception it is told what was raised and
+where, not in which words: they may quote a request.
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
+import threading
+import traceback
+from collections.abc import Iterator
 
 import structlog
 
 from resolver_service.app.ports import HealthChanged
 from resolver_service.domain.catalog import Disposition
+
+LONGEST_MESSAGE = 500
+"""Characters. Of a library's message the first line tells what happened; asyncio's others quote whole objects."""
+MOST_FRAMES = 50
 
 _log = structlog.get_logger("forebay.resolver.health")
 
@@ -25,13 +36,18 @@ def configure() -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
+            structlog.processors.ExceptionRenderer(lambda info: list(_raised(info[1], set()))),
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+    logging.captureWarnings(True)
+    logging.getLogger().handlers[:] = [_Libraries()]
+    sys.excepthook = lambda kind, error, trace: _log.critical("uncaught", exc_info=error)
+    sys.unraisablehook = lambda told: _log.error("unraisable", exc_info=told.exc_value)
+    threading.excepthook = lambda told: _log.error("uncaught_in_thread", exc_info=told.exc_value)
 
 
 def health_changed(change: HealthChanged) -> None:
@@ -44,3 +60,32 @@ def health_changed(change: HealthChanged) -> None:
         _log.warning(event, **said, for_s=round(change.for_s, 3))
     else:
         _log.info(change.state, **said)
+
+
+class _Libraries(logging.Handler):
+    """Hands what the standard library's `logging` is told to structlog."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            message = record.getMessage()
+        except Exception:  # noqa: BLE001 - arguments that do not fit: it could be any
+            message = str(record.msg)
+        level = min(max(record.levelno // 10 * 10, logging.INFO), logging.CRITICAL)
+        first = message.strip().partition("\n")[0][:LONGEST_MESSAGE]
+        if record.name == "asyncio":
+            first = first.partition("(")[0]  # Behind it are a callback's arguments.
+        _log.log(level, first, logger=record.name, exc_info=record.exc_info)
+
+
+def _raised(error: BaseException | None, seen: set[int]) -> Iterator[str]:
+    if error is None or id(error) in seen:
+        return
+    seen.add(id(error))
+    words = f": {error}" if isinstance(error, OSError) else ""  # The system's.
+    yield f"{type(error).__module__}.{type(error).__qualname__}{words}"
+    frames = traceback.walk_tb(error.__traceback__)
+    for frame in traceback.StackSummary.extract(frames, limit=-MOST_FRAMES, lookup_lines=False):
+        yield f"  {frame.filename}:{frame.lineno} in {frame.name}"
+    for inner in getattr(error, "exceptions", ()):
+        yield from _raised(inner, seen)
+    yield from _raised(error.__cause__ or (None if error.__suppress_context__ else error.__context__), seen)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from resolver_service.app.ports import Revision
 from resolver_service.domain.catalog import Catalog
+from resolver_service.domain.config import ConfigError
 
 Parse = Callable[[bytes], Catalog]
 
@@ -24,6 +25,9 @@ class Configuration:
         self._parse = parse
         self._wall_clock = wall_clock
         self._one_at_a_time = asyncio.Lock()
+        self.accepted = 0
+        self.rejected = 0
+        """How many of the configurations offered were put into effect, and how many were invalid."""
         self._current = self._revision(1, initial, parse(initial))
 
     @property
@@ -39,8 +43,13 @@ class Configuration:
             if hashlib.sha256(text).hexdigest() == self._current.digest:
                 return False
             # In a thread: thousands of pools take a while, and resolves must not wait for them.
-            catalog = await asyncio.to_thread(self._parse, text)
+            try:
+                catalog = await asyncio.to_thread(self._parse, text)
+            except ConfigError:
+                self.rejected += 1
+                raise
             self._current = self._revision(self._current.number + 1, text, catalog)
+            self.accepted += 1
             return True
 
     def _revision(self, number: int, text: bytes, catalog: Catalog) -> Revision:

@@ -74,6 +74,26 @@ class HealthChanged:
 
 Tell: TypeAlias = Callable[[HealthChanged], None]
 
+ReportEffect: TypeAlias = Literal["applied", "repeated", "unknown_target", "unused", "invalid"]
+"""What a report led to. A repeated one was applied before; an unused one is of a kind that nothing is learned from."""
+
+
+class Telemetry(Protocol):
+    """Keeps count. Never waits and never fails."""
+
+    def resolved(self, name: str, result: str, seconds: float) -> None:
+        """A name was resolved, or not. `name` is as it is configured, and empty if nothing was found under it; `result`
+        is `ok`, `not_found`, `rate_limited`, `busy`, `unavailable`, `invalid` or `failed`."""
+
+    def reported(self, kind: str, effect: ReportEffect) -> None:
+        """A report was taken in. `kind` is one of the contract's, or `none`."""
+
+    def stream_opened(self) -> None:
+        """An edge has opened a stream."""
+
+    def stream_closed(self) -> None:
+        """A stream is over."""
+
 
 @dataclass(frozen=True, slots=True)
 class Revision:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from resolver_service.app.ports import Clock, HealthChanged, HealthStore, Revisions, Tell
+from resolver_service.app.in_flight import InFlight
+from resolver_service.app.ports import Clock, HealthChanged, HealthStore, ReportEffect, Revisions, Tell
 from resolver_service.app.receipts import Receipts
 from resolver_service.app.resolve import ProbeBook
 from resolver_service.domain import health as machine
@@ -42,26 +43,51 @@ class Reports:
     """Applies events to the health of targets. Targets that no name leads to any more are passed over, and so is what
     was reported before: callers send again what they got no acknowledgement for."""
 
-    def __init__(self, revisions: Revisions, health: HealthStore, clock: Clock, probes: ProbeBook, tell: Tell) -> None:
+    def __init__(
+        self,
+        revisions: Revisions,
+        health: HealthStore,
+        clock: Clock,
+        probes: ProbeBook,
+        in_flight: InFlight,
+        tell: Tell,
+    ) -> None:
         self._revisions = revisions
         self._health = health
         self._clock = clock
         self._probes = probes
+        self._in_flight = in_flight
         self._tell = tell
         self._receipts = Receipts()
 
-    def apply(self, decision_id: str, event: Event) -> None:
+    def apply(self, decision_id: str, event: Event) -> ReportEffect:
+        self._count(decision_id, event)
         if isinstance(event, Closed):
             for scope in self._probes.closed(decision_id):
-                self._health.put(scope, machine.probe_returned(self._health.get(scope), holder=decision_id))
-            return
+                before = self._health.get(scope)
+                after = machine.probe_returned(before, holder=decision_id)
+                self._health.put(scope, after)
+                self._probes.returned += after is not before
+            return "applied"
         scopes = self._revisions.current.catalog.scopes.get(event.target_id)
-        if scopes is None or not self._is_new(decision_id, event):
-            return
+        if scopes is None:
+            return "unknown_target"
+        if not self._is_new(decision_id, event):
+            return "repeated"
         if isinstance(event, Failed):
             self._failed(event, machine.scope_failed(scopes, event.disposition))
         elif not self._health.scopes().isdisjoint(scopes):
             self._ended(event, scopes)
+        return "applied"
+
+    def _count(self, decision_id: str, event: Event) -> None:
+        """Repetitions change nothing, and what no name leads to any more is in flight all the same."""
+        if isinstance(event, Failed):
+            self._in_flight.failed(decision_id, event.target_id, event.disposition)
+        elif isinstance(event, Ended):
+            self._in_flight.ended(decision_id, event.target_id)
+        else:
+            self._in_flight.closed(decision_id)
 
     def _is_new(self, decision_id: str, event: Failed | Ended) -> bool:
         """What names no decision cannot be told apart, and counts each time. `Closed` does nothing the second time."""

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
-from typing import Literal
+from types import MappingProxyType
+from typing import Literal, TypeAlias
 
+from resolver_service.app.in_flight import InFlight
 from resolver_service.app.ports import Clock, DrainStore, HealthStore, Revision, Revisions, RotationStore
 from resolver_service.domain import selection
 from resolver_service.domain.catalog import Catalog, Group, OnExhausted, RawModel, Target
 from resolver_service.domain.health import LIMITS, WELL, Availability, Health, probe_taken, worst
 from resolver_service.domain.names import closest, split_reasoning
+
+BUSY_S = 1.0
+"""When to come back while a target is full: it is not known when the next request ends, and most end soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +28,11 @@ class Query:
     counting: bool = False
     """Token counting moves no turn and takes no probe."""
     will_report: bool = False
-    """Only callers that report what becomes of their attempts get probes."""
+    """Only callers that report what becomes of their attempts get probes, and count as in flight."""
     excluded: frozenset[str] = frozenset()
     """Ids of targets that must not be in the plan."""
+    stream: bool = False
+    """The answer is to be streamed, which may take longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,10 @@ class Decision:
     revision: int
     name: str
     """The configured spelling of the name that was found."""
+
+    def longest_s(self, stream: bool) -> float:
+        """How long whoever keeps to the plan takes at most."""
+        return self.total_s + max((a.target.timeouts.stream_s for a in self.attempts if stream), default=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +95,25 @@ class UnknownModelError(ResolveError):
         super().__init__(f"the model '{name[:200]}' does not exist{hint}")
 
 
+NoTargetCode: TypeAlias = Literal["rate_limited", "busy", "unavailable"]
+
+_WHY: Mapping[NoTargetCode, str] = MappingProxyType(
+    {
+        "rate_limited": "has reached a limit",
+        "busy": "is busy or out of service",
+        "unavailable": "is out of service",
+    }
+)
+
+
 class NoTargetError(ResolveError):
     """The name is known, but none of its targets may be tried now."""
 
-    def __init__(self, name: str, code: Literal["rate_limited", "unavailable"], retry_after_s: float | None) -> None:
+    def __init__(self, name: str, code: NoTargetCode, retry_after_s: float | None) -> None:
+        self.name = name
         self.code = code
         self.retry_after_s = retry_after_s
-        why = "has reached a limit" if code == "rate_limited" else "is out of service"
+        why = _WHY[code]
         when = "" if retry_after_s is None else f"; try again in {math.ceil(retry_after_s)} s"
         super().__init__(f"every target of '{name}' {why}{when}")
 
@@ -107,6 +130,7 @@ class Resolver:
         clock: Clock,
         new_id: Callable[[], str],
         probes: ProbeBook,
+        in_flight: InFlight,
     ) -> None:
         self._revisions = revisions
         self._rotation = rotation
@@ -115,12 +139,14 @@ class Resolver:
         self._clock = clock
         self._new_id = new_id
         self._probes = probes
+        self._in_flight = in_flight
 
-    def resolve(self, query: Query) -> Decision:
-        """Raises `UnknownModelError` or `NoTargetError`."""
+    def resolve(self, query: Query, caller: object = None) -> Decision:
+        """`caller` stands for the stream it is asked on, if it is on one. Raises `UnknownModelError` or
+        `NoTargetError`."""
         revision = self._revisions.current
         entry, reasoning = _find(revision.catalog, query.model)
-        survey = _Survey(self._health, self._drains.drained(), self._clock(), query)
+        survey = self._survey(query)
         order = survey.order(entry, self._rotation.turn, entry.policy.attempts)
         if not query.counting:
             self._rotation.take(order.took)
@@ -128,7 +154,19 @@ class Resolver:
         for attempt in decision.attempts:
             if attempt.probe:
                 self._take_probes(decision.id, attempt.target, survey.now)
+        if revision.catalog.has_limits and query.will_report and not query.counting:
+            targets = tuple(attempt.target.scopes for attempt in decision.attempts)
+            self._in_flight.decided(decision.id, targets, survey.now + decision.longest_s(query.stream), caller)
         return decision
+
+    def caller_left(self, caller: object) -> None:
+        """Nothing more is asked on its stream."""
+        self._in_flight.caller_left(caller, self._clock())
+
+    def _survey(self, query: Query) -> _Survey:
+        now = self._clock()
+        self._in_flight.forget(now)
+        return _Survey(self._health, self._drains.drained(), self._in_flight.counts, now, query)
 
     def _take_probes(self, decision_id: str, target: Target, now: float) -> None:
         """Of those of its scopes that wait for one. What another attempt of the plan has taken is out by now."""
@@ -142,7 +180,7 @@ class Resolver:
         """What `resolve` would answer now, and why; changes nothing. Raises `UnknownModelError`."""
         revision = self._revisions.current
         entry, reasoning = _find(revision.catalog, query.model)
-        survey = _Survey(self._health, self._drains.drained(), self._clock(), query)
+        survey = self._survey(query)
         order = survey.order(entry, self._rotation.turn)
         try:
             decision = self._decide(revision, entry, reasoning, order.targets, survey)
@@ -190,9 +228,15 @@ class ProbeBook:
         self._lease_s = lease_s
         self._held: dict[str, tuple[float, list[str]]] = {}
         """By decision, the earliest first."""
+        self.handed_out = 0
+        self.returned = 0
+        """Those that came back unused."""
+        self.expired = 0
+        """Those whose decisions were not closed within the lease."""
 
     def taken(self, decision_id: str, scope: str, now: float) -> None:
         self._forget(now)
+        self.handed_out += 1
         self._held.setdefault(decision_id, (now, []))[1].append(scope)
 
     def closed(self, decision_id: str) -> list[str]:
@@ -205,14 +249,17 @@ class ProbeBook:
             earliest = next(iter(self._held))
             if now - self._held[earliest][0] <= self._lease_s:
                 break
-            del self._held[earliest]
+            self.expired += len(self._held.pop(earliest)[1])
 
 
 class _Survey:
     """The health of targets as one request sees it."""
 
-    def __init__(self, health: HealthStore, drained: Set[str], now: float, query: Query) -> None:
+    def __init__(
+        self, health: HealthStore, drained: Set[str], in_flight: Mapping[str, int], now: float, query: Query
+    ) -> None:
         self.now = now
+        self._in_flight = in_flight
         self._health = health
         self._generation = health.latest
         self._noted = health.scopes()
@@ -233,7 +280,7 @@ class _Survey:
         return not target.disabled and target.id not in self._barred
 
     def _available(self, target: Target) -> bool:
-        if target.disabled or target.id in self._barred:
+        if target.disabled or target.id in self._barred or (self._in_flight and self._is_full(target)):
             return False
         # Asked of every target of every request, and nearly always all there is to ask.
         if self._noted.isdisjoint(target.scopes):
@@ -241,7 +288,14 @@ class _Survey:
         return self._health_of(target).availability(self.now) in self._available_when
 
     def _not_out(self, target: Target) -> bool:
-        return self.permitted(target) and self._health_of(target).availability(self.now) is not Availability.OUT
+        return self.permitted(target) and not self._is_full(target) and not self._is_out(target)
+
+    def _is_out(self, target: Target) -> bool:
+        return self._health_of(target).availability(self.now) is Availability.OUT
+
+    def _is_full(self, target: Target) -> bool:
+        most = target.provider.max_concurrent
+        return most is not None and self._in_flight.get(target.id, 0) >= most
 
     def _health_of(self, target: Target) -> Health:
         """The worst of its scopes'."""
@@ -254,15 +308,24 @@ class _Survey:
         return PlannedAttempt(target, reasoning or target.reasoning, probe, self._generation)
 
     def least_bad(self, entry: Group | RawModel) -> tuple[Target, ...]:
-        """The target that recovers soonest, if any does."""
-        cooling = sorted(self._cooling(entry), key=lambda pair: pair[1].retry_after_s(self.now))
+        """The target that recovers soonest, if any does. One that is full is sent nothing, however well it is."""
+        cooling = sorted(
+            (pair for pair in self._cooling(entry) if not self._is_full(pair[0])),
+            key=lambda pair: pair[1].retry_after_s(self.now),
+        )
         return tuple(target for target, _ in cooling[:1])
 
     def exhausted(self, entry: Group | RawModel) -> NoTargetError:
         cooling = [health for _, health in self._cooling(entry)]
-        soonest_s = min((max(1.0, h.retry_after_s(self.now)) for h in cooling), default=None)
-        limited = any(h.reason in LIMITS for h in cooling)
-        return NoTargetError(entry.id, "rate_limited" if limited else "unavailable", soonest_s)
+        waits_s = [max(1.0, h.retry_after_s(self.now)) for h in cooling]
+        code: NoTargetCode = "unavailable"
+        permitted = filter(self.permitted, selection.targets_of(entry))
+        if any(self._is_full(target) and not self._is_out(target) for target in permitted):
+            code = "busy"
+            waits_s.append(BUSY_S)
+        if any(h.reason in LIMITS for h in cooling):
+            code = "rate_limited"
+        return NoTargetError(entry.id, code, min(waits_s, default=None))
 
     def view(self, target: Target, place: int = 0) -> TargetView:
         """`place` is where it stands in the plan, counted from 1; 0 if it is not in it."""
@@ -282,6 +345,8 @@ class _Survey:
             return "drained"
         if target.id in self._barred:
             return "excluded by the request"
+        if self._is_full(target) and not self._is_out(target):
+            return f"full: {self._in_flight[target.id]} of {target.provider.max_concurrent} in flight"
         if self._available(target):
             return "behind as many as may be attempted"
         if availability is Availability.PROBE:

@@ -102,6 +102,17 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerRule:
+    """What an error answer of a provider comes to if it has all that is told here."""
+
+    disposition: Disposition
+    status: int = 0
+    """0 for any."""
+    body_contains: str = ""
+    """Empty for any."""
+
+
+@dataclass(frozen=True, slots=True)
 class Provider:
     id: str
     dialect: Dialect
@@ -112,6 +123,10 @@ class Provider:
     models: tuple[str, ...]
     allow_private: bool = False
     disabled: bool = False
+    rules: tuple[AnswerRule, ...] = ()
+    """The first that fits counts."""
+    max_concurrent: int | None = None
+    """Requests at a time for each of its targets; None for as many as come."""
 
 
 class Scopes(NamedTuple):
@@ -247,6 +262,11 @@ class Catalog:
     def virtual_models(self) -> tuple[Group, ...]:
         """Pools, then clusters, in the order configured; of two that share a name the one that the name finds."""
         return (*(g for k, g in self.pools.items() if k not in self.clusters), *self.clusters.values())
+
+    @cached_property
+    def has_limits(self) -> bool:
+        """Whether any target takes only so many requests at a time."""
+        return any(provider.max_concurrent is not None for provider in self.providers)
 
     @cached_property
     def scopes(self) -> Mapping[str, Scopes]:

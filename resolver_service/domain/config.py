@@ -25,12 +25,15 @@ _KEYS = ("providers", "policy", "model-pools")
 
 
 def parse(document: object) -> Catalog:
-    """The catalog that a document describes; nothing at all describes an empty one.
+    """The catalog that a document describes.
 
-    Takes any tree that YAML or JSON can make. Raises `ConfigError` with all problems, and nothing else.
+    Takes any tree that YAML or JSON can make. Raises `ConfigError` with all problems, and nothing else. That there is
+    nothing at all is a problem too: so it is while somebody writes a file, or when it has been cut.
     """
+    if document is None:
+        raise ConfigError([Problem("", "the file says nothing; an empty configuration is written as {}")])
     problems = Problems(document)
-    root = Section.of(problems, (), {} if document is None else document, _KEYS) or Section(problems, (), {}, _KEYS)
+    root = Section.of(problems, (), document, _KEYS) or Section(problems, (), {}, _KEYS)
     defaults = read_policy(root).over(Policy())
     directory = read_providers(root)
     model_pools = read_model_pools(root, directory)

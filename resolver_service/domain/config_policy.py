@@ -21,7 +21,7 @@ _TIMEOUTS = {
     "stream": "stream_s",
 }
 _FAILOVER = ("never", "also")
-_FAILURES = tuple(d for d in Disposition if d not in (Disposition.OK, Disposition.CANCELLED))
+FAILURES = tuple(d for d in Disposition if d not in (Disposition.OK, Disposition.CANCELLED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def _dispositions(section: Section, key: str) -> tuple[Disposition, ...] | None:
         if value in (Disposition.OK, Disposition.CANCELLED):
             section.problems.add(path, f"'{value}' is no failure, so there is nothing to move on from")
             continue
-        disposition = choice_of(section.problems, path, value, "disposition", _FAILURES)
+        disposition = choice_of(section.problems, path, value, "disposition", FAILURES)
         if disposition in found:
             section.problems.add(path, f"'{disposition}' is listed twice")
         elif disposition is not None:

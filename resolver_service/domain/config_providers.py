@@ -10,9 +10,15 @@ from urllib.parse import urlsplit
 from resolver_service.domain.catalog import Credential, Dialect, Provider, name_key
 from resolver_service.domain.config_policy import Block, read_policy
 from resolver_service.domain.config_reader import Path, Problems, Section, kind_of, name_of, path_text, quoted
+from resolver_service.domain.config_rules import read_rules
 from resolver_service.domain.names import split_reasoning
 
-_KEYS = ("id", "dialect", "base-url", "credentials", "models", "allow-private", "disabled", "policy")
+MOST_CONCURRENT = 100_000
+
+_KEYS = (
+    *("id", "dialect", "base-url", "credentials", "models", "allow-private", "disabled", "policy"),
+    *("max-concurrent", "rules"),
+)
 _CREDENTIAL_KEYS = ("ref", "disabled")
 _ADVICE = dict.fromkeys(
     ("api-key", "api_key", "apikey", "key", "secret", "token"), "list a reference to it under 'credentials'"
@@ -106,6 +112,8 @@ def read_providers(root: Section) -> Directory:
             models=_models(section),
             allow_private=section.flag("allow-private"),
             disabled=section.flag("disabled"),
+            rules=read_rules(section),
+            max_concurrent=section.integer("max-concurrent", 1, MOST_CONCURRENT),
         )
         entries.append(ProviderEntry(provider, read_policy(section)))
     return Directory(entries)

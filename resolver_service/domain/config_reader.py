@@ -25,6 +25,8 @@ MOST_SUGGESTIONS = 100
 MOST_VALUES = 1_000_000
 """Aliases let a short text stand for an endless tree: reading ends here."""
 LONGEST_QUOTED = 60
+SHORTEST_SECRET = 12
+"""Characters of a key with a digit in it that is not shown."""
 
 _NONE: Mapping[str, str] = {}
 
@@ -84,11 +86,18 @@ def quoted(value: object) -> str:
     return kind_of(value)
 
 
+def _may_be_secret(key: object) -> bool:
+    """Whether a key is like those that providers hand out, and like none that stands in a configuration."""
+    return isinstance(key, str) and len(key) >= SHORTEST_SECRET and any(map(str.isdigit, key))
+
+
 def path_text(path: Path) -> str:
     """A path as the messages show it."""
     text = ""
     for part in path:
-        if isinstance(part, str) and _PLAIN_KEY.fullmatch(part):
+        if _may_be_secret(part):
+            text += "[...]"
+        elif isinstance(part, str) and _PLAIN_KEY.fullmatch(part):
             text += f".{part}" if text else part
         else:
             text += f"[{quoted(part)}]"
@@ -169,10 +178,12 @@ class Section:
         for key in fields:
             if key in keys:
                 continue
+            known = f"; known here: {', '.join(keys)}"
             if key in advice:
                 problems.add((*path, key), f"unknown key {quoted(key)}; {advice[str(key)]}")
+            elif _may_be_secret(key):
+                problems.add((*path, key), f"unknown key, not shown since it may be a secret{known}")
             else:
-                known = f"; known here: {', '.join(keys)}"
                 problems.add_unknown((*path, key), "key", key, keys, known)
 
     @classmethod
@@ -270,7 +281,7 @@ class Section:
             return None
         return value
 
-    def choice(self, key: str, what: str, choices: type[Choice], *, required: bool = False) -> Choice | None:
+    def choice(self, key: str, what: str, choices: Iterable[Choice], *, required: bool = False) -> Choice | None:
         value = self._fields.get(key)
         if value is None:
             if required:

@@ -14,6 +14,7 @@ import pytest
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
+from prometheus_client import CollectorRegistry
 
 from forebay.resolver.v1 import plan_pb2, pool_admin_service_pb2_grpc, resolver_service_pb2_grpc
 from forebay.resolver.v1 import resolver_service_pb2 as pb
@@ -22,11 +23,14 @@ from resolver_service.adapters.grpc_api import server as grpc_server
 from resolver_service.adapters.grpc_api.pool_admin import PoolAdminServicer
 from resolver_service.adapters.grpc_api.resolver import ResolverServicer
 from resolver_service.adapters.stores_memory import MemoryDrains, MemoryHealth, MemoryRotation
+from resolver_service.adapters.telemetry_prometheus import PrometheusTelemetry, Sources
 from resolver_service.app.configure import Configuration
+from resolver_service.app.in_flight import InFlight
 from resolver_service.app.operate import Operator
 from resolver_service.app.ports import HealthChanged
 from resolver_service.app.report import Reports
 from resolver_service.app.resolve import ProbeBook, Resolver
+from resolver_service.app.standing import standings
 from resolver_service.domain.health import PROBE_LEASE_S
 
 LOADED_AT = 1_700_000_000
@@ -45,6 +49,7 @@ providers:
     credentials: [env:TWO_API_KEY]
     models: [m, raw-two]
     allow-private: true
+    rules: [{status: 400, body-contains: Quota, disposition: quota}, {status: 418, disposition: empty}]
 model-pools:
   pools:
     - id: Turns
@@ -68,6 +73,11 @@ model-pools:
         attempts: 2
         timeouts: {connect: 250ms, total: 90s}
         failover: {never: [empty], also: [context-length]}
+"""
+
+NARROW = """
+providers: [{id: one, dialect: openai, base-url: "https://one.example", models: [narrow], max-concurrent: 1}]
+policy: {timeouts: {stream: 168h}}
 """
 
 
@@ -127,10 +137,14 @@ class Served:
     clock: Clock
     metadata: tuple[tuple[str, str], ...]
     told: list[HealthChanged]
+    registry: CollectorRegistry
 
     def __post_init__(self) -> None:
         self.stub: Any = resolver_service_pb2_grpc.ResolverServiceStub(self.channel)
         self.admin: Any = pool_admin_service_pb2_grpc.PoolAdminServiceStub(self.channel)
+
+    def metric(self, metric: str, /, **labels: str) -> float | None:
+        return self.registry.get_sample_value(metric, labels)
 
     def call(self, method: str, request: Message) -> Any:
         return getattr(self.stub, method)(request, timeout=TIMEOUT_S, metadata=self.metadata)
@@ -165,7 +179,8 @@ async def serving(
     """The server and a channel to it for the time of the block. `shown` is the token that the client shows."""
     clock, count = Clock(), itertools.count(1)
     configuration = Configuration(config_yaml.load, lambda: LOADED_AT, text.encode())
-    health, drains, probes = MemoryHealth(), MemoryDrains(), ProbeBook(PROBE_LEASE_S)
+    health, drains = MemoryHealth(), MemoryDrains()
+    probes, in_flight = ProbeBook(PROBE_LEASE_S), InFlight()
     told: list[HealthChanged] = []
     resolver = Resolver(
         revisions=configuration,
@@ -175,15 +190,32 @@ async def serving(
         clock=clock,
         new_id=lambda: f"decision-{next(count)}",
         probes=probes,
+        in_flight=in_flight,
     )
-    reports = Reports(configuration, health, clock, probes, told.append)
-    servicer = ResolverServicer(resolver, reports, configuration)
-    admin = PoolAdminServicer(Operator(configuration, health, drains, told.append))
+    registry = CollectorRegistry()
+    sources = Sources(
+        standings=lambda: standings(configuration.current.catalog, health, drains.drained(), clock()),
+        revision=lambda: configuration.current.number,
+        reloads=dict,
+        probes=lambda: {"handed_out": probes.handed_out, "returned": probes.returned, "expired": probes.expired},
+        state_write_failures=None,
+    )
+    telemetry = PrometheusTelemetry(registry, sources)
+
+    def tell(change: HealthChanged) -> None:
+        told.append(change)
+        telemetry.health_changed(change)
+
+    reports = Reports(configuration, health, clock, probes, in_flight, tell)
+    servicer = ResolverServicer(resolver, reports, configuration, telemetry)
+    admin = PoolAdminServicer(Operator(configuration, health, drains, tell))
     server = grpc_server.build(listen, servicer, admin, grpc_server.Secrets(token, management_key), reflect=reflect)
     await server.serving()
     try:
         async with grpc.aio.insecure_channel(server.address) as channel:
-            yield Served(server, channel, clock, (("authorization", f"Bearer {shown}"),) if shown else (), told)
+            yield Served(
+                server, channel, clock, (("authorization", f"Bearer {shown}"),) if shown else (), told, registry
+            )
     finally:
         await server.drain(0)
 

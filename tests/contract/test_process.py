@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import httpx2
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -85,9 +87,11 @@ async def test_everything_that_is_wrong_with_a_file_is_said_at_once(invalid: Pat
 async def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     status, _, errors = await run("--config", str(tmp_path / "missing.yaml"))
     assert status == 1
-    assert errors.startswith("forebay-resolver: ")
-    assert "missing.yaml" in errors
-    assert "Traceback" not in errors
+    path = tmp_path / "missing.yaml"
+    assert errors == (
+        f"forebay-resolver: there is no file {path}: name the configuration's, "
+        "or begin with a copy of config.example.yaml\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -125,6 +129,8 @@ async def test_arguments_that_make_no_sense_are_refused(
         ("--listen", "127.0.0.1:" + "9" * 5000),
         ("--listen", "unix:"),
         ("--listen", "[::]:8401"),
+        ("--ops-listen", "8403"),
+        ("--ops-listen", "unix:/run/ops"),
     ],
 )
 def test_values_that_make_no_sense_are_refused(capsys: pytest.CaptureFixture[str], flag: str, value: str) -> None:
@@ -141,14 +147,20 @@ def test_the_secrets_are_not_in_what_is_printed_of_the_settings() -> None:
     assert "secret" not in repr(given)
 
 
-async def test_an_address_that_is_taken_ends_it_with_a_message(config: Path) -> None:
+@pytest.mark.parametrize(
+    ("flag", "said"), [("--listen", "cannot listen on"), ("--ops-listen", "--ops-listen: cannot listen on")]
+)
+async def test_an_address_that_is_taken_ends_it_with_a_message(config: Path, flag: str, said: str) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         address = f"127.0.0.1:{other.getsockname()[1]}"
-        status, out, errors = await run("--config", str(config), "--listen", address)
+        other_flag = "--ops-listen" if flag == "--listen" else "--listen"
+        status, out, errors = await run("--config", str(config), flag, address, other_flag, "127.0.0.1:0")
     assert (status, out) == (1, "")
-    assert f"forebay-resolver: cannot listen on {address}" in errors
+    # gRPC's core has its say on standard error as well.
+    assert errors.splitlines()[-1].startswith(f"forebay-resolver: {said} {address}: ")
+    assert "Errno" not in errors
     assert "Traceback" not in errors
 
 
@@ -156,6 +168,7 @@ async def test_flags_have_environment_variables(config: Path, tmp_path: Path) ->
     environment = {
         "FOREBAY_RESOLVER_CONFIG": str(config),
         "FOREBAY_RESOLVER_LISTEN": "0.0.0.0:0",
+        "FOREBAY_RESOLVER_OPS_LISTEN": "127.0.0.1:0",
         "FOREBAY_RESOLVER_PLAINTEXT_NETWORK": "1",
         "FOREBAY_RESOLVER_NO_REFLECTION": "true",
         "FOREBAY_RESOLVER_DRAIN": "0",
@@ -183,10 +196,19 @@ async def test_flags_have_environment_variables(config: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_ends_it_well(config: Path, tmp_path: Path, number: int) -> None:
-    """While a call is under way, on a Unix socket: readiness goes first, then the call, then the process."""
+    """While a call is under way, on a Unix socket: readiness goes first, then the call, then the process. Operators can
+    ask to the last."""
     arguments = ("--config", str(config), "--listen", f"unix:{tmp_path / 's'}", "--drain", "0.2")
-    resolver = await start("resolver_service", *arguments, errors=tmp_path / "log")
-    async with grpc.aio.insecure_channel(resolver.address) as channel:
+    operations = ("--ops-listen", "127.0.0.1:0")
+    resolver = await start("resolver_service", *arguments, *operations, errors=tmp_path / "log")
+    found = re.fullmatch(r"forebay-resolver: serving operations on (\S+), gRPC on unix:\S+\n", resolver.line)
+    assert found is not None
+    async with (
+        grpc.aio.insecure_channel(resolver.address) as channel,
+        httpx2.AsyncClient(base_url=found[1], trust_env=False) as operator,
+    ):
+        asked = {path: (await operator.get(path)).status_code for path in ("/healthz", "/readyz", "/metrics", "/")}
+        assert asked == {"/healthz": 200, "/readyz": 200, "/metrics": 200, "/": 404}
         stub: Any = resolver_service_pb2_grpc.ResolverServiceStub(channel)
         stream = stub.ResolveStream()
         await stream.initial_metadata()
@@ -194,6 +216,8 @@ async def test_a_signal_ends_it_well(config: Path, tmp_path: Path, number: int) 
         assert (await watch.read()).status == SERVING
         stopping = asyncio.create_task(resolver.stop(number))
         assert (await watch.read()).status == NOT_SERVING
+        assert (await operator.get("/readyz")).status_code == 503
+        assert (await operator.get("/healthz")).status_code == 200
         item = pb.ResolveItem(id=1, request=pb.ResolveRequest(model="m", timeout_ms=300))
         await stream.write(pb.ResolveStreamRequest(resolves=[item]))
         assert (await stream.read()).answers[0].plan.name == "m"
@@ -205,7 +229,8 @@ async def test_a_signal_ends_it_well(config: Path, tmp_path: Path, number: int) 
 async def test_two_resolvers_do_not_share_a_port(config: Path, tmp_path: Path) -> None:
     resolver = await start_resolver(config, errors=tmp_path / "log")
     try:
-        status, _, errors = await run("--config", str(config), "--listen", resolver.address)
+        flags = ("--listen", resolver.address, "--ops-listen", "127.0.0.1:0")
+        status, _, errors = await run("--config", str(config), *flags)
         assert status == 1
         assert "cannot listen on" in errors
     finally:

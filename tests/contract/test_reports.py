@@ -8,6 +8,7 @@ from forebay.resolver.v1 import plan_pb2
 from forebay.resolver.v1 import resolver_service_pb2 as pb
 from tests.contract.serving import (
     INVALID_ARGUMENT,
+    NARROW,
     RESOURCE_EXHAUSTED,
     UNAVAILABLE,
     Served,
@@ -16,6 +17,7 @@ from tests.contract.serving import (
     ended,
     failed,
     refused,
+    serving,
 )
 
 RATE_LIMITED = plan_pb2.DISPOSITION_RATE_LIMITED
@@ -161,3 +163,15 @@ async def test_a_malformed_report_is_refused_and_nothing_of_its_message_applied(
     refusal = await refused(it.report(good, report))
     assert (refusal.code, refusal.fields) == (INVALID_ARGUMENT, [field])
     assert await it.first("solo") == "one/s#0"
+
+
+async def test_a_full_target_is_busy_until_its_request_is_closed() -> None:
+    async with serving(NARROW) as it:
+        plan = await it.resolve("narrow", will_report=True)
+        refusal = await refused(it.resolving("narrow", will_report=True))
+        assert (refusal.code, refusal.reason, refusal.retry_after_s) == (UNAVAILABLE, "BUSY", 1.0)
+        assert refusal.message == "every target of 'narrow' is busy or out of service; try again in 1 s"
+        explained = await it.explain("narrow")
+        assert [(t.available, t.reason) for t in explained.targets] == [(False, "full: 1 of 1 in flight")]
+        await it.report(closed(plan))
+        assert await it.first("narrow", will_report=True) == "one/narrow#0"

@@ -19,6 +19,10 @@ from tests.contract.serving import (
     serving,
 )
 
+RULES = [
+    plan_pb2.AnswerRule(status=400, body_contains="Quota", disposition=plan_pb2.DISPOSITION_QUOTA),
+    plan_pb2.AnswerRule(status=418, disposition=plan_pb2.DISPOSITION_EMPTY),
+]
 COUNT = plan_pb2.OPERATION_COUNT
 
 
@@ -42,10 +46,11 @@ async def test_a_plan_has_all_that_is_needed_to_walk_it(it: Served) -> None:
                 failover=plan_pb2.FailoverPolicy(
                     never=[plan_pb2.DISPOSITION_EMPTY], also=[plan_pb2.DISPOSITION_CONTEXT_LENGTH]
                 ),
+                rules=rules,
             )
-            for provider, dialect, base_url, allow_private in (
-                ("one", "openai", "https://one.example/v1", False),
-                ("two", "anthropic", "https://two.example", True),
+            for provider, dialect, base_url, allow_private, rules in (
+                ("one", "openai", "https://one.example/v1", False, []),
+                ("two", "anthropic", "https://two.example", True, RULES),
             )
         ],
         attempts_allowed=2,

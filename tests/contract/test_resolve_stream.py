@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import grpc
@@ -9,14 +10,18 @@ import pytest
 
 from forebay.resolver.v1 import plan_pb2
 from forebay.resolver.v1 import resolver_service_pb2 as pb
+from resolver_service.app.in_flight import GRACE_S
 from tests.contract.serving import (
     INTERNAL,
     INVALID_ARGUMENT,
+    NARROW,
     NOT_FOUND,
     RESOURCE_EXHAUSTED,
+    TIMEOUT_S,
     Served,
     closed,
     failed,
+    serving,
     unpacked,
 )
 
@@ -133,3 +138,21 @@ async def test_a_caller_that_leaves_takes_nobody_with_it(it: Served) -> None:
     await leaving.say(item(1, "solo"))
     leaving.call.cancel()
     assert (await staying.say(item(1, "solo"))).answers[0].plan.name == "solo"
+
+
+async def test_a_request_whose_stream_broke_does_not_fill_its_target_for_long() -> None:
+    async with serving(NARROW) as it:
+        stream = Stream(it)
+        assert (await stream.say(item(1, "narrow", stream=True))).answers[0].HasField("plan")
+        stream.call.cancel()
+        other = Stream(it)
+
+        async def is_free(number: int) -> bool:
+            return (await other.say(item(number, "narrow"))).answers[0].HasField("plan")
+
+        assert not await is_free(1), "its reports may come on the edge's next stream"
+        async with asyncio.timeout(TIMEOUT_S):
+            number = 2
+            while not await is_free(number):  # The server learns of the end in its own time.
+                number += 1
+                it.clock.now += GRACE_S

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -167,12 +167,14 @@ def test_each_secret_is_in_one_place(deployed: Deployment) -> None:
     assert KEY not in json.dumps(resolver)
     assert not [variable for variable in resolver["Config"]["Env"] if "_API_KEY" in variable]
     assert MANAGEMENT_KEY not in json.dumps(edge)
+    assert f"FOREBAY_MANAGEMENT_KEY={MANAGEMENT_KEY}" in resolver["Config"]["Env"]
     assert f"OPENAI_API_KEY={KEY}" in edge["Config"]["Env"]
 
 
-def test_the_resolver_alone_has_the_configuration(deployed: Deployment) -> None:
+def test_the_resolver_alone_has_the_configuration_and_the_state(deployed: Deployment) -> None:
     resolver, edge = deployed.inspect("resolver"), deployed.inspect("edge")
-    assert [(mount["Destination"], mount["RW"]) for mount in resolver["Mounts"]] == [("/etc/forebay", True)]
+    mounts = {mount["Destination"]: (mount["Type"], mount["RW"]) for mount in resolver["Mounts"]}
+    assert mounts == {"/etc/forebay": ("bind", True), "/var/lib/forebay": ("volume", True)}
     assert edge["Mounts"] == []
 
 
@@ -187,6 +189,13 @@ def test_the_resolver_asks_for_the_token(deployed: Deployment) -> None:
     assert "pool" in deployed.execute("resolver", "forebay", "models")
     with pytest.raises(AssertionError, match="FOREBAY_TOKEN"):
         deployed.execute("resolver", "env", "FOREBAY_TOKEN=", "forebay", "models")
+
+
+@pytest.mark.parametrize(("service", "port"), [("resolver", 8403), ("edge", 8402)])
+def test_metrics_are_for_the_networks_of_the_containers(deployed: Deployment, service: str, port: int) -> None:
+    """From the edge, as a Prometheus on its networks would ask; what is published was looked at above."""
+    ask = f"import urllib.request; print(urllib.request.urlopen('http://{service}:{port}/metrics').read().decode())"
+    assert "\nforebay_re" in deployed.execute("edge", "python", "-c", ask)
 
 
 def test_a_configuration_replaced_by_a_rename_takes_effect(deployed: Deployment) -> None:
@@ -217,6 +226,36 @@ def test_a_resolver_that_is_killed_comes_back(deployed: Deployment) -> None:
     assert started()[1] == restarts + 1
     eventually(lambda: deployed.chat("pool").status_code == 200, "it answers again")
     eventually(lambda: deployed.get("/readyz").status_code == 200, "it is ready again")
+
+
+def test_a_drain_outlives_the_containers(deployed: Deployment) -> None:
+    """A restart, then other containers, run by another user, over the same volume."""
+
+    def is_drained() -> bool:
+        return "drained" in deployed.execute("resolver", "forebay", "explain", "pool")
+
+    def up(it: Deployment) -> None:
+        it.compose("up", "--detach", "--wait", "--wait-timeout", "120")
+
+    deployed.execute("resolver", "forebay", "drain", "scripted/m#0")
+    deployed.compose("restart", "resolver")
+    up(deployed)
+    assert is_drained()
+    # Until the edge has found it again, it walks the plan that it remembers.
+    eventually(lambda: deployed.chat("pool").status_code == 503, "the edge is told so too")
+
+    deployed.compose("down", "--timeout", "5")
+    other = replace(deployed, environment={**deployed.environment, "FOREBAY_UID": "12345", "FOREBAY_GID": "12345"})
+    up(other)
+    try:
+        assert is_drained()
+        other.execute("resolver", "forebay", "undrain", "scripted/m#0")
+        eventually(lambda: other.chat("pool").status_code == 200, "it serves again")
+        assert "state_not_kept" not in other.compose("logs", "resolver")
+    finally:
+        up(deployed)
+    assert not is_drained()
+    assert "state_not_kept" not in deployed.compose("logs", "resolver")
 
 
 def test_stopping_is_clean_and_does_not_wait_for_the_kill(deployed: Deployment) -> None:

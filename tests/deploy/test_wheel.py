@@ -106,20 +106,13 @@ def test_the_example_passes_the_check(scripts: Path, tmp_path: Path) -> None:
 async def test_it_serves_away_from_the_checkout(scripts: Path, tmp_path: Path) -> None:
     config = tmp_path / "forebay.yaml"
     config.write_text("providers:\n  - {id: p, dialect: openai, base-url: 'http://127.0.0.1:9/v1', models: [m]}\n")
-    resolve = (scripts / "forebay-resolver", "--config", config, "--listen", "127.0.0.1:0")
+    listen = ("--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0")
+    resolve = (scripts / "forebay-resolver", "--config", config, *listen)
     async with serving(*resolve, directory=tmp_path) as resolver:
         assert "SERVING" in await asyncio.to_thread(
             run, scripts / "forebay", "health", "--resolver", resolver.address, env={}
         )
-        edge_command = (
-            scripts / "forebay-edge",
-            "--resolver",
-            resolver.address,
-            "--listen",
-            "127.0.0.1:0",
-            "--ops-listen",
-            "",
-        )
+        edge_command = (scripts / "forebay-edge", "--resolver", resolver.address, *listen)
         async with (
             serving(*edge_command, directory=tmp_path) as edge,
             httpx2.AsyncClient(base_url=edge.address, trust_env=False) as client,

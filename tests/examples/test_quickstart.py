@@ -39,7 +39,7 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
     """Free ports. Whatever was left behind shows itself in the directory for temporary files."""
     temporary = tmp_path / "tmp"
     temporary.mkdir()
-    listening = ("FOREBAY_EDGE_LISTEN", "FOREBAY_EDGE_OPS_LISTEN", "FOREBAY_RESOLVER_LISTEN")
+    listening = [f"FOREBAY_{it}" for it in ("EDGE_LISTEN", "EDGE_OPS_LISTEN", "RESOLVER_LISTEN", "RESOLVER_OPS_LISTEN")]
     anywhere = dict.fromkeys(listening, "127.0.0.1:0")
     yield {"PATH": os.environ["PATH"], "TMPDIR": str(temporary), "PYTHONWARNINGS": "error", **anywhere}
     assert list(temporary.iterdir()) == []

@@ -1,4 +1,5 @@
-"""Rows 19, 20, 21 and 31: clients that take their time, or more than their share, and requests with two meanings."""
+"""Rows 19, 20, 21, 22 and 31: clients that take their time, or more than their share, that leave while they talk, and
+requests with two meanings."""
 
 from __future__ import annotations
 
@@ -7,17 +8,19 @@ import contextlib
 import json
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
-import httpx2
 import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from edge_service.adapters.http.asgi import AsgiClient, ClientGoneError, read_body
+from edge_service.adapters.http import connection
+from edge_service.adapters.http.asgi import AsgiClient, ClientGoneError, disconnected, read_body
 from edge_service.adapters.http.protocol import Bounds, protocol
 from tests.support.providers import Connection, delta, says
 from tests.support.setup import setup, until
+from tests.support.standing import Standing
 
 POST = b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\n"
 BODY = b'{"model": "chat", "messages": []}'
@@ -44,11 +47,13 @@ class Echo:
 
 
 @contextlib.asynccontextmanager
-async def serving(app: Echo, bounds: Bounds) -> AsyncIterator[int]:
+async def serving(app: Echo, bounds: Bounds, send_buffer_bytes: int = 0) -> AsyncIterator[int]:
     """The port where the application is served."""
     config = uvicorn.Config(app, http=protocol(bounds), ws="none", lifespan="off", log_config=None, log_level="error")
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listening:
+        if send_buffer_bytes:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
         server.config.load()
         server.lifespan = config.lifespan_class(config)
         await server.startup([listening])
@@ -68,6 +73,39 @@ async def exchange(port: int, *parts: bytes, pause_s: float = 0.0, until_closed:
             await asyncio.sleep(pause_s)
         async with asyncio.timeout(5):
             return await reader.read(-1 if until_closed else 65536)
+    finally:
+        writer.close()
+
+
+@dataclass
+class Talk:
+    """A connection of which nothing is awaited."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    def write(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    async def answer(self) -> tuple[int, dict[str, str], bytes]:
+        """The next one, with the length that its head tells."""
+        async with asyncio.timeout(5):
+            first, *lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+            headers = dict(line.split(": ", 1) for line in lines if line)
+            content = await self.reader.readexactly(int(headers["content-length"]))
+        return int(first.split(" ")[1]), headers, content
+
+    async def rest(self) -> bytes:
+        """What comes up to the end of the connection."""
+        async with asyncio.timeout(5):
+            return await self.reader.read(-1)
+
+
+@contextlib.asynccontextmanager
+async def connected(port: int) -> AsyncIterator[Talk]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield Talk(reader, writer)
     finally:
         writer.close()
 
@@ -203,6 +241,13 @@ HEADS = {
     "an unknown version": b"POST / HTTP/9.9\r\nhost: a\r\n\r\n",
     "bare LFs": b"POST / HTTP/1.1\nhost: a\n\n",
     "NUL in the path": b"POST /\0 HTTP/1.1\r\nhost: a\r\n\r\n",
+    "CONNECT": b"CONNECT a:443 HTTP/1.1\r\nhost: a\r\n\r\n",
+    "CONNECT with a length": b"CONNECT a:443 HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc",
+    "HTTP/2 from the start": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "HTTP/2 in the form of HTTP/1": b"POST / HTTP/2.0\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc",
+    "an address without a path": b"GET http://a HTTP/1.1\r\nhost: a\r\n\r\n",
+    "a path that is not ASCII": b"GET /\xff HTTP/1.1\r\nhost: a\r\n\r\n",
+    "HTTP/0.9 with a version": b"GET / HTTP/0.9\r\n\r\n",
 }
 
 
@@ -217,6 +262,15 @@ async def test_a_request_with_two_meanings_is_answered_400_and_nothing_after_it_
         assert app.served == 0
 
 
+async def test_after_a_request_that_was_served_too() -> None:
+    for name, request in HEADS.items():
+        async with serving(Echo(), Bounds()) as port, connected(port) as client:
+            client.write(WHOLE)
+            await client.answer()
+            client.write(request)
+            assert (await client.answer())[0] == 400, name
+
+
 async def test_a_trailer_is_no_header() -> None:
     app = Echo()
     request = POST + b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nopenai-beta: late\r\n\r\n"
@@ -225,23 +279,282 @@ async def test_a_trailer_is_no_header() -> None:
         assert b"openai-beta" not in dict(app.headers)
 
 
-async def test_garbage_behind_a_request_is_not_answered_in_its_place(tmp_path: Path) -> None:
-    async def slow(connection: Connection) -> None:
-        await asyncio.sleep(0.2)
-        await says("hello")(connection)
-
-    async with setup(tmp_path, slow) as it:
-        port = int(it.services.url.rpartition(":")[2])
-        with contextlib.suppress(ConnectionError):
-            assert await exchange(port, WHOLE, b"\0garbage\r\n\r\n", pause_s=0.05) == b""
+CHUNKED = b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
 
 
-async def test_a_length_beyond_the_limit_is_answered_413_before_the_body_has_come(tmp_path: Path) -> None:
-    async with setup(tmp_path, says("hello")) as it:
-        port = int(it.services.url.rpartition(":")[2])
-        answer = await exchange(port, POST + b"content-length: 20971521\r\n\r\n" + b" " * 1_000_000)
-        assert status_of(answer) == 413
-        assert it.hits == [0]
+@pytest.mark.parametrize("offer", [b"h2c\r\nhttp2-settings: AAMAAABkAAQAAP__", b"websocket", b"a, b"])
+@pytest.mark.parametrize("framed", [b"content-length: 3\r\n\r\nabc", CHUNKED, b"content-length: 0\r\n\r\n"])
+@pytest.mark.parametrize("pieces", ["whole", "head and body", "bytes"])
+async def test_an_offer_to_upgrade_is_passed_over(offer: bytes, framed: bytes, pieces: str) -> None:
+    app = Echo()
+    head = POST + b"connection: Upgrade, HTTP2-Settings\r\nupgrade: " + offer + b"\r\n"
+    request = head + framed
+    middle = request.index(b"\r\n\r\n") + 4
+    parts = {
+        "whole": [request],
+        "head and body": [request[:middle], request[middle:]],
+        "bytes": [request[at : at + 1] for at in range(len(request))],
+    }[pieces]
+    async with serving(app, Bounds()) as port, connected(port) as client:
+        for _ in range(2):
+            for part in parts:
+                if part:
+                    client.write(part)
+                    await asyncio.sleep(0)
+            status, headers, content = await client.answer()
+            assert (status, content) == (200, b"abc" if b"abc" in framed else b"")
+            assert "connection" not in headers
+    assert app.served == 2
+    assert b"upgrade" not in dict(app.headers)
+
+
+SLOW_S = 0.1
+
+
+class Waits(Echo):
+    """Reads the request and waits: for the client to go away, or for a while and answers."""
+
+    def __init__(self, *, until_gone: bool) -> None:
+        super().__init__()
+        self.until_gone = until_gone
+        self.has_begun = asyncio.Event()
+        self.has_gone = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await read_body(receive)
+        self.served += 1
+        self.has_begun.set()
+        if self.until_gone:
+            await disconnected(receive)
+            self.has_gone.set()
+            return
+        await asyncio.sleep(SLOW_S)
+        await AsgiClient(send).respond(200, [], body)
+
+
+FOLLOWERS = {
+    "a request": WHOLE,
+    "many requests": WHOLE * 1000,
+    "a head": POST,
+    "a huge body": POST + b"content-length: 9000000\r\n\r\n" + b" " * 200_000,
+    "an upgrade": POST + b"connection: upgrade\r\nupgrade: h2c\r\n\r\n",
+    "garbage": b"\0garbage\r\n\r\n",
+    "a line end": b"\r\n",
+}
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("follower", FOLLOWERS)
+async def test_a_client_that_leaves_is_noticed_whatever_it_has_sent(follower: str, *, together: bool) -> None:
+    app = Waits(until_gone=True)
+    async with serving(app, Bounds()) as port:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(WHOLE + (FOLLOWERS[follower] if together else b""))
+        async with asyncio.timeout(5):
+            await app.has_begun.wait()
+        if not together:
+            writer.write(FOLLOWERS[follower])
+            await writer.drain()
+        writer.close()
+        async with asyncio.timeout(1):
+            await app.has_gone.wait()
+    assert app.served == 1
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("follower", FOLLOWERS)
+async def test_what_follows_a_request_under_way_is_not_answered(follower: str, *, together: bool) -> None:
+    app = Waits(until_gone=False)
+    async with serving(app, Bounds()) as port, connected(port) as client:
+        client.write(WHOLE + (FOLLOWERS[follower] if together else b""))
+        async with asyncio.timeout(5):
+            await app.has_begun.wait()
+        if not together:
+            client.write(FOLLOWERS[follower])
+        status, headers, content = await client.answer()
+        assert (status, content) == (200, BODY)
+        if follower == "a line end":
+            assert "connection" not in headers
+            client.write(WHOLE)
+            assert (await client.answer())[0] == 200
+            return
+        assert headers["connection"] == "close"
+        assert await client.rest() == b""
+    assert app.served == 1
+
+
+@pytest.mark.parametrize("options", [b"close", b"close, upgrade", b"upgrade"])
+async def test_what_follows_a_last_request_is_not_answered_either(options: bytes) -> None:
+    app = Waits(until_gone=False)
+    last = POST + b"connection: " + options + b"\r\nupgrade: h2c\r\ncontent-length: 3\r\n\r\nabc"
+    async with serving(app, Bounds()) as port, connected(port) as client:
+        client.write(last)
+        client.write(WHOLE)
+        status, headers, content = await client.answer()
+        assert (status, headers["connection"], content) == (200, "close", b"abc")
+        assert await client.rest() == b""
+    assert app.served == 1
+
+
+async def test_who_asks_when_it_has_the_answer_is_served_on_the_same_connection() -> None:
+    app = Waits(until_gone=False)
+    async with serving(app, Bounds()) as port, connected(port) as client:
+        for _ in range(3):
+            client.write(WHOLE)
+            status, headers, content = await client.answer()
+            assert (status, content) == (200, BODY)
+            assert "connection" not in headers
+
+
+class Early(Echo):
+    """Answers before it has read anything."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await AsgiClient(send).respond(200, [], b"early")
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        (b"content-length: 5\r\n\r\n",),
+        (b"transfer-encoding: chunked\r\n\r\n", b"x\r\n"),
+        (b"transfer-encoding: chunked\r\n\r\n", b"3;" + HUGE),
+    ],
+)
+async def test_a_request_that_has_been_answered_is_not_answered_again(late: tuple[bytes, ...]) -> None:
+    async with serving(Early(), SHORT) as port:
+        answer = await exchange(port, POST + late[0], *late[1:], pause_s=0.05)
+        assert answer.count(b"HTTP/1.1 ") == 1
+        assert answer.endswith(b"early")
+
+
+class Refuses(Echo):
+    """Reads a little of the body, and closes."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await AsgiClient(send).respond(413, [(b"connection", b"close")], b"x" * 100)
+
+
+async def test_an_answer_that_ends_the_connection_arrives_while_the_client_still_sends() -> None:
+    async with serving(Refuses(), Bounds()) as port, connected(port) as client:
+        client.write(POST + b"transfer-encoding: chunked\r\n\r\n")
+        for _ in range(20):
+            client.write(b"10000\r\n" + b" " * 0x10000 + b"\r\n")
+            await asyncio.sleep(0.005)
+        status, _, content = await client.answer()
+        assert (status, len(content)) == (413, 100)
+
+
+SMALL = 4096
+
+
+class Large(Echo):
+    """More than a connection with small buffers takes, and less than the server counts as being behind."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await read_body(receive)
+        await asyncio.sleep(0)
+        await AsgiClient(send).respond(200, [], b"x" * 60_000)
+
+
+def small_reader(port: int) -> socket.socket:
+    """A connection whose client takes little at a time."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
+    client.connect(("127.0.0.1", port))
+    return client
+
+
+LAST = POST + b"connection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize("request_", [LAST, WHOLE + WHOLE])
+async def test_a_last_answer_that_nobody_reads_does_not_keep_the_connection(request_: bytes) -> None:
+    stays = contextlib.ExitStack()
+    async with asyncio.timeout(5), serving(Large(), Bounds(stall_s=0.2), send_buffer_bytes=SMALL) as port:
+        client = stays.enter_context(small_reader(port))
+        client.sendall(request_)
+        await asyncio.sleep(0.1)
+    stays.close()  # Only now: the server has ended, for which it waits for its connections.
+
+
+@pytest.mark.parametrize("request_", [LAST, WHOLE + WHOLE])
+async def test_a_last_answer_that_is_read_slowly_arrives(request_: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "LINGER_S", 0.01)
+    async with serving(Large(), Bounds(stall_s=5), send_buffer_bytes=SMALL) as port:
+        with small_reader(port) as client:
+            client.sendall(request_)
+            client.setblocking(False)
+            answer = b""
+            while part := await asyncio.get_running_loop().sock_recv(client, SMALL):
+                answer += part
+                await asyncio.sleep(0.01)
+        assert answer.partition(b"\r\n\r\n")[2] == b"x" * 60_000
+
+
+class Streams(Echo):
+    """An answer in parts."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await read_body(receive)
+        client = AsgiClient(send)
+        await client.start(200, [(b"content-type", b"text/plain")])
+        await client.send(b"one")
+        await client.send(b"two")
+        await client.end()
+
+
+OLD = POST.replace(b"1.1", b"1.0")
+
+
+@pytest.mark.parametrize("extra", [b"", b"connection: keep-alive\r\n", b"expect: 100-continue\r\n"])
+async def test_http_1_0_gets_a_stream_that_ends_with_the_connection(extra: bytes) -> None:
+    async with serving(Streams(), Bounds()) as port:
+        answer = await exchange(port, OLD + extra + b"\r\n")
+        head, _, content = answer.partition(b"\r\n\r\n")
+        assert head.split(b"\r\n") == [b"HTTP/1.1 200 OK", b"content-type: text/plain", b"connection: close"]
+        assert content == b"onetwo"
+
+
+@pytest.mark.parametrize("extra", [b"", b"connection: keep-alive\r\n"])
+async def test_http_1_0_gets_whole_answers_as_they_are(extra: bytes) -> None:
+    async with serving(Echo(), Bounds()) as port:
+        answer = await exchange(port, OLD + extra + b"content-length: 3\r\n\r\nabc")
+        assert answer == b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\nconnection: close\r\n\r\nabc"
+        answer = await exchange(port, OLD.replace(b"POST", b"HEAD") + extra + b"\r\n")
+        assert b"transfer-encoding" not in answer
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_client_that_asks_twice_and_leaves_leaves_its_provider(tmp_path: Path, *, stream: bool) -> None:
+    called, gone = asyncio.Event(), asyncio.Event()
+
+    async def hangs(connection: Connection) -> None:
+        if stream:
+            await connection.head(200, "text/event-stream", transfer_encoding="chunked")
+            await connection.chunk(delta(content="hello"))
+        called.set()
+        await connection.gone()
+        gone.set()
+
+    async with setup(tmp_path, hangs) as it:
+        body = json.dumps({"model": "chat", "stream": stream, "messages": []}).encode()
+        _, writer = await asyncio.open_connection("127.0.0.1", int(it.services.url.rpartition(":")[2]))
+        writer.write((POST + b"content-length: %d\r\n\r\n" % len(body) + body) * 2)
+        async with asyncio.timeout(5):
+            await called.wait()
+        writer.close()
+        async with asyncio.timeout(1):
+            await gone.wait()
+        assert it.hits == [1]
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_a_length_beyond_the_limit_is_answered_413_before_the_body_has_come(it: Standing) -> None:
+    answer = await exchange(it.port, POST + b"content-length: 20971521\r\n\r\n" + b" " * 1_000_000)
+    assert status_of(answer) == 413
+    assert b"request_too_large" in answer
 
 
 async def test_a_client_that_stops_reading_is_given_up_and_its_provider_left(tmp_path: Path) -> None:
@@ -268,7 +581,7 @@ async def test_a_client_that_stops_reading_is_given_up_and_its_provider_left(tmp
 async def test_a_client_that_reads_slowly_is_not(tmp_path: Path) -> None:
     async def talks(connection: Connection) -> None:
         await connection.head(200, "text/event-stream", transfer_encoding="chunked")
-        for _ in range(100):
+        for _ in range(40):
             await connection.chunk(delta(content="x" * 60_000))
         await connection.chunk(b"data: [DONE]\n\n", b"")
 
@@ -278,8 +591,8 @@ async def test_a_client_that_reads_slowly_is_not(tmp_path: Path) -> None:
         async with it.client.stream("POST", "/v1/chat/completions", json=body) as response:
             async for part in response.aiter_raw():
                 total += len(part)
-                await asyncio.sleep(0.02)
-        assert total > 6_000_000
+                await asyncio.sleep(0.01)
+        assert total > 2_400_000
 
 
 async def test_beyond_the_bound_requests_are_turned_away_before_any_work(tmp_path: Path) -> None:
@@ -289,15 +602,23 @@ async def test_beyond_the_bound_requests_are_turned_away_before_any_work(tmp_pat
         await go_on.wait()
         await says("hello")(connection)
 
-    async with setup(tmp_path, waits, FOREBAY_EDGE_MAX_CONCURRENT="2") as it:
-        asking = [asyncio.create_task(it.chat()) for _ in range(2)]
+    bounds = {"FOREBAY_EDGE_MAX_CONCURRENT": "2", "FOREBAY_EDGE_MAX_CONCURRENT_PER_KEY": "1"}
+    async with setup(tmp_path, waits, **bounds) as it:
+        asking = []
+        for number in (1, 2):
+            it.client.headers["authorization"] = f"Bearer sk-canary-{number}"
+            asking.append(asyncio.create_task(it.chat()))
 
-        async def are_under_way() -> bool:
-            return it.hits == [2]
+            async def is_under_way(hits: int = number) -> bool:
+                return it.hits == [hits]
 
-        await until(are_under_way)
+            await until(is_under_way)
+            if number == 1:
+                response = await it.client.get("/v1/models")
+                assert (response.status_code, response.headers["retry-after"]) == (429, "1")
+                assert response.json()["error"]["code"] == "too_many_concurrent"
         for _ in range(3):
-            response: httpx2.Response = await it.chat()
+            response = await it.chat()
             assert (response.status_code, response.headers["retry-after"]) == (503, "1")
             assert response.json()["error"]["code"] == "overloaded"
             assert "x-forebay-request-id" in response.headers
@@ -307,3 +628,4 @@ async def test_beyond_the_bound_requests_are_turned_away_before_any_work(tmp_pat
         go_on.set()
         assert [(await each).status_code for each in asking] == [200, 200]
         assert (await it.chat()).status_code == 200
+    assert "canary" not in (tmp_path / "edge.log").read_text()

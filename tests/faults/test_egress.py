@@ -1,11 +1,10 @@
-"""Row 8, and the threat of a configuration that points the edge at what only the edge can reach."""
+"""The threat of a configuration that points the edge at what only the edge can reach: private addresses, which take
+consent. What must not be called whatever is consented to is in test_unreachable.py."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-
-import pytest
 
 from tests.support.providers import says
 from tests.support.setup import Setup, setup, until
@@ -39,26 +38,3 @@ async def test_a_private_provider_without_consent_is_passed_over_and_never_conne
     refusals = [line for line in (tmp_path / "edge.log").read_text().splitlines() if "egress_refused" in line]
     assert len(refusals) == 1
     assert json.loads(refusals[0])["host"] == "127.0.0.1"
-
-
-@pytest.mark.parametrize(
-    "host",
-    [
-        "169.254.169.254",
-        "2852039166",
-        "0xa9fea9fe",
-        "0251.0376.0251.0376",
-        "[::ffff:169.254.169.254]",
-        "[64:ff9b::a9fe:a9fe]",
-        "[fd00:ec2::254]",
-        "[fe80::1]",
-        "metadata.google.internal",
-        "no-such-host.invalid",
-    ],
-)
-async def test_a_provider_that_cannot_be_called_is_passed_over_at_once(tmp_path: Path, host: str) -> None:
-    async with setup(tmp_path, f"http://{host}/v1", says("hello"), policy="{timeouts: {connect: 2s}}") as it:
-        response = await it.chat()
-        assert (response.status_code, response.headers["x-forebay-target"]) == (200, "p1/m#0")
-        assert response.headers["x-forebay-attempts"] == "2"
-        assert "169.254" not in response.text

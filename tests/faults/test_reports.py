@@ -126,7 +126,7 @@ async def test_a_failure_meant_for_a_resolver_that_is_away_goes_to_another() -> 
             client = ResolverClient([address, there], "")
             await holds(lambda: (one.streams, other.streams) == (1, 1))
             await client.resolve(Question("d1", "chat", False))
-        await asyncio.sleep(0.1)  # Until the client has noticed.
+        await holds(lambda: not client._streams[0].is_up)
         client.report("d1", FAILED)
         client.report("d1", ReportClosed())
         await holds(lambda: other.told == [("d1", "failed")])

@@ -4,6 +4,7 @@ again while clients ask. None of them notices, and no provider is called once to
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import time
 from pathlib import Path
@@ -13,13 +14,16 @@ import pytest
 
 from tests.support.away import away
 from tests.support.load import Load, load
-from tests.support.providers import says
-from tests.support.setup import setup, until
+from tests.support.processes import start, start_edge
+from tests.support.providers import provider, says
+from tests.support.reloading import with_another_name
+from tests.support.setup import config_text, setup, until
 
 AT_ONCE_S = 0.2
 """Less than one resolve deadline."""
 HALF_A_SECOND = 0.5
 PLENTY_S = 3.0
+RELOADS = 200
 
 
 def nothing_happened(it: Load, hits: int) -> None:
@@ -103,6 +107,11 @@ async def test_a_resolver_that_misses_the_deadline_is_stood_in_for(tmp_path: Pat
             response = await it.chat(model)
             assert time.monotonic() - began_at < HALF_A_SECOND
             assert (response.status_code, response.headers.get("x-forebay-stale")) == (status, is_stale)
+        for path in ("/v1/models", "/v1/models/chat"):
+            began_at = time.monotonic()
+            response = await it.client.get(path)
+            assert time.monotonic() - began_at < HALF_A_SECOND
+            assert (response.status_code, response.headers["retry-after"]) == (503, "1")
         it.proxy.delay_s = 0.0
         it.proxy.thaw()
 
@@ -126,21 +135,44 @@ async def test_an_error_of_the_resolver_is_not_stood_in_for(tmp_path: Path) -> N
 
 
 async def test_reloads_under_load_are_seen_by_nobody(tmp_path: Path) -> None:
-    reloads = 50
+    async with contextlib.AsyncExitStack() as stack:
+        they = [await stack.enter_async_context(provider(says("hello"))) for _ in range(2)]
+        config = tmp_path / "forebay.yaml"
+        config.write_text(config_text(*(p.url for p in they), strategy="round-robin"))
+        arguments = (str(RELOADS), "--config", str(config), "--listen", "127.0.0.1:0")
+        resolver = await start("tests.support.reloading", *arguments, errors=tmp_path / "resolver.log")
+        stack.push_async_callback(resolver.stop)
+        edge = await start_edge(resolver.address, errors=tmp_path / "edge.log")
+        stack.push_async_callback(edge.stop)
+        client = await stack.enter_async_context(httpx2.AsyncClient(base_url=edge.address))
+        async with load(edge.address) as asking:
+            await asking.progress(20)
+            before = asking.served
+            resolver.process.send_signal(signal.SIGUSR1)
+            await until(lambda: is_listed(client, f"extra-{RELOADS}"), within_s=40)
+            assert asking.served > before + 50, "hardly anybody was served meanwhile"
+        nothing_happened(asking, sum(len(p.calls) for p in they))
+        takes_turns(asking)
+
+
+async def test_reloads_of_the_file_under_load_are_seen_by_nobody(tmp_path: Path) -> None:
     async with setup(tmp_path, says("hello"), says("hello"), strategy="round-robin") as it:
         text = it.config.read_text()
         async with load(it.services.url) as asking:
-            for number in range(reloads):
+            for number in range(3):
                 name = f"extra-{number}"
-                it.config.write_text(
-                    text.replace("clusters:", f"clusters:\n    - {{id: {name}, members: [{{model: m}}]}}")
-                )
-
-                async def is_listed(name: str = name) -> bool:
-                    models = (await it.client.get("/v1/models")).json()["data"]
-                    return any(model["id"] == name for model in models)
-
-                await until(is_listed)
+                it.config.write_text(with_another_name(text, name))
+                await until(lambda name=name: is_listed(it.client, name))
         nothing_happened(asking, sum(it.hits))
-        assert asking.stale == 0
-        assert max(asking.targets.values()) - min(asking.targets.values()) <= 2 * len(asking.targets)
+        takes_turns(asking)
+
+
+async def is_listed(client: httpx2.AsyncClient, name: str) -> bool:
+    models = (await client.get("/v1/models")).json()["data"]
+    return any(model["id"] == name for model in models)
+
+
+def takes_turns(it: Load) -> None:
+    """Rotation survives: no target was called much more often than another."""
+    assert it.stale == 0
+    assert max(it.targets.values()) - min(it.targets.values()) <= 2 * len(it.targets)

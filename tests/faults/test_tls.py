@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-import datetime
-import ssl
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import trustme
 
 from edge_service.adapters.transport_httpcore2 import TrustError, ssl_context
+from tests.support.elsewhere import Elsewhere, shown
 from tests.support.processes import start_edge
 from tests.support.providers import provider, says
 from tests.support.setup import setup
-
-CERTIFICATES: dict[str, Callable[[trustme.CA], trustme.LeafCert]] = {
-    "good": lambda ca: ca.issue_cert("127.0.0.1"),
-    "of another authority": lambda ca: trustme.CA().issue_cert("127.0.0.1"),
-    "expired": lambda ca: ca.issue_cert("127.0.0.1", not_after=days(-1)),
-    "not yet valid": lambda ca: ca.issue_cert("127.0.0.1", not_before=days(1)),
-    "for another address": lambda ca: ca.issue_cert("127.0.0.2"),
-    "for a name": lambda ca: ca.issue_cert("localhost"),
-}
-
-
-def days(ahead: int) -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC).replace(tzinfo=None) + datetime.timedelta(days=ahead)
-
-
-def shown(certificate: trustme.LeafCert) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificate.configure_cert(context)
-    return context
+from tests.support.standing import Standing
 
 
 @pytest.fixture
@@ -46,23 +26,57 @@ def ca_file(ca: trustme.CA, tmp_path: Path) -> str:
     return str(tmp_path / "ca.pem")
 
 
-@pytest.mark.parametrize("kind", CERTIFICATES)
-async def test_only_a_good_certificate_gets_the_request(
-    tmp_path: Path, ca: trustme.CA, ca_file: str, kind: str
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("of another authority", "unable to get local issuer certificate"),
+        ("expired", "certificate has expired"),
+        ("not yet valid", "certificate is not yet valid"),
+        ("for another address", "IP address mismatch"),
+        ("for a name", "IP address mismatch"),
+    ],
+)
+async def test_a_bad_certificate_does_not_get_the_request(
+    it: Standing, places: Elsewhere, kind: str, words: str
 ) -> None:
+    slot = await it.another(kind, says("instead"))
+    for _ in range(2):
+        response = await slot.chat()
+        assert (response.status_code, response.headers["x-forebay-target"]) == (200, slot.target(1))
+        assert response.headers["x-forebay-attempts"] == "2"
+    await slot.cools("unreachable", 30)
+    response = await slot.chat("n")
+    assert (response.status_code, response.json()["error"]["code"]) == (502, "upstream_unreachable")
+    assert words in response.json()["error"]["message"]
+    assert (places.secure[kind].calls, slot.hits) == ([], [2])
+    warnings = [line for line in it.edge.errors.read_text().splitlines() if "tls_failed" in line]
+    assert any(words in line for line in warnings)
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_a_provider_without_tls_does_not_get_the_request_either(it: Standing, places: Elsewhere) -> None:
+    slot, plain = await it.another("none", says("instead")), places.secure["none"]
+    response = await slot.chat()
+    assert (response.status_code, response.headers["x-forebay-target"]) == (200, slot.target(1))
+    assert (plain.calls, slot.hits) == ([], [1])
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_a_good_certificate_gets_the_request(it: Standing, places: Elsewhere) -> None:
+    slot = await it.another("good", says("never asked"))
+    assert [(await slot.chat()).headers["x-forebay-target"] for _ in range(2)] == [slot.target()] * 2
+    assert (len(places.secure["good"].calls), slot.hits) == (2, [0])
+
+
+async def test_a_bad_certificate_is_told_of_once(tmp_path: Path, ca: trustme.CA) -> None:
     async with (
-        provider(says("over TLS"), shown(CERTIFICATES[kind](ca))) as secure,
-        setup(tmp_path, secure.url, says("instead"), FOREBAY_EDGE_UPSTREAM_CA=ca_file) as it,
+        provider(says("never asked"), shown(ca.issue_cert("127.0.0.1"))) as secure,
+        setup(tmp_path, secure.url, says("instead")) as it,
     ):
         for _ in range(2):
-            response = await it.chat()
-            assert response.status_code == 200
-            assert response.headers["x-forebay-target"] == ("p0/m#0" if kind == "good" else "p1/m#0")
-        assert len(secure.calls) == (2 if kind == "good" else 0)
-        alone = await it.chat("m")
-        assert alone.status_code == 200
-    logged = (tmp_path / "edge.log").read_text().count("tls_failed")
-    assert logged == (0 if kind == "good" else 1)
+            assert (await it.chat()).headers["x-forebay-target"] == "p1/m#0"
+    assert (tmp_path / "edge.log").read_text().count("tls_failed") == 1
 
 
 async def test_the_environment_brings_no_trust(tmp_path: Path, ca: trustme.CA, ca_file: str) -> None:

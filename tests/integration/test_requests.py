@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
 from tests.support.providers import says
 from tests.support.setup import config_text, setup, until
 
@@ -103,14 +101,35 @@ async def test_virtual_models_are_listed_before_raw_ones(tmp_path: Path) -> None
         assert missing.json()["error"]["code"] == "model_not_found"
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "status"), [("GET", "/v1/chat/completions", 405), ("POST", "/v1/nothing", 404)]
-)
-async def test_what_is_not_there_is_said_in_openais_shape(tmp_path: Path, method: str, path: str, status: int) -> None:
+NOT_THERE = [
+    ("GET", "/v1/chat/completions", 405, {"POST"}),
+    ("OPTIONS", "/v1/chat/completions", 405, {"POST"}),
+    ("OPTIONS", "/v1/models", 405, {"GET", "HEAD"}),
+    ("DELETE", "/v1/models/m", 405, {"GET", "HEAD"}),
+    ("TRACE", "/healthz", 405, {"GET", "HEAD"}),
+    ("POST", "/v1/nothing", 404, {""}),
+    # A redirect would lead wherever the Host header says.
+    ("POST", "/v1/chat/completions/", 404, {""}),
+    ("GET", "/healthz/", 404, {""}),
+    ("GET", "/v1/models/", 404, {""}),
+    ("GET", "/v1/models/a%00b", 404, {""}),
+    ("GET", "/v1/models/%ff%0d%0a", 404, {""}),
+]
+
+
+async def test_what_is_not_there_is_said_in_openais_shape(tmp_path: Path) -> None:
     async with setup(tmp_path, says("hello")) as it:
-        response = await it.client.request(method, path)
-        assert response.status_code == status
-        assert response.json()["error"]["message"]
+        for method, path, status, allowed in NOT_THERE:
+            response = await it.client.request(method, path, headers={"x-forebay-request-id": "mine"})
+            assert response.status_code == status, (method, path)
+            assert set(response.headers.get("allow", "").split(", ")) == allowed
+            assert response.headers["x-forebay-request-id"] == "mine"
+            assert set(response.json()["error"]) == {"message", "type", "param", "code"}
+            assert "location" not in response.headers
+        for path, status in (("/v1/models", 200), ("/v1/models/none", 404), ("/nothing", 404), ("/healthz", 200)):
+            head, get = await it.client.head(path), await it.client.get(path)
+            assert (head.status_code, head.content) == (status, b"")
+            assert head.headers["content-length"] == get.headers["content-length"]
 
 
 async def test_a_reload_is_seen_by_the_next_request(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a resolver knows outlives it: killed or stopped, with a file that is whole or broken."""
+"""What a resolver knows outlives it: killed or stopped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import pytest
 
 from forebay.resolver.v1 import plan_pb2, pool_admin_service_pb2, pool_admin_service_pb2_grpc, resolver_service_pb2_grpc
 from forebay.resolver.v1 import resolver_service_pb2 as pb
-from resolver_service.adapters.stores_sqlite import FILE
 from tests.support.processes import Process, start_resolver
 
 CONFIG = """
@@ -100,23 +99,3 @@ async def test_cool_downs_drains_and_turns_outlive_it(resolver: Resolver, number
     log = resolver.log.read_text()
     assert log.count('"event": "credential_refused"') == 1
     assert '"event": "drained"' in log
-
-
-async def test_a_corrupt_file_is_moved_aside_and_the_resolver_starts_empty(resolver: Resolver) -> None:
-    process = await resolver.start()
-    await drain(process, "two/m#0")
-    assert await process.stop() == 0
-    (resolver.state / FILE).write_bytes(b"\x00garbage" * 1000)
-    process = await resolver.start()
-    try:
-        assert await targets(process, "m") == ["one/m#0", "one/m#1", "two/m#0"]
-        await drain(process, "two/m#0")
-    finally:
-        assert await process.stop() == 0
-    assert '"event": "state_corrupt"' in resolver.log.read_text()
-    assert len(list(resolver.state.glob(f"{FILE}.corrupt-*"))) == 1
-    process = await resolver.start()
-    try:
-        assert "two/m#0" not in await targets(process, "m")
-    finally:
-        assert await process.stop() == 0

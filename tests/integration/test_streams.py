@@ -107,11 +107,14 @@ async def test_a_stream_that_falls_silent_is_ended(tmp_path: Path) -> None:
     async def falls_silent(connection: Connection) -> None:
         await connection.head(200, "text/event-stream", transfer_encoding="chunked")
         await connection.chunk(delta(content="half an ans"))
-        await connection.gone()
+        while not connection.reader.at_eof():
+            await connection.chunk(b": ping\n\n", delta(content=""))  # They do not count.
+            await asyncio.sleep(0.02)
 
     async with setup(tmp_path, falls_silent, policy="{timeouts: {idle: 200ms}}") as it:
         response = await it.chat(stream=True)
     assert json.loads(events(response.content)[-1])["error"]["code"] == "upstream_timeout"
+    assert b"[DONE]" not in response.content
 
 
 async def test_a_target_that_never_comes_to_content_is_left_for_the_next(tmp_path: Path) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from pathlib import Path
 
 import httpx2
 
+from tests.support.processes import Process
 from tests.support.providers import refuses, says
-from tests.support.setup import Setup, setup
+from tests.support.setup import Setup, setup, until
 
 
-async def metrics(it: Setup) -> dict[str, float]:
-    found = re.search(r"operations on (\S+),", it.services.edge.line)
+async def metrics(process: Process) -> dict[str, float]:
+    found = re.search(r"operations on (\S+),", process.line)
     assert found is not None
     async with httpx2.AsyncClient(base_url=found[1]) as client:
         assert (await client.get("/healthz")).status_code == 200
@@ -27,7 +29,9 @@ async def test_requests_attempts_and_failovers_are_counted(tmp_path: Path) -> No
     async with setup(tmp_path, refuses(429, retry_after="20"), says("hello")) as it:
         await it.chat(stream=True)
         await it.chat()
-        seen = await metrics(it)
+        seen = await metrics(it.services.edge)
+        await until(lambda: all_told(it.services.resolver))
+        told = await metrics(it.services.resolver)
     assert seen['forebay_requests_total{name="chat",status="200"}'] == 2
     assert seen['forebay_attempts_total{disposition="rate-limited",target="p0/m#0"}'] == 1
     assert seen['forebay_attempts_total{disposition="ok",target="p1/m#0"}'] == 2
@@ -36,20 +40,58 @@ async def test_requests_attempts_and_failovers_are_counted(tmp_path: Path) -> No
     assert seen["forebay_resolve_seconds_count"] == 2
     assert seen["forebay_requests_in_progress"] == 0
     assert seen["forebay_resolver_up"] == 1
+    assert seen["forebay_reports_dropped_total"] == 0
+    assert seen["forebay_reports_unacknowledged"] >= 0
+
+    assert told['forebay_resolves_total{name="chat",result="ok"}'] == 2
+    assert told["forebay_resolver_resolve_seconds_count"] == 2
+    assert told['forebay_target_state{state="cooling",target="p0/m#0"}'] == 1
+    assert told['forebay_cooldowns_total{reason="rate-limited",scope="target"}'] == 1
+    assert told['forebay_reports_total{effect="applied",kind="failed"}'] == 1
+    assert told["forebay_resolve_streams"] == 1
+    assert told["forebay_config_revision"] == 1
+
+
+async def all_told(resolver: Process) -> bool:
+    """Whether the resolver has heard of the end of both requests: reports come in their own time."""
+    return (await metrics(resolver)).get('forebay_reports_total{effect="applied",kind="closed"}') == 2
 
 
 async def test_names_that_nobody_has_configured_add_no_series(tmp_path: Path) -> None:
     async with setup(tmp_path, says("hello")) as it:
         await it.chat("chat")
         await it.chat("nobody-0")
-        before = (await metrics(it)).keys()
+        before, resolved = (await metrics(it.services.edge)).keys(), await series(it)
         for i in range(1, 20):
             await it.chat(f"nobody-{i}")
             await it.chat(f"Chat({i})")
-        after = await metrics(it)
+        after = await metrics(it.services.edge)
+        assert await series(it) == resolved
     assert after.keys() == before
     assert after['forebay_requests_total{name="",status="404"}'] == 20
     assert after['forebay_requests_total{name="chat",status="200"}'] == 20
+
+
+async def series(it: Setup) -> set[str]:
+    """What the resolver counts resolves under."""
+    return {name for name in await metrics(it.services.resolver) if name.startswith("forebay_resolve")}
+
+
+async def test_every_line_of_both_services_is_a_json_object(tmp_path: Path) -> None:
+    async with setup(tmp_path, says("hello"), GRPC_TRACE="api,http") as it:
+        host, _, port = it.services.url.removeprefix("http://").rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"canary\r\n\r\n")
+        refused = await reader.read()
+        writer.close()
+        await it.chat()
+    lines = [json.loads(line) for line in (tmp_path / "edge.log").read_text().splitlines()]
+    for line in (tmp_path / "resolver.log").read_text().splitlines():
+        json.loads(line)
+    (told,) = [line for line in lines if line["event"] == "request_refused"]
+    assert (told["status"], told["code"]) == (400, "invalid_request")
+    assert told["request_id"].encode() in refused
+    assert "canary" not in str(lines)
 
 
 async def test_each_request_is_one_line_that_tells_its_walk_and_nothing_of_what_was_said(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import re
 
 def dispatched(stream: bytes) -> list[bytes]:
     """The data of every event that a browser would dispatch."""
-    stream = stream.removeprefix(b"\xef\xbb\xbf")
+    while stream.startswith(b"\xef\xbb\xbf"):  # A second one: see `edge_service.domain.sse`.
+        stream = stream[3:]
     # Each line with its end; what follows the last end is not yet a line.
     lines = re.findall(rb"([^\r\n]*)(?:\r\n|\n|\r)", stream)
     events, data = [], b""

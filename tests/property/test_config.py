@@ -42,7 +42,9 @@ WORDS = [
         "https://a.example",
         "a",
     ),
+    *("max-concurrent", "rules", "status", "body-contains", "disposition", "overloaded"),
 ]
+OVERLOADED = {"disposition": "overloaded"}
 WHOLE: dict[str, Any] = {
     "providers": [
         {
@@ -54,7 +56,15 @@ WHOLE: dict[str, Any] = {
             "allow-private": False,
             "policy": {"timeouts": {"idle": "5s"}},
         },
-        {"id": "two", "dialect": "gemini", "base-url": "http://two.example", "models": ["alpha"], "disabled": False},
+        {
+            "id": "two",
+            "dialect": "gemini",
+            "base-url": "http://two.example",
+            "models": ["alpha"],
+            "disabled": False,
+            "max-concurrent": 4,
+            "rules": [{"status": 400, "body-contains": "quota", "disposition": "quota"}, {"status": 418, **OVERLOADED}],
+        },
     ],
     "policy": {
         "attempts": 5,

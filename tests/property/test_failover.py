@@ -41,9 +41,10 @@ outcomes = st.builds(
 
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
+    targets = st.tuples(st.integers(0, 2), st.integers(0, 1), st.integers(0, 1))
     attempts = [
-        Attempt(f"p{i}/m#0", f"p{i}", "openai", "", "m", "", never=draw(policies), also=draw(policies))
-        for i in range(draw(st.integers(1, 6)))
+        Attempt(f"p{p}/m{m}#{k}", f"p{p}", "openai", "", f"m{m}", f"env:{k}", never=draw(policies), also=draw(policies))
+        for p, m, k in draw(st.lists(targets, min_size=1, max_size=8, unique=True))
     ]
     return Plan("decision", tuple(attempts), attempts_allowed=draw(st.integers(1, 7)), total_s=1.0)
 
@@ -62,7 +63,19 @@ ENDING = frozenset({"content", "ended", "client_gone", "expired", "draining"})
 
 def snapshot(machine: Failover) -> list[str]:
     """The whole of its state."""
-    return [repr(getattr(machine, name)) for name in Failover.__slots__]
+    return [repr(getattr(machine, name, None)) for name in Failover.__slots__]
+
+
+def shares_the_cause(attempt: Attempt, failed: Attempt, outcome: Outcome) -> bool:
+    """Whether it must fail as this one did."""
+    if attempt.provider != failed.provider:
+        return False
+    if outcome.disposition is Disposition.MODEL_MISSING:
+        return attempt.upstream_model == failed.upstream_model
+    return (
+        outcome.disposition in (Disposition.QUOTA, Disposition.CREDENTIAL)
+        and attempt.credential_ref == failed.credential_ref
+    )
 
 
 class Walks(RuleBasedStateMachine):
@@ -160,9 +173,21 @@ class Walks(RuleBasedStateMachine):
     @invariant()
     def targets_are_opened_in_the_plans_order_and_none_twice(self) -> None:
         opened = [c.attempt for c in self.of(Open)]
-        assert opened == list(self.plan.attempts[: len(opened)])
+        places = [self.plan.attempts.index(attempt) for attempt in opened]
+        assert places == sorted(set(places))
         assert len(opened) <= self.plan.attempts_allowed
         assert self.machine.opened == len(opened)
+
+    @invariant()
+    def those_are_passed_over_that_share_the_cause_of_a_failure_and_no_others(self) -> None:
+        walked = [(c.attempt, f) for c, f in zip(self.of(Open), self.failures, strict=False)]
+        opened = [c.attempt for c in self.of(Open)]
+        for place, attempt in enumerate(self.plan.attempts):
+            ahead_of = [pair for pair in walked if self.plan.attempts.index(pair[0]) < place]
+            if attempt in opened:
+                assert not any(shares_the_cause(attempt, *pair) for pair in ahead_of)
+            elif opened and place < self.plan.attempts.index(opened[-1]):
+                assert any(shares_the_cause(attempt, *pair) for pair in ahead_of)
 
     @invariant()
     def what_does_not_move_on_does_not(self) -> None:

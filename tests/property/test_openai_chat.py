@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -138,3 +139,32 @@ def test_an_error_is_one_event_whatever_its_words(error: ApiError) -> None:
     assert sse.EventSplitter().feed(event) == [event]
     assert StreamReader("m").read(event) == (EventKind.ERROR, event)
     assert json.loads(openai_chat.error_body(error))["error"]["message"] == error.message
+
+
+halves = st.lists(
+    st.sampled_from(
+        [
+            *(rb"\ud83d", rb"\uDE00", rb"\ud83d\ude00", rb"\\", rb"\n", rb"\"", rb"\u0041", rb"\ufdd0", rb"\\ud83d"),
+            *(b"d83d", b"u", "\ufdd0d800".encode(), "\U0001f600".encode()),
+        ]
+    ),
+    max_size=12,
+).map(lambda parts: b'"' + b"".join(parts) + b'"')
+
+
+@given(halves, halves)
+@settings(max_examples=300, deadline=None)
+def test_whatever_json_says_in_escapes_stays_as_it_is(value: bytes, other: bytes) -> None:
+    sent = complete(b'{"a":%s,"model":"up","choices":[%s]}' % (value, other), "asked")
+    assert sent == b'{"a":%s,"model":"asked","choices":[%s]}' % (value, other)
+
+
+@given(st.lists(st.sampled_from([b"\\", b"u", b"d83d", b"dE00", b'"', b"x"]), max_size=16).map(b"".join))
+@settings(max_examples=300, deadline=None)
+def test_what_is_no_json_stays_none(text: bytes) -> None:
+    body = b'{"choices":["%s"]}' % text
+    try:
+        json.loads(body)
+    except ValueError:
+        with pytest.raises(MalformedAnswerError):
+            complete(body, "asked")

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2
 
 from tests.support.chaos_proxy import ChaosProxy, chaos_proxy
-from tests.support.processes import Process, start_edge, start_resolver
+from tests.support.processes import Process, start, start_edge, start_resolver
 from tests.support.providers import Provider, provider, says
 from tests.support.setup import config_text
 
@@ -43,12 +43,21 @@ class Away:
 
 
 @contextlib.asynccontextmanager
-async def away(directory: Path, providers: int = 2, strategy: str = "round-robin") -> AsyncIterator[Away]:
+async def away(
+    directory: Path, providers: int = 2, strategy: str = "round-robin", *, settled_ms: int | None = None
+) -> AsyncIterator[Away]:
+    """`settled_ms` is how long the configuration file has to stay as it is; until the resolver's first restart."""
     async with contextlib.AsyncExitStack() as stack:
         they = [await stack.enter_async_context(provider(says("hello world"))) for _ in range(providers)]
         config = directory / "forebay.yaml"
         config.write_text(config_text(*(p.url for p in they), strategy=strategy))
-        resolver = await start_resolver(config, errors=directory / "resolver.log")
+        if settled_ms is None:
+            resolver = await start_resolver(config, errors=directory / "resolver.log")
+        else:
+            flags = ("resolver_service", "--config", str(config), "--listen", "127.0.0.1:0")
+            environment = {"ALTERED_SETTLED_MS": str(settled_ms)}
+            errors = directory / "resolver.log"
+            resolver = await start("tests.support.altered", *flags, errors=errors, environment=environment)
         proxy = await stack.enter_async_context(chaos_proxy(resolver.address))
         edge = await start_edge(proxy.address, errors=directory / "edge.log")
         client = await stack.enter_async_context(httpx2.AsyncClient(base_url=edge.address, timeout=20))

@@ -14,6 +14,8 @@ class ChaosProxy:
         self.address = ""
         self.delay_s = 0.0
         """Each piece is passed on this much later, one after the other."""
+        self.passed: bytearray | None = None
+        """What passes is added to it, if there is one."""
         self._target = target
         self._flows = asyncio.Event()
         self._flows.set()
@@ -56,6 +58,8 @@ class ChaosProxy:
             await self._flows.wait()
             if self.delay_s:
                 await asyncio.sleep(self.delay_s)
+            if self.passed is not None:
+                self.passed += data
             to.write(data)
             await to.drain()
         raise ConnectionResetError("the other side has closed")

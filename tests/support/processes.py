@@ -14,6 +14,8 @@ from pathlib import Path
 
 START_S = 20.0
 STOP_S = 20.0
+OPERATIONS = {"FOREBAY_RESOLVER_OPS_LISTEN": "127.0.0.1:0", "FOREBAY_EDGE_OPS_LISTEN": "127.0.0.1:0"}
+"""Tests run beside one another, and the usual ports are there once."""
 
 
 @dataclass
@@ -54,7 +56,7 @@ async def start(module: str, *arguments: str, errors: Path, environment: Mapping
             *arguments,
             stdout=asyncio.subprocess.PIPE,
             stderr=stderr,
-            env={"PATH": os.environ["PATH"], **(environment or {})},
+            env={"PATH": os.environ["PATH"], **OPERATIONS, **(environment or {})},
         )
     assert process.stdout is not None
     try:
@@ -77,7 +79,7 @@ async def start_resolver(config: Path, *arguments: str, errors: Path, **environm
 
 
 async def start_edge(*resolvers: str, errors: Path, arguments: tuple[str, ...] = (), **environment: str) -> Process:
-    flags = ("--resolver", ",".join(resolvers), "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", *arguments)
+    flags = ("--resolver", ",".join(resolvers), "--listen", "127.0.0.1:0", *arguments)
     return await start("edge_service", *flags, errors=errors, environment=environment)
 
 

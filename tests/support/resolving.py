@@ -8,8 +8,9 @@ import itertools
 from resolver_service.adapters import config_yaml
 from resolver_service.adapters.stores_memory import MemoryDrains, MemoryHealth, MemoryRotation
 from resolver_service.app.configure import Configuration
+from resolver_service.app.in_flight import InFlight
 from resolver_service.app.operate import Operator
-from resolver_service.app.ports import HealthChanged
+from resolver_service.app.ports import HealthChanged, Stores
 from resolver_service.app.report import Closed, Ended, Failed, Reports
 from resolver_service.app.resolve import (
     Decision,
@@ -40,13 +41,16 @@ class Clock:
 class Resolving:
     """Everything between a configuration's text and plans."""
 
-    def __init__(self, text: str = "") -> None:
-        self.clock = Clock()
-        self.rotation = MemoryRotation()
-        self.health = MemoryHealth()
-        self.drains = MemoryDrains()
+    def __init__(
+        self, text: str = "", *, clock: Clock | None = None, stores: Stores | None = None, boot: str = "decision"
+    ) -> None:
+        """`boot` tells this life's decisions from those of another."""
+        self.clock = clock or Clock()
+        stores = stores or Stores(MemoryRotation(), MemoryHealth(), MemoryDrains())
+        self.rotation, self.health, self.drains = stores.rotation, stores.health, stores.drains
         self.told: list[HealthChanged] = []
         self.probes = ProbeBook(PROBE_LEASE_S)
+        self.in_flight = InFlight()
         self.configuration = Configuration(config_yaml.load, lambda: 1_700_000_000.5, text.encode())
         numbers = itertools.count(1)
         self.resolver = Resolver(
@@ -55,10 +59,13 @@ class Resolving:
             health=self.health,
             drains=self.drains,
             clock=self.clock,
-            new_id=lambda: f"decision-{next(numbers)}",
+            new_id=lambda: f"{boot}-{next(numbers)}",
             probes=self.probes,
+            in_flight=self.in_flight,
         )
-        self.reports = Reports(self.configuration, self.health, self.clock, self.probes, self.told.append)
+        self.reports = Reports(
+            self.configuration, self.health, self.clock, self.probes, self.in_flight, self.told.append
+        )
         self.operator = Operator(self.configuration, self.health, self.drains, self.told.append)
         self._others = itertools.count(1)
 

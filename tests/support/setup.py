@@ -10,6 +10,8 @@ from pathlib import Path
 
 import httpx2
 
+from tests.support import canaries
+from tests.support.metrics import exposition, operations_of
 from tests.support.processes import Forebay, forebay
 from tests.support.providers import Provider, Script, provider
 
@@ -25,8 +27,12 @@ class Setup:
     config: Path
 
     async def chat(self, model: str = "chat", **fields: object) -> httpx2.Response:
-        body = {"model": model, "messages": [{"role": "user", "content": "hello"}], **fields}
-        return await self.client.post("/v1/chat/completions", json=body)
+        messages = [{"role": "user", "content": f"hello {canaries.PROMPT.value}"}]
+        return await self.client.post(
+            "/v1/chat/completions",
+            json={"model": model, "messages": messages, **fields},
+            headers={"authorization": f"Bearer {canaries.CLIENT_KEY.value}"},
+        )
 
     @property
     def hits(self) -> list[int]:
@@ -34,11 +40,13 @@ class Setup:
         return [len(p.calls) for p in self.providers]
 
 
-def config_text(*urls: str, policy: str = "{}", strategy: str = "priority") -> str:
-    """Providers `p0`, `p1`, ... in one pool `pool` in this order, a cluster `chat` over it, and the raw model `m`."""
+def config_text(*urls: str, policy: str = "{}", strategy: str = "priority", each: str = "") -> str:
+    """Providers `p0`, `p1`, ... in one pool `pool` in this order, a cluster `chat` over it, and the raw model `m`.
+    `each` is what else is said of every provider, in the flow style of YAML."""
+    each = f", {each}" if each else ""
     lines = [f"policy: {policy}", "providers:"]
     for i, url in enumerate(urls):
-        lines.append(f"  - {{id: p{i}, dialect: openai, base-url: '{url}', models: [m], allow-private: true}}")
+        lines.append(f"  - {{id: p{i}, dialect: openai, base-url: '{url}', models: [m], allow-private: true{each}}}")
     lines += ["model-pools:", "  pools:", "    - id: pool", f"      strategy: {strategy}", "      members:"]
     lines += [f"        - {{provider: p{i}, model: m, priority: {i}}}" for i in range(len(urls))]
     lines += ["  clusters:", "    - {id: chat, description: for talking, members: [{pool: pool}]}", ""]
@@ -47,7 +55,12 @@ def config_text(*urls: str, policy: str = "{}", strategy: str = "priority") -> s
 
 @contextlib.asynccontextmanager
 async def setup(
-    directory: Path, *scripts: Script | str, policy: str = "{}", strategy: str = "priority", **environment: str
+    directory: Path,
+    *scripts: Script | str,
+    policy: str = "{}",
+    strategy: str = "priority",
+    each: str = "",
+    **environment: str,
 ) -> AsyncIterator[Setup]:
     """Runs it all for the time of the block. A script that is a string stands for a provider at this URL."""
     async with contextlib.AsyncExitStack() as stack:
@@ -61,10 +74,14 @@ async def setup(
                 urls.append(providers[-1].url)
         config = directory / "config" / "forebay.yaml"
         config.parent.mkdir(exist_ok=True)
-        config.write_text(config_text(*urls, policy=policy, strategy=strategy))
+        config.write_text(config_text(*urls, policy=policy, strategy=strategy, each=each))
         services = await stack.enter_async_context(forebay(config, directory, **environment))
         client = await stack.enter_async_context(httpx2.AsyncClient(base_url=services.url, timeout=20))
         yield Setup(providers, services, client, config)
+        for process in (services.edge, services.resolver):
+            if operations_of(process) and not process.told_to_stop:
+                name = f"{process.errors.stem}-metrics.txt"
+                (directory / name).write_text(await exposition(process))
 
 
 def events(body: bytes) -> list[bytes]:

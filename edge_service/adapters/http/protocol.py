@@ -16,10 +16,11 @@ from typing import Any
 
 import structlog
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.server import ServerState
 
 from edge_service.adapters.http.asgi import MAX_BODY_BYTES
+from edge_service.adapters.http.connection import Connection
 from edge_service.dialects import openai_chat
 from edge_service.domain import headers
 from edge_service.domain.errors import (
@@ -30,9 +31,6 @@ from edge_service.domain.errors import (
     RequestTimeoutError,
 )
 from edge_service.domain.headers import Headers
-
-LINGER_S = 1.0
-"""How long what a refused client still sends is read, and thrown away."""
 
 _log = structlog.get_logger("forebay.edge.http")
 
@@ -53,13 +51,13 @@ class Bounds:
     """For which a client that is behind may read nothing at all."""
 
 
-def protocol(bounds: Bounds) -> type[HttpToolsProtocol]:
+def protocol(bounds: Bounds) -> type[Connection]:
     """The protocol under these bounds, for uvicorn to make one of per connection."""
     return type("BoundedProtocol", (ClientProtocol,), {"bounds": bounds})
 
 
-class ClientProtocol(HttpToolsProtocol):
-    """One client's connection.
+class ClientProtocol(Connection):
+    """One client's connection, bounded.
 
     A request that arrives in one piece, as nearly all do, sets no timer.
     """
@@ -83,7 +81,8 @@ class ClientProtocol(HttpToolsProtocol):
         self._reading: asyncio.TimerHandle | None = None
         self._body_began_at = 0.0
         self._body_moved_at = 0.0
-        self._refused = False
+        self._is_over = False
+        """The last answer has been written, though perhaps not sent."""
         self._stall: asyncio.TimerHandle | None = None
         self._unread_bytes = 0
 
@@ -101,11 +100,11 @@ class ClientProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._refused:
+        if self._is_deaf:
             return
         self._idle_bytes += len(data)
         super().data_received(data)
-        if self._refused or self.transport.is_closing():
+        if self._is_deaf or self.transport.is_closing():
             return
         if self._idle_bytes > self.bounds.head_bytes and (self._in_body or self._begun):
             self._refuse(HeadersTooLargeError(f"the headers are larger than {self.bounds.head_bytes} bytes"))
@@ -120,12 +119,11 @@ class ClientProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._unread_bytes = _unread_bytes(self.transport)
-        self._stall = self.loop.call_later(self.bounds.stall_s, self._look_at_client)
+        self._watch_client()
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._stall is not None:
+        if self._stall is not None and not self._is_over:
             self._stall.cancel()
             self._stall = None
 
@@ -136,14 +134,17 @@ class ClientProtocol(HttpToolsProtocol):
         self._begun = True
 
     def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
+            super().on_headers_complete()
+            return
         self._lift_reading()
         self._refusal = self._objection()
         if self._refusal is not None:
             raise ValueError  # Stops the parser, before there is a request.
+        super().on_headers_complete()
         self._begun = False
         self._in_body = True
         self._idle_bytes = 0
-        super().on_headers_complete()
         # Trailers would be added to the list that the application has (RFC 9110, 6.5.1: they are to be kept apart).
         self.headers = []
 
@@ -154,24 +155,30 @@ class ClientProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._lift_reading()
-        self._in_body = False
-        self._idle_bytes = 0
         super().on_message_complete()
+        if not self._offers_upgrade:
+            self._lift_reading()
+            self._in_body = False
+            self._idle_bytes = 0
 
     def _objection(self) -> ApiError | None:
+        version = self.parser.get_http_version()
+        if version not in ("1.1", "1.0"):
+            return InvalidRequestError("the versions of HTTP that are served are 1.1 and 1.0")
+        if self.parser.should_upgrade():
+            return InvalidRequestError("this is no proxy: it does not CONNECT")
         if self._idle_bytes > self.bounds.head_bytes:  # Else it has the room, with whatever came along.
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if size > self.bounds.head_bytes:
                 return HeadersTooLargeError(f"the headers are larger than {self.bounds.head_bytes} bytes")
         named = dict(self.headers)
         if b"host" not in named:
-            if self.parser.get_http_version() == "1.1":
+            if version == "1.1":
                 return InvalidRequestError("there is no Host header")
         elif len(named) < len(self.headers) and sum(name == b"host" for name, _ in self.headers) > 1:
             return InvalidRequestError("there is more than one Host header")
         length, coding = named.get(b"content-length"), named.get(b"transfer-encoding")
-        if coding is not None and (self.parser.get_http_version() != "1.1" or coding.strip().lower() != b"chunked"):
+        if coding is not None and (version != "1.1" or coding.strip().lower() != b"chunked"):
             return InvalidRequestError("the only transfer coding is 'chunked', and HTTP/1.0 has none")
         # Now, while nothing of the body has been read: later on, closing may overtake the answer.
         if length is not None and int(length) > MAX_BODY_BYTES:
@@ -200,6 +207,10 @@ class ClientProtocol(HttpToolsProtocol):
             self._reading = None
             self._refuse(RequestTimeoutError("the body took too long"))
 
+    def _watch_client(self) -> None:
+        self._unread_bytes = _unread_bytes(self.transport)
+        self._stall = self.loop.call_later(self.bounds.stall_s, self._look_at_client)
+
     def _look_at_client(self) -> None:
         unread = _unread_bytes(self.transport)
         if unread < self._unread_bytes:
@@ -216,6 +227,17 @@ class ClientProtocol(HttpToolsProtocol):
         else:
             super().timeout_keep_alive_handler()
 
+    def _close(self) -> None:
+        self._is_over = True
+        super()._close()
+        # Closing waits until all has been sent, which is for ever if the client does not read.
+        if self._stall is None and self.transport.get_write_buffer_size():
+            self._watch_client()
+
+    def _linger(self) -> None:
+        self._lift_reading()
+        super()._linger()
+
     def _lift_reading(self) -> None:
         if self._reading is not None:
             self._reading.cancel()
@@ -228,29 +250,29 @@ class ClientProtocol(HttpToolsProtocol):
         self._refuse(self._refusal or InvalidRequestError("this is not valid HTTP/1.1"))
 
     def _refuse(self, error: ApiError) -> None:
-        self._refused = True
-        self._lift_reading()
+        self._is_deaf = True
         self._unset_keepalive_if_required()
+        request_id = headers.request_id(None)
+        _log.warning("request_refused", request_id=request_id, status=error.status, code=error.code)
         cycle = self.cycle
-        if cycle is not None and not cycle.response_complete:
-            if cycle.response_started or not self._in_body:
-                # A status line here would be part of another answer, or pass for it.
-                self.transport.abort()
+        if self._in_body:
+            if cycle.response_complete:
+                self._linger()  # It has its answer.
+                return
+            if cycle.response_started:
+                self.transport.abort()  # A status line here would be part of the answer, or pass for it.
                 return
             cycle.disconnected = True
             cycle.message_event.set()
         content = openai_chat.error_body(error)
         own: Headers = [
-            (headers.REQUEST_ID, headers.request_id(None).encode()),
+            (headers.REQUEST_ID, request_id.encode()),
             (b"content-length", b"%d" % len(content)),
             (b"connection", b"close"),
         ]
         lines = b"".join(b"%s: %s\r\n" % pair for pair in (*error.headers, *own))
         self.transport.write(STATUS_LINE[error.status] + lines + b"\r\n" + content)
-        # To close while bytes come in is to reset, and a reset may overtake the answer (RFC 9112, 9.6).
-        self.transport.write_eof()
-        self.flow.resume_reading()
-        self._reading = self.loop.call_later(LINGER_S, self.transport.abort)
+        self._linger()
 
 
 def _unread_bytes(transport: asyncio.Transport) -> int:

@@ -1,44 +1,107 @@
-"""Turns requests away while as many as can be served well are being served: before any work, and in a few words."""
+"""Turns requests away while as many as can be served well, or as many of one key as may be, are being served.
+
+It does so before any work, and in a few words.
+"""
 
 from __future__ import annotations
+
+import hashlib
+from urllib.parse import unquote_to_bytes
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edge_service.adapters.http.asgi import AsgiClient
 from edge_service.dialects import openai_chat
 from edge_service.domain import headers
-from edge_service.domain.errors import OverloadedError
+from edge_service.domain.errors import ApiError, OverloadedError, TooManyConcurrentError
 
 EXEMPT = frozenset({"/healthz", "/readyz"})
 """Who watches over the edge must not take its being busy for its being dead."""
 
 RETRY_AFTER_S = 1.0
 
+_KEYLESS = b""
+
 
 class Shedding:
     """ASGI middleware: at most so many requests at a time, from the first byte of each to the last of its answer."""
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
+    def __init__(self, app: ASGIApp, most: int, most_per_key: int = 0) -> None:
+        """`most_per_key` is of one client key, or of all who show none; 0 for no such bound."""
         self._app = app
         self._most = most
+        self._most_per_key = most_per_key
         self._under_way = 0
+        self._of_key: dict[bytes, int] = {}
+        """How many are under way, by the key's SHA-256; never 0."""
+
+    @property
+    def keys_under_way(self) -> int:
+        return len(self._of_key)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in EXEMPT:
             await self._app(scope, receive, send)
             return
         if self._under_way >= self._most:
-            await _refuse(scope, send)
+            await _refuse(
+                scope,
+                send,
+                OverloadedError("the gateway is serving as many requests as it can", retry_after_s=RETRY_AFTER_S),
+            )
             return
         self._under_way += 1
         try:
-            await self._app(scope, receive, send)
+            if self._most_per_key:
+                await self._serve_in_turn(scope, receive, send)
+            else:
+                await self._app(scope, receive, send)
         finally:
             self._under_way -= 1
 
+    async def _serve_in_turn(self, scope: Scope, receive: Receive, send: Send) -> None:
+        key = _key(scope)
+        count = self._of_key.get(key, 0)
+        if count >= self._most_per_key:
+            whose = "this API key has" if key else "those without an API key have"
+            message = f"{whose} as many requests under way as may be at a time ({self._most_per_key})"
+            await _refuse(scope, send, TooManyConcurrentError(message, retry_after_s=RETRY_AFTER_S))
+            return
+        self._of_key[key] = count + 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            left = self._of_key[key] - 1
+            if left:
+                self._of_key[key] = left
+            else:
+                del self._of_key[key]
 
-async def _refuse(scope: Scope, send: Send) -> None:
-    error = OverloadedError("the gateway is serving as many requests as it can", retry_after_s=RETRY_AFTER_S)
+
+def _key(scope: Scope) -> bytes:
+    """The SHA-256 of the key that the client shows, wherever its dialect has it; empty if it shows none.
+
+    It is good for counting alone: nobody has checked it.
+    """
+    shown = dict(scope["headers"])
+    scheme, _, token = shown.get(b"authorization", b"").partition(b" ")
+    key = (
+        (token.strip() if scheme.lower() == b"bearer" else b"")
+        or shown.get(b"x-api-key", b"").strip()
+        or shown.get(b"x-goog-api-key", b"").strip()
+        or _in_query(scope["query_string"])
+    )
+    return hashlib.sha256(key).digest() if key else _KEYLESS
+
+
+def _in_query(query: bytes) -> bytes:
+    for part in query.split(b"&"):
+        if part.startswith(b"key="):
+            return unquote_to_bytes(part[4:])
+    return b""
+
+
+async def _refuse(scope: Scope, send: Send, error: ApiError) -> None:
     request_id = headers.request_id(headers.first(scope["headers"], headers.REQUEST_ID))
     own = (headers.REQUEST_ID, request_id.encode())
     await AsgiClient(send).respond(error.status, [*error.headers, own], openai_chat.error_body(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,13 +17,13 @@ from edge_service.domain.errors import ModelNotFoundError, UnavailableError
 from edge_service.domain.failover import ReportClosed, ReportFailed
 from edge_service.domain.plan import Plan
 from edge_service.domain.remembered import RememberedPlans
+from forebay.resolver.v1 import resolver_service_pb2 as pb
 
 RESOLVE_TIMEOUT_S = 0.3
 """For one resolver's answer. Whoever misses it is dropped, and another is asked."""
 RESOLVE_TOTAL_S = 0.45
 """For all of them together: a client hears within half a second that nobody can tell."""
 RETRY_AFTER_S = 1.0
-LIST_TIMEOUT_S = 1.0
 LONGEST_REMEMBERED = 256
 """Characters. What a reasoning suffix may be is not bounded, and what is remembered has to be."""
 
@@ -41,6 +42,16 @@ class ResolverClient:
         """Whether any resolver has accepted a stream, or plans are remembered: an outage of the resolvers is not to
         take every edge out of service in the same moment."""
         return self._is_any_up or self._remembered.any_at(self._clock())
+
+    @property
+    def reports_dropped(self) -> int:
+        """How many reports were given up because no resolver acknowledged them."""
+        return sum(stream.reports_dropped for stream in self._streams)
+
+    @property
+    def reports_unacknowledged(self) -> int:
+        """How many reports are kept until a resolver acknowledges them."""
+        return sum(stream.reports_unacknowledged for stream in self._streams)
 
     async def resolve(self, question: Question) -> Plan:
         """As the port says."""
@@ -110,15 +121,30 @@ class ResolverClient:
 
     async def models(self) -> Sequence[Model]:
         """As the port says."""
-        for stream in sorted(self._streams, key=lambda s: not s.is_up):
-            try:
-                return messages.models(await stream.list_models(LIST_TIMEOUT_S))
-            except grpc.aio.AioRpcError:
-                continue
+        deadline = self._clock() + RESOLVE_TOTAL_S
+        best, *others = sorted(self._streams, key=lambda s: not s.is_up)
+        # However many there are, the time is enough to hear from one that is well.
+        for asked in ([best], others):
+            timeout_s = min(RESOLVE_TIMEOUT_S, deadline - self._clock())
+            if (listed := await _first_listing(asked, timeout_s)) is not None:
+                return messages.models(listed)
         raise UnavailableError("the resolver cannot be reached", retry_after_s=RETRY_AFTER_S)
 
     async def aclose(self) -> None:
         await asyncio.gather(*(stream.aclose() for stream in self._streams))
+
+
+async def _first_listing(streams: Sequence[ResolveStream], timeout_s: float) -> pb.ListModelsResponse | None:
+    asking = [asyncio.create_task(stream.list_models(timeout_s)) for stream in streams]
+    try:
+        for answer in asyncio.as_completed(asking):
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                return await answer
+        return None
+    finally:
+        for each in asking:
+            each.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
 
 
 def _key(question: Question) -> Question:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from google.protobuf.message import DecodeError
@@ -17,7 +18,7 @@ from edge_service.domain.errors import (
 )
 from edge_service.domain.failover import ReportClosed, ReportContent, ReportEnded, ReportFailed
 from edge_service.domain.outcome import Disposition, Outcome
-from edge_service.domain.plan import Attempt, Plan, Timeouts
+from edge_service.domain.plan import AnswerRule, Attempt, Plan, Timeouts
 from forebay.resolver.v1 import plan_pb2
 from forebay.resolver.v1 import resolver_service_pb2 as pb
 
@@ -57,7 +58,7 @@ def _attempt(message: plan_pb2.Attempt) -> Attempt:
         credential_ref=message.credential_ref,
         reasoning=message.reasoning,
         timeouts=Timeouts(
-            connect_s=timeouts.connect_ms / 1000,
+            connect_s=_connect_ms(timeouts) / 1000,
             headers_s=timeouts.headers_ms / 1000,
             first_content_s=timeouts.first_content_ms / 1000,
             idle_s=timeouts.idle_ms / 1000,
@@ -68,7 +69,18 @@ def _attempt(message: plan_pb2.Attempt) -> Attempt:
         probe=message.probe,
         health_generation=message.health_generation,
         allow_private=message.allow_private,
+        rules=tuple(
+            AnswerRule(_FROM_WIRE[r.disposition], r.status, r.body_contains)
+            for r in message.rules
+            if r.disposition in _FROM_WIRE
+        ),
     )
+
+
+def _connect_ms(timeouts: plan_pb2.Timeouts) -> float:
+    """Somewhat less than until something has to come: a provider that was never reached is not one that is silent."""
+    limits = [0.9 * until for until in (timeouts.headers_ms, timeouts.first_content_ms) if until]
+    return min([timeouts.connect_ms or math.inf, *limits]) if limits else timeouts.connect_ms
 
 
 def _dispositions(numbers: Iterable[int]) -> frozenset[Disposition]:
@@ -103,7 +115,9 @@ def outcome_report(decision_id: str, report: Report, latency_s: float) -> pb.Out
 
 def _told_as(outcome: Outcome) -> Disposition:
     """A credential that no provider has refused is one that this edge cannot find: no reason to cool the target, for
-    other edges least of all."""
+    other edges least of all. And one client's haste is no reason to cool it for the others."""
+    if outcome.is_blameless:
+        return Disposition.CANCELLED
     if outcome.disposition is Disposition.CREDENTIAL and not outcome.status:
         return Disposition.CANCELLED
     return outcome.disposition

@@ -22,7 +22,8 @@ FLUSH_S = 0.5
 _OPTIONS = (
     # The default waits for seconds before it notices that a resolver is back.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    # How long a connection may take to be made, despite its name: a busy machine needs more than the back-off.
+    ("grpc.min_reconnect_backoff_ms", 1000),
     ("grpc.max_reconnect_backoff_ms", 1000),
     # A resolver in a new container has a new address; the default looks the name up again after 30 s at the earliest.
     ("grpc.dns_min_time_between_resolutions_ms", 1000),
@@ -85,10 +86,18 @@ class ResolveStream:
         self._all_acknowledged.clear()
         self._something_to_send.set()
 
+    @property
+    def reports_dropped(self) -> int:
+        return self._outbox.dropped
+
+    @property
+    def reports_unacknowledged(self) -> int:
+        return len(self._outbox)
+
     async def list_models(self, timeout_s: float) -> pb.ListModelsResponse:
         """Raises `grpc.aio.AioRpcError`."""
         response: pb.ListModelsResponse = await self._stub.ListModels(
-            pb.ListModelsRequest(), timeout=timeout_s, metadata=self._metadata
+            pb.ListModelsRequest(), timeout=timeout_s, metadata=self._metadata, wait_for_ready=True
         )
         return response
 

@@ -45,6 +45,7 @@ def query(request: resolver_service_pb2.ResolveRequest, path: str = "") -> Query
     return Query(
         model=request.model,
         counting=request.operation == plan_pb2.OPERATION_COUNT,
+        stream=request.stream,
         will_report=request.will_report,
         excluded=frozenset(request.excluded_targets),
     )
@@ -105,6 +106,10 @@ def _attempt(target: Target) -> plan_pb2.Attempt:
             never=[_TO_WIRE[d] for d in target.failover.never],
             also=[_TO_WIRE[d] for d in target.failover.also],
         ),
+        rules=[
+            plan_pb2.AnswerRule(status=r.status, body_contains=r.body_contains, disposition=_TO_WIRE[r.disposition])
+            for r in target.provider.rules
+        ],
     )
 
 

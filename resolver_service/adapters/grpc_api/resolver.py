@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from typing import Any, NoReturn
 
@@ -10,31 +11,36 @@ import structlog
 from google.rpc import status_pb2
 from grpc_status import rpc_status
 
+from forebay.resolver.v1 import plan_pb2, resolver_service_pb2_grpc
 from forebay.resolver.v1 import resolver_service_pb2 as pb
-from forebay.resolver.v1 import resolver_service_pb2_grpc
 from resolver_service.adapters.grpc_api import messages
 from resolver_service.adapters.grpc_api.messages import InvalidRequestError
-from resolver_service.app.ports import Revisions
-from resolver_service.app.report import Reports
-from resolver_service.app.resolve import ResolveError, Resolver
+from resolver_service.app.ports import ReportEffect, Revisions, Telemetry
+from resolver_service.app.report import Event, Reports
+from resolver_service.app.resolve import NoTargetError, ResolveError, Resolver, UnknownModelError
 
 _log = structlog.get_logger("forebay.resolver.grpc")
+
+MAX_REQUEST_ID_CHARS = 128
+"""Of a log line. Callers may send longer ones."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
-    def __init__(self, resolver: Resolver, reports: Reports, revisions: Revisions) -> None:
+    def __init__(self, resolver: Resolver, reports: Reports, revisions: Revisions, telemetry: Telemetry) -> None:
         self._resolver = resolver
         self._reports = reports
         self._revisions = revisions
+        self._telemetry = telemetry
         self._writer = messages.PlanWriter()
 
     async def Resolve(self, request: pb.ResolveRequest, context: Context) -> pb.ResolveResponse:
         response = pb.ResolveResponse()
         try:
-            self._writer.write(self._resolver.resolve(messages.query(request)), response.plan)
+            self._resolve(request, response.plan)
         except (ResolveError, InvalidRequestError) as error:
+            _tell(request, error)
             await _abort(context, error)
         return response
 
@@ -43,14 +49,20 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
     ) -> AsyncIterator[pb.ResolveStreamResponse]:
         # At once, so that the caller knows that it has been accepted before it asks anything.
         await context.send_initial_metadata(())
-        async for message in request_iterator:
-            response = pb.ResolveStreamResponse()
-            for item in message.reports:
-                self._apply(item.report)
-                response.acknowledged.append(item.id)
-            for resolve in message.resolves:
-                self._answer(resolve, response.answers.add())
-            yield response
+        self._telemetry.stream_opened()
+        caller = object()
+        try:
+            async for message in request_iterator:
+                response = pb.ResolveStreamResponse()
+                for item in message.reports:
+                    self._apply(item.report)
+                    response.acknowledged.append(item.id)
+                for resolve in message.resolves:
+                    self._answer(resolve, response.answers.add(), caller)
+                yield response
+        finally:
+            self._resolver.caller_left(caller)
+            self._telemetry.stream_closed()
 
     async def Explain(self, request: pb.ExplainRequest, context: Context) -> pb.ExplainResponse:
         try:
@@ -64,38 +76,70 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
 
     async def Report(self, request: pb.ReportRequest, context: Context) -> pb.ReportResponse:
         try:
-            events = [(r.decision_id, messages.event(r, f"reports[{i}].")) for i, r in enumerate(request.reports)]
+            events = [(r, messages.event(r, f"reports[{i}].")) for i, r in enumerate(request.reports)]
         except InvalidRequestError as error:
             await _abort(context, error)
-        for decision_id, event in events:
-            if event is not None:
-                self._reports.apply(decision_id, event)
+        for report, event in events:
+            self._learn(report, event)
         return pb.ReportResponse()
 
     async def Watch(self, request: pb.WatchRequest, context: Context) -> AsyncIterator[pb.WatchResponse]:
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this resolver cannot be watched yet")
         yield pb.WatchResponse()  # Never reached: it makes this a stream.
 
-    def _answer(self, item: pb.ResolveItem, answer: pb.ResolveAnswer) -> None:
+    def _answer(self, item: pb.ResolveItem, answer: pb.ResolveAnswer, caller: object) -> None:
         answer.id = item.id
         try:
-            if not item.request.timeout_ms:
-                raise InvalidRequestError("timeout_ms", "how long the answer is waited for is required")
-            self._writer.write(self._resolver.resolve(messages.query(item.request)), answer.plan)
+            self._resolve(item.request, answer.plan, caller)
         except (ResolveError, InvalidRequestError) as error:
+            _tell(item.request, error)
             answer.error.CopyFrom(messages.error_status(error))
         except Exception:  # noqa: BLE001  # a defect must not take the stream's other requests with it
             _log.exception("resolve_failed", request_id=item.request.request_id)
             answer.error.CopyFrom(messages.INTERNAL)
+
+    def _resolve(self, request: pb.ResolveRequest, plan: plan_pb2.Plan, caller: object = None) -> None:
+        """`caller` stands for the stream it is asked on, if it is on one. Raises `ResolveError` or
+        `InvalidRequestError`."""
+        began_at = time.perf_counter()
+        name, result = "", "failed"
+        try:
+            if caller is not None and not request.timeout_ms:
+                raise InvalidRequestError("timeout_ms", "how long the answer is waited for is required")
+            decision = self._resolver.resolve(messages.query(request), caller)
+            self._writer.write(decision, plan)
+            name, result = decision.name, "ok"
+        except UnknownModelError:
+            result = "not_found"
+            raise
+        except NoTargetError as error:
+            name, result = error.name, error.code
+            raise
+        except InvalidRequestError:
+            result = "invalid"
+            raise
+        finally:
+            self._telemetry.resolved(name, result, time.perf_counter() - began_at)
 
     def _apply(self, report: pb.OutcomeReport) -> None:
         try:
             event = messages.event(report)
         except InvalidRequestError:
             # From a newer edge: acknowledged, so that it is not sent again for ever.
-            return
-        if event is not None:
-            self._reports.apply(report.decision_id, event)
+            self._telemetry.reported(report.WhichOneof("event") or "none", "invalid")
+        else:
+            self._learn(report, event)
+
+    def _learn(self, report: pb.OutcomeReport, event: Event | None) -> None:
+        effect: ReportEffect = "unused" if event is None else self._reports.apply(report.decision_id, event)
+        self._telemetry.reported(report.WhichOneof("event") or "none", effect)
+
+
+def _tell(request: pb.ResolveRequest, error: Exception) -> None:
+    """Why a request that has done nothing wrong came to nothing, under the id that whoever asked knows it by."""
+    if isinstance(error, NoTargetError):
+        request_id = request.request_id[:MAX_REQUEST_ID_CHARS]
+        _log.info("no_target", request_id=request_id, code=error.code, error=str(error))
 
 
 async def _abort(context: Context, error: ResolveError | InvalidRequestError) -> NoReturn:

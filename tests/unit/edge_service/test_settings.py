@@ -27,6 +27,7 @@ def test_without_a_word_everything_is_on_loopback() -> None:
     assert (given.resolvers, given.host, given.port) == (("127.0.0.1:8401",), "127.0.0.1", 8400)
     assert given.credential_names == ("*_API_KEY", "*_API_KEY_*")
     assert (given.drain_s, given.drain_delay_s, given.token) == (30.0, 0.0, "")
+    assert given.heartbeat_s == 0.0
 
 
 # For each flag a value, and the field it ends up in.
@@ -41,7 +42,9 @@ FLAGS: dict[str, tuple[str | None, str, object]] = {
     "--drain": ("2.5", "drain_s", 2.5),
     "--drain-delay": ("1.5", "drain_delay_s", 1.5),
     "--client-stall": ("1.5", "client_stall_s", 1.5),
+    "--heartbeat": ("1.5", "heartbeat_s", 1.5),
     "--max-concurrent": ("7", "max_concurrent", 7),
+    "--max-concurrent-per-key": ("7", "max_concurrent_per_key", 7),
 }
 # What makes a switch show.
 NEEDS_CONSENT = {
@@ -176,9 +179,9 @@ def test_a_unix_socket_is_for_resolvers_and_needs_a_path(capsys: pytest.CaptureF
     assert "is not HOST:PORT" in refused(capsys, "--listen", "unix:/run/forebay.sock")
 
 
-@pytest.mark.parametrize("flag", ["--drain", "--drain-delay"])
+@pytest.mark.parametrize("flag", ["--drain", "--drain-delay", "--heartbeat"])
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "-1", "soon", "", "1m"])
-def test_the_grace_is_a_number_of_seconds(flag: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_may_be_none_is_a_number_of_seconds(flag: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert f"{flag}:" in refused(capsys, f"{flag}={value}")
     assert f"{flag}:" in refused(capsys, **{variable(flag): value})
 
@@ -190,6 +193,12 @@ def test_the_grace_is_a_number_of_seconds(flag: str, value: str, capsys: pytest.
 )
 def test_a_bound_is_a_number_above_0(flag: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert flag in refused(capsys, f"{flag}={value}")
+
+
+@pytest.mark.parametrize("value", ["-1", "1.5", "many"])
+def test_the_bound_for_a_key_is_a_number_or_none(value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--max-concurrent-per-key" in refused(capsys, f"--max-concurrent-per-key={value}")
+    assert load("--max-concurrent-per-key", "0").max_concurrent_per_key == 0
 
 
 def test_the_grace_may_be_none() -> None:

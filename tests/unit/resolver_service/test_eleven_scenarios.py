@@ -43,7 +43,7 @@ def group(made: Resolving, name: str) -> Group:
     return found
 
 
-@pytest.mark.parametrize("text", ["", "# nothing\n", "model-pools:\n", "model-pools: {pools: null, clusters: []}"])
+@pytest.mark.parametrize("text", ["{}", "model-pools:\n", "model-pools: {pools: null, clusters: []}"])
 def test_nil_config(text: str) -> None:
     made = Resolving(text)
     catalog = made.configuration.current.catalog
@@ -171,7 +171,7 @@ async def test_reload() -> None:
     assert made.plan("claude-sonnet-4") == [KIRO]
     # New.
     assert made.plan("gpt") == [GPT_41, GPT_MINI]
-    assert await made.configuration.offer(b"")
+    assert await made.configuration.offer(b"{}")
     with pytest.raises(UnknownModelError):
         made.plan("gpt")
 

@@ -21,6 +21,7 @@ def test_a_configuration_is_all_that_must_be_told() -> None:
     assert load(CONFIG, {}) == Settings(
         config=Path("forebay.yaml"),
         listen="127.0.0.1:8401",
+        ops=("127.0.0.1", 8403),
         token="",
         management_key="",
         reflection=True,
@@ -38,6 +39,7 @@ def test_every_flag_can_be_told_by_the_environment() -> None:
     environment = {
         "FOREBAY_RESOLVER_CONFIG": "/etc/forebay.yaml",
         "FOREBAY_RESOLVER_LISTEN": "0.0.0.0:9000",
+        "FOREBAY_RESOLVER_OPS_LISTEN": "[::1]:9001",
         "FOREBAY_RESOLVER_PLAINTEXT_NETWORK": "true",
         "FOREBAY_RESOLVER_NO_REFLECTION": "1",
         "FOREBAY_RESOLVER_DRAIN": "2.5",
@@ -48,6 +50,7 @@ def test_every_flag_can_be_told_by_the_environment() -> None:
     assert load([], environment) == Settings(
         config=Path("/etc/forebay.yaml"),
         listen="0.0.0.0:9000",
+        ops=("::1", 9001),
         token="secret",
         management_key="another",
         reflection=False,

@@ -24,23 +24,25 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x66orebay/resolver/v1/plan.proto\x12\x13\x66orebay.resolver.v1\"p\n\x08Timeouts\x12\x12\n\nconnect_ms\x18\x01 \x01(\r\x12\x12\n\nheaders_ms\x18\x02 \x01(\r\x12\x18\n\x10\x66irst_content_ms\x18\x03 \x01(\r\x12\x0f\n\x07idle_ms\x18\x04 \x01(\r\x12\x11\n\tstream_ms\x18\x05 \x01(\r\"q\n\x0e\x46\x61iloverPolicy\x12/\n\x05never\x18\x01 \x03(\x0e\x32 .forebay.resolver.v1.Disposition\x12.\n\x04\x61lso\x18\x02 \x03(\x0e\x32 .forebay.resolver.v1.Disposition\"\xcb\x02\n\x07\x41ttempt\x12\x11\n\ttarget_id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x0f\n\x07\x64ialect\x18\x03 \x01(\t\x12\x10\n\x08\x62\x61se_url\x18\x04 \x01(\t\x12\x16\n\x0eupstream_model\x18\x05 \x01(\t\x12\x16\n\x0e\x63redential_ref\x18\x06 \x01(\t\x12\x15\n\rallow_private\x18\x07 \x01(\x08\x12\x0c\n\x04path\x18\x08 \x01(\t\x12\x11\n\treasoning\x18\t \x01(\t\x12/\n\x08timeouts\x18\n \x01(\x0b\x32\x1d.forebay.resolver.v1.Timeouts\x12\x35\n\x08\x66\x61ilover\x18\x0b \x01(\x0b\x32#.forebay.resolver.v1.FailoverPolicy\x12\r\n\x05probe\x18\x0c \x01(\x08\x12\x19\n\x11health_generation\x18\r \x01(\x04\"\x97\x01\n\x04Plan\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12.\n\x08\x61ttempts\x18\x02 \x03(\x0b\x32\x1c.forebay.resolver.v1.Attempt\x12\x18\n\x10\x61ttempts_allowed\x18\x03 \x01(\r\x12\x10\n\x08total_ms\x18\x04 \x01(\r\x12\x10\n\x08revision\x18\x05 \x01(\x04\x12\x0c\n\x04name\x18\x06 \x01(\t*\xa6\x03\n\x0b\x44isposition\x12\x1b\n\x17\x44ISPOSITION_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x44ISPOSITION_OK\x10\x01\x12\x1c\n\x18\x44ISPOSITION_RATE_LIMITED\x10\x02\x12\x15\n\x11\x44ISPOSITION_QUOTA\x10\x03\x12\x1a\n\x16\x44ISPOSITION_CREDENTIAL\x10\x04\x12\x1d\n\x19\x44ISPOSITION_MODEL_MISSING\x10\x05\x12\x1a\n\x16\x44ISPOSITION_OVERLOADED\x10\x06\x12\x1c\n\x18\x44ISPOSITION_SERVER_ERROR\x10\x07\x12\x17\n\x13\x44ISPOSITION_TIMEOUT\x10\x08\x12\x16\n\x12\x44ISPOSITION_BROKEN\x10\t\x12\x1b\n\x17\x44ISPOSITION_UNREACHABLE\x10\n\x12\x15\n\x11\x44ISPOSITION_EMPTY\x10\x0b\x12\x1c\n\x18\x44ISPOSITION_CLIENT_FAULT\x10\x0c\x12\x1e\n\x1a\x44ISPOSITION_CONTEXT_LENGTH\x10\r\x12\x19\n\x15\x44ISPOSITION_CANCELLED\x10\x0e*h\n\tOperation\x12\x19\n\x15OPERATION_UNSPECIFIED\x10\x00\x12\x16\n\x12OPERATION_GENERATE\x10\x01\x12\x13\n\x0fOPERATION_EMBED\x10\x02\x12\x13\n\x0fOPERATION_COUNT\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x66orebay/resolver/v1/plan.proto\x12\x13\x66orebay.resolver.v1\"p\n\x08Timeouts\x12\x12\n\nconnect_ms\x18\x01 \x01(\r\x12\x12\n\nheaders_ms\x18\x02 \x01(\r\x12\x18\n\x10\x66irst_content_ms\x18\x03 \x01(\r\x12\x0f\n\x07idle_ms\x18\x04 \x01(\r\x12\x11\n\tstream_ms\x18\x05 \x01(\r\"q\n\x0e\x46\x61iloverPolicy\x12/\n\x05never\x18\x01 \x03(\x0e\x32 .forebay.resolver.v1.Disposition\x12.\n\x04\x61lso\x18\x02 \x03(\x0e\x32 .forebay.resolver.v1.Disposition\"j\n\nAnswerRule\x12\x0e\n\x06status\x18\x01 \x01(\r\x12\x15\n\rbody_contains\x18\x02 \x01(\t\x12\x35\n\x0b\x64isposition\x18\x03 \x01(\x0e\x32 .forebay.resolver.v1.Disposition\"\xfb\x02\n\x07\x41ttempt\x12\x11\n\ttarget_id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x0f\n\x07\x64ialect\x18\x03 \x01(\t\x12\x10\n\x08\x62\x61se_url\x18\x04 \x01(\t\x12\x16\n\x0eupstream_model\x18\x05 \x01(\t\x12\x16\n\x0e\x63redential_ref\x18\x06 \x01(\t\x12\x15\n\rallow_private\x18\x07 \x01(\x08\x12\x0c\n\x04path\x18\x08 \x01(\t\x12\x11\n\treasoning\x18\t \x01(\t\x12/\n\x08timeouts\x18\n \x01(\x0b\x32\x1d.forebay.resolver.v1.Timeouts\x12\x35\n\x08\x66\x61ilover\x18\x0b \x01(\x0b\x32#.forebay.resolver.v1.FailoverPolicy\x12\r\n\x05probe\x18\x0c \x01(\x08\x12\x19\n\x11health_generation\x18\r \x01(\x04\x12.\n\x05rules\x18\x0e \x03(\x0b\x32\x1f.forebay.resolver.v1.AnswerRule\"\x97\x01\n\x04Plan\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12.\n\x08\x61ttempts\x18\x02 \x03(\x0b\x32\x1c.forebay.resolver.v1.Attempt\x12\x18\n\x10\x61ttempts_allowed\x18\x03 \x01(\r\x12\x10\n\x08total_ms\x18\x04 \x01(\r\x12\x10\n\x08revision\x18\x05 \x01(\x04\x12\x0c\n\x04name\x18\x06 \x01(\t*\xa6\x03\n\x0b\x44isposition\x12\x1b\n\x17\x44ISPOSITION_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x44ISPOSITION_OK\x10\x01\x12\x1c\n\x18\x44ISPOSITION_RATE_LIMITED\x10\x02\x12\x15\n\x11\x44ISPOSITION_QUOTA\x10\x03\x12\x1a\n\x16\x44ISPOSITION_CREDENTIAL\x10\x04\x12\x1d\n\x19\x44ISPOSITION_MODEL_MISSING\x10\x05\x12\x1a\n\x16\x44ISPOSITION_OVERLOADED\x10\x06\x12\x1c\n\x18\x44ISPOSITION_SERVER_ERROR\x10\x07\x12\x17\n\x13\x44ISPOSITION_TIMEOUT\x10\x08\x12\x16\n\x12\x44ISPOSITION_BROKEN\x10\t\x12\x1b\n\x17\x44ISPOSITION_UNREACHABLE\x10\n\x12\x15\n\x11\x44ISPOSITION_EMPTY\x10\x0b\x12\x1c\n\x18\x44ISPOSITION_CLIENT_FAULT\x10\x0c\x12\x1e\n\x1a\x44ISPOSITION_CONTEXT_LENGTH\x10\r\x12\x19\n\x15\x44ISPOSITION_CANCELLED\x10\x0e*h\n\tOperation\x12\x19\n\x15OPERATION_UNSPECIFIED\x10\x00\x12\x16\n\x12OPERATION_GENERATE\x10\x01\x12\x13\n\x0fOPERATION_EMBED\x10\x02\x12\x13\n\x0fOPERATION_COUNT\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'forebay.resolver.v1.plan_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DISPOSITION']._serialized_start=773
-  _globals['_DISPOSITION']._serialized_end=1195
-  _globals['_OPERATION']._serialized_start=1197
-  _globals['_OPERATION']._serialized_end=1301
+  _globals['_DISPOSITION']._serialized_start=929
+  _globals['_DISPOSITION']._serialized_end=1351
+  _globals['_OPERATION']._serialized_start=1353
+  _globals['_OPERATION']._serialized_end=1457
   _globals['_TIMEOUTS']._serialized_start=55
   _globals['_TIMEOUTS']._serialized_end=167
   _globals['_FAILOVERPOLICY']._serialized_start=169
   _globals['_FAILOVERPOLICY']._serialized_end=282
-  _globals['_ATTEMPT']._serialized_start=285
-  _globals['_ATTEMPT']._serialized_end=616
-  _globals['_PLAN']._serialized_start=619
-  _globals['_PLAN']._serialized_end=770
+  _globals['_ANSWERRULE']._serialized_start=284
+  _globals['_ANSWERRULE']._serialized_end=390
+  _globals['_ATTEMPT']._serialized_start=393
+  _globals['_ATTEMPT']._serialized_end=772
+  _globals['_PLAN']._serialized_start=775
+  _globals['_PLAN']._serialized_end=926
 # @@protoc_insertion_point(module_scope)

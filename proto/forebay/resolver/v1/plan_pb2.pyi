@@ -178,6 +178,36 @@ class FailoverPolicy(_message.Message):
 Global___FailoverPolicy: _TypeAlias = FailoverPolicy  # noqa: Y015
 
 @_typing.final
+class AnswerRule(_message.Message):
+    """What the operator knows of a provider's error answers: the first rule of an attempt that fits settles the disposition."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATUS_FIELD_NUMBER: _builtins.int
+    BODY_CONTAINS_FIELD_NUMBER: _builtins.int
+    DISPOSITION_FIELD_NUMBER: _builtins.int
+    status: _builtins.int
+    """The HTTP status that it fits; zero for any. An error within a success has the status of the success."""
+    body_contains: _builtins.str
+    """Words in the answer's body, upper and lower case alike; empty for any."""
+    disposition: Global___Disposition.ValueType
+    """Never OK and never CANCELLED."""
+    def __init__(
+        self,
+        *,
+        status: _builtins.int = ...,
+        body_contains: _builtins.str = ...,
+        disposition: Global___Disposition.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body_contains", b"body_contains", "disposition", b"disposition", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AnswerRule: _TypeAlias = AnswerRule  # noqa: Y015
+
+@_typing.final
 class Attempt(_message.Message):
     """One target to try: all that is needed to call it, but for the secret itself."""
 
@@ -196,6 +226,7 @@ class Attempt(_message.Message):
     FAILOVER_FIELD_NUMBER: _builtins.int
     PROBE_FIELD_NUMBER: _builtins.int
     HEALTH_GENERATION_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
     target_id: _builtins.str
     """`provider/model#credential-index`."""
     provider: _builtins.str
@@ -221,6 +252,10 @@ class Attempt(_message.Message):
     def timeouts(self) -> Global___Timeouts: ...
     @_builtins.property
     def failover(self) -> Global___FailoverPolicy: ...
+    @_builtins.property
+    def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___AnswerRule]:
+        """In the order in which they are asked."""
+
     def __init__(
         self,
         *,
@@ -237,10 +272,11 @@ class Attempt(_message.Message):
         failover: Global___FailoverPolicy | None = ...,
         probe: _builtins.bool = ...,
         health_generation: _builtins.int = ...,
+        rules: _abc.Iterable[Global___AnswerRule] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["failover", b"failover", "timeouts", b"timeouts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_private", b"allow_private", "base_url", b"base_url", "credential_ref", b"credential_ref", "dialect", b"dialect", "failover", b"failover", "health_generation", b"health_generation", "path", b"path", "probe", b"probe", "provider", b"provider", "reasoning", b"reasoning", "target_id", b"target_id", "timeouts", b"timeouts", "upstream_model", b"upstream_model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_private", b"allow_private", "base_url", b"base_url", "credential_ref", b"credential_ref", "dialect", b"dialect", "failover", b"failover", "health_generation", b"health_generation", "path", b"path", "probe", b"probe", "provider", b"provider", "reasoning", b"reasoning", "rules", b"rules", "target_id", b"target_id", "timeouts", b"timeouts", "upstream_model", b"upstream_model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

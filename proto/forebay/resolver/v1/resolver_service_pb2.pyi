@@ -71,6 +71,7 @@ class ResolveRequest(_message.Message):
     """The name as the client sent it, with its reasoning suffix if it has one."""
     operation: _plan_pb2.Operation.ValueType
     stream: _builtins.bool
+    """The answer is to be streamed. It may take longer then, and counts as in flight for as long, should nobody close it."""
     client_key_sha256: _builtins.bytes
     """SHA-256 of the client's key, 32 bytes; empty for none."""
     affinity_key: _builtins.bytes
@@ -78,7 +79,7 @@ class ResolveRequest(_message.Message):
     timeout_ms: _builtins.int
     """How long the caller waits for this answer, in milliseconds. Required in a stream item."""
     will_report: _builtins.bool
-    """The caller will report what becomes of the attempts. Only such requests get probes."""
+    """The caller will report what becomes of the attempts. Only such requests get probes, and count as in flight."""
     edge_id: _builtins.str
     @_builtins.property
     def needs(self) -> Global___Needs: ...
@@ -392,7 +393,7 @@ Global___AttemptEnded: _TypeAlias = AttemptEnded  # noqa: Y015
 
 @_typing.final
 class DecisionClosed(_message.Message):
-    """Nothing more will come of this plan: a probe that was not used goes back."""
+    """Nothing more will come of this plan: a probe that was not used goes back, and nothing of it is in flight."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

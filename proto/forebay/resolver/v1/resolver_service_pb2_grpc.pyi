@@ -33,7 +33,8 @@ class ResolverServiceStub:
       INVALID_ARGUMENT   the request is malformed; BadRequest names the fields
       NOT_FOUND          no such name, or not for this key; ErrorInfo.metadata["closest"] has the closest ones, comma-separated
       RESOURCE_EXHAUSTED every target cools for a rate or quota limit; RetryInfo tells until when, ErrorInfo.reason why
-      UNAVAILABLE        every target is broken, drained or disabled; RetryInfo where the time is known
+      UNAVAILABLE        every target is broken, drained, disabled or full; RetryInfo where the time is known; ErrorInfo.reason
+                         is BUSY where a target is only full
       UNAUTHENTICATED    the shared token is missing or wrong
     """
 
@@ -62,7 +63,8 @@ class ResolverServiceAsyncStub(ResolverServiceStub):
       INVALID_ARGUMENT   the request is malformed; BadRequest names the fields
       NOT_FOUND          no such name, or not for this key; ErrorInfo.metadata["closest"] has the closest ones, comma-separated
       RESOURCE_EXHAUSTED every target cools for a rate or quota limit; RetryInfo tells until when, ErrorInfo.reason why
-      UNAVAILABLE        every target is broken, drained or disabled; RetryInfo where the time is known
+      UNAVAILABLE        every target is broken, drained, disabled or full; RetryInfo where the time is known; ErrorInfo.reason
+                         is BUSY where a target is only full
       UNAUTHENTICATED    the shared token is missing or wrong
     """
 
@@ -87,7 +89,8 @@ class ResolverServiceServicer(metaclass=_abc_1.ABCMeta):
       INVALID_ARGUMENT   the request is malformed; BadRequest names the fields
       NOT_FOUND          no such name, or not for this key; ErrorInfo.metadata["closest"] has the closest ones, comma-separated
       RESOURCE_EXHAUSTED every target cools for a rate or quota limit; RetryInfo tells until when, ErrorInfo.reason why
-      UNAVAILABLE        every target is broken, drained or disabled; RetryInfo where the time is known
+      UNAVAILABLE        every target is broken, drained, disabled or full; RetryInfo where the time is known; ErrorInfo.reason
+                         is BUSY where a target is only full
       UNAUTHENTICATED    the shared token is missing or wrong
     """
 

@@ -5,40 +5,15 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import selectors
 from collections.abc import Awaitable, Callable, Coroutine
 
 import pytest
 import uvloop
 
 from edge_service.app.interrupts import Interrupts, Reason
+from tests.support.jumping_clock import run_on_a_jumping_clock
 
 LONG_S = 20.0
-
-
-class JumpingSelector(selectors.DefaultSelector):
-    """Waits for nothing: whoever would sleep until the next timer finds that it is due."""
-
-    now = 0.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        assert timeout is not None, "nothing would ever happen again"
-        self.now += max(0.0, timeout)
-        return super().select(0)
-
-
-class JumpingLoop(asyncio.SelectorEventLoop):
-    def __init__(self) -> None:
-        self.selector = JumpingSelector()
-        super().__init__(self.selector)
-
-    def time(self) -> float:
-        return self.selector.now
-
-
-def run_on_a_jumping_clock(test: Coroutine[object, object, None]) -> None:
-    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
-        runner.run(test)
 
 
 def on_both_loops(test: Callable[[], Coroutine[object, object, None]]) -> Callable[..., None]:

@@ -3,8 +3,10 @@ from __future__ import annotations
 import pytest
 
 from edge_service.app.relay import MAX_HELD_BYTES, Relay, StreamFailedError
+from edge_service.app.rulings import Rulings
 from edge_service.dialects.openai_chat import StreamReader
 from edge_service.domain.outcome import Disposition
+from edge_service.domain.plan import AnswerRule
 from edge_service.domain.sse import MAX_EVENT_BYTES
 from tests.support.providers import DONE, delta
 
@@ -72,6 +74,24 @@ def test_a_stream_that_is_complete_without_content_is_sent_at_its_end() -> None:
     it.ended()
 
 
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r", b"\r\n", b" ", b" \r\n", b"\r\n\r"])
+@pytest.mark.parametrize("before", [HELLO, ROLE + STOP, b""])
+def test_a_marker_that_lacks_its_blank_line_at_the_end_gets_one(before: bytes, end: bytes) -> None:
+    it = relay()
+    sent = it.feed(before + DONE[:-2] + end)
+    assert not it.complete
+    sent += it.ended()
+    assert it.complete
+    assert sent == compact(*([HELLO] if before == HELLO else [ROLE, STOP] if before else [])) + DONE[:-2] + (
+        end.rstrip(b"\r\n") + b"\n\n"
+    )
+
+
+def test_within_one_attempt_nothing_is_taken_for_a_repetition() -> None:
+    it = relay()
+    assert it.feed(ROLE + ROLE + HELLO) == compact(ROLE, ROLE, HELLO)
+
+
 def test_what_follows_the_terminal_marker_is_not_sent() -> None:
     it = relay()
     assert it.feed(HELLO + DONE + HELLO) == compact(HELLO) + DONE
@@ -89,7 +109,9 @@ def test_what_follows_the_terminal_marker_is_not_sent() -> None:
         (b'{"choices":[]}', Disposition.BROKEN),
         (HELLO, Disposition.BROKEN),
         (HELLO + STOP, Disposition.BROKEN),
-        (HELLO + STOP + DONE[:-1], Disposition.BROKEN),
+        (HELLO + STOP + DONE[:-3], Disposition.BROKEN),
+        (HELLO + STOP + b": " + DONE, Disposition.BROKEN),
+        (ROLE + b"\xff", Disposition.BROKEN),
     ],
 )
 def test_a_proper_end_without_the_marker_proves_nothing(stream: bytes, disposition: Disposition) -> None:
@@ -142,3 +164,14 @@ def test_the_limit_is_not_one_for_what_follows_content() -> None:
     it.feed(HELLO)
     ping = b": " + b"x" * (MAX_HELD_BYTES // 2) + b"\n\n"
     assert it.feed(ping * 3) == ping * 3
+
+
+def test_a_rule_of_the_provider_says_what_an_error_event_is() -> None:
+    rule = AnswerRule(Disposition.QUOTA, 200, "quota exhausted")
+    for before in (b"", HELLO):
+        it = Relay(StreamReader("chat"), Rulings((rule,), [], b"{}"))
+        it.feed(before)
+        assert failure(it, b'data: {"error": {"message": "Quota exhausted"}}\n\n') is Disposition.QUOTA
+        it = Relay(StreamReader("chat"), Rulings((rule,), [], b'{"x": "quota exhausted"}'))
+        it.feed(before)
+        assert failure(it, b'data: {"error": {"message": "Quota exhausted"}}\n\n') is Disposition.SERVER_ERROR

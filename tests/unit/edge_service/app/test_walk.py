@@ -59,6 +59,12 @@ class Notes:
     async def respond(self, status: int, headers: Headers, content: bytes) -> None:
         self.status = status
 
+    async def send(self, content: bytes) -> None:
+        raise NotImplementedError
+
+    async def end(self) -> None:
+        raise NotImplementedError
+
 
 async def chat(resolver: OnePlan) -> Notes:
     client = Notes()

@@ -53,8 +53,10 @@ def test_a_request_is_read_as_far_as_routing_needs(body: bytes, model: str, stre
         (b'{"model":"m","messages":[],"n":NaN}', "the body is not valid JSON: ", None),
         (b'{"model":"m","messages":[{"role":}]}', "the body is not valid JSON: ", None),
         (b'{"model":"m","messages":["\n"]}', "the body is not valid JSON: ", None),
-        (b'{"model":"\\ud800","messages":[]}', "the body is not valid JSON: ", None),
-        (b'{"model":"\\udc00","messages":[]}', "the body is not valid JSON: ", None),
+        (b'{"model":"\\ud800","messages":[]}', "'model' has half a surrogate pair in it", "model"),
+        (b'{"model":"a\\udc00","messages":[]}', "'model' has half a surrogate pair in it", "model"),
+        (b'{"messages":["\\ud800]}', "the body is not valid JSON: ", None),
+        (b'{"messages":["\\ud80"]}', "the body is not valid JSON: ", None),
         ('{"model":"m","messages":[]}'.encode("utf-16"), "the body is not valid UTF-8 (byte 0)", None),
         (b'{"model":"\xff","messages":[]}', "the body is not valid UTF-8 (byte 10)", None),
         (b'{"model":"m","messages":["\xff"]}', "the body is not valid UTF-8 (byte 26)", None),
@@ -127,6 +129,21 @@ def test_the_body_for_a_provider_differs_in_the_model_alone() -> None:
 def test_a_field_that_came_twice_goes_out_once() -> None:
     request = read_request(b'{"model":"cheap","messages":[1],"messages":[2],"mod\\u0065l":"dear"}')
     assert request.body("m") == b'{"model":"m","messages":[2]}'
+
+
+HALVES = (
+    b'"\\ud83d","\\uDE00","\\\\ud83d","\\\\\\ud83d","\\ud83d\\ude00","\\ud83d\\u0041","fdd0 \\ufdd1d83d","\xef\xb7\x92"'
+)
+
+
+def test_halves_of_surrogate_pairs_pass_as_they_came() -> None:
+    request = read_request(b'{"model":"chat","messages":[%s],"stream":true}' % HALVES)
+    assert (request.model, request.stream) == ("chat", True)
+    assert request.body("up") == b'{"model":"up","messages":[%s],"stream":true}' % HALVES
+    assert complete(b'{"choices":[%s],"model":"up"}' % HALVES, "chat") == b'{"choices":[%s],"model":"chat"}' % HALVES
+    event = b'id: 1\ndata: {"a":[%s],"model":"%s"}\n\n'
+    assert StreamReader("chat").read(event % (HALVES, b"up")) == (EventKind.PREAMBLE, event % (HALVES, b"chat"))
+    assert openai_chat.is_error_body(b'{"error":[%s]}' % HALVES)
 
 
 CHOICE = b'{"index":0,"message":{"content":"hi"}}'
@@ -232,6 +249,11 @@ def test_the_content_of_any_choice_counts() -> None:
     ("given", "kind"),
     [
         (b": ping\n\n", EventKind.PREAMBLE),
+        (b"data:\n\n", EventKind.PREAMBLE),
+        (b"data: \r\n\r\n", EventKind.PREAMBLE),
+        (b'data: {"choices":[{"delta":{"content":"\\ud83d"}}]}\n\n', EventKind.CONTENT),
+        (b'data: {"choices":[{"delta":{"content":"","role":"\\ud83d"}}]}\n\n', EventKind.PREAMBLE),
+        (b'id: 1\ndata: {"error":"\\ud83d"}\nevent: e\n\n', EventKind.ERROR),
         (b"event: ping\n\n", EventKind.PREAMBLE),
         (b"retry: 5\n\n", EventKind.PREAMBLE),
         (b"data: {}\n\n", EventKind.PREAMBLE),
@@ -280,7 +302,7 @@ def test_the_name_is_written_as_json(model: str) -> None:
 @pytest.mark.parametrize(
     "given",
     [
-        b"data:\n\n",
+        b"data:  \n\n",
         b"data: hello\n\n",
         b"data: {\n\n",
         b"data: []\n\n",

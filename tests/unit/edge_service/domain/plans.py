@@ -8,14 +8,21 @@ from edge_service.domain.outcome import Disposition
 from edge_service.domain.plan import Attempt, Plan
 
 
-def attempt(name: str, *, never: Iterable[Disposition] = (), also: Iterable[Disposition] = ()) -> Attempt:
+def attempt(
+    name: str,
+    *,
+    model: str = "model",
+    key: int = 0,
+    never: Iterable[Disposition] = (),
+    also: Iterable[Disposition] = (),
+) -> Attempt:
     return Attempt(
-        target_id=f"{name}/model#0",
+        target_id=f"{name}/{model}#{key}",
         provider=name,
         dialect="openai",
         base_url=f"https://{name}.test/v1",
-        upstream_model="model",
-        credential_ref="",
+        upstream_model=model,
+        credential_ref=f"env:KEY_{key}",
         never=frozenset(never),
         also=frozenset(also),
     )

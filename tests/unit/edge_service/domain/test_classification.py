@@ -4,8 +4,9 @@ import time
 
 import pytest
 
-from edge_service.domain.classification import ProviderError, classify, hint, reported
+from edge_service.domain.classification import ProviderError, classify, hint, reported, ruled, speaks_for_itself
 from edge_service.domain.outcome import Disposition, Outcome
+from edge_service.domain.plan import AnswerRule
 
 OK, LIMITED, QUOTA, CREDENTIAL = Disposition.OK, Disposition.RATE_LIMITED, Disposition.QUOTA, Disposition.CREDENTIAL
 MISSING, OVERLOADED, SERVER_ERROR = Disposition.MODEL_MISSING, Disposition.OVERLOADED, Disposition.SERVER_ERROR
@@ -20,7 +21,9 @@ TIMEOUT, BROKEN, FAULT, CONTEXT = (
 @pytest.mark.parametrize(
     ("statuses", "disposition"),
     [
-        ([200, 201, 204, 299], Disposition.OK),
+        ([200, 201, 202, 203, 207, 299], Disposition.OK),
+        ([204, 205], Disposition.EMPTY),
+        ([206], Disposition.BROKEN),
         ([300, 301, 302, 307, 308], Disposition.SERVER_ERROR),
         ([400, 405, 409, 413, 418, 422, 451], Disposition.CLIENT_FAULT),
         ([401, 403], Disposition.CREDENTIAL),
@@ -167,3 +170,77 @@ def test_an_error_within_a_success_is_told_with_its_name() -> None:
     detail = "the provider reported an error: overloaded_error"
     assert reported(200, error) == Outcome(OVERLOADED, status=200, retry_after_s=7.0, detail=detail)
     assert reported(200, ProviderError()) == Outcome(SERVER_ERROR, status=200, detail="the provider reported an error")
+
+
+# --- A provider's own rules ------------------------------------------------------------------------------------------
+
+RULES = (
+    AnswerRule(QUOTA, 400, "Quota EXHAUSTED"),
+    AnswerRule(OVERLOADED, 418),
+    AnswerRule(LIMITED, body_contains="stra\u00dfe"),
+    AnswerRule(CREDENTIAL, 400, "exhausted"),
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "disposition"),
+    [
+        (400, "your quota exhausted itself", QUOTA),
+        (400, "your strength is exhausted", CREDENTIAL),
+        (400, "quota", None),
+        (429, "quota exhausted", None),
+        (418, "", OVERLOADED),
+        (418, "quota exhausted", OVERLOADED),
+        (200, "in der strasse", LIMITED),
+        (500, "", None),
+    ],
+)
+def test_the_first_rule_that_fits_counts(status: int, said: str, disposition: Disposition | None) -> None:
+    assert ruled(RULES, status, lambda: said, lambda: "") is disposition
+
+
+def test_words_that_the_request_has_in_it_count_for_nothing() -> None:
+    def fits(asked: str | None) -> Disposition | None:
+        return ruled(RULES, 400, lambda: "unknown value: quota exhausted", lambda: asked)
+
+    assert fits("hello") is QUOTA
+    assert fits("quota exhausted") is None
+    assert fits("exhausted") is QUOTA, "which is not all of the rule's words"
+    assert fits(None) is None, "nobody can tell"
+
+
+def test_texts_are_read_only_where_a_rule_asks_for_them() -> None:
+    def unread() -> str:
+        raise AssertionError("read for nothing")
+
+    assert ruled(RULES, 418, unread, unread) is OVERLOADED
+    assert ruled(RULES[:1], 500, unread, unread) is None
+    assert ruled(RULES[:1], 400, lambda: "something else", unread) is None
+
+
+def test_what_a_rule_says_of_an_error_within_a_success_counts() -> None:
+    detail = "the provider reported an error: overloaded_error"
+    error = ProviderError(kind="overloaded_error", retry_after_s=7.0)
+    expected = Outcome(QUOTA, status=200, retry_after_s=7.0, detail=detail, by_rule=True)
+    assert reported(200, error, QUOTA) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "disposition", "by_itself"),
+    [
+        (400, FAULT, True),
+        (400, CONTEXT, True),
+        (404, FAULT, True),
+        (429, LIMITED, True),
+        (529, OVERLOADED, True),
+        (400, LIMITED, False),
+        (429, FAULT, False),
+        (500, CONTEXT, False),
+        (500, LIMITED, False),
+        (404, QUOTA, False),
+    ],
+)
+def test_an_answer_that_a_rule_has_made_another_thing_of_is_not_passed_on(
+    status: int, disposition: Disposition, by_itself: bool
+) -> None:
+    assert speaks_for_itself(status, disposition) is by_itself

@@ -29,6 +29,7 @@ BROKEN = Outcome(Disposition.BROKEN)
 GONE = Outcome(Disposition.CANCELLED, detail="the client went away")
 DRAINING = Outcome(Disposition.CANCELLED, detail="the gateway is shutting down")
 EXPIRED = Outcome(Disposition.TIMEOUT, detail="the time for the whole request ran out")
+CUT_SHORT = Outcome(Disposition.TIMEOUT, detail="the time that the client allows ran out", is_blameless=True)
 
 
 def attempting(*attempts: object, allowed: int = 10) -> Failover:
@@ -109,8 +110,44 @@ def test_the_policy_can_let_a_disposition_move_on() -> None:
 
 def test_the_policy_is_that_of_the_attempt_that_failed() -> None:
     machine = attempting(A, attempt("b", never=[Disposition.OVERLOADED]), C)
-    assert machine.failed(OVERLOADED)[-1] == Open(machine._plan.attempts[1])  # type: ignore[union-attr]
+    assert machine.failed(OVERLOADED)[-1] == Open(attempt("b", never=[Disposition.OVERLOADED]))
     assert machine.failed(OVERLOADED)[-1] == Finish(Ending.FAILED, OVERLOADED)
+
+
+OTHER_MODEL, OTHER_KEY = attempt("a", model="other"), attempt("a", key=1)
+
+
+@pytest.mark.parametrize("disposition", [Disposition.QUOTA, Disposition.CREDENTIAL])
+def test_a_credential_that_is_out_is_not_tried_again(disposition: Disposition) -> None:
+    machine = attempting(A, OTHER_MODEL, OTHER_KEY, B)
+    assert machine.failed(Outcome(disposition))[-1] == Open(OTHER_KEY)
+    assert machine.failed(Outcome(disposition))[-1] == Open(B)
+    assert machine.opened == 3
+
+
+def test_a_model_that_a_provider_does_not_have_is_not_asked_for_with_another_key() -> None:
+    machine = attempting(A, OTHER_KEY, OTHER_MODEL, B)
+    assert machine.failed(Outcome(Disposition.MODEL_MISSING, status=404))[-1] == Open(OTHER_MODEL)
+    assert machine.failed(OVERLOADED)[-1] == Open(B)
+
+
+@pytest.mark.parametrize("disposition", sorted(MOVES_ON - {Disposition.QUOTA, Disposition.CREDENTIAL}))
+def test_other_failures_are_the_targets_own(disposition: Disposition) -> None:
+    beside = OTHER_MODEL if disposition is Disposition.MODEL_MISSING else OTHER_KEY
+    assert attempting(A, beside).failed(Outcome(disposition))[-1] == Open(beside)
+
+
+def test_where_nothing_else_is_left_the_client_is_told() -> None:
+    quota = Outcome(Disposition.QUOTA, status=429)
+    machine = attempting(A, OTHER_MODEL)
+    assert machine.failed(quota) == [ReportFailed(A, quota), ReportClosed(), Finish(Ending.FAILED, quota)]
+
+
+def test_those_that_are_passed_over_do_not_count_as_attempts() -> None:
+    machine = attempting(A, OTHER_MODEL, B, C, allowed=2)
+    assert machine.failed(Outcome(Disposition.QUOTA))[-1] == Open(B)
+    assert machine.failed(RATE_LIMITED)[-1] == Finish(Ending.FAILED, RATE_LIMITED)
+    assert machine.opened == 2
 
 
 @pytest.mark.parametrize("second", [TIMEOUT, BROKEN])
@@ -170,6 +207,11 @@ def test_the_attempt_is_broken_off_when_the_client_leaves(state: State) -> None:
 def test_the_attempt_is_broken_off_when_the_time_is_up() -> None:
     machine = attempting()
     assert machine.expired() == [Cancel(), ReportFailed(A, EXPIRED), ReportClosed(), Finish(Ending.FAILED, EXPIRED)]
+
+
+def test_a_target_is_not_to_blame_for_a_client_in_haste() -> None:
+    commands = attempting().expired(by_client=True)
+    assert commands == [Cancel(), ReportFailed(A, CUT_SHORT), ReportClosed(), Finish(Ending.FAILED, CUT_SHORT)]
 
 
 def test_when_the_time_is_up_the_client_is_told_of_an_earlier_refusal_that_says_more() -> None:
@@ -236,4 +278,4 @@ def test_a_plan_without_attempts_is_illegal() -> None:
 
 
 def snapshot(machine: Failover) -> dict[str, object]:
-    return {name: repr(getattr(machine, name)) for name in Failover.__slots__}
+    return {name: repr(getattr(machine, name, None)) for name in Failover.__slots__}

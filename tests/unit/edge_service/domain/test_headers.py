@@ -34,6 +34,8 @@ def test_what_a_provider_of_the_dialect_may_want_passes(name: bytes) -> None:
         b"openai-organization",
         b"openai-project",
         b"x-forebay-request-id",
+        b"x-forebay-timeout-s",
+        b"x-request-id",
         b"expect",
     ],
 )
@@ -49,8 +51,6 @@ def test_white_space_around_a_value_stays_behind() -> None:
     "name",
     [
         b"content-type",
-        b"retry-after",
-        b"retry-after-ms",
         b"x-ratelimit-remaining-requests",
         b"anthropic-ratelimit-tokens-reset",
         b"openai-processing-ms",
@@ -77,6 +77,10 @@ def test_what_a_client_may_want_passes(name: bytes) -> None:
         b"anthropic-organization-id",
         b"x-forebay-target",
         b"x-should-retry",
+        b"retry-after",
+        b"retry-after-ms",
+        b"x-request-id",
+        b"request-id",
     ],
 )
 def test_nothing_else_of_the_providers_reaches_the_client(name: bytes) -> None:
@@ -91,6 +95,24 @@ def test_repeated_headers_and_their_order_stay() -> None:
 def test_the_first_of_repeated_headers_is_found() -> None:
     assert headers.first([(b"a", b"1"), (b"b", b"2"), (b"b", b"3")], b"b") == b"2"
     assert headers.first([(b"a", b"1")], b"b") is None
+
+
+@pytest.mark.parametrize(
+    ("shown", "told"),
+    [
+        ([(b"x-request-id", b"req_1")], "req_1"),
+        ([(b"request-id", b"req 1")], ""),
+        ([(b"x-request-id", b"\xff"), (b"request-id", b"req_2")], "req_2"),
+        ([(b"x-request-id", b"x" * 128)], "x" * 128),
+        ([(b"x-request-id", b"x" * 129)], ""),
+        ([(b"x-request-id", b"a\x1b[31m")], ""),
+        ([(b"x-request-id", b"a\n")], ""),
+        ([(b"x-request-id", b"")], ""),
+        ([(b"x-forebay-request-id", b"a")], ""),
+    ],
+)
+def test_what_a_provider_calls_the_request_is_told_if_it_can_be_printed(shown: headers.Headers, told: str) -> None:
+    assert headers.provider_request_id(shown) == told
 
 
 @pytest.mark.parametrize("shown", [b"a", b"A-1_b.c:d", b"x" * 128])

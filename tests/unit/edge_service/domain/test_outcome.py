@@ -26,6 +26,11 @@ def test_only_silence_is_ambiguous() -> None:
         (Outcome(Disposition.QUOTA, status=402), Disposition.CREDENTIAL, False),
         (Outcome(Disposition.QUOTA, status=429), Disposition.QUOTA, True),
         (Outcome(Disposition.QUOTA, status=400), Disposition.QUOTA, False),
+        # What a rule says is what the client hears, but a body that may quote keys stays here.
+        (Outcome(Disposition.CLIENT_FAULT, status=403, by_rule=True), Disposition.CLIENT_FAULT, False),
+        (Outcome(Disposition.RATE_LIMITED, status=402, by_rule=True), Disposition.RATE_LIMITED, False),
+        (Outcome(Disposition.CREDENTIAL, status=429, by_rule=True), Disposition.CREDENTIAL, False),
+        (Outcome(Disposition.OVERLOADED, status=503, by_rule=True), Disposition.OVERLOADED, True),
     ],
 )
 def test_what_speaks_of_the_gateways_account_is_not_for_clients(

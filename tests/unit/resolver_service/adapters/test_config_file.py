@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -182,6 +182,47 @@ async def test_a_half_written_file_never_takes_effect(file: File) -> None:
         file.write(whole)
         await watched.until(lambda: watched.pools == ("second", "third"))
         assert watched.seen == [("first",), ("second", "third")]
+
+
+async def write_slowly(path: Path, lines: Sequence[str], gap_s: float) -> None:
+    """As a program that truncates the file and then takes its time. What runs in the same event loop cannot see a pause
+    that is longer: where the loop is late, it is late for both."""
+    with path.open("w") as file:
+        for line in lines:
+            file.write(line)
+            file.flush()
+            await asyncio.sleep(gap_s)
+
+
+@pytest.mark.parametrize("is_told", [True, False], ids=["told of each write", "looking once a second"])
+async def test_a_file_that_is_written_bit_by_bit_takes_effect_when_it_is_whole(tmp_path: Path, is_told: bool) -> None:
+    names = [f"pool-{i}" for i in range(15)]
+    lines = config(*names).splitlines(keepends=True)
+    assert config_yaml.load("".join(lines[:-1])).pools, "cut at the end of a line, it is valid"
+    file = File(tmp_path / "config.yaml")
+    if is_told:
+        file.write(FIRST)
+    else:
+        # Only the directory of the link is watched.
+        (tmp_path / "elsewhere").mkdir()
+        file.path.symlink_to("elsewhere/config.yaml")
+        file.write(FIRST)
+    async with following(file) as watched:
+        await write_slowly(file.path, lines, config_file.SETTLED_MS / 2000)
+        await watched.until(lambda: watched.pools == tuple(names))
+        assert watched.seen == [("first",), tuple(names)]
+        assert "rejected" not in watched.outcomes
+
+
+@pytest.mark.parametrize("text", ["", "# pools: []\n", "---\n", "~\n"])
+async def test_a_file_that_says_nothing_is_invalid(file: File, log: Log, text: str) -> None:
+    async with following(file) as watched:
+        file.write(text)
+        await watched.until(lambda: log.lines)
+        assert watched.seen == [("first",)]
+    ((level, event, fields),) = log.lines
+    assert (level, event) == ("error", "config_rejected")
+    assert fields["errors"] == ["the file says nothing; an empty configuration is written as {}"]
 
 
 async def test_a_file_that_is_gone_or_cannot_be_read_keeps_the_last_good_one(file: File, log: Log) -> None:

@@ -100,7 +100,6 @@ CLUSTER = "model-pools.clusters[1]"
 @pytest.mark.parametrize(
     "tree",
     [
-        None,
         {},
         {"providers": None, "policy": None, "model-pools": None},
         {"providers": [], "policy": {}, "model-pools": {"pools": None, "clusters": None, "enabled": None}},
@@ -109,6 +108,10 @@ CLUSTER = "model-pools.clusters[1]"
 )
 def test_nothing_describes_an_empty_catalog(tree: object) -> None:
     assert parse(tree) == Catalog(providers=(), pools={}, clusters={}, models={})
+
+
+def test_no_document_at_all_describes_nothing() -> None:
+    assert problems(None) == [("", "the file says nothing; an empty configuration is written as {}")]
 
 
 # --- Providers -------------------------------------------------------------------------------------------------------
@@ -966,19 +969,27 @@ def test_ten_thousand_pools_are_read_quickly() -> None:
         {"id": f"pool-{n}", "members": [{"provider": p["id"], "model": f"model-{n}"} for p in providers]}
         for n in range(10_000)
     ]
-    started = time.perf_counter()
+    started = time.process_time()
     catalog = parse(document(providers, pools))
-    # It takes about 0.7 s; the rest is for machines under load.
-    assert time.perf_counter() - started < 5
+    # It takes about 0.7 s.
+    assert time.process_time() - started < 5
     assert len(catalog.pools) == 10_000
 
 
 def test_ten_thousand_mistakes_are_told_in_seconds() -> None:
     pools = [{"id": f"pool-{n}", "members": [{"model": "alpha"}]} for n in range(10_000)]
     clusters = [{"id": f"c-{n}", "members": [{"pool": f"pol-{n}"}]} for n in range(10_000)]
-    started = time.perf_counter()
+    started = time.process_time()
     got = problems(document(pools=pools, clusters=clusters))
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
     assert len(got) == 10_000
     assert got[0] == ("model-pools.clusters[0].members[0].pool", "unknown pool 'pol-0'; did you mean 'pool-0'?")
     assert got[-1] == ("model-pools.clusters[9999].members[0].pool", "unknown pool 'pol-9999'")
+
+
+def test_a_secret_that_stands_in_the_place_of_a_key_is_not_shown() -> None:
+    secret = "sk-live-51H8xEXAMPLEkey"
+    got = problems({"providers": [{**provider("one"), secret: 1}], secret: {secret: 2}})
+    assert [path for path, _ in got] == ["providers[0][...]", "[...]"]
+    assert all("not shown since it may be a secret; known here:" in message for _, message in got)
+    assert secret not in str(got)

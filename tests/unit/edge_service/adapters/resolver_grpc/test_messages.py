@@ -16,7 +16,7 @@ from edge_service.domain.errors import (
 )
 from edge_service.domain.failover import ReportClosed, ReportContent, ReportEnded, ReportFailed
 from edge_service.domain.outcome import Disposition, Outcome
-from edge_service.domain.plan import Attempt, Plan, Timeouts
+from edge_service.domain.plan import AnswerRule, Attempt, Plan, Timeouts
 from edge_service.domain.retry_after import http_s
 from forebay.resolver.v1 import plan_pb2
 from forebay.resolver.v1 import resolver_service_pb2 as pb
@@ -50,7 +50,7 @@ def test_a_plan_is_read_with_all_that_the_edge_walks_by() -> None:
                 credential_ref="env:P_API_KEY",
                 reasoning="high",
                 timeouts=plan_pb2.Timeouts(
-                    connect_ms=5000, headers_ms=60_000, first_content_ms=1, idle_ms=0, stream_ms=2**32 - 1
+                    connect_ms=250, headers_ms=60_000, first_content_ms=1000, idle_ms=0, stream_ms=2**32 - 1
                 ),
                 failover=plan_pb2.FailoverPolicy(
                     never=[plan_pb2.DISPOSITION_RATE_LIMITED],
@@ -59,6 +59,12 @@ def test_a_plan_is_read_with_all_that_the_edge_walks_by() -> None:
                 probe=True,
                 health_generation=7,
                 allow_private=True,
+                rules=[
+                    plan_pb2.AnswerRule(status=400, body_contains="Quota", disposition=plan_pb2.DISPOSITION_QUOTA),
+                    # Of a newer resolver.
+                    plan_pb2.AnswerRule(status=401, disposition=2**20),  # type: ignore[arg-type]
+                    plan_pb2.AnswerRule(status=418, disposition=plan_pb2.DISPOSITION_EMPTY),
+                ],
             ),
             plan_pb2.Attempt(target_id="q/m#0"),
         ],
@@ -77,13 +83,14 @@ def test_a_plan_is_read_with_all_that_the_edge_walks_by() -> None:
                 "env:P_API_KEY",
                 reasoning="high",
                 timeouts=Timeouts(
-                    connect_s=5.0, headers_s=60.0, first_content_s=0.001, idle_s=0.0, stream_s=4_294_967.295
+                    connect_s=0.25, headers_s=60.0, first_content_s=1.0, idle_s=0.0, stream_s=4_294_967.295
                 ),
                 never=frozenset({Disposition.RATE_LIMITED}),
                 also=frozenset({Disposition.CONTEXT_LENGTH, Disposition.CLIENT_FAULT}),
                 probe=True,
                 health_generation=7,
                 allow_private=True,
+                rules=(AnswerRule(Disposition.QUOTA, 400, "Quota"), AnswerRule(Disposition.EMPTY, 418)),
             ),
             Attempt("q/m#0", "", "", "", "", ""),
         ),
@@ -104,6 +111,12 @@ def test_every_disposition_has_its_number_in_both_directions(disposition: Dispos
 
 def test_a_credential_that_no_provider_has_refused_cools_nothing() -> None:
     report = messages.outcome_report("d", ReportFailed(TARGET, Outcome(Disposition.CREDENTIAL)), 0.0)
+    assert report.failed.disposition == plan_pb2.DISPOSITION_CANCELLED
+
+
+def test_a_client_in_haste_cools_nothing() -> None:
+    outcome = Outcome(Disposition.TIMEOUT, is_blameless=True)
+    report = messages.outcome_report("d", ReportFailed(TARGET, outcome), 0.0)
     assert report.failed.disposition == plan_pb2.DISPOSITION_CANCELLED
 
 
@@ -205,3 +218,22 @@ def test_models_are_read_in_their_order() -> None:
         ]
     )
     assert messages.models(response) == [Model("b", "pool", "words", 5, ""), Model("a", "model", "", 0, "p")]
+
+
+@pytest.mark.parametrize(
+    ("connect_ms", "headers_ms", "first_content_ms", "connect_s"),
+    [
+        (5000, 60_000, 120_000, 5.0),
+        (5000, 0, 0, 5.0),
+        (0, 0, 0, 0.0),
+        (5000, 1000, 2000, 0.9),
+        (5000, 0, 2000, 1.8),
+        (0, 60_000, 0, 54.0),
+    ],
+)
+def test_a_provider_that_is_not_reached_is_given_up_before_it_counts_as_silent(
+    connect_ms: int, headers_ms: int, first_content_ms: int, connect_s: float
+) -> None:
+    timeouts = plan_pb2.Timeouts(connect_ms=connect_ms, headers_ms=headers_ms, first_content_ms=first_content_ms)
+    read = messages.plan(plan_pb2.Plan(attempts=[plan_pb2.Attempt(timeouts=timeouts)]))
+    assert read.attempts[0].timeouts.connect_s == pytest.approx(connect_s)

@@ -1,0 +1,116 @@
+"""What a client gets to read: an answer at once, or a stream whose head may have to go out before there is content."""
+
+from __future__ import annotations
+
+import asyncio
+
+from edge_service.app.ports import Client
+from edge_service.app.record import Record
+from edge_service.dialects import openai_chat
+from edge_service.domain import sse
+from edge_service.domain.errors import UpstreamError
+from edge_service.domain.headers import Headers
+
+SERVED = 200
+"""The status of every answer that is one, whichever success the provider called it."""
+
+HEARTBEAT = b": forebay\n\n"
+"""A comment, which every reader of a stream passes over."""
+
+
+class Reply:
+    """Begins and ends the answer. What lies between goes to `send`, once it has begun."""
+
+    __slots__ = (
+        "_beat",
+        "_client",
+        "_early",
+        "_has_begun",
+        "_is_stopped",
+        "_period_s",
+        "_record",
+        "_timer",
+        "end",
+        "send",
+    )
+
+    def __init__(self, client: Client, record: Record) -> None:
+        self._client = client
+        self._record = record
+        self.send = client.send
+        self.end = client.end
+        self._has_begun = False
+        self._early: Headers = []
+        self._period_s = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._beat: asyncio.Task[None] | None = None
+        self._is_stopped = False
+
+    def keep_warm(self, period_s: float, head: Headers) -> None:
+        """From now on until there is content, a stream's client gets a comment each period; before the first one its
+        answer begins, with this head, as a success. Nothing that is under way is disturbed by that."""
+        self._period_s, self._early = period_s, head
+        self._timer = asyncio.get_running_loop().call_later(period_s, self._due)
+
+    async def begin(self, head: Headers, content: bytes) -> None:
+        """The beginning of a stream."""
+        if not await self._has_begun_early():
+            self._record.status = SERVED
+            await self._client.start(SERVED, head)
+        await self._client.send(content)
+
+    async def respond(self, head: Headers, content: bytes) -> None:
+        """All of an answer that came whole."""
+        self._record.status = SERVED
+        await self._client.respond(SERVED, head, content)
+
+    async def refuse(self, error: UpstreamError, head: Headers) -> None:
+        """Tells of the most useful failure: in the provider's own words where they are of its dialect."""
+        answer = error.outcome.answer
+        if await self._has_begun_early():
+            if answer is not None and openai_chat.is_error_body(answer.content):
+                await self._client.send(sse.with_data(b"", answer.content))
+                await self._client.end()
+            else:
+                await self.break_off(error)
+            return
+        if answer is not None:
+            status, first, content = error.outcome.status, list(answer.headers), answer.content
+        else:
+            status, first, content = error.status, error.headers, openai_chat.error_body(error)
+        self._record.status = status
+        await self._client.respond(status, [*first, *head], content)
+
+    async def break_off(self, error: UpstreamError) -> None:
+        """Ends a stream that is not complete."""
+        await self._client.send(openai_chat.error_event(error))
+        await self._client.end()
+
+    def close(self) -> None:
+        """Nothing more is sent, whatever is under way."""
+        self._is_stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._beat is not None:
+            self._beat.cancel()
+
+    def _due(self) -> None:
+        self._beat = asyncio.create_task(self._send_heartbeat())
+
+    async def _send_heartbeat(self) -> None:
+        if not self._has_begun:
+            self._has_begun = True
+            self._record.status = SERVED
+            await self._client.start(SERVED, self._early)
+        await self._client.send(HEARTBEAT)  # As long as the client does not keep up, there is no next one.
+        if not self._is_stopped:
+            self._timer = asyncio.get_running_loop().call_later(self._period_s, self._due)
+
+    async def _has_begun_early(self) -> bool:
+        """Stops the heartbeats. One that is being sent is sent to its end: two can not write at a time."""
+        self._is_stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._beat is not None:
+            await asyncio.shield(self._beat)
+        return self._has_begun

@@ -1,0 +1,47 @@
+"""What the rules of a provider make of its answers."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from edge_service.dialects import provider_errors
+from edge_service.domain.classification import ruled
+from edge_service.domain.headers import Headers
+from edge_service.domain.outcome import Disposition
+from edge_service.domain.plan import AnswerRule
+
+LOOKED_AT_BYTES = 1024 * 1024
+"""Of an answer's body. What is wrong stands at its beginning."""
+
+
+class Rulings:
+    """The rules of one provider, for one request."""
+
+    __slots__ = ("_body", "_headers", "_rules")
+
+    def __init__(self, rules: tuple[AnswerRule, ...], headers: Headers, body: bytes) -> None:
+        """Headers and body are those of the request."""
+        self._rules = rules
+        self._headers = headers
+        self._body = body
+
+    def of(self, status: int, body: bytes) -> Disposition | None:
+        """What the first rule that fits makes of an error answer, or of a success without an answer in it; None if none
+        does."""
+        if not self._rules:
+            return None
+        return ruled(self._rules, status, cache(lambda: _said(body[:LOOKED_AT_BYTES])), cache(self._asked))
+
+    def _asked(self) -> str | None:
+        as_it_came, plain = provider_errors.texts(self._body)
+        if plain is None:
+            return None  # Words could be hidden in it that only the provider can read.
+        values = b"\n".join(value for _, value in self._headers).decode(errors="replace")
+        return f"{as_it_came}\n{plain}\n{values}".casefold()
+
+
+def _said(body: bytes) -> str:
+    return "\n".join(filter(None, provider_errors.texts(body))).casefold()
+
+
+NO_RULINGS = Rulings((), [], b"")

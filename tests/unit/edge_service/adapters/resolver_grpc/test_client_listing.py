@@ -1,0 +1,92 @@
+"""Over real sockets: what is tested is what gRPC does when nobody answers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+
+import grpc.aio
+import pytest
+
+from edge_service.adapters.resolver_grpc.client import ResolverClient
+from edge_service.domain.errors import UnavailableError
+from forebay.resolver.v1 import resolver_service_pb2 as pb
+from forebay.resolver.v1 import resolver_service_pb2_grpc
+
+HALF_A_SECOND = 0.5
+NOBODY = "127.0.0.1:9"
+
+
+class Lists(resolver_service_pb2_grpc.ResolverServiceServicer):
+    """A resolver that lists one model or hangs, and notes how often it was asked."""
+
+    def __init__(self, *, hangs: bool = False) -> None:
+        self.hangs = hangs
+        self.asked = 0
+
+    async def ListModels(  # noqa: N802 - gRPC names the methods
+        self, request: pb.ListModelsRequest, context: object
+    ) -> pb.ListModelsResponse:
+        self.asked += 1
+        if self.hangs:
+            await asyncio.Event().wait()
+        return pb.ListModelsResponse(models=[pb.ModelEntry(id="chat")])
+
+    async def ResolveStream(  # noqa: N802
+        self, requests: object, context: grpc.aio.ServicerContext[object, object]
+    ) -> AsyncIterator[pb.ResolveStreamResponse]:
+        await context.send_initial_metadata(())
+        await asyncio.Event().wait()
+        yield pb.ResolveStreamResponse()
+
+
+@contextlib.asynccontextmanager
+async def listing(servicer: Lists) -> AsyncIterator[str]:
+    server = grpc.aio.server()
+    resolver_service_pb2_grpc.add_ResolverServiceServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        await server.stop(None)
+
+
+@contextlib.asynccontextmanager
+async def client(*addresses: str) -> AsyncIterator[ResolverClient]:
+    it = ResolverClient(addresses, token="")
+    try:
+        yield it
+    finally:
+        await it.aclose()
+
+
+@pytest.mark.parametrize("many", [1, 3, 8])
+async def test_a_listing_that_nobody_answers_fails_within_half_a_second(many: int) -> None:
+    async with listing(Lists(hangs=True)) as address, client(*[address] * many) as it:
+        began_at = time.monotonic()
+        with pytest.raises(UnavailableError):
+            await it.models()
+        assert time.monotonic() - began_at < HALF_A_SECOND
+
+
+@pytest.mark.parametrize("away", [0, 1, 3, 8])
+async def test_a_listing_comes_from_whoever_is_there(away: int) -> None:
+    servicer = Lists()
+    async with (
+        listing(Lists(hangs=True)) as address,
+        listing(servicer) as last,
+        client(*[address] * away, NOBODY, last) as it,
+    ):
+        began_at = time.monotonic()
+        assert [model.id for model in await it.models()] == ["chat"]
+        assert time.monotonic() - began_at < HALF_A_SECOND
+
+
+async def test_only_one_is_asked_if_it_answers() -> None:
+    first, second = Lists(), Lists()
+    async with listing(first) as one, listing(second) as other, client(one, other) as it:
+        await it.models()
+    assert (first.asked, second.asked) == (1, 0)
