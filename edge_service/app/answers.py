@@ -16,7 +16,7 @@ from edge_service.app.ports import (
 from edge_service.app.relay import StreamFailedError
 from edge_service.app.rulings import NO_RULINGS, Rulings
 from edge_service.dialects import openai_chat, provider_errors
-from edge_service.dialects.openai_chat import EmptyAnswerError, MalformedAnswerError, ReportedError
+from edge_service.dialects.exchange import EmptyAnswerError, MalformedAnswerError, ReportedError
 from edge_service.domain import headers
 from edge_service.domain.classification import ProviderError, classify, reported, speaks_for_itself
 from edge_service.domain.headers import Headers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edge_service.app.rulings import NO_RULINGS, Rulings
 from edge_service.dialects import provider_errors
-from edge_service.dialects.openai_chat import EventKind, MalformedAnswerError, StreamReader
+from edge_service.dialects.exchange import EventKind, EventReader, MalformedAnswerError
 from edge_service.domain.classification import reported
 from edge_service.domain.outcome import Disposition, Outcome
 from edge_service.domain.sse import EventSplitter, EventTooLargeError, data_of
@@ -36,7 +36,7 @@ class Relay:
         "is_new_content",
     )
 
-    def __init__(self, reader: StreamReader, rulings: Rulings = NO_RULINGS) -> None:
+    def __init__(self, reader: EventReader, rulings: Rulings = NO_RULINGS) -> None:
         self._reader = reader
         self._rulings = rulings
         self._splitter = EventSplitter()

@@ -23,7 +23,8 @@ from edge_service.app.relay import StreamFailedError
 from edge_service.app.reply import Reply
 from edge_service.app.rulings import Rulings
 from edge_service.dialects import openai_chat
-from edge_service.dialects.openai_chat import ChatRequest, EmptyAnswerError, MalformedAnswerError, ReportedError
+from edge_service.dialects.exchange import EmptyAnswerError, MalformedAnswerError, ReportedError
+from edge_service.dialects.openai_chat import ChatRequest
 from edge_service.domain import headers
 from edge_service.domain.classification import classify
 from edge_service.domain.errors import UnavailableError, UpstreamError
@@ -310,7 +311,7 @@ class Walk:
 
     async def _stream(self, attempt: Attempt, response: UpstreamResponse) -> list[Command]:
         """An answer that comes in events."""
-        relay = StreamRelay(openai_chat.StreamReader(self._request.model), self._rulings(attempt))
+        relay = StreamRelay(openai_chat.EventReader(self._request.model), self._rulings(attempt))
         committed = False
         self._wait()
         async for chunk in response.chunks():

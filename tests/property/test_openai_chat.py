@@ -10,15 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edge_service.dialects import openai_chat
-from edge_service.dialects.openai_chat import (
-    EmptyAnswerError,
-    EventKind,
-    MalformedAnswerError,
-    ReportedError,
-    StreamReader,
-    complete,
-    read_request,
-)
+from edge_service.dialects.exchange import EmptyAnswerError, EventKind, MalformedAnswerError, ReportedError
+from edge_service.dialects.openai_chat.passthrough import EventReader, complete, read_request
 from edge_service.domain import sse
 from edge_service.domain.errors import ApiError, InvalidRequestError
 
@@ -118,7 +111,7 @@ events = st.builds(
 @settings(max_examples=500, deadline=None)
 def test_an_event_is_read_or_malformed_and_the_model_alone_is_touched(event: bytes, model: str) -> None:
     try:
-        kind, sent = StreamReader(model).read(event)
+        kind, sent = EventReader(model).read(event)
     except MalformedAnswerError:
         return
     if sent == event:
@@ -129,7 +122,7 @@ def test_an_event_is_read_or_malformed_and_the_model_alone_is_touched(event: byt
     assert after is not None
     assert list(json.loads(after).items()) == list((json.loads(before) | {"model": model}).items())
     assert sse.EventSplitter().feed(sent) == [sent]
-    assert StreamReader(model).read(sent) == (kind, sent), "what was rewritten stays as it is"
+    assert EventReader(model).read(sent) == (kind, sent), "what was rewritten stays as it is"
 
 
 @given(st.builds(ApiError, st.text(characters)))
@@ -137,7 +130,7 @@ def test_an_event_is_read_or_malformed_and_the_model_alone_is_touched(event: byt
 def test_an_error_is_one_event_whatever_its_words(error: ApiError) -> None:
     event = openai_chat.error_event(error)
     assert sse.EventSplitter().feed(event) == [event]
-    assert StreamReader("m").read(event) == (EventKind.ERROR, event)
+    assert EventReader("m").read(event) == (EventKind.ERROR, event)
     assert json.loads(openai_chat.error_body(error))["error"]["message"] == error.message
 
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_service.app.relay import Relay, StreamFailedError
-from edge_service.dialects.openai_chat import EventKind, StreamReader
+from edge_service.dialects.exchange import EventKind
+from edge_service.dialects.openai_chat.passthrough import EventReader
 from edge_service.domain.outcome import Disposition
 from edge_service.domain.sse import EventSplitter
 from tests.support.providers import DONE, delta
@@ -60,7 +61,7 @@ class Walked:
     def __init__(self, stream: list[bytes]) -> None:
         self.sent: list[bytes] = []
         self.failure: Disposition | None = None
-        relay = Relay(StreamReader("chat"))
+        relay = Relay(EventReader("chat"))
         try:
             for piece in stream:
                 ready = relay.feed(piece)
@@ -87,7 +88,7 @@ def rewritten(stream: bytes) -> list[tuple[EventKind, bytes]]:
     """The events of a sound stream up to its terminal marker, as the client is to get them."""
     read = []
     for event in EventSplitter().feed(stream):
-        read.append(StreamReader("chat").read(event))
+        read.append(EventReader("chat").read(event))
         if read[-1][0] is EventKind.TERMINAL:
             break
     return read

@@ -6,7 +6,7 @@ import pytest
 
 from edge_service.app.answers import refusal, unusable
 from edge_service.app.rulings import NO_RULINGS, Rulings
-from edge_service.dialects.openai_chat import EmptyAnswerError, MalformedAnswerError, ReportedError
+from edge_service.dialects.exchange import EmptyAnswerError, MalformedAnswerError, ReportedError
 from edge_service.domain.errors import UpstreamError
 from edge_service.domain.headers import Headers
 from edge_service.domain.outcome import Disposition, Outcome

@@ -4,7 +4,7 @@ import pytest
 
 from edge_service.app.relay import MAX_HELD_BYTES, Relay, StreamFailedError
 from edge_service.app.rulings import Rulings
-from edge_service.dialects.openai_chat import StreamReader
+from edge_service.dialects.openai_chat.passthrough import EventReader
 from edge_service.domain.outcome import Disposition
 from edge_service.domain.plan import AnswerRule
 from edge_service.domain.sse import MAX_EVENT_BYTES
@@ -18,12 +18,12 @@ PING = b": ping\n\n"
 
 def compact(*events: bytes) -> bytes:
     """What `events` of `delta` are once their model's name has been written anew."""
-    relay = StreamReader("chat")
+    relay = EventReader("chat")
     return b"".join(relay.read(event)[1] for event in events)
 
 
 def relay() -> Relay:
-    return Relay(StreamReader("chat"))
+    return Relay(EventReader("chat"))
 
 
 def failure(of: Relay, data: bytes | None) -> Disposition:
@@ -169,9 +169,9 @@ def test_the_limit_is_not_one_for_what_follows_content() -> None:
 def test_a_rule_of_the_provider_says_what_an_error_event_is() -> None:
     rule = AnswerRule(Disposition.QUOTA, 200, "quota exhausted")
     for before in (b"", HELLO):
-        it = Relay(StreamReader("chat"), Rulings((rule,), [], b"{}"))
+        it = Relay(EventReader("chat"), Rulings((rule,), [], b"{}"))
         it.feed(before)
         assert failure(it, b'data: {"error": {"message": "Quota exhausted"}}\n\n') is Disposition.QUOTA
-        it = Relay(StreamReader("chat"), Rulings((rule,), [], b'{"x": "quota exhausted"}'))
+        it = Relay(EventReader("chat"), Rulings((rule,), [], b'{"x": "quota exhausted"}'))
         it.feed(before)
         assert failure(it, b'data: {"error": {"message": "Quota exhausted"}}\n\n') is Disposition.SERVER_ERROR

@@ -6,16 +6,8 @@ from typing import Any
 import pytest
 
 from edge_service.dialects import openai_chat
-from edge_service.dialects.openai_chat import (
-    MAX_MODEL_CHARS,
-    EmptyAnswerError,
-    EventKind,
-    MalformedAnswerError,
-    ReportedError,
-    StreamReader,
-    complete,
-    read_request,
-)
+from edge_service.dialects.exchange import EmptyAnswerError, EventKind, MalformedAnswerError, ReportedError
+from edge_service.dialects.openai_chat.passthrough import MAX_MODEL_CHARS, EventReader, complete, read_request
 from edge_service.domain.errors import ApiError, InvalidRequestError, LimitedError, UnavailableError, UpstreamError
 from edge_service.domain.outcome import Disposition, Outcome
 
@@ -142,7 +134,7 @@ def test_halves_of_surrogate_pairs_pass_as_they_came() -> None:
     assert request.body("up") == b'{"model":"up","messages":[%s],"stream":true}' % HALVES
     assert complete(b'{"choices":[%s],"model":"up"}' % HALVES, "chat") == b'{"choices":[%s],"model":"chat"}' % HALVES
     event = b'id: 1\ndata: {"a":[%s],"model":"%s"}\n\n'
-    assert StreamReader("chat").read(event % (HALVES, b"up")) == (EventKind.PREAMBLE, event % (HALVES, b"chat"))
+    assert EventReader("chat").read(event % (HALVES, b"up")) == (EventKind.PREAMBLE, event % (HALVES, b"chat"))
     assert openai_chat.is_error_body(b'{"error":[%s]}' % HALVES)
 
 
@@ -235,12 +227,12 @@ CONTENT: list[Any] = [
 )
 def test_content_is_what_a_reader_would_see(delta: object, kind: EventKind) -> None:
     given = event(delta)
-    assert StreamReader("chat").read(given) == (kind, given)
+    assert EventReader("chat").read(given) == (kind, given)
 
 
 def test_the_content_of_any_choice_counts() -> None:
     choices = [{"delta": {}}, {"delta": {"content": "x"}}]
-    assert StreamReader("c").read(b"data: " + json.dumps({"choices": choices}).encode() + b"\n\n")[0] is (
+    assert EventReader("c").read(b"data: " + json.dumps({"choices": choices}).encode() + b"\n\n")[0] is (
         EventKind.CONTENT
     )
 
@@ -276,7 +268,7 @@ def test_the_content_of_any_choice_counts() -> None:
     ],
 )
 def test_an_event_without_a_model_passes_as_it_came(given: bytes, kind: EventKind) -> None:
-    assert StreamReader("chat").read(given) == (kind, given)
+    assert EventReader("chat").read(given) == (kind, given)
 
 
 @pytest.mark.parametrize(
@@ -290,12 +282,12 @@ def test_an_event_without_a_model_passes_as_it_came(given: bytes, kind: EventKin
     ],
 )
 def test_of_an_event_the_models_name_alone_is_changed(given: bytes, sent: bytes) -> None:
-    assert StreamReader("chat").read(given) == (EventKind.PREAMBLE, sent)
+    assert EventReader("chat").read(given) == (EventKind.PREAMBLE, sent)
 
 
 @pytest.mark.parametrize("model", ["chat", 'quo"ted', "é\n", "\U0001f600"])
 def test_the_name_is_written_as_json(model: str) -> None:
-    _, sent = StreamReader(model).read(b'data: {"model":"up"}\n\n')
+    _, sent = EventReader(model).read(b'data: {"model":"up"}\n\n')
     assert json.loads(sent[6:]) == {"model": model}
 
 
@@ -319,7 +311,7 @@ def test_the_name_is_written_as_json(model: str) -> None:
 )
 def test_an_event_that_is_none_of_the_dialect_is_malformed(given: bytes) -> None:
     with pytest.raises(MalformedAnswerError):
-        StreamReader("chat").read(given)
+        EventReader("chat").read(given)
 
 
 @pytest.mark.parametrize(

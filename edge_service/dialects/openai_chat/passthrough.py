@@ -1,20 +1,18 @@
-"""OpenAI's chat completions, on both sides of the gateway: bytes pass through, only the model's name is touched.
-
-Source: https://platform.openai.com/docs/api-reference/chat
-"""
+"""This dialect on both sides of the gateway: bytes pass through, only the model's name is touched."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum, auto
 from typing import Any
 
 import msgspec
 
 from edge_service.dialects import surrogates
+from edge_service.dialects.exchange import EmptyAnswerError, EventKind, MalformedAnswerError, ReportedError
+from edge_service.dialects.openai_chat.wire import decode_object, encode
 from edge_service.dialects.surrogates import Hidden
 from edge_service.domain import sse
-from edge_service.domain.errors import ApiError, InvalidRequestError
+from edge_service.domain.errors import InvalidRequestError
 
 PATH = "/chat/completions"
 """Behind a provider's base URL."""
@@ -22,12 +20,10 @@ PATH = "/chat/completions"
 MAX_MODEL_CHARS = 512
 """No name is as long; and what is sent to the resolver goes over a stream that all requests share."""
 
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _string = msgspec.json.Decoder(str)
 _optional_bool = msgspec.json.Decoder(bool | None)
 _optional_list = msgspec.json.Decoder(list[msgspec.Raw] | None)
 _anything = msgspec.json.Decoder()
-_encode = msgspec.json.encode
 _NULL = msgspec.Raw(b"null")
 
 
@@ -43,7 +39,7 @@ class ChatRequest:
 
     def body(self, model: str) -> bytes:
         """The request for a provider that calls the model by this name."""
-        body = _encode({**self.fields, "model": model})
+        body = encode({**self.fields, "model": model})
         return body if self.hidden is None else self.hidden.shown(body)
 
 
@@ -52,12 +48,12 @@ def read_request(body: bytes) -> ChatRequest:
     hidden = None
     try:
         try:
-            fields = _object(body)
+            fields = decode_object(body)
         except msgspec.DecodeError:
             hidden = surrogates.hide(body)
             if hidden is None:
                 raise
-            fields = _object(hidden.data)
+            fields = decode_object(hidden.data)
     except msgspec.ValidationError as error:
         raise InvalidRequestError("the body must be a JSON object") from error
     except msgspec.DecodeError as error:
@@ -91,38 +87,13 @@ def _typed(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw, name: str, kind
         raise InvalidRequestError(f"'{name}' must be {kind}", param=name) from error
 
 
-def _object(data: bytes) -> dict[str, msgspec.Raw]:
-    """The fields of a JSON object. Raises `msgspec.DecodeError`, `UnicodeDecodeError` or `RecursionError`."""
-    if not data.isascii():
-        data.decode()  # What stays raw is checked for everything but its encoding.
-    return _fields.decode(data)
-
-
-class MalformedAnswerError(Exception):
-    """The provider's answer is not one of this dialect."""
-
-    code = "malformed_answer"
-
-
-class EmptyAnswerError(Exception):
-    """The provider's answer is a success with nothing in it."""
-
-    code = "empty_answer"
-
-
-class ReportedError(Exception):
-    """The provider's answer is a success in which it reports a failure."""
-
-    code = "reported_error"
-
-
 def complete(body: bytes, model: str) -> bytes:
     """A provider's whole answer under the name that the client asked for. Raises `MalformedAnswerError`,
     `EmptyAnswerError` or `ReportedError`."""
     if not body.strip():
         raise EmptyAnswerError("an empty body")
     try:
-        fields = _object(body)
+        fields = decode_object(body)
     except (ValueError, RecursionError):
         hidden = surrogates.hide(body)
         if hidden is None:
@@ -138,29 +109,16 @@ def complete(body: bytes, model: str) -> bytes:
         raise MalformedAnswerError("'choices' is not an array") from None
     if not choices:
         raise EmptyAnswerError("no choices")
-    return _encode({**fields, "model": model})
+    return encode({**fields, "model": model})
 
 
-class EventKind(Enum):
-    """What an event of a stream is to the relay."""
-
-    PREAMBLE = auto()
-    """Nothing that a reader would see: a role, a ping, an empty delta, a comment, usage."""
-    CONTENT = auto()
-    """Text, reasoning, a tool call, a refusal or media."""
-    TERMINAL = auto()
-    """The marker that proves the stream complete."""
-    ERROR = auto()
-    """The provider's own report of a failure."""
-
-
-class StreamReader:
+class EventReader:
     """Reads a provider's stream event by event and rewrites the model's name."""
 
     __slots__ = ("_model",)
 
     def __init__(self, model: str) -> None:
-        self._model = msgspec.Raw(_encode(model))
+        self._model = msgspec.Raw(encode(model))
 
     def read(self, event: bytes) -> tuple[EventKind, bytes]:
         """What the event is, and its bytes for the client. Raises `MalformedAnswerError`."""
@@ -172,7 +130,7 @@ class StreamReader:
         if data.startswith(b"[DONE]"):  # As OpenAI's own SDKs read it.
             return EventKind.TERMINAL, event
         try:
-            fields = _object(data)
+            fields = decode_object(data)
         except (ValueError, RecursionError):
             return self._read_odd(event, data)
         if _reports_error(fields):
@@ -180,7 +138,7 @@ class StreamReader:
         kind = EventKind.CONTENT if "choices" in fields and _has_content(fields["choices"]) else EventKind.PREAMBLE
         if "model" not in fields:
             return kind, event
-        return kind, sse.with_data(event, _encode({**fields, "model": self._model}))
+        return kind, sse.with_data(event, encode({**fields, "model": self._model}))
 
     def _read_odd(self, event: bytes, data: bytes) -> tuple[EventKind, bytes]:
         """An event whose data the parser does not take."""
@@ -224,27 +182,3 @@ def _has_content(raw: msgspec.Raw) -> bool:
         if isinstance(choice, dict) and choice.get("text"):
             return True
     return False
-
-
-# OpenAI's `type` by status: https://platform.openai.com/docs/guides/error-codes
-_TYPES = {429: "rate_limit_error"}
-
-
-def error_body(error: ApiError) -> bytes:
-    """The error in OpenAI's shape."""
-    kind = _TYPES.get(error.status, "server_error" if error.status >= 500 else "invalid_request_error")
-    return _encode({"error": {"message": error.message, "type": kind, "param": error.param, "code": error.code}})
-
-
-def error_event(error: ApiError) -> bytes:
-    """The error as the last event of a stream that broke off. No `[DONE]` follows: the answer is not complete."""
-    return b"data: " + error_body(error) + b"\n\n"
-
-
-def is_error_body(body: bytes) -> bool:
-    """Whether a provider's error answer has this dialect's shape, so that it can be passed on as it is."""
-    try:
-        return "error" in _object(body)
-    except (ValueError, RecursionError):
-        hidden = surrogates.hide(body)
-        return hidden is not None and is_error_body(hidden.data)
