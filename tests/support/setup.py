@@ -28,11 +28,7 @@ class Setup:
 
     async def chat(self, model: str = "chat", **fields: object) -> httpx2.Response:
         messages = [{"role": "user", "content": f"hello {canaries.PROMPT.value}"}]
-        return await self.client.post(
-            "/v1/chat/completions",
-            json={"model": model, "messages": messages, **fields},
-            headers={"authorization": f"Bearer {canaries.CLIENT_KEY.value}"},
-        )
+        return await self.client.post("/v1/chat/completions", json={"model": model, "messages": messages, **fields})
 
     @property
     def hits(self) -> list[int]:
@@ -77,6 +73,7 @@ async def setup(
         config.write_text(config_text(*urls, policy=policy, strategy=strategy, each=each))
         services = await stack.enter_async_context(forebay(config, directory, **environment))
         client = await stack.enter_async_context(httpx2.AsyncClient(base_url=services.url, timeout=20))
+        client.headers["authorization"] = f"Bearer {canaries.CLIENT_KEY.value}"
         yield Setup(providers, services, client, config)
         for process in (services.edge, services.resolver):
             if operations_of(process) and not process.told_to_stop:
