@@ -34,6 +34,13 @@ FAILURES: Mapping[type[httpx2.TransportError], type[UpstreamFailure]] = MappingP
 """What each of the transport's errors says about whether the provider has seen the request."""
 
 
+_BEARER = (b"authorization", b"Bearer ")
+_SHOWN: Mapping[str, tuple[bytes, bytes]] = MappingProxyType(
+    {"openai": _BEARER, "anthropic": (b"x-api-key", b""), "gemini": (b"x-goog-api-key", b"")}
+)
+"""The header that a credential is shown in, and what stands before it, by dialect."""
+
+
 class Httpx2Upstream:
     """An `Upstream`."""
 
@@ -50,7 +57,8 @@ class Httpx2Upstream:
             (b"user-agent", b"forebay"),
         ]
         if secret:
-            own.append((b"authorization", b"Bearer " + secret.encode()))
+            name, before = _SHOWN.get(attempt.dialect, _BEARER)
+            own.append((name, before + secret.encode()))
         try:
             request = httpx2.Request(
                 "POST",

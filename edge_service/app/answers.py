@@ -15,8 +15,8 @@ from edge_service.app.ports import (
 )
 from edge_service.app.relay import StreamFailedError
 from edge_service.app.rulings import NO_RULINGS, Rulings
-from edge_service.dialects import openai_chat, provider_errors
-from edge_service.dialects.exchange import EmptyAnswerError, MalformedAnswerError, ReportedError
+from edge_service.dialects import provider_errors
+from edge_service.dialects.exchange import EmptyAnswerError, MalformedAnswerError, ReportedError, Voice
 from edge_service.domain import headers
 from edge_service.domain.classification import ProviderError, classify, reported, speaks_for_itself
 from edge_service.domain.headers import Headers
@@ -45,8 +45,11 @@ def failure(error: StreamFailedError | UpstreamFailure | CredentialError) -> Out
     return Outcome(_DISPOSITIONS[type(error)], detail=str(error))
 
 
-async def refusal(response: UpstreamResponse, now: float, rulings: Rulings = NO_RULINGS) -> Outcome:
-    """What an answer with an error status amounts to; `now` is in seconds since the epoch."""
+async def refusal(
+    response: UpstreamResponse, now: float, voice: Voice | None, rulings: Rulings = NO_RULINGS
+) -> Outcome:
+    """What an answer with an error status amounts to; `now` is in seconds since the epoch. `voice` is the client's, or
+    None if the provider speaks another dialect, so that nothing can be passed on."""
     body = None
     try:
         async with asyncio.timeout(ERROR_BODY_S):
@@ -69,7 +72,11 @@ async def refusal(response: UpstreamResponse, now: float, rulings: Rulings = NO_
         return outcome
     if response.quotes_credential(body):
         return outcome  # "Incorrect API key provided: sk-...", whatever the status.
-    if disposition in _OF_THE_REQUEST or openai_chat.is_error_body(body):
+    if voice is None:
+        if disposition in _OF_THE_REQUEST and (said := provider_errors.message(body)):
+            return replace(outcome, detail=said)
+        return outcome
+    if disposition in _OF_THE_REQUEST or voice.is_error_body(body):
         return replace(outcome, answer=ErrorAnswer(tuple(_shown(response, outcome.retry_after_s)), body))
     return outcome
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from edge_service.app.interrupts import Interrupts
 from edge_service.app.ports import Client
 from edge_service.app.record import Record
 from edge_service.app.walk import Incoming, Services, Walk
-from edge_service.dialects import openai_chat
+from edge_service.dialects.exchange import Asked, Voice
 from edge_service.domain import allowance
 from edge_service.domain.errors import ApiError
 from edge_service.domain.headers import REQUEST_ID
@@ -19,12 +21,15 @@ class Gateway:
         self.clock = services.clock
         self._services = services
 
-    async def chat(self, incoming: Incoming, client: Client, interrupts: Interrupts) -> None:
-        """Answers a chat completion, whatever comes of it."""
+    async def serve(
+        self, incoming: Incoming, client: Client, interrupts: Interrupts, read: Callable[[], Asked], voice: Voice
+    ) -> None:
+        """Answers a request, whatever comes of it. `read` reads it, and may raise `ApiError`; until then the client is
+        spoken to by `voice`."""
         record = Record(incoming.request_id, incoming.arrived_at)
         self._services.telemetry.began()
         try:
-            request = openai_chat.read_request(incoming.body)
+            request = read()
             record.stream = request.stream
             allowed_s = allowance.allowed_s(incoming.headers)
             await Walk(self._services, incoming, request, client, interrupts, record).run(allowed_s)
@@ -32,6 +37,6 @@ class Gateway:
             interrupts.close()  # The client may take its time to read this.
             record.status, record.code = error.status, error.code
             head = [*error.headers, (REQUEST_ID, incoming.request_id.encode())]
-            await client.respond(error.status, head, openai_chat.error_body(error))
+            await client.respond(error.status, head, voice.error_body(error))
         finally:
             self._services.telemetry.ended(record, self.clock())

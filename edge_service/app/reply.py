@@ -6,16 +6,12 @@ import asyncio
 
 from edge_service.app.ports import Client
 from edge_service.app.record import Record
-from edge_service.dialects import openai_chat
-from edge_service.domain import sse
+from edge_service.dialects.exchange import Voice
 from edge_service.domain.errors import UpstreamError
 from edge_service.domain.headers import Headers
 
 SERVED = 200
 """The status of every answer that is one, whichever success the provider called it."""
-
-HEARTBEAT = b": forebay\n\n"
-"""A comment, which every reader of a stream passes over."""
 
 
 class Reply:
@@ -30,12 +26,14 @@ class Reply:
         "_period_s",
         "_record",
         "_timer",
+        "_voice",
         "end",
         "send",
     )
 
-    def __init__(self, client: Client, record: Record) -> None:
+    def __init__(self, client: Client, voice: Voice, record: Record) -> None:
         self._client = client
+        self._voice = voice
         self._record = record
         self.send = client.send
         self.end = client.end
@@ -68,22 +66,20 @@ class Reply:
         """Tells of the most useful failure: in the provider's own words where they are of its dialect."""
         answer = error.outcome.answer
         if await self._has_begun_early():
-            if answer is not None and openai_chat.is_error_body(answer.content):
-                await self._client.send(sse.with_data(b"", answer.content))
-                await self._client.end()
-            else:
-                await self.break_off(error)
+            said = None if answer is None else self._voice.said_event(answer.content)
+            await self._client.send(self._voice.error_event(error) if said is None else said)
+            await self._client.end()
             return
         if answer is not None:
             status, first, content = error.outcome.status, list(answer.headers), answer.content
         else:
-            status, first, content = error.status, error.headers, openai_chat.error_body(error)
+            status, first, content = error.status, error.headers, self._voice.error_body(error)
         self._record.status = status
         await self._client.respond(status, [*first, *head], content)
 
     async def break_off(self, error: UpstreamError) -> None:
         """Ends a stream that is not complete."""
-        await self._client.send(openai_chat.error_event(error))
+        await self._client.send(self._voice.error_event(error))
         await self._client.end()
 
     def close(self) -> None:
@@ -102,7 +98,7 @@ class Reply:
             self._has_begun = True
             self._record.status = SERVED
             await self._client.start(SERVED, self._early)
-        await self._client.send(HEARTBEAT)  # As long as the client does not keep up, there is no next one.
+        await self._client.send(self._voice.heartbeat)  # As long as the client does not keep up, there is no next one.
         if not self._is_stopped:
             self._timer = asyncio.get_running_loop().call_later(self._period_s, self._due)
 

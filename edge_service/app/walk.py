@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from edge_service.app.answers import failure, read_whole, refusal, unusable
 from edge_service.app.interrupts import Interrupts, Reason
@@ -22,9 +22,16 @@ from edge_service.app.relay import Relay as StreamRelay
 from edge_service.app.relay import StreamFailedError
 from edge_service.app.reply import Reply
 from edge_service.app.rulings import Rulings
-from edge_service.dialects import openai_chat
-from edge_service.dialects.exchange import EmptyAnswerError, MalformedAnswerError, ReportedError
-from edge_service.dialects.openai_chat import ChatRequest
+from edge_service.dialects.exchange import (
+    EVENT_STREAM,
+    Asked,
+    Call,
+    EmptyAnswerError,
+    InexpressibleError,
+    MalformedAnswerError,
+    ReportedError,
+    Voice,
+)
 from edge_service.domain import headers
 from edge_service.domain.classification import classify
 from edge_service.domain.errors import UnavailableError, UpstreamError
@@ -45,7 +52,7 @@ from edge_service.domain.failover import (
 )
 from edge_service.domain.headers import PROVIDER_REQUEST_ID, REQUEST_ID, Headers
 from edge_service.domain.outcome import Disposition, Outcome
-from edge_service.domain.plan import Attempt, Plan
+from edge_service.domain.plan import Attempt
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 DRAIN_S = 1.0
@@ -53,9 +60,6 @@ DRAIN_S = 1.0
 
 _AT_ONCE_S = 1e-6
 """0 would be no limit."""
-
-_EARLY = ((b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache"))
-"""Of a stream that begins before a provider has said what it sends."""
 
 _SERVED = Outcome(Disposition.OK)
 
@@ -98,6 +102,7 @@ class Walk:
 
     __slots__ = (
         "_attempt",
+        "_call",
         "_clock",
         "_incoming",
         "_interrupts",
@@ -120,7 +125,7 @@ class Walk:
         self,
         services: Services,
         incoming: Incoming,
-        request: ChatRequest,
+        request: Asked,
         client: Client,
         interrupts: Interrupts,
         record: Record,
@@ -129,7 +134,7 @@ class Walk:
         self._clock = services.clock
         self._incoming = incoming
         self._request = request
-        self._reply = Reply(client, record)
+        self._reply = Reply(client, request.voice, record)
         self._interrupts = interrupts
         self._machine = Failover()
         self._is_closed = False
@@ -138,6 +143,8 @@ class Walk:
         self._is_stale = False
         self._record = record
         self._attempt: Attempt | None = None
+        self._call: Call | None = None
+        """That the last attempt was made with."""
         self._opened_at = 0.0
         self._waiting_from: float | None = None
         self._response: UpstreamResponse | None = None
@@ -167,10 +174,9 @@ class Walk:
             self._record.resolve_s = self._clock() - asked_at
         self._record.decision_id, self._record.name = plan.decision_id, plan.name
         self._is_stale = plan.is_stale
-        plan = self._expressible(plan)
         self._limit(plan.total_s, allowed_s)
         if self._request.stream and self._services.heartbeat_s:
-            self._reply.keep_warm(self._services.heartbeat_s, [*_EARLY, *self._common_headers()])
+            self._reply.keep_warm(self._services.heartbeat_s, self._early_headers())
         try:
             commands = self._machine.resolved(plan)
             while (attempt := await self._carry_out(commands)) is not None:
@@ -210,16 +216,6 @@ class Walk:
             told = self._provider_request_id
             self._record.tried.append(Tried(target_id, outcome.disposition, outcome.status, took_s, told))
 
-    def _expressible(self, plan: Plan) -> Plan:
-        """The plan without targets of other dialects: requests are not translated yet."""
-        attempts = tuple(a for a in plan.attempts if a.dialect == "openai")
-        if len(attempts) == len(plan.attempts):
-            return plan
-        if not attempts:
-            self._report(ReportClosed())
-            raise UnavailableError(f"no target of '{self._request.model}' speaks the OpenAI dialect")
-        return replace(plan, attempts=attempts)
-
     async def _carry_out(self, commands: list[Command]) -> Attempt | None:
         """Does what the machine says; the attempt to open, if one is."""
         for command in commands:
@@ -249,17 +245,21 @@ class Walk:
         try:
             await self._release()
             self._opened_at = self._clock()
+            try:
+                self._call = call = self._request.of(attempt)
+            except InexpressibleError as error:
+                return self._machine.unfit(", ".join(error.names))
             if self._request.stream:
                 self._interrupts.within(Reason.HEADERS, attempt.timeouts.headers_s)
                 self._interrupts.within(Reason.FIRST_CONTENT, attempt.timeouts.first_content_s)
-            response = await self._send(attempt)
+            response = await self._send(attempt, call)
             if classify(response.status) is not Disposition.OK:
                 self._wait()
                 now = self._services.wall_clock()
-                return self._machine.failed(await refusal(response, now, self._rulings(attempt)))
+                return self._machine.failed(await refusal(response, now, self._voice_of(call), self._rulings(attempt)))
             if self._request.stream:
-                return await self._stream(attempt, response)
-            return await self._whole(attempt, response)
+                return await self._stream(attempt, call, response)
+            return await self._whole(attempt, call, response)
         except asyncio.CancelledError:
             return self._interrupted(self._interrupts.take())
         except (StreamFailedError, UpstreamFailure, CredentialError) as error:
@@ -280,12 +280,16 @@ class Walk:
             self._record.upstream_s += self._clock() - self._waiting_from
             self._waiting_from = None
 
-    async def _send(self, attempt: Attempt) -> UpstreamResponse:
-        body = self._request.body(attempt.upstream_model)
-        head = headers.to_upstream(self._incoming.headers)
+    def _voice_of(self, call: Call) -> Voice | None:
+        return None if call.is_translated else self._request.voice
+
+    async def _send(self, attempt: Attempt, call: Call) -> UpstreamResponse:
+        written = call.written
+        head = [] if call.is_translated else headers.to_upstream(self._incoming.headers)
+        head += written.headers
         head.append((PROVIDER_REQUEST_ID, self._incoming.request_id.encode()))
         self._wait()
-        self._response = await self._services.upstream.send(attempt, openai_chat.PATH, head, body)
+        self._response = await self._services.upstream.send(attempt, written.path, head, written.body)
         self._waited()
         self._interrupts.lift(Reason.HEADERS)
         self._provider_request_id = headers.provider_request_id(self._response.headers)
@@ -294,7 +298,7 @@ class Walk:
     def _rulings(self, attempt: Attempt) -> Rulings:
         return Rulings(attempt.rules, self._incoming.headers, self._incoming.body)
 
-    async def _whole(self, attempt: Attempt, response: UpstreamResponse) -> list[Command]:
+    async def _whole(self, attempt: Attempt, call: Call, response: UpstreamResponse) -> list[Command]:
         """An answer that comes all at once."""
         self._wait()
         body = await read_whole(response, MAX_ANSWER_BYTES)
@@ -304,14 +308,14 @@ class Walk:
                 Outcome(Disposition.BROKEN, status=response.status, detail=f"more than {MAX_ANSWER_BYTES} bytes")
             )
         try:
-            self._ready = openai_chat.complete(body, self._request.model)
+            self._ready = call.complete(body)
         except (EmptyAnswerError, MalformedAnswerError, ReportedError) as error:
             return self._machine.failed(unusable(error, response.status, body, self._rulings(attempt)))
         return self._machine.ended()
 
-    async def _stream(self, attempt: Attempt, response: UpstreamResponse) -> list[Command]:
+    async def _stream(self, attempt: Attempt, call: Call, response: UpstreamResponse) -> list[Command]:
         """An answer that comes in events."""
-        relay = StreamRelay(openai_chat.EventReader(self._request.model), self._rulings(attempt))
+        relay = StreamRelay(call.reader(), self._rulings(attempt))
         committed = False
         self._wait()
         async for chunk in response.chunks():
@@ -359,7 +363,7 @@ class Walk:
     async def _begin(self) -> None:
         """Begins the answer with what is ready; of an answer that came whole, that is all."""
         assert self._response is not None  # noqa: S101 - the machine relays what it has opened
-        head = [*headers.to_client(self._response.headers), *self._own_headers()]
+        head = self._shown_headers()
         if self._request.stream:
             await self._reply.begin(head, self._ready)
         else:
@@ -383,6 +387,25 @@ class Walk:
                 await self._reply.refuse(error, own)
             else:
                 await self._reply.break_off(error)
+
+    def _shown_headers(self) -> Headers:
+        """Of an answer. What kind of content it is the provider says, unless it is not the provider's any more."""
+        assert self._response is not None and self._call is not None  # noqa: S101, PT018 - as above
+        stream_type = self._request.voice.stream_type
+        if self._call.is_translated:
+            head = [(b"content-type", stream_type if self._request.stream else b"application/json")]
+        else:
+            head = headers.to_client(self._response.headers)
+            if self._request.stream and stream_type != EVENT_STREAM:
+                head = [(name, stream_type if name == b"content-type" else value) for name, value in head]
+        if self._call.written.dropped:
+            head.append((b"x-forebay-dropped", ", ".join(self._call.written.dropped).encode()))
+        return [*head, *self._own_headers()]
+
+    def _early_headers(self) -> Headers:
+        """Of a stream that begins before a provider has said what it sends."""
+        kind = (b"content-type", self._request.voice.stream_type)
+        return [kind, (b"cache-control", b"no-cache"), *self._common_headers()]
 
     def _own_headers(self) -> Headers:
         assert self._attempt is not None  # noqa: S101 - a walk that answers has tried someone

@@ -16,6 +16,10 @@ from typing import Protocol
 from edge_service.dialects import canonical
 from edge_service.domain.errors import ApiError
 from edge_service.domain.headers import Headers
+from edge_service.domain.plan import Attempt
+
+EVENT_STREAM = b"text/event-stream"
+"""The type of a stream of server-sent events."""
 
 
 class MalformedAnswerError(Exception):
@@ -66,6 +70,50 @@ class EventReader(Protocol):
     def read(self, event: bytes) -> tuple[EventKind, bytes]:
         """What a provider's event, with the blank line that ends it, is; and what the client gets for it, which may be
         nothing. Raises `MalformedAnswerError`."""
+
+
+class Voice(Protocol):
+    """How a client is spoken to: in the words and the framing of its dialect."""
+
+    stream_type: bytes
+    """The content's type of a stream."""
+    heartbeat: bytes
+    """What a reader of a stream passes over."""
+
+    def error_body(self, error: ApiError) -> bytes: ...
+
+    def error_event(self, error: ApiError) -> bytes:
+        """The last event of a stream that broke off. Nothing in it says that the answer is complete."""
+
+    def is_error_body(self, body: bytes) -> bool:
+        """Whether a provider's error answer can be passed on as it is."""
+
+    def said_event(self, body: bytes) -> bytes | None:
+        """Such an answer as the last event of a stream; None if it cannot be one."""
+
+
+class Call(Protocol):
+    """A request as one target gets it, and what becomes of its answer."""
+
+    written: Written
+    is_translated: bool
+    """The target speaks another dialect than the client: of headers, too, none is for the other side."""
+
+    def complete(self, body: bytes) -> bytes:
+        """A whole answer for the client. Raises `MalformedAnswerError`, `EmptyAnswerError` or `ReportedError`."""
+
+    def reader(self) -> EventReader: ...
+
+
+class Asked(Protocol):
+    """A client's request, read as far as routing needs."""
+
+    model: str
+    stream: bool
+    voice: Voice
+
+    def of(self, attempt: Attempt) -> Call:
+        """Raises `InexpressibleError`; or `InvalidRequestError`, for what only a translation finds wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +167,3 @@ class ClientSide(Protocol):
         """The answer, under the name that the client asked for."""
 
     def events(self, request: canonical.Request) -> ClientEvents: ...
-
-    def error_body(self, error: ApiError) -> bytes: ...
-
-    def error_event(self, error: ApiError) -> bytes:
-        """The last event of a stream that broke off. Nothing in it says that the answer is complete."""

@@ -59,6 +59,19 @@ def texts(body: bytes) -> tuple[str, str | None]:
         return as_it_came, None
 
 
+def message(body: bytes) -> str:
+    """What an error's body says in words, for the client whose request it finds at fault; empty if it says nothing."""
+    try:
+        said = _anything.decode(body)
+    except (ValueError, RecursionError):
+        return ""
+    if isinstance(said, list) and said:
+        said = said[0]
+    error = said.get("error") or said if isinstance(said, dict) else None
+    words = error.get("message") if isinstance(error, dict) else error
+    return _word(words)[:_MAX_MESSAGE_CHARS]
+
+
 def _reasons(details: list[dict[str, Any]]) -> Iterator[str]:
     """Of `google.rpc.ErrorInfo`."""
     return (_word(detail["reason"]) for detail in details if "reason" in detail)

@@ -6,6 +6,7 @@ ApiError
 +- PayloadTooLargeError     413
 +- HeadersTooLargeError     431
 +- ModelNotFoundError       404  nothing has this name
++- NoSuchMethodError        404  nothing of the API is called so
 +- LimitedError             429  every target has reached a limit
 +- TooManyConcurrentError   429  this client has as many requests under way as it may
 +- UnavailableError         503  every target is out of service, or nobody can tell
@@ -76,6 +77,11 @@ class ModelNotFoundError(ApiError):
     code = "model_not_found"
 
 
+class NoSuchMethodError(ApiError):
+    status = 404
+    code = "not_found"
+
+
 class LimitedError(ApiError):
     status = 429
     code = "rate_limited"
@@ -105,6 +111,8 @@ class UpstreamError(ApiError):
         # The provider's own, where it says the same thing: 529 is a 503, and 422 a 400.
         self.status = outcome.status if row in _IN_THEIR_WORDS and classify(outcome.status) is row else status
         self.outcome = outcome
+        if outcome.is_unfit:
+            self.code, words = "inexpressible", "no target's dialect can say what the request asks for"
         detail = f" ({outcome.detail})" if outcome.detail else ""
         targets = "1 target was" if tried == 1 else f"{tried} targets were"
         super().__init__(f"{words}{detail}; {targets} tried", retry_after_s=outcome.retry_after_s)

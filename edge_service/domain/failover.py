@@ -113,6 +113,7 @@ class IllegalEventError(Exception):
 _LEGAL = {
     "resolved": frozenset({State.RESOLVING}),
     "failed": frozenset({State.ATTEMPTING, State.RELAYING}),
+    "unfit": frozenset({State.ATTEMPTING}),
     "content": frozenset({State.ATTEMPTING}),
     "ended": frozenset({State.ATTEMPTING, State.RELAYING}),
     "client_gone": frozenset({State.RESOLVING, State.ATTEMPTING, State.RELAYING}),
@@ -183,6 +184,17 @@ class Failover:
             self._ahead = tuple(attempt for attempt in self._ahead if shared(attempt) != cause)
         if self._moves_on(outcome):
             self._ambiguous_moved |= outcome.disposition in AMBIGUOUS
+            return [report, self._open_next()]
+        return [report, *self._finish(Ending.FAILED)]
+
+    def unfit(self, detail: str) -> list[Command]:
+        """The request cannot be put to the target. Nothing was sent, so that it does not count as an attempt."""
+        self._expect("unfit")
+        outcome = Outcome(Disposition.CLIENT_FAULT, detail=detail, is_unfit=True)
+        self.outcomes.append(outcome)
+        self.opened -= 1
+        report = ReportFailed(self._attempt, outcome)
+        if self._ahead:
             return [report, self._open_next()]
         return [report, *self._finish(Ending.FAILED)]
 

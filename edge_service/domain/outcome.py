@@ -73,6 +73,8 @@ class Outcome:
     answer: ErrorAnswer | None = None
     detail: str = ""
     """What happened, in words that may be shown to anyone."""
+    is_unfit: bool = False
+    """Nothing was sent: the target's dialect cannot say what the request asks for."""
     is_blameless: bool = False
     """It says nothing of the target's health."""
     by_rule: bool = False
@@ -112,6 +114,10 @@ _RANKS: Mapping[Disposition, int] = MappingProxyType(
 )
 
 
+_UNFIT_RANK = 6
+"""Whatever a target has said is more useful."""
+
+
 def most_useful(outcomes: list[Outcome]) -> Outcome:
     """Of the failures of one request the one to tell the client of: the first by rank, of equals the last.
 
@@ -122,4 +128,4 @@ def most_useful(outcomes: list[Outcome]) -> Outcome:
 
 
 def _rank(outcome: Outcome) -> int:
-    return _RANKS.get(outcome.told_as, -1)
+    return _UNFIT_RANK if outcome.is_unfit else _RANKS.get(outcome.told_as, -1)

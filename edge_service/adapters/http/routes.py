@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import parse_qs
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -18,15 +19,19 @@ from edge_service.app.gateway import Gateway
 from edge_service.app.interrupts import Interrupts, Reason
 from edge_service.app.ports import Model, Resolver
 from edge_service.app.walk import Incoming
-from edge_service.dialects import openai_chat
+from edge_service.dialects import asked, gemini, openai_chat
+from edge_service.dialects.exchange import Asked, Voice
 from edge_service.domain import headers
-from edge_service.domain.errors import ApiError, ModelNotFoundError, UnavailableError
+from edge_service.domain.errors import ApiError, ModelNotFoundError, NoSuchMethodError, UnavailableError
 from edge_service.domain.headers import Headers
 
 
 def routes(gateway: Gateway, resolver: Resolver, under_way: UnderWay, is_ready: Callable[[], bool]) -> list[Route]:
+    serving = Serving(gateway, under_way)
     return [
-        Route("/v1/chat/completions", ChatCompletions(gateway, under_way), methods=["POST"]),
+        Route("/v1/chat/completions", Conversations(serving, asked.chat_completion, asked.OPENAI), methods=["POST"]),
+        Route("/v1/messages", Conversations(serving, asked.message, asked.ANTHROPIC), methods=["POST"]),
+        *(Route(f"/{v}/models/{{behind:path}}", Generations(serving), methods=["POST"]) for v in ("v1beta", "v1")),
         Route("/v1/models", ListModels(resolver), methods=["GET"]),
         Route("/v1/models/{id:path}", GetModel(resolver), methods=["GET"]),
         Route("/healthz", Status(lambda: True), methods=["GET"]),
@@ -58,20 +63,55 @@ def _error_response(request: Request, error: ApiError, extra: Mapping[str, str] 
     return Response(openai_chat.error_body(error), error.status, own, media_type="application/json")
 
 
-class ChatCompletions:
-    """`POST /v1/chat/completions`, as a plain ASGI application: it is on the data path."""
+class Conversations:
+    """A route whose request says all in its body, as a plain ASGI application: it is on the data path."""
+
+    def __init__(self, serving: Serving, read: Callable[[bytes, Headers], Asked], voice: Voice) -> None:
+        self._serving = serving
+        self._read = read
+        self._voice = voice
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        head = scope["headers"]
+        await self._serving.serve(scope, receive, send, lambda body: self._read(body, head), self._voice)
+
+
+class Generations:
+    """`POST /v1beta/models/{model}:{method}`."""
+
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        behind = scope["path_params"]["behind"]
+        called = gemini.paths.read(behind)
+        stream = called is not None and called.method is gemini.paths.Method.STREAM
+        array = stream and parse_qs(scope["query_string"]).get(b"alt") != [b"sse"]
+
+        def read(body: bytes) -> Asked:
+            if called is None or called.method not in (gemini.paths.Method.GENERATE, gemini.paths.Method.STREAM):
+                raise NoSuchMethodError(f"there is nothing to be called as '{behind[:200]}'")
+            return asked.generation(body, called.model, stream=stream, array=array)
+
+        await self._serving.serve(scope, receive, send, read, asked.GEMINI)
+
+
+class Serving:
+    """What all routes of requests have in common: from the first byte of one to the last of its answer."""
 
     def __init__(self, gateway: Gateway, under_way: UnderWay) -> None:
         self._gateway = gateway
         self._under_way = under_way
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(
+        self, scope: Scope, receive: Receive, send: Send, read: Callable[[bytes], Asked], voice: Voice
+    ) -> None:
         client = AsgiClient(send)
         request_id = headers.request_id(headers.first(scope["headers"], headers.REQUEST_ID))
         interrupts = Interrupts()
         self._under_way.enter(interrupts)
         try:
-            await self._serve(scope["headers"], receive, client, request_id, interrupts)
+            await self._serve(scope["headers"], receive, client, request_id, interrupts, read, voice)
         finally:
             self._under_way.leave(interrupts)
             interrupts.close()
@@ -83,6 +123,8 @@ class ChatCompletions:
         client: AsgiClient,
         request_id: str,
         interrupts: Interrupts,
+        read: Callable[[bytes], Asked],
+        voice: Voice,
     ) -> None:
         try:
             body = await _body(receive, interrupts)
@@ -91,13 +133,13 @@ class ChatCompletions:
         except ApiError as error:
             # What is left of the body stays unread, so the connection is of no more use.
             extra = [*error.headers, (headers.REQUEST_ID, request_id.encode()), (b"connection", b"close")]
-            await client.respond(error.status, extra, openai_chat.error_body(error))
+            await client.respond(error.status, extra, voice.error_body(error))
             return
         watch = asyncio.create_task(_watch(receive, interrupts))
         try:
             # It has arrived when all of it is here: how long the client takes to send it is not ours to answer for.
             incoming = Incoming(request_id, head, body, arrived_at=self._gateway.clock())
-            await self._gateway.chat(incoming, client, interrupts)
+            await self._gateway.serve(incoming, client, interrupts, lambda: read(body), voice)
         finally:
             interrupts.close()
             watch.cancel()

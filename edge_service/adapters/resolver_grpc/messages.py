@@ -116,7 +116,7 @@ def outcome_report(decision_id: str, report: Report, latency_s: float) -> pb.Out
 def _told_as(outcome: Outcome) -> Disposition:
     """A credential that no provider has refused is one that this edge cannot find: no reason to cool the target, for
     other edges least of all. And one client's haste is no reason to cool it for the others."""
-    if outcome.is_blameless:
+    if outcome.is_blameless or outcome.is_unfit:
         return Disposition.CANCELLED
     if outcome.disposition is Disposition.CREDENTIAL and not outcome.status:
         return Disposition.CANCELLED

@@ -9,12 +9,21 @@ from dataclasses import dataclass
 
 from edge_service.dialects.canonical import Answer, Request
 from edge_service.dialects.exchange import Written
-from edge_service.dialects.gemini import client_answer, client_request, errors, provider_answer, provider_request
+from edge_service.dialects.gemini import (
+    client_answer,
+    client_request,
+    errors,
+    passthrough,
+    paths,
+    provider_answer,
+    provider_request,
+)
 from edge_service.dialects.gemini.client_events import ClientEvents
 from edge_service.dialects.gemini.provider_events import ProviderEvents
 from edge_service.domain.errors import ApiError
 
-SSE_TYPE = b"text/event-stream"
+__all__ = ["ARRAY_TYPE", "CLIENT", "PROVIDER", "ClientEvents", "passthrough", "paths"]
+
 ARRAY_TYPE = b"application/json; charset=UTF-8"
 """The content's type of a stream that was asked for without `alt=sse`."""
 

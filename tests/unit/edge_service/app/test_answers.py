@@ -6,6 +6,7 @@ import pytest
 
 from edge_service.app.answers import refusal, unusable
 from edge_service.app.rulings import NO_RULINGS, Rulings
+from edge_service.dialects.asked import OPENAI
 from edge_service.dialects.exchange import EmptyAnswerError, MalformedAnswerError, ReportedError
 from edge_service.domain.errors import UpstreamError
 from edge_service.domain.headers import Headers
@@ -35,7 +36,7 @@ class Answer:
 
 async def shown(answer: Answer) -> Headers:
     """The headers of the answer that is passed on."""
-    passed_on = (await refusal(answer, 0.0)).answer
+    passed_on = (await refusal(answer, 0.0, OPENAI)).answer
     assert passed_on is not None
     return list(passed_on.headers)
 
@@ -84,7 +85,7 @@ async def test_milliseconds_are_shown_to_whoever_reads_those() -> None:
 async def test_an_answer_whose_status_is_no_error_is_not_passed_on_as_one(
     status: int, disposition: Disposition
 ) -> None:
-    outcome = await refusal(Answer(status), 0.0)
+    outcome = await refusal(Answer(status), 0.0, OPENAI)
     assert (outcome.disposition, outcome.status, outcome.answer) == (disposition, status, None)
 
 
@@ -99,17 +100,17 @@ def rulings(disposition: Disposition, status: int = 0, words: str = "quota exhau
 
 async def test_a_rule_wins_over_status_and_code() -> None:
     body = b'{"error": {"code": "context_length_exceeded", "message": "quota exhausted"}}'
-    outcome = await refusal(Answer(400, body=body), 0.0, rulings(Disposition.OVERLOADED))
+    outcome = await refusal(Answer(400, body=body), 0.0, OPENAI, rulings(Disposition.OVERLOADED))
     assert (outcome.disposition, outcome.status, outcome.by_rule) == (Disposition.OVERLOADED, 400, True)
-    other = await refusal(Answer(400, body=body), 0.0, rulings(Disposition.OVERLOADED, words="something else"))
+    other = await refusal(Answer(400, body=body), 0.0, OPENAI, rulings(Disposition.OVERLOADED, words="something else"))
     assert (other.disposition, other.by_rule) == (Disposition.CONTEXT_LENGTH, False)
 
 
 async def test_how_long_to_wait_is_read_for_what_the_rule_says() -> None:
     """A renewal by the minute is no news of a quota."""
     header = (b"x-ratelimit-reset-requests", b"6s")
-    assert (await refusal(Answer(400, header, body=BODY), 0.0, rulings(Disposition.RATE_LIMITED))).retry_after_s == 6.0
-    assert (await refusal(Answer(400, header, body=BODY), 0.0, rulings(Disposition.QUOTA))).retry_after_s is None
+    assert (await refusal(Answer(400, header, body=BODY), 0.0, OPENAI, rulings(Disposition.RATE_LIMITED))).retry_after_s == 6.0
+    assert (await refusal(Answer(400, header, body=BODY), 0.0, OPENAI, rulings(Disposition.QUOTA))).retry_after_s is None
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,7 @@ async def test_how_long_to_wait_is_read_for_what_the_rule_says() -> None:
 async def test_the_client_is_told_what_the_rule_says_in_our_words(
     status: int, disposition: Disposition, told: int, code: str, retry_after: str | None
 ) -> None:
-    outcome = await refusal(Answer(status, (b"retry-after", b"7"), body=BODY), 0.0, rulings(disposition))
+    outcome = await refusal(Answer(status, (b"retry-after", b"7"), body=BODY), 0.0, OPENAI, rulings(disposition))
     assert outcome.answer is None
     error = UpstreamError(outcome, 1)
     assert (error.status, error.code, error.retry_after) == (told, code, retry_after)
@@ -146,15 +147,15 @@ async def test_the_client_is_told_what_the_rule_says_in_our_words(
     ],
 )
 async def test_an_answer_that_says_the_same_is_passed_on(status: int, disposition: Disposition) -> None:
-    outcome = await refusal(Answer(status, body=BODY), 0.0, rulings(disposition))
+    outcome = await refusal(Answer(status, body=BODY), 0.0, OPENAI, rulings(disposition))
     assert outcome.answer is not None
     assert outcome.answer.content == BODY
 
 
 async def test_a_rule_by_status_alone_needs_no_body() -> None:
     huge = Answer(418, body=b"quota exhausted" * 100_000)
-    assert (await refusal(huge, 0.0, rulings(Disposition.QUOTA))).disposition is Disposition.CLIENT_FAULT
-    assert (await refusal(huge, 0.0, rulings(Disposition.QUOTA, 418, ""))).disposition is Disposition.QUOTA
+    assert (await refusal(huge, 0.0, OPENAI, rulings(Disposition.QUOTA))).disposition is Disposition.CLIENT_FAULT
+    assert (await refusal(huge, 0.0, OPENAI, rulings(Disposition.QUOTA, 418, ""))).disposition is Disposition.QUOTA
 
 
 @pytest.mark.parametrize(

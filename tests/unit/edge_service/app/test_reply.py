@@ -10,7 +10,8 @@ from collections.abc import Callable, Coroutine
 import pytest
 
 from edge_service.app.record import Record
-from edge_service.app.reply import HEARTBEAT, Reply
+from edge_service.app.reply import Reply
+from edge_service.dialects.asked import HEARTBEAT, OPENAI
 from edge_service.domain.errors import UpstreamError
 from edge_service.domain.headers import Headers
 from edge_service.domain.outcome import Disposition, ErrorAnswer, Outcome
@@ -56,7 +57,7 @@ def timed(test: Callable[..., Coroutine[object, object, None]]) -> Callable[...,
 
 def warm(period_s: float = 15.0) -> tuple[Client, Reply, Record]:
     client, record = Client(), Record("r", 0.0, stream=True)
-    reply = Reply(client, record)
+    reply = Reply(client, OPENAI, record)
     reply.keep_warm(period_s, EARLY)
     return client, reply, record
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 
@@ -13,7 +14,7 @@ from edge_service.app.gateway import Gateway
 from edge_service.app.interrupts import Interrupts, Reason
 from edge_service.app.ports import Question, Report
 from edge_service.app.record import Record
-from edge_service.app.reply import HEARTBEAT
+from edge_service.dialects.asked import HEARTBEAT, OPENAI, chat_completion
 from edge_service.app.walk import Incoming, Services
 from edge_service.domain.errors import ModelNotFoundError
 from edge_service.domain.failover import ReportClosed, ReportFailed
@@ -105,7 +106,9 @@ class World:
         interrupts = Interrupts()
         for reason, seconds in after_s.items():
             loop.call_later(seconds, interrupts.fire, Reason[reason])
-        await Gateway(services).chat(Incoming("r-1", list(head), body, loop.time()), self.client, interrupts)
+        incoming = Incoming("r-1", list(head), body, loop.time())
+        read = partial(chat_completion, body, list(head))
+        await Gateway(services).serve(incoming, self.client, interrupts, read, OPENAI)
 
     @property
     def status(self) -> int:

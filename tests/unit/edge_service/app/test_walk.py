@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 
 import pytest
 
@@ -13,11 +14,13 @@ from edge_service.app.interrupts import Interrupts, Reason
 from edge_service.app.ports import Model, Question, Report
 from edge_service.app.record import Record
 from edge_service.app.walk import Incoming, Services
+from edge_service.dialects.asked import OPENAI, chat_completion
 from edge_service.domain.failover import ReportClosed, ReportFailed
 from edge_service.domain.headers import Headers
 from edge_service.domain.plan import Attempt, Plan
 
 BODY = b'{"model": "chat", "messages": []}'
+READ = partial(chat_completion, BODY, [])
 
 
 class OnePlan:
@@ -69,7 +72,7 @@ class Notes:
 async def chat(resolver: OnePlan) -> Notes:
     client = Notes()
     services = Services(resolver, Mistaken(), clock=time.perf_counter, wall_clock=time.time, telemetry=Watcher())  # type: ignore[arg-type]
-    await Gateway(services).chat(Incoming("r", [], BODY, 0.0), client, Interrupts())  # type: ignore[arg-type]
+    await Gateway(services).serve(Incoming("r", [], BODY, 0.0), client, Interrupts(), READ, OPENAI)  # type: ignore[arg-type]
     return client
 
 
@@ -90,7 +93,7 @@ async def test_a_gateway_that_ends_while_it_waits_for_a_plan_says_so() -> None:
     interrupts = Interrupts()
     asyncio.get_running_loop().call_soon(interrupts.fire, Reason.DRAINING)
     services = Services(Waits(), Mistaken(), clock=time.perf_counter, wall_clock=time.time, telemetry=Watcher())  # type: ignore[arg-type]
-    await Gateway(services).chat(Incoming("r", [], BODY, 0.0), client, interrupts)  # type: ignore[arg-type]
+    await Gateway(services).serve(Incoming("r", [], BODY, 0.0), client, interrupts, READ, OPENAI)  # type: ignore[arg-type]
     assert client.status == 503
 
 

@@ -1,0 +1,191 @@
+"""Clients' requests, by the API that they came in by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from edge_service.dialects import anthropic, canonical, gemini, openai_chat
+from edge_service.dialects.exchange import EVENT_STREAM, Asked, Call, ClientSide, EventReader, Voice, Written
+from edge_service.dialects.gemini.client_events import Framing
+from edge_service.dialects.translation import Translated
+from edge_service.domain import sse
+from edge_service.domain.errors import ApiError
+from edge_service.domain.headers import Headers
+from edge_service.domain.plan import Attempt
+
+HEARTBEAT = b": forebay\n\n"
+"""A comment, which every reader of a stream passes over."""
+
+
+class EventVoice:
+    """A `Voice` of those who read server-sent events."""
+
+    __slots__ = ("_named", "error_body", "error_event", "is_error_body")
+
+    stream_type = EVENT_STREAM
+    heartbeat = HEARTBEAT
+
+    def __init__(
+        self,
+        error_body: Callable[[ApiError], bytes],
+        error_event: Callable[[ApiError], bytes],
+        is_error_body: Callable[[bytes], bool],
+        named: bytes = b"",
+    ) -> None:
+        """`named` is what stands before the data of an error's event."""
+        self._named = named
+        self.error_body = error_body
+        self.error_event = error_event
+        self.is_error_body = is_error_body
+
+    def said_event(self, body: bytes) -> bytes | None:
+        return self._named + sse.with_data(b"", body) if self.is_error_body(body) else None
+
+
+OPENAI: Voice = EventVoice(openai_chat.error_body, openai_chat.error_event, openai_chat.is_error_body)
+ANTHROPIC: Voice = EventVoice(
+    anthropic.CLIENT.error_body, anthropic.CLIENT.error_event, anthropic.is_error_body, named=b"event: error\n"
+)
+GEMINI: Voice = EventVoice(gemini.CLIENT.error_body, gemini.CLIENT.error_event, openai_chat.is_error_body)
+
+
+class ArrayVoice:
+    """A `Voice` of those who read a stream as one JSON array, which has to stay one when it breaks off."""
+
+    __slots__ = ("stream",)
+
+    stream_type = gemini.ARRAY_TYPE
+    heartbeat = b" "
+
+    def __init__(self) -> None:
+        self.stream: Framing | gemini.ClientEvents | gemini.passthrough.EventReader = Framing(array=True)
+        """The one that the client gets to see."""
+
+    def error_body(self, error: ApiError) -> bytes:
+        return GEMINI.error_body(error)
+
+    def error_event(self, error: ApiError) -> bytes:
+        return self.stream.error(error)
+
+    def is_error_body(self, body: bytes) -> bool:
+        return GEMINI.is_error_body(body)
+
+    def said_event(self, body: bytes) -> bytes | None:
+        return None  # Where in the array the stream is, only those know who write it.
+
+
+class Passed:
+    """A `Call` of a target that speaks the client's own dialect."""
+
+    __slots__ = ("complete", "reader", "written")
+
+    is_translated = False
+
+    def __init__(self, written: Written, complete: Callable[[bytes], bytes], reader: Callable[[], EventReader]) -> None:
+        self.written = written
+        self.complete = complete
+        self.reader = reader
+
+
+class _Conversation:
+    """An `Asked`."""
+
+    __slots__ = ("_client", "_dialect", "_pass", "_read", "_request", "model", "stream", "voice")
+
+    def __init__(
+        self,
+        model: str,
+        stream: bool,
+        voice: Voice,
+        dialect: str,
+        passed: Callable[[str], Call],
+        client: ClientSide,
+        read: Callable[[], canonical.Request],
+    ) -> None:
+        """`passed` is the call of a target that speaks the client's dialect, and calls the model by the name given;
+        `read` reads all of the request, for the others."""
+        self.model = model
+        self.stream = stream
+        self.voice = voice
+        self._dialect = dialect
+        self._pass = passed
+        self._client = client
+        self._read = read
+        self._request: canonical.Request | None = None
+
+    def of(self, attempt: Attempt) -> Call:
+        """As the protocol says."""
+        if attempt.dialect == self._dialect:
+            return self._pass(attempt.upstream_model)
+        if self._request is None:
+            self._request = self._read()
+        return Translated(self._client, self._request, attempt)
+
+
+def chat_completion(body: bytes, head: Headers) -> Asked:
+    """Raises `InvalidRequestError`, as the others do."""
+    request = openai_chat.read_request(body)
+    name = request.model
+
+    def passed(model: str) -> Call:
+        written = Written(openai_chat.PATH, request.body(model))
+        return Passed(written, lambda it: openai_chat.complete(it, name), lambda: openai_chat.EventReader(name))
+
+    client = openai_chat.CLIENT
+    return _Conversation(name, request.stream, OPENAI, "openai", passed, client, lambda: client.read(body))
+
+
+def message(body: bytes, head: Headers) -> Asked:
+    """`head` are the client's headers."""
+    request = anthropic.passthrough.read(body)
+    name = request.model
+
+    def passed(model: str) -> Call:
+        reading = anthropic.passthrough
+        written = request.write(model, head)
+        return Passed(written, lambda it: reading.complete(it, name), lambda: reading.EventReader(name))
+
+    client = anthropic.CLIENT
+    return _Conversation(name, request.stream, ANTHROPIC, "anthropic", passed, client, lambda: client.read(body))
+
+
+def generation(body: bytes, model: str, *, stream: bool, array: bool) -> Asked:
+    """`array`: the client reads a stream as one JSON array."""
+    request = gemini.passthrough.read_request(body, model, stream, array=array)
+    voice = ArrayVoice() if array else GEMINI
+
+    def reader() -> EventReader:
+        it = request.reader()
+        if isinstance(voice, ArrayVoice):
+            voice.stream = it
+        return it
+
+    def passed(upstream_model: str) -> Call:
+        written = Written(request.path(upstream_model), body)
+        return Passed(written, lambda it: gemini.passthrough.complete(it, model), reader)
+
+    client = _GeminiClient(model, stream, voice if isinstance(voice, ArrayVoice) else None)
+    return _Conversation(model, stream, voice, "gemini", passed, client, lambda: client.read(body))
+
+
+class _GeminiClient:
+    """Gemini's side of clients for one request, of which the path says a part."""
+
+    __slots__ = ("_model", "_stream", "_voice")
+
+    def __init__(self, model: str, stream: bool, voice: ArrayVoice | None) -> None:
+        self._model = model
+        self._stream = stream
+        self._voice = voice
+
+    def read(self, body: bytes) -> canonical.Request:
+        return gemini.CLIENT.read(body, self._model, self._stream)
+
+    def write(self, answer: canonical.Answer, model: str) -> bytes:
+        return gemini.CLIENT.write(answer, model)
+
+    def events(self, request: canonical.Request) -> gemini.ClientEvents:
+        events = gemini.CLIENT.events(request, array=self._voice is not None)
+        if self._voice is not None:
+            self._voice.stream = events
+        return events

@@ -1,0 +1,81 @@
+"""A request of one dialect for a target of another, and the answer back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from edge_service.dialects import anthropic, canonical, gemini
+from edge_service.dialects.exchange import (
+    ClientEvents,
+    EventKind,
+    EventReader,
+    InexpressibleError,
+    ProviderEvents,
+    ProviderSide,
+    ReportedError,
+    Written,
+)
+from edge_service.dialects.exchange import ClientSide as Client
+from edge_service.domain.plan import Attempt
+
+PROVIDERS: Mapping[str, ProviderSide] = MappingProxyType(
+    {
+        "anthropic": anthropic.PROVIDER,
+        "gemini": gemini.PROVIDER,
+    }
+)
+"""By the dialect that a plan names."""
+
+
+class Translated:
+    """A `Call`."""
+
+    __slots__ = ("_client", "_provider", "_request", "written")
+
+    is_translated = True
+
+    def __init__(self, client: Client, request: canonical.Request, attempt: Attempt) -> None:
+        """Raises `InexpressibleError`."""
+        if request.bound:
+            raise InexpressibleError(request.bound)
+        provider = PROVIDERS.get(attempt.dialect)
+        if provider is None:
+            raise InexpressibleError(("model",))
+        self._client = client
+        self._provider = provider
+        self._request = request
+        written = provider.write(request, attempt.upstream_model)
+        self.written = Written(written.path, written.body, written.headers, (*request.unsaid, *written.dropped))
+
+    def complete(self, body: bytes) -> bytes:
+        """As the protocol says."""
+        return self._client.write(self._provider.read(body), self._request.model)
+
+    def reader(self) -> EventReader:
+        """As the protocol says."""
+        return TranslatedEvents(self._provider.events(), self._client.events(self._request))
+
+
+class TranslatedEvents:
+    """An `EventReader`."""
+
+    __slots__ = ("_client", "_provider")
+
+    def __init__(self, provider: ProviderEvents, client: ClientEvents) -> None:
+        self._provider = provider
+        self._client = client
+
+    def read(self, event: bytes) -> tuple[EventKind, bytes]:
+        """As the protocol says."""
+        try:
+            events = self._provider.read(event)
+        except ReportedError:
+            return EventKind.ERROR, event
+        kind = EventKind.PREAMBLE
+        for said in events:
+            if type(said) is canonical.Ended:
+                kind = EventKind.TERMINAL
+            elif kind is EventKind.PREAMBLE and canonical.is_content(said):
+                kind = EventKind.CONTENT
+        return kind, self._client.write(events) if events else b""

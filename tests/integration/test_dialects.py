@@ -1,0 +1,184 @@
+"""Clients of every dialect at providers of every dialect, over real processes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import pytest
+import pytest_asyncio
+
+from tests.support.processes import forebay
+from tests.support.providers import Call, Provider, provider, refuses
+from tests.support.speaking import SAYS
+
+DIALECTS = ("openai", "anthropic", "gemini")
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@dataclass
+class Matrix:
+    client: httpx2.AsyncClient
+    providers: dict[str, Provider]
+
+    async def ask(self, dialect: str, model: str, stream: bool = False, text: str = "hello") -> httpx2.Response:
+        """A request of one dialect for a model, which is named after the provider's."""
+        messages = [{"role": "user", "content": text}]
+        if dialect == "openai":
+            body = {"model": model, "stream": stream, "messages": messages}
+            return await self.client.post("/v1/chat/completions", json=body)
+        if dialect == "anthropic":
+            body = {"model": model, "stream": stream, "max_tokens": 100, "messages": messages}
+            return await self.client.post("/v1/messages", json=body)
+        body = {"contents": [{"role": "user", "parts": [{"text": text}]}]}
+        method = "streamGenerateContent?alt=sse" if stream else "generateContent"
+        return await self.client.post(f"/v1beta/models/{model}:{method}", json=body)
+
+    def last(self, dialect: str) -> Call:
+        return self.providers[dialect].calls[-1]
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def it(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Matrix]:
+    directory = tmp_path_factory.mktemp("dialects")
+    async with contextlib.AsyncExitStack() as stack:
+        scripts = {**{d: SAYS[d]("well met") for d in DIALECTS}, "limited": refuses(429, retry_after="1")}
+        providers = {name: await stack.enter_async_context(provider(script)) for name, script in scripts.items()}
+        lines = ["providers:"]
+        for name, each in providers.items():
+            dialect = "anthropic" if name == "limited" else name
+            base = each.url if dialect == "openai" else each.url.removesuffix("/v1")
+            lines.append(
+                f"  - {{id: {name}, dialect: {dialect}, base-url: '{base}', models: [{name}-model], "
+                "allow-private: true, credentials: [env:SOME_API_KEY]}"
+            )
+        lines += ["model-pools:", "  clusters:", "    - id: mixed", "      members:"]
+        lines += [f"        - {{model: {name}-model, priority: {i}}}" for i, name in enumerate(["limited", *DIALECTS])]
+        config = directory / "forebay.yaml"
+        config.write_text("\n".join(lines))
+        services = await stack.enter_async_context(forebay(config, directory, SOME_API_KEY="sk-secret"))
+        client = await stack.enter_async_context(httpx2.AsyncClient(base_url=services.url, timeout=20))
+        yield Matrix(client, providers)
+
+
+def text_of(dialect: str, answer: dict) -> str:
+    if dialect == "openai":
+        return answer["choices"][0]["message"]["content"]
+    if dialect == "anthropic":
+        return "".join(block["text"] for block in answer["content"])
+    return "".join(part["text"] for part in answer["candidates"][0]["content"]["parts"])
+
+
+def model_of(dialect: str, answer: dict) -> str:
+    return answer["modelVersion" if dialect == "gemini" else "model"]
+
+
+def events_of(content: bytes) -> list[dict]:
+    lines = content.replace(b"\r\n", b"\n").split(b"\n")
+    data = [line.removeprefix(b"data: ") for line in lines if line.startswith(b"data: ")]
+    return [json.loads(each) for each in data if each != b"[DONE]"]
+
+
+def streamed_text(dialect: str, events: list[dict]) -> str:
+    if dialect == "openai":
+        return "".join(c["delta"].get("content") or "" for e in events for c in e["choices"])
+    if dialect == "anthropic":
+        return "".join(e["delta"]["text"] for e in events if e["type"] == "content_block_delta")
+    return "".join(p["text"] for e in events for c in e["candidates"] for p in c.get("content", {}).get("parts", []))
+
+
+SHOWN = {
+    "openai": ("authorization", "Bearer sk-secret"),
+    "anthropic": ("x-api-key", "sk-secret"),
+    "gemini": ("x-goog-api-key", "sk-secret"),
+}
+
+
+@pytest.mark.parametrize("speaks", DIALECTS)
+@pytest.mark.parametrize("asks", DIALECTS)
+async def test_every_client_is_served_by_every_provider(it: Matrix, asks: str, speaks: str) -> None:
+    response = await it.ask(asks, f"{speaks}-model")
+    assert response.status_code == 200, response.text
+    answer = response.json()
+    assert text_of(asks, answer) == "well met"
+    assert model_of(asks, answer) == f"{speaks}-model"
+    assert response.headers["x-forebay-target"] == f"{speaks}/{speaks}-model#0"
+    assert response.headers["content-type"].startswith("application/json")
+    name, value = SHOWN[speaks]
+    headers = it.last(speaks).headers
+    assert headers[name] == value
+    assert [n for n in headers if n in {"authorization", "x-api-key", "x-goog-api-key"}] == [name]
+    assert ("anthropic-version" in headers) == (speaks == "anthropic")
+
+
+@pytest.mark.parametrize("speaks", DIALECTS)
+@pytest.mark.parametrize("asks", DIALECTS)
+async def test_every_client_gets_its_stream_from_every_provider(it: Matrix, asks: str, speaks: str) -> None:
+    response = await it.ask(asks, f"{speaks}-model", stream=True)
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"].startswith("text/event-stream")
+    events = events_of(response.content)
+    assert streamed_text(asks, events) == "well met "
+    if asks == "openai":
+        assert response.content.endswith(b"data: [DONE]\n\n")
+    elif asks == "anthropic":
+        assert events[0]["message"]["model"] == f"{speaks}-model"
+        assert events[-1]["type"] == "message_stop"
+    else:
+        assert events[-1]["candidates"][0]["finishReason"] == "STOP"
+
+
+@pytest.mark.parametrize("speaks", DIALECTS)
+async def test_a_stream_can_be_one_array(it: Matrix, speaks: str) -> None:
+    body = {"contents": [{"parts": [{"text": "hello"}]}]}
+    response = await it.client.post(f"/v1/models/{speaks}-model:streamGenerateContent", json=body)
+    assert response.headers["content-type"].startswith("application/json")
+    assert streamed_text("gemini", response.json()) == "well met "
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("asks", DIALECTS)
+async def test_a_walk_goes_on_at_a_provider_of_another_dialect(it: Matrix, asks: str, stream: bool) -> None:
+    response = await it.ask(asks, "mixed", stream=stream)
+    assert (response.status_code, response.headers["x-forebay-target"]) == (200, "openai/openai-model#0")
+
+
+@pytest.mark.parametrize("asks", DIALECTS)
+async def test_errors_are_told_in_the_words_of_the_client(it: Matrix, asks: str) -> None:
+    response = await it.ask(asks, "nobody")
+    assert response.status_code == 404
+    error = response.json()["error"]
+    assert "nobody" in error["message"]
+    expected = {"openai": ("code", "model_not_found"), "anthropic": ("type", "not_found_error")}
+    key, word = expected.get(asks, ("status", "NOT_FOUND"))
+    assert error[key] == word
+
+
+async def test_what_no_provider_can_say_is_refused_by_name(it: Matrix) -> None:
+    body = {
+        "model": "gemini-model",
+        "max_tokens": 10,
+        "messages": [{"role": "user", "content": "hi"}],
+        "tools": [{"type": "web_search_20250305", "name": "web_search"}],
+    }
+    before = len(it.providers["gemini"].calls)
+    response = await it.client.post("/v1/messages", json=body)
+    assert response.status_code == 400
+    assert response.json()["error"]["type"] == "invalid_request_error"
+    assert "tools" in response.json()["error"]["message"]
+    assert len(it.providers["gemini"].calls) == before
+
+
+async def test_what_is_left_out_is_said(it: Matrix) -> None:
+    body = {"contents": [{"parts": [{"text": "hi"}]}], "generationConfig": {"seed": 7}}
+    response = await it.client.post("/v1beta/models/anthropic-model:generateContent", json=body)
+    assert (response.status_code, response.headers["x-forebay-dropped"]) == (200, "seed")
+
+
+async def test_an_unknown_method_is_told_in_geminis_words(it: Matrix) -> None:
+    response = await it.client.post("/v1beta/models/gemini-model:sing", json={})
+    assert (response.status_code, response.json()["error"]["status"]) == (404, "NOT_FOUND")
