@@ -13,7 +13,7 @@ from edge_service.app.relay import Relay, StreamFailedError
 from edge_service.dialects.openai_chat import EventKind, StreamReader
 from edge_service.domain.outcome import Disposition
 from edge_service.domain.sse import EventSplitter
-from tests.support.providers import DONE, delta
+from tests.support.faulty_upstream import DONE, delta
 
 CORPUS = Path(__file__).parent.parent / "golden" / "sse"
 
