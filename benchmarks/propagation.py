@@ -33,7 +33,7 @@ import grpc.aio
 
 from benchmarks import processes
 from forebay.resolver.v1 import pool_admin_service_pb2, pool_admin_service_pb2_grpc
-from tests.support.providers import Connection, completion, provider, refuses
+from tests.support.faulty_upstream import Connection, completion, provider, refuses
 from tests.support.setup import config_text
 
 EVERY_S = 0.004

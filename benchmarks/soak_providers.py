@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from tests.support.providers import DONE, Connection, completion, delta, provider, refuses
+from tests.support.faulty_upstream import DONE, Connection, completion, delta, provider, refuses
 
 CONTROL = "control"
 FILLER = "word " * 800

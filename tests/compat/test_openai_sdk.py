@@ -8,7 +8,7 @@ from typing import Any
 import openai
 import pytest
 
-from tests.support.providers import Connection, delta, refuses, says
+from tests.support.faulty_upstream import Connection, delta, refuses, says
 from tests.support.setup import Setup, setup
 
 HELLO: list[Any] = [{"role": "user", "content": "hello"}]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.providers import DONE, Connection, Script, completion, delta, provider, refuses, says
+from tests.support.faulty_upstream import DONE, Connection, Script, completion, delta, provider, refuses, says
 from tests.support.setup import events
 from tests.support.standing import Standing
 

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from tests.support.providers import DONE, Connection, Script, completion, delta, says
+from tests.support.faulty_upstream import DONE, Connection, Script, completion, delta, says
 from tests.support.scripts import HALF, ROLE, WHOLE, answers, cut, error, streams, trickles
 from tests.support.setup import events
 from tests.support.standing import Slot, Standing

@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 from edge_service.adapters.http import connection
 from edge_service.adapters.http.asgi import AsgiClient, ClientGoneError, disconnected, read_body
 from edge_service.adapters.http.protocol import Bounds, protocol
-from tests.support.providers import Connection, delta, says
+from tests.support.faulty_upstream import Connection, delta, says
 from tests.support.setup import setup, until
 from tests.support.standing import Standing
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.support.faulty_upstream import Connection, provider, refuses, says
 from tests.support.processes import Process, start
-from tests.support.providers import Connection, provider, refuses, says
 from tests.support.setup import config_text, until
 
 DAY_S = 86400.0

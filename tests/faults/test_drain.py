@@ -13,8 +13,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.support.faulty_upstream import Connection, Provider, Script, delta, provider, says
 from tests.support.processes import Process, start_edge, start_resolver
-from tests.support.providers import Connection, Provider, Script, delta, provider, says
 from tests.support.setup import config_text, events, until
 
 DRAIN_S = 0.5

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import httpx2
 
+from tests.support.faulty_upstream import Connection, Script, provider, refuses, says
 from tests.support.metrics import metrics
 from tests.support.processes import forebay
-from tests.support.providers import Connection, Script, provider, refuses, says
 from tests.support.scripts import HALF, ROLE, WHOLE, answers, cut, error, hangs
 from tests.support.setup import until
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.support.providers import says
+from tests.support.faulty_upstream import says
 from tests.support.setup import Setup, setup, until
 
 

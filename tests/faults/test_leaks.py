@@ -11,8 +11,8 @@ import pytest
 
 from tests.support import canaries
 from tests.support.canaries import Canary
+from tests.support.faulty_upstream import Connection, Script, refuses, says
 from tests.support.metrics import operations_of
-from tests.support.providers import Connection, Script, refuses, says
 from tests.support.scripts import answers, cut, error, hangs, streams
 from tests.support.standing import Standing
 

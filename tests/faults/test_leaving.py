@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.away import away
-from tests.support.providers import Connection, says
+from tests.support.faulty_upstream import Connection, says
 from tests.support.scripts import HALF, ROLE, Holds, hangs
 from tests.support.setup import until
 from tests.support.standing import Slot, Standing

@@ -11,7 +11,7 @@ from email.utils import formatdate
 import pytest
 
 from tests.support import canaries
-from tests.support.providers import Connection, Script, refuses, says
+from tests.support.faulty_upstream import Connection, Script, refuses, says
 from tests.support.scripts import answers, error
 from tests.support.standing import Standing
 

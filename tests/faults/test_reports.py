@@ -18,7 +18,7 @@ from edge_service.domain.plan import Attempt
 from forebay.resolver.v1 import plan_pb2, resolver_service_pb2_grpc
 from forebay.resolver.v1 import resolver_service_pb2 as pb
 from tests.support.away import away
-from tests.support.providers import refuses
+from tests.support.faulty_upstream import refuses
 from tests.support.setup import until
 
 TARGET = Attempt("p/m#0", "p", "openai", "http://p", "m", "")

@@ -13,9 +13,9 @@ import httpx2
 import pytest
 
 from tests.support.away import away
+from tests.support.faulty_upstream import provider, says
 from tests.support.load import Load, load
 from tests.support.processes import start, start_edge
-from tests.support.providers import provider, says
 from tests.support.reloading import with_another_name
 from tests.support.setup import config_text, setup, until
 

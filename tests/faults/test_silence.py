@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.support.providers import DONE, Connection, delta, says
+from tests.support.faulty_upstream import DONE, Connection, delta, says
 from tests.support.scripts import HALF, ROLE, Holds, breaks_off, hangs, trickles
 from tests.support.setup import events
 from tests.support.standing import Standing

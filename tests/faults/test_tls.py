@@ -9,8 +9,8 @@ import trustme
 
 from edge_service.adapters.transport_httpcore2 import TrustError, ssl_context
 from tests.support.elsewhere import Elsewhere, shown
+from tests.support.faulty_upstream import provider, says
 from tests.support.processes import start_edge
-from tests.support.providers import provider, says
 from tests.support.setup import setup
 from tests.support.standing import Standing
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.support.elsewhere import UNCALLABLE
-from tests.support.providers import says
+from tests.support.faulty_upstream import says
 from tests.support.scripts import breaks_off
 from tests.support.standing import Standing
 

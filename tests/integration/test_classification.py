@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.providers import Connection, Script, delta, refuses, says
+from tests.support.faulty_upstream import Connection, Script, delta, refuses, says
 from tests.support.setup import setup
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "errors"

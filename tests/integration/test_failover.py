@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.providers import DONE, Connection, delta, refuses, says
+from tests.support.faulty_upstream import DONE, Connection, delta, refuses, says
 from tests.support.setup import DEAD_URL, events, setup, until
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.support.faulty_upstream import Connection, Script, delta, says
 from tests.support.processes import start_edge, start_resolver
-from tests.support.providers import Connection, Script, delta, says
 from tests.support.setup import config_text, events, setup, until
 
 WITHIN_S = 1.0

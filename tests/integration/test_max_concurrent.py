@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx2
 
-from tests.support.providers import Connection, Script, says
+from tests.support.faulty_upstream import Connection, Script, says
 from tests.support.setup import setup, until
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.support.providers import Connection, delta, refuses, says
+from tests.support.faulty_upstream import Connection, delta, refuses, says
 from tests.support.setup import setup
 
 RULES = """rules: [

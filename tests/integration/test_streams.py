@@ -6,7 +6,7 @@ import asyncio
 import json
 from pathlib import Path
 
-from tests.support.providers import DONE, Connection, delta, says
+from tests.support.faulty_upstream import DONE, Connection, delta, says
 from tests.support.setup import events, setup
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import httpx2
 
+from tests.support.faulty_upstream import refuses, says
 from tests.support.processes import Process
-from tests.support.providers import refuses, says
 from tests.support.setup import Setup, setup, until
 
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 from pathlib import Path
 
-from tests.support.providers import Connection, completion, delta, refuses, says
+from tests.support.faulty_upstream import Connection, completion, delta, refuses, says
 from tests.support.setup import Setup, events, setup, until
 
 HEARTBEAT = b": forebay"

@@ -14,7 +14,7 @@ from edge_service.dialects.exchange import EventKind
 from edge_service.dialects.openai_chat.passthrough import EventReader
 from edge_service.domain.outcome import Disposition
 from edge_service.domain.sse import EventSplitter
-from tests.support.providers import DONE, delta
+from tests.support.faulty_upstream import DONE, delta
 
 CORPUS = Path(__file__).parent.parent / "golden" / "sse"
 

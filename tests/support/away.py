@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx2
 
 from tests.support.chaos_proxy import ChaosProxy, chaos_proxy
+from tests.support.faulty_upstream import Provider, provider, says
 from tests.support.processes import Process, start, start_edge, start_resolver
-from tests.support.providers import Provider, provider, says
 from tests.support.setup import config_text
 
 

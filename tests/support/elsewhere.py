@@ -12,7 +12,7 @@ from pathlib import Path
 
 import trustme
 
-from tests.support.providers import Provider, provider, says
+from tests.support.faulty_upstream import Provider, provider, says
 
 UNCALLABLE = (
     "169.254.169.254",

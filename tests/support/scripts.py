@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 
-from tests.support.providers import Connection, Script, completion, delta
+from tests.support.faulty_upstream import Connection, Script, completion, delta
 
 PING = b": ping\n\n"
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx2
 
 from tests.support import canaries
+from tests.support.faulty_upstream import Provider, Script, provider
 from tests.support.metrics import exposition, operations_of
 from tests.support.processes import Forebay, forebay
-from tests.support.providers import Provider, Script, provider
 
 DEAD_URL = "http://127.0.0.1:9/v1"
 """The discard port: nothing listens there."""

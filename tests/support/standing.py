@@ -25,9 +25,9 @@ from forebay.resolver.v1 import pool_admin_service_pb2_grpc, resolver_service_pb
 from forebay.resolver.v1 import resolver_service_pb2 as pb
 from tests.support import canaries
 from tests.support.chaos_proxy import chaos_proxy
+from tests.support.faulty_upstream import Provider, Script, provider
 from tests.support.metrics import exposition, metrics, operations_of
 from tests.support.processes import Process, start_edge, start_resolver
-from tests.support.providers import Provider, Script, provider
 from tests.support.setup import until
 
 KEYS = ("env:CANARY_API_KEY", "env:CANARY_API_KEY_2")

@@ -16,7 +16,7 @@ from edge_service.adapters import transport_httpcore2
 from edge_service.adapters.transport_httpcore2 import ERRORS, GuardedBackend, Transport, resolve, ssl_context
 from edge_service.app.ports import UnreachableError
 from edge_service.domain.egress import Address
-from tests.support.providers import provider, says
+from tests.support.faulty_upstream import provider, says
 
 Dns = dict[str, list[str]]
 

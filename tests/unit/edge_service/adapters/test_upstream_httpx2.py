@@ -16,7 +16,7 @@ from edge_service.adapters.upstream_httpx2 import FAILURES, Httpx2Response, Http
 from edge_service.app.ports import BrokenError, CredentialError, SilentError, UnreachableError, UpstreamFailure
 from edge_service.domain.headers import Headers
 from edge_service.domain.plan import Attempt, Timeouts
-from tests.support.providers import Connection, Script, provider, refuses, says
+from tests.support.faulty_upstream import Connection, Script, provider, refuses, says
 
 SECRET = "sk-canary-77"
 

@@ -8,7 +8,7 @@ from edge_service.dialects.openai_chat.passthrough import EventReader
 from edge_service.domain.outcome import Disposition
 from edge_service.domain.plan import AnswerRule
 from edge_service.domain.sse import MAX_EVENT_BYTES
-from tests.support.providers import DONE, delta
+from tests.support.faulty_upstream import DONE, delta
 
 ROLE = delta(model="chat", role="assistant", content="")
 HELLO = delta(model="chat", content="hello")

@@ -21,7 +21,7 @@ from edge_service.domain.failover import ReportClosed, ReportFailed
 from edge_service.domain.headers import TIMEOUT, Headers
 from edge_service.domain.outcome import Disposition
 from edge_service.domain.plan import Attempt, Plan, Timeouts
-from tests.support.providers import DONE, completion, delta
+from tests.support.faulty_upstream import DONE, completion, delta
 from tests.unit.edge_service.app.test_reply import Client, timed
 
 HANG = 1e6
