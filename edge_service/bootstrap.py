@@ -31,7 +31,7 @@ from edge_service.adapters.transport_httpcore2 import Transport, ssl_context
 from edge_service.adapters.upstream_httpx2 import Httpx2Upstream
 from edge_service.app.draining import UnderWay
 from edge_service.app.gateway import Gateway
-from edge_service.app.walk import Services
+from edge_service.app.incoming import Services
 from edge_service.settings import Settings
 
 

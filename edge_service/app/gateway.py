@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from edge_service.app.incoming import Incoming, Services
 from edge_service.app.interrupts import Interrupts
 from edge_service.app.ports import Client
 from edge_service.app.record import Record
-from edge_service.app.walk import Incoming, Services, Walk
+from edge_service.app.walk import Walk
 from edge_service.dialects.exchange import Asked, Voice
 from edge_service.domain import allowance
 from edge_service.domain.errors import ApiError

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from edge_service.app.answers import failure, read_whole, refusal, unusable
+from edge_service.app.incoming import Incoming, Services
 from edge_service.app.interrupts import Interrupts, Reason
 from edge_service.app.ports import (
     Client,
     CredentialError,
     Question,
-    Resolver,
-    Upstream,
     UpstreamFailure,
     UpstreamResponse,
 )
-from edge_service.app.record import Record, Telemetry, Tried
+from edge_service.app.record import Record, Tried
 from edge_service.app.relay import Relay as StreamRelay
 from edge_service.app.relay import StreamFailedError
 from edge_service.app.reply import Reply
@@ -69,32 +66,6 @@ _DETAILS = {
     Reason.IDLE: "the stream fell silent",
     Reason.STREAM: "the stream took too long",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What a walk needs of the world."""
-
-    resolver: Resolver
-    upstream: Upstream
-    clock: Callable[[], float]
-    """Seconds, finely graded, that never go back."""
-    wall_clock: Callable[[], float]
-    """Seconds since the epoch."""
-    telemetry: Telemetry
-    heartbeat_s: float = 0.0
-    """How long the client of a stream goes without a sign of life; 0 for as long as it takes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """A client's request as it came over HTTP."""
-
-    request_id: str
-    headers: Headers
-    body: bytes
-    arrived_at: float
-    """On the walk's clock."""
 
 
 class Walk:

@@ -2,67 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from pathlib import Path
 
-import httpx2
 import pytest
 import pytest_asyncio
 
-from tests.support.processes import forebay
-from tests.support.providers import Call, Provider, provider, refuses
-from tests.support.speaking import SAYS
+from tests.support.matrix import DIALECTS, Matrix, matrix
 
-DIALECTS = ("openai", "anthropic", "gemini")
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@dataclass
-class Matrix:
-    client: httpx2.AsyncClient
-    providers: dict[str, Provider]
-
-    async def ask(self, dialect: str, model: str, stream: bool = False, text: str = "hello") -> httpx2.Response:
-        """A request of one dialect for a model, which is named after the provider's."""
-        messages = [{"role": "user", "content": text}]
-        if dialect == "openai":
-            body = {"model": model, "stream": stream, "messages": messages}
-            return await self.client.post("/v1/chat/completions", json=body)
-        if dialect == "anthropic":
-            body = {"model": model, "stream": stream, "max_tokens": 100, "messages": messages}
-            return await self.client.post("/v1/messages", json=body)
-        body = {"contents": [{"role": "user", "parts": [{"text": text}]}]}
-        method = "streamGenerateContent?alt=sse" if stream else "generateContent"
-        return await self.client.post(f"/v1beta/models/{model}:{method}", json=body)
-
-    def last(self, dialect: str) -> Call:
-        return self.providers[dialect].calls[-1]
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def it(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Matrix]:
-    directory = tmp_path_factory.mktemp("dialects")
-    async with contextlib.AsyncExitStack() as stack:
-        scripts = {**{d: SAYS[d]("well met") for d in DIALECTS}, "limited": refuses(429, retry_after="1")}
-        providers = {name: await stack.enter_async_context(provider(script)) for name, script in scripts.items()}
-        lines = ["providers:"]
-        for name, each in providers.items():
-            dialect = "anthropic" if name == "limited" else name
-            base = each.url if dialect == "openai" else each.url.removesuffix("/v1")
-            lines.append(
-                f"  - {{id: {name}, dialect: {dialect}, base-url: '{base}', models: [{name}-model], "
-                "allow-private: true, credentials: [env:SOME_API_KEY]}"
-            )
-        lines += ["model-pools:", "  clusters:", "    - id: mixed", "      members:"]
-        lines += [f"        - {{model: {name}-model, priority: {i}}}" for i, name in enumerate(["limited", *DIALECTS])]
-        config = directory / "forebay.yaml"
-        config.write_text("\n".join(lines))
-        services = await stack.enter_async_context(forebay(config, directory, SOME_API_KEY="sk-secret"))
-        client = await stack.enter_async_context(httpx2.AsyncClient(base_url=services.url, timeout=20))
-        yield Matrix(client, providers)
+    async with matrix(tmp_path_factory.mktemp("dialects")) as running:
+        yield running
 
 
 def text_of(dialect: str, answer: dict) -> str:
@@ -182,3 +136,21 @@ async def test_what_is_left_out_is_said(it: Matrix) -> None:
 async def test_an_unknown_method_is_told_in_geminis_words(it: Matrix) -> None:
     response = await it.client.post("/v1beta/models/gemini-model:sing", json={})
     assert (response.status_code, response.json()["error"]["status"]) == (404, "NOT_FOUND")
+
+
+LISTED = ["mixed", "openai-model", "anthropic-model", "gemini-model", "limited-model"]
+
+
+async def test_models_are_listed_in_the_shape_of_whoever_asks(it: Matrix) -> None:
+    openai = (await it.client.get("/v1/models")).json()
+    assert [model["id"] for model in openai["data"]] == LISTED
+    anthropic = (await it.client.get("/v1/models", headers={"anthropic-version": "2023-06-01"})).json()
+    assert [model["id"] for model in anthropic["data"]] == LISTED
+    assert (anthropic["first_id"], anthropic["last_id"], anthropic["has_more"]) == (LISTED[0], LISTED[-1], False)
+    for path, headers in (("/v1beta/models", {}), ("/v1/models", {"x-goog-api-key": "k"}), ("/v1/models?key=k", {})):
+        gemini = (await it.client.get(path, headers=headers)).json()
+        assert [model["name"] for model in gemini["models"]] == [f"models/{name}" for name in LISTED]
+    one = (await it.client.get("/v1beta/models/MIXED")).json()
+    assert (one["name"], one["displayName"]) == ("models/mixed", "mixed")
+    missing = await it.client.get("/v1beta/models/nobody")
+    assert (missing.status_code, missing.json()["error"]["status"]) == (404, "NOT_FOUND")

@@ -105,7 +105,7 @@ NOT_THERE = [
     ("GET", "/v1/chat/completions", 405, {"POST"}),
     ("OPTIONS", "/v1/chat/completions", 405, {"POST"}),
     ("OPTIONS", "/v1/models", 405, {"GET", "HEAD"}),
-    ("DELETE", "/v1/models/m", 405, {"GET", "HEAD"}),
+    ("DELETE", "/v1/models/m", 405, {"GET", "HEAD", "POST"}),
     ("TRACE", "/healthz", 405, {"GET", "HEAD"}),
     ("POST", "/v1/nothing", 404, {""}),
     # A redirect would lead wherever the Host header says.

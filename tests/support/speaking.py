@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.support.providers import Connection, Script, says
+from tests.support.faulty_upstream import Connection, Script, says
 
 
 def _anthropic(kind: str, **fields: object) -> bytes:

@@ -10,7 +10,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from edge_service.adapters.http.asgi import AsgiClient
-from edge_service.adapters.http.routes import Status
+from edge_service.domain.headers import Headers
 
 
 def operations_routes(registry: CollectorRegistry, is_ready: Callable[[], bool]) -> list[Route]:
@@ -30,3 +30,18 @@ class Metrics:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = [(b"content-type", CONTENT_TYPE_LATEST.encode())]
         await AsgiClient(send).respond(200, kind, generate_latest(self._registry))
+
+
+_JSON: Headers = [(b"content-type", b"application/json")]
+
+
+class Status:
+    """`GET /healthz` and `GET /readyz`: 200 if so, else 503."""
+
+    def __init__(self, holds: Callable[[], bool]) -> None:
+        self._holds = holds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        good = self._holds()
+        content = b'{"status":"ok"}' if good else b'{"status":"unavailable"}'
+        await AsgiClient(send).respond(200 if good else 503, _JSON, content)

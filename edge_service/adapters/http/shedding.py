@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edge_service.adapters.http.asgi import AsgiClient
-from edge_service.dialects import openai_chat
+from edge_service.adapters.http.listings import voice_of
 from edge_service.domain import headers
 from edge_service.domain.errors import ApiError, OverloadedError, TooManyConcurrentError
 
@@ -104,4 +104,4 @@ def _in_query(query: bytes) -> bytes:
 async def _refuse(scope: Scope, send: Send, error: ApiError) -> None:
     request_id = headers.request_id(headers.first(scope["headers"], headers.REQUEST_ID))
     own = (headers.REQUEST_ID, request_id.encode())
-    await AsgiClient(send).respond(error.status, [*error.headers, own], openai_chat.error_body(error))
+    await AsgiClient(send).respond(error.status, [*error.headers, own], voice_of(scope).error_body(error))

@@ -109,8 +109,12 @@ async def test_a_rule_wins_over_status_and_code() -> None:
 async def test_how_long_to_wait_is_read_for_what_the_rule_says() -> None:
     """A renewal by the minute is no news of a quota."""
     header = (b"x-ratelimit-reset-requests", b"6s")
-    assert (await refusal(Answer(400, header, body=BODY), 0.0, OPENAI, rulings(Disposition.RATE_LIMITED))).retry_after_s == 6.0
-    assert (await refusal(Answer(400, header, body=BODY), 0.0, OPENAI, rulings(Disposition.QUOTA))).retry_after_s is None
+    assert (
+        await refusal(Answer(400, header, body=BODY), 0.0, OPENAI, rulings(Disposition.RATE_LIMITED))
+    ).retry_after_s == 6.0
+    assert (
+        await refusal(Answer(400, header, body=BODY), 0.0, OPENAI, rulings(Disposition.QUOTA))
+    ).retry_after_s is None
 
 
 @pytest.mark.parametrize(

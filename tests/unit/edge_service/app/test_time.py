@@ -11,11 +11,11 @@ from functools import partial
 import pytest
 
 from edge_service.app.gateway import Gateway
+from edge_service.app.incoming import Incoming, Services
 from edge_service.app.interrupts import Interrupts, Reason
 from edge_service.app.ports import Question, Report
 from edge_service.app.record import Record
 from edge_service.dialects.asked import HEARTBEAT, OPENAI, chat_completion
-from edge_service.app.walk import Incoming, Services
 from edge_service.domain.errors import ModelNotFoundError
 from edge_service.domain.failover import ReportClosed, ReportFailed
 from edge_service.domain.headers import TIMEOUT, Headers

@@ -10,10 +10,10 @@ from functools import partial
 import pytest
 
 from edge_service.app.gateway import Gateway
+from edge_service.app.incoming import Incoming, Services
 from edge_service.app.interrupts import Interrupts, Reason
 from edge_service.app.ports import Model, Question, Report
 from edge_service.app.record import Record
-from edge_service.app.walk import Incoming, Services
 from edge_service.dialects.asked import OPENAI, chat_completion
 from edge_service.domain.failover import ReportClosed, ReportFailed
 from edge_service.domain.headers import Headers

@@ -1,0 +1,118 @@
+"""Requests for models: from the first byte of one to the last of its answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from urllib.parse import parse_qs
+
+from starlette.types import Receive, Scope, Send
+
+from edge_service.adapters.http.asgi import AsgiClient, ClientGoneError, disconnected, read_body
+from edge_service.app.draining import UnderWay
+from edge_service.app.gateway import Gateway
+from edge_service.app.incoming import Incoming
+from edge_service.app.interrupts import Interrupts, Reason
+from edge_service.dialects import asked, gemini
+from edge_service.dialects.exchange import Asked, Voice
+from edge_service.domain import headers
+from edge_service.domain.errors import ApiError, NoSuchMethodError, UnavailableError
+from edge_service.domain.headers import Headers
+
+
+class Conversations:
+    """A route whose request says all in its body, as a plain ASGI application: it is on the data path."""
+
+    def __init__(self, serving: Serving, read: Callable[[bytes, Headers], Asked], voice: Voice) -> None:
+        self._serving = serving
+        self._read = read
+        self._voice = voice
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        head = scope["headers"]
+        await self._serving.serve(scope, receive, send, lambda body: self._read(body, head), self._voice)
+
+
+class Generations:
+    """`POST /v1beta/models/{model}:{method}`."""
+
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        behind = scope["path_params"]["id"]
+        called = gemini.paths.read(behind)
+        stream = called is not None and called.method is gemini.paths.Method.STREAM
+        array = stream and parse_qs(scope["query_string"]).get(b"alt") != [b"sse"]
+
+        def read(body: bytes) -> Asked:
+            if called is None or called.method not in (gemini.paths.Method.GENERATE, gemini.paths.Method.STREAM):
+                raise NoSuchMethodError(f"there is nothing to be called as '{behind[:200]}'")
+            return asked.generation(body, called.model, stream=stream, array=array)
+
+        await self._serving.serve(scope, receive, send, read, asked.GEMINI)
+
+
+class Serving:
+    """What all routes of requests have in common: from the first byte of one to the last of its answer."""
+
+    def __init__(self, gateway: Gateway, under_way: UnderWay) -> None:
+        self._gateway = gateway
+        self._under_way = under_way
+
+    async def serve(
+        self, scope: Scope, receive: Receive, send: Send, read: Callable[[bytes], Asked], voice: Voice
+    ) -> None:
+        client = AsgiClient(send)
+        request_id = headers.request_id(headers.first(scope["headers"], headers.REQUEST_ID))
+        interrupts = Interrupts()
+        self._under_way.enter(interrupts)
+        try:
+            await self._serve(scope["headers"], receive, client, request_id, interrupts, read, voice)
+        finally:
+            self._under_way.leave(interrupts)
+            interrupts.close()
+
+    async def _serve(
+        self,
+        head: Headers,
+        receive: Receive,
+        client: AsgiClient,
+        request_id: str,
+        interrupts: Interrupts,
+        read: Callable[[bytes], Asked],
+        voice: Voice,
+    ) -> None:
+        try:
+            body = await _body(receive, interrupts)
+        except ClientGoneError:
+            return
+        except ApiError as error:
+            # What is left of the body stays unread, so the connection is of no more use.
+            extra = [*error.headers, (headers.REQUEST_ID, request_id.encode()), (b"connection", b"close")]
+            await client.respond(error.status, extra, voice.error_body(error))
+            return
+        watch = asyncio.create_task(_watch(receive, interrupts))
+        try:
+            # It has arrived when all of it is here: how long the client takes to send it is not ours to answer for.
+            incoming = Incoming(request_id, head, body, arrived_at=self._gateway.clock())
+            await self._gateway.serve(incoming, client, interrupts, lambda: read(body), voice)
+        finally:
+            interrupts.close()
+            watch.cancel()
+
+
+async def _body(receive: Receive, interrupts: Interrupts) -> bytes:
+    """Raises what `read_body` does, and `UnavailableError` if the gateway ends before the body does."""
+    try:
+        return await read_body(receive)
+    except asyncio.CancelledError:
+        if interrupts.take() is not Reason.DRAINING:
+            raise
+        raise UnavailableError("the gateway is shutting down") from None
+
+
+async def _watch(receive: Receive, interrupts: Interrupts) -> None:
+    """A server tells a handler that streams of a disconnect, at best, by swallowing what it sends."""
+    await disconnected(receive)
+    interrupts.fire(Reason.CLIENT_GONE)

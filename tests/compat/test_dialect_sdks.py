@@ -1,0 +1,72 @@
+"""The official libraries of Anthropic and Google as clients of providers of every dialect."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import anthropic
+import pytest
+import pytest_asyncio
+from google import genai
+from google.genai import errors, types
+
+from tests.support.matrix import DIALECTS, Matrix, matrix
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def it(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Matrix]:
+    async with matrix(tmp_path_factory.mktemp("sdks")) as running:
+        yield running
+
+
+def google(it: Matrix) -> genai.Client:
+    return genai.Client(api_key="unused", http_options=types.HttpOptions(base_url=it.url))
+
+
+@pytest.mark.parametrize("speaks", DIALECTS)
+async def test_anthropics(it: Matrix, speaks: str) -> None:
+    asked = {
+        "model": f"{speaks}-model",
+        "max_tokens": 100,
+        "system": "be brief",
+        "messages": [{"role": "user", "content": "hello"}],
+    }
+    async with anthropic.AsyncAnthropic(base_url=it.url, api_key="unused") as client:
+        message = await client.messages.create(**asked)
+        assert (message.content[0].text, message.model, message.stop_reason) == (
+            "well met",
+            f"{speaks}-model",
+            "end_turn",
+        )
+        async with client.messages.stream(**asked) as stream:
+            assert [word async for word in stream.text_stream] == ["well ", "met "]
+            assert (await stream.get_final_message()).stop_reason == "end_turn"
+        names = [model.id async for model in client.models.list()]
+        assert names[0] == "mixed"
+        with pytest.raises(anthropic.NotFoundError):
+            await client.messages.create(**{**asked, "model": "nobody"})
+
+    def synchronous() -> str:
+        with anthropic.Anthropic(base_url=it.url, api_key="unused") as client:
+            return client.messages.create(**asked).content[0].text
+
+    assert await asyncio.to_thread(synchronous) == "well met"
+
+
+@pytest.mark.parametrize("speaks", DIALECTS)
+async def test_googles(it: Matrix, speaks: str) -> None:
+    client = google(it)
+    config = types.GenerateContentConfig(system_instruction="be brief", max_output_tokens=100)
+    asked = {"model": f"{speaks}-model", "contents": "hello", "config": config}
+    answer = await client.aio.models.generate_content(**asked)
+    assert (answer.text, answer.model_version) == ("well met", f"{speaks}-model")
+    stream = await client.aio.models.generate_content_stream(**asked)
+    assert "".join([chunk.text or "" async for chunk in stream]) == "well met "
+    with pytest.raises(errors.ClientError, match="nobody"):
+        await client.aio.models.generate_content(model="nobody", contents="hello")
+    assert (await client.aio.models.get(model="mixed")).name == "models/mixed"
+    synchronous = await asyncio.to_thread(client.models.generate_content, **asked)
+    assert synchronous.text == "well met"
