@@ -27,6 +27,7 @@ from edge_service.domain.failover import (
 from edge_service.domain.outcome import AMBIGUOUS, MOVES_ON, Disposition, ErrorAnswer, Outcome
 from edge_service.domain.plan import Attempt, Plan
 
+UNFIT = Outcome(Disposition.CLIENT_FAULT, detail="tools", is_unfit=True)
 dispositions = st.sampled_from(Disposition)
 policies = st.frozensets(dispositions, max_size=len(Disposition))
 outcomes = st.builds(
@@ -49,10 +50,10 @@ def plans(draw: st.DrawFn) -> Plan:
     return Plan("decision", tuple(attempts), attempts_allowed=draw(st.integers(1, 7)), total_s=1.0)
 
 
-EVENTS = ("resolved", "failed", "content", "ended", "client_gone", "expired", "draining")
+EVENTS = ("resolved", "failed", "unfit", "content", "ended", "client_gone", "expired", "draining")
 LEGAL: dict[State, frozenset[str]] = {
     State.RESOLVING: frozenset({"resolved", "client_gone"}),
-    State.ATTEMPTING: frozenset({"failed", "content", "ended", "client_gone", "expired", "draining"}),
+    State.ATTEMPTING: frozenset({"failed", "unfit", "content", "ended", "client_gone", "expired", "draining"}),
     State.RELAYING: frozenset({"failed", "ended", "client_gone", "draining"}),
     State.DONE: frozenset(),
 }
@@ -114,17 +115,27 @@ class Walks(RuleBasedStateMachine):
     def failed_so_that_it_moves_on(self, outcome: Outcome) -> None:
         self.failed(outcome)
 
-    @precondition(lambda self: bool(LEGAL[self.machine.state] - {"resolved", "failed"}))
+    @precondition(lambda self: "unfit" in LEGAL[self.machine.state])
+    @rule()
+    def unfit(self) -> None:
+        self.failures.append(UNFIT)
+        self.happens("unfit", self.machine.unfit, UNFIT.detail)
+
+    @precondition(lambda self: bool(LEGAL[self.machine.state] - {"resolved", "failed", "unfit"}))
     @rule(data=st.data())
     def anything_else(self, data: st.DataObject) -> None:
-        event = data.draw(st.sampled_from(sorted(LEGAL[self.machine.state] - {"resolved", "failed"})))
+        event = data.draw(st.sampled_from(sorted(LEGAL[self.machine.state] - {"resolved", "failed", "unfit"})))
         self.happens(event, getattr(self.machine, event))
 
     @rule(event=st.sampled_from(EVENTS), outcome=outcomes)
     def an_illegal_event(self, event: str, outcome: Outcome) -> None:
         if event in LEGAL[self.machine.state]:
             return
-        arguments: dict[str, tuple[object, ...]] = {"resolved": (self.plan,), "failed": (outcome,)}
+        arguments: dict[str, tuple[object, ...]] = {
+            "resolved": (self.plan,),
+            "failed": (outcome,),
+            "unfit": ("tools",),
+        }
         before = snapshot(self.machine)
         try:
             getattr(self.machine, event)(*arguments.get(event, ()))
@@ -175,8 +186,9 @@ class Walks(RuleBasedStateMachine):
         opened = [c.attempt for c in self.of(Open)]
         places = [self.plan.attempts.index(attempt) for attempt in opened]
         assert places == sorted(set(places))
-        assert len(opened) <= self.plan.attempts_allowed
-        assert self.machine.opened == len(opened)
+        tried = len(opened) - self.events.count("unfit")
+        assert tried <= self.plan.attempts_allowed
+        assert self.machine.opened == tried
 
     @invariant()
     def those_are_passed_over_that_share_the_cause_of_a_failure_and_no_others(self) -> None:
@@ -194,6 +206,8 @@ class Walks(RuleBasedStateMachine):
         opened = self.of(Open)
         moves = [(a.attempt, f) for a, f in zip(opened, self.failures, strict=False)][: len(opened) - 1]
         for attempt, failure in moves:
+            if failure is UNFIT:
+                continue
             disposition = failure.disposition
             assert disposition in attempt.also or (disposition in MOVES_ON and disposition not in attempt.never)
         assert sum(failure.disposition in AMBIGUOUS for _, failure in moves) <= 1

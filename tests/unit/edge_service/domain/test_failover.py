@@ -29,6 +29,7 @@ BROKEN = Outcome(Disposition.BROKEN)
 GONE = Outcome(Disposition.CANCELLED, detail="the client went away")
 DRAINING = Outcome(Disposition.CANCELLED, detail="the gateway is shutting down")
 EXPIRED = Outcome(Disposition.TIMEOUT, detail="the time for the whole request ran out")
+UNFIT = Outcome(Disposition.CLIENT_FAULT, detail="tools", is_unfit=True)
 CUT_SHORT = Outcome(Disposition.TIMEOUT, detail="the time that the client allows ran out", is_blameless=True)
 
 
@@ -228,6 +229,7 @@ def test_the_attempt_is_broken_off_when_the_grace_is_over(state: State, ending: 
 EVENTS = {
     "resolved": lambda machine: machine.resolved(plan(A)),
     "failed": lambda machine: machine.failed(OVERLOADED),
+    "unfit": lambda machine: machine.unfit("tools"),
     "content": Failover.content,
     "ended": Failover.ended,
     "client_gone": Failover.client_gone,
@@ -236,7 +238,7 @@ EVENTS = {
 }
 LEGAL = {
     State.RESOLVING: {"resolved", "client_gone"},
-    State.ATTEMPTING: {"failed", "content", "ended", "client_gone", "expired", "draining"},
+    State.ATTEMPTING: {"failed", "unfit", "content", "ended", "client_gone", "expired", "draining"},
     State.RELAYING: {"failed", "ended", "client_gone", "draining"},
     State.DONE: set(),
 }
@@ -279,3 +281,21 @@ def test_a_plan_without_attempts_is_illegal() -> None:
 
 def snapshot(machine: Failover) -> dict[str, object]:
     return {name: repr(getattr(machine, name, None)) for name in Failover.__slots__}
+
+
+def test_a_target_that_cannot_be_asked_is_passed_over_and_does_not_count() -> None:
+    machine = attempting()
+    assert machine.unfit("tools") == [ReportFailed(A, UNFIT), Open(B)]
+    assert machine.opened == 1
+    machine.failed(RATE_LIMITED)
+    assert machine.outcomes == [UNFIT, RATE_LIMITED]
+
+
+def test_that_nobody_could_be_asked_is_told_only_if_nobody_was() -> None:
+    machine = Failover()
+    machine.resolved(plan(A))
+    assert machine.unfit("tools") == [ReportFailed(A, UNFIT), ReportClosed(), Finish(Ending.FAILED, UNFIT)]
+    machine = Failover()
+    machine.resolved(plan(A, B))
+    machine.failed(OVERLOADED)
+    assert machine.unfit("tools")[-1] == Finish(Ending.FAILED, OVERLOADED)
