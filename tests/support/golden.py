@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from edge_service.dialects import anthropic, canonical, gemini
+from edge_service.dialects import anthropic, canonical, gemini, openai_chat
 from edge_service.dialects.exchange import (
     ClientEvents,
     EmptyAnswerError,
@@ -62,6 +62,7 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
             gemini.PROVIDER,
             "gemini-3-flash-preview",
         ),
+        "openai_chat": Dialect(openai_chat.CLIENT.read, openai_chat.CLIENT, openai_chat.PROVIDER, "gpt-4.1"),
     }
 )
 """Each is translated to all."""

@@ -1,4 +1,9 @@
-"""This dialect on both sides of the gateway: bytes pass through, only the model's name is touched."""
+"""This dialect on both sides of the gateway: bytes pass through, and only the model's name is touched.
+
+Beyond that a stream is asked for its usage, where the client has not done so: it must be known. The client does not get
+what it has not asked for. And thoughts that we have put into the conversation, or that a provider is known to refuse,
+are taken out of it.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +13,14 @@ from typing import Any
 import msgspec
 
 from edge_service.dialects import surrogates
-from edge_service.dialects.exchange import EmptyAnswerError, EventKind, MalformedAnswerError, ReportedError
-from edge_service.dialects.openai_chat.wire import decode_object, encode
+from edge_service.dialects.canonical import Usage
+from edge_service.dialects.exchange import EmptyAnswerError, EventKind, MalformedAnswerError, ReportedError, Written
+from edge_service.dialects.openai_chat import terms, thoughts
+from edge_service.dialects.openai_chat.quirks import DEFAULT, Quirks
+from edge_service.dialects.openai_chat.wire import PATH, decode_object, encode
 from edge_service.dialects.surrogates import Hidden
 from edge_service.domain import sse
 from edge_service.domain.errors import InvalidRequestError
-
-PATH = "/chat/completions"
-"""Behind a provider's base URL."""
 
 MAX_MODEL_CHARS = 512
 """No name is as long; and what is sent to the resolver goes over a stream that all requests share."""
@@ -36,10 +41,32 @@ class ChatRequest:
     fields: dict[str, msgspec.Raw]
     """Every top-level field with its value byte for byte as it came, but for what is hidden."""
     hidden: Hidden | None = None
+    wants_usage: bool = True
+    """Whether the client gets the usage of a stream: it has asked for it, or we need not ask."""
+    has_our_thoughts: bool = False
+    """There may be some in the conversation that we have put there."""
 
     def body(self, model: str) -> bytes:
-        """The request for a provider that calls the model by this name."""
-        body = encode({**self.fields, "model": model})
+        """The request for a provider that calls the model by this name, otherwise as it came."""
+        return self._encoded({**self.fields, "model": model})
+
+    def write(self, model: str, quirks: Quirks = DEFAULT) -> Written:
+        """The request for a provider that calls the model by this name, with what we need to ask it for."""
+        fields: dict[str, Any] = {**self.fields, "model": model}
+        if not self.wants_usage and "stream_options" not in quirks.unknown:
+            fields["stream_options"] = _asking(fields.get("stream_options", _NULL))
+        dropped: tuple[str, ...] = ()
+        if self.has_our_thoughts or "messages.thinking" in quirks.unknown:
+            fields["messages"], is_less = thoughts.taken(self.fields["messages"], quirks)
+            dropped = ("messages.thinking",) if is_less else ()
+        return Written(PATH, self._encoded(fields), dropped=dropped)
+
+    def reader(self) -> EventReader:
+        """Of the answer, if it comes as a stream."""
+        return EventReader(self.model, wants_usage=self.wants_usage)
+
+    def _encoded(self, fields: dict[str, Any]) -> bytes:
+        body = encode(fields)
         return body if self.hidden is None else self.hidden.shown(body)
 
 
@@ -76,8 +103,30 @@ def read_request(body: bytes) -> ChatRequest:
         raise InvalidRequestError("'messages' is missing: it holds the conversation", param="messages")
     if bytes(memoryview(fields["messages"])[:1]) != b"[":
         raise InvalidRequestError("'messages' must be an array", param="messages")
-    stream = _typed(_optional_bool, fields.get("stream", _NULL), "stream", "a boolean")
-    return ChatRequest(model, bool(stream), fields, hidden)
+    stream = bool(_typed(_optional_bool, fields.get("stream", _NULL), "stream", "a boolean"))
+    wants_usage = not stream or _wants_usage(fields.get("stream_options", _NULL))
+    return ChatRequest(model, stream, fields, hidden, wants_usage, thoughts.are_ours(body))
+
+
+class _StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+_stream_options = msgspec.json.Decoder(_StreamOptions | None)
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
+
+
+def _wants_usage(options: msgspec.Raw) -> bool:
+    """Of options in another form the provider will say what is wrong with them: they stay as they are."""
+    try:
+        said = _stream_options.decode(options)
+    except (ValueError, RecursionError):
+        return True
+    return said is not None and bool(said.include_usage)
+
+
+def _asking(options: msgspec.Raw) -> msgspec.Raw:
+    return msgspec.Raw(encode({**(_object.decode(options) or {}), "include_usage": True}))
 
 
 def _typed(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw, name: str, kind: str) -> Any:
@@ -87,7 +136,21 @@ def _typed(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw, name: str, kind
         raise InvalidRequestError(f"'{name}' must be {kind}", param=name) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """An answer that came all at once."""
+
+    body: bytes
+    usage: Usage | None
+    """None if the provider has not told it."""
+
+
 def complete(body: bytes, model: str) -> bytes:
+    """The body of what `whole` finds."""
+    return whole(body, model).body
+
+
+def whole(body: bytes, model: str) -> Whole:
     """A provider's whole answer under the name that the client asked for. Raises `MalformedAnswerError`,
     `EmptyAnswerError` or `ReportedError`."""
     if not body.strip():
@@ -98,7 +161,8 @@ def complete(body: bytes, model: str) -> bytes:
         hidden = surrogates.hide(body)
         if hidden is None:
             raise MalformedAnswerError("not a JSON object") from None
-        return hidden.shown(complete(hidden.data, model))
+        found = whole(hidden.data, model)
+        return Whole(hidden.shown(found.body), found.usage)
     if _reports_error(fields):
         raise ReportedError("the provider reported an error")
     if "choices" not in fields:
@@ -109,16 +173,37 @@ def complete(body: bytes, model: str) -> bytes:
         raise MalformedAnswerError("'choices' is not an array") from None
     if not choices:
         raise EmptyAnswerError("no choices")
-    return encode({**fields, "model": model})
+    return Whole(encode({**fields, "model": model}), _usage(fields.get("usage")))
+
+
+_wire_usage = msgspec.json.Decoder(terms.WireUsage | None)
+
+
+def _usage(raw: msgspec.Raw | None) -> Usage | None:
+    """None too for what is none: the client gets it as it came."""
+    if raw is None:
+        return None
+    try:
+        said = _wire_usage.decode(raw)
+    except (ValueError, RecursionError):
+        return None
+    return None if said is None else terms.usage(said)
 
 
 class EventReader:
     """Reads a provider's stream event by event and rewrites the model's name."""
 
-    __slots__ = ("_model",)
+    __slots__ = ("_model", "_usage", "_wants_usage")
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, *, wants_usage: bool = True) -> None:
         self._model = msgspec.Raw(encode(model))
+        self._wants_usage = wants_usage
+        self._usage: msgspec.Raw | None = None
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the provider has told of it by now."""
+        return _usage(self._usage)
 
     def read(self, event: bytes) -> tuple[EventKind, bytes]:
         """What the event is, and its bytes for the client. Raises `MalformedAnswerError`."""
@@ -135,6 +220,11 @@ class EventReader:
             return self._read_odd(event, data)
         if _reports_error(fields):
             return EventKind.ERROR, event
+        if "usage" in fields and _sees(fields["usage"]):
+            # Some tell it with every event: it is read when it is asked for.
+            self._usage = fields["usage"]
+            if not self._wants_usage and _is_empty(fields.get("choices", _NULL)):
+                return EventKind.PREAMBLE, b""
         kind = EventKind.CONTENT if "choices" in fields and _has_content(fields["choices"]) else EventKind.PREAMBLE
         if "model" not in fields:
             return kind, event
@@ -161,6 +251,17 @@ def _check_encoding(event: bytes) -> None:
 
 def _reports_error(fields: dict[str, msgspec.Raw]) -> bool:
     return "error" in fields and bytes(fields["error"]) != b"null"
+
+
+def _sees(raw: msgspec.Raw) -> bool:
+    return bytes(memoryview(raw)[:1]) == b"{"
+
+
+def _is_empty(choices: msgspec.Raw) -> bool:
+    try:
+        return not _optional_list.decode(choices)
+    except (msgspec.DecodeError, RecursionError):
+        return False
 
 
 _NOT_CONTENT = frozenset({"role", "name"})
