@@ -131,7 +131,7 @@ def chat_completion(body: bytes, head: Headers) -> Asked:
         written = Written(openai_chat.PATH, request.body(model))
         return Passed(written, lambda it: openai_chat.complete(it, name), lambda: openai_chat.EventReader(name))
 
-    client = getattr(openai_chat, "CLIENT", None)
+    client = openai_chat.CLIENT
     return _Conversation(name, request.stream, OPENAI, "openai", passed, client, lambda: client.read(body))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from edge_service.dialects import anthropic, canonical, gemini
+from edge_service.dialects import anthropic, canonical, gemini, openai_chat
 from edge_service.dialects.exchange import (
     ClientEvents,
     EventKind,
@@ -21,6 +21,7 @@ from edge_service.domain.plan import Attempt
 
 PROVIDERS: Mapping[str, ProviderSide] = MappingProxyType(
     {
+        "openai": openai_chat.PROVIDER,
         "anthropic": anthropic.PROVIDER,
         "gemini": gemini.PROVIDER,
     }
