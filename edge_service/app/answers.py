@@ -67,7 +67,7 @@ async def refusal(response: UpstreamResponse, now: float, rulings: Rulings = NO_
         return outcome
     if by_rule and not speaks_for_itself(response.status, by_rule):
         return outcome
-    if response.quotes_credential(body):
+    if any(response.quotes_credential(text.encode()) for text in provider_errors.texts(body) if text):
         return outcome  # "Incorrect API key provided: sk-...", whatever the status.
     if disposition in _OF_THE_REQUEST or openai_chat.is_error_body(body):
         return replace(outcome, answer=ErrorAnswer(tuple(_shown(response, outcome.retry_after_s)), body))
