@@ -74,7 +74,12 @@ def create(settings: Settings, under_way: UnderWay, transport: httpx2.AsyncBaseT
 
     app = Starlette(
         middleware=[
-            Middleware(Shedding, most=settings.max_concurrent, most_per_key=settings.max_concurrent_per_key),
+            Middleware(
+                Shedding,
+                most=settings.max_concurrent,
+                most_per_key=settings.max_concurrent_per_key,
+                tell=telemetry.turned_away,
+            ),
         ],
         routes=routes(gateway, resolver, under_way, is_ready),
         exception_handlers={HTTPException: http_error, Exception: internal_error},

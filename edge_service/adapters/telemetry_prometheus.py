@@ -58,6 +58,14 @@ class PrometheusTelemetry:
             "Moves away from a target that may have run the request",
             registry=registry,
         )
+        self._turned_away = _Children(
+            Counter(
+                "forebay_turned_away",
+                "Requests beyond a bound, answered before any work, by the error's code",
+                ["code"],
+                registry=registry,
+            )
+        )
         self._in_progress = Gauge("forebay_requests_in_progress", "Requests under way", registry=registry)
         self._resolve = Histogram(
             "forebay_resolve_seconds", "Waiting for the resolver's plan", buckets=_SHORT, registry=registry
@@ -68,6 +76,10 @@ class PrometheusTelemetry:
         self._first_content = Histogram(
             "forebay_first_content_seconds", "Until a stream's first content", buckets=_LONG, registry=registry
         )
+
+    def turned_away(self, code: str) -> None:
+        """A request was, of which nothing else is told: a line for each would be work, and there may be very many."""
+        self._turned_away.of(code).inc()
 
     def began(self) -> None:
         """As the port says."""

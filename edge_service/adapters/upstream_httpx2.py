@@ -83,11 +83,11 @@ class Httpx2Response:
 
     def __init__(self, response: httpx2.Response, secret: bytes = b"") -> None:
         self._response = response
-        self._secret = secret
+        self._secret = secret.lower()
         self._chunks = self._read()
         self.status = response.status_code
         self.headers: Headers = [
-            (name.lower(), value) for name, value in response.headers.raw if not (secret and secret in value)
+            (name.lower(), value) for name, value in response.headers.raw if not self.quotes_credential(name + value)
         ]
 
     def chunks(self) -> AsyncIterator[bytes]:
@@ -96,7 +96,7 @@ class Httpx2Response:
 
     def quotes_credential(self, content: bytes) -> bool:
         """As the port says."""
-        return bool(self._secret) and self._secret in content
+        return bool(self._secret) and self._secret in content.lower()
 
     async def aclose(self) -> None:
         await self._chunks.aclose()
@@ -125,7 +125,10 @@ class Httpx2Response:
 
 def _failure(error: httpx2.TransportError) -> UpstreamFailure:
     kind = FAILURES.get(type(error), BrokenError)
-    return kind(_tls_words(error) or (f"{type(error).__name__}: {error}" if str(error) else type(error).__name__))
+    name = type(error).__name__
+    if kind is BrokenError or not str(error):
+        return kind(_tls_words(error) or name)  # What is no HTTP is quoted in these errors, and quotes in its turn.
+    return kind(_tls_words(error) or f"{name}: {error}")
 
 
 def _tls_words(error: BaseException) -> str:

@@ -70,7 +70,7 @@ async def refusal(
         return outcome
     if by_rule and not speaks_for_itself(response.status, by_rule):
         return outcome
-    if response.quotes_credential(body):
+    if any(response.quotes_credential(text.encode()) for text in provider_errors.texts(body) if text):
         return outcome  # "Incorrect API key provided: sk-...", whatever the status.
     if voice is None:
         if disposition in _OF_THE_REQUEST and (said := provider_errors.message(body)):

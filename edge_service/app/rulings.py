@@ -11,7 +11,8 @@ from edge_service.domain.outcome import Disposition
 from edge_service.domain.plan import AnswerRule
 
 LOOKED_AT_BYTES = 1024 * 1024
-"""Of an answer's body. What is wrong stands at its beginning."""
+"""Of an answer's body: what is wrong stands at its beginning. And of a request's: no words are found in the answer to a
+larger one, since they may be its own."""
 
 
 class Rulings:
@@ -33,6 +34,8 @@ class Rulings:
         return ruled(self._rules, status, cache(lambda: _said(body[:LOOKED_AT_BYTES])), cache(self._asked))
 
     def _asked(self) -> str | None:
+        if len(self._body) > LOOKED_AT_BYTES:
+            return None  # To read all of it would keep everyone else waiting.
         as_it_came, plain = provider_errors.texts(self._body)
         if plain is None:
             return None  # Words could be hidden in it that only the provider can read.

@@ -29,6 +29,7 @@ async def moves_on_once(slot: Slot, script: Script, *, stream: bool) -> None:
     slot.providers[1].script = says("instead")
     response = await slot.chat(stream=stream)
     assert (response.status_code, response.headers["x-forebay-target"]) == (200, slot.target(1))
+    assert response.text.count('"role"') == 1, "what the first one said before content is nowhere"
     assert slot.hits == [2, 2, 0]
 
 

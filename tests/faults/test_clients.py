@@ -19,6 +19,7 @@ from edge_service.adapters.http import connection
 from edge_service.adapters.http.asgi import AsgiClient, ClientGoneError, disconnected, read_body
 from edge_service.adapters.http.protocol import Bounds, protocol
 from tests.support.faulty_upstream import Connection, delta, says
+from tests.support.metrics import metrics
 from tests.support.setup import setup, until
 from tests.support.standing import Standing
 
@@ -623,6 +624,9 @@ async def test_beyond_the_bound_requests_are_turned_away_before_any_work(tmp_pat
             assert response.json()["error"]["code"] == "overloaded"
             assert "x-forebay-request-id" in response.headers
         assert it.hits == [2]
+        seen = await metrics(it.services.edge)
+        assert seen['forebay_turned_away_total{code="too_many_concurrent"}'] == 1
+        assert seen['forebay_turned_away_total{code="overloaded"}'] == 3
         for path in ("/healthz", "/readyz"):
             assert (await it.client.get(path)).status_code == 200
         go_on.set()

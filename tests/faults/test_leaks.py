@@ -110,6 +110,44 @@ async def test_an_error_that_quotes_the_key_is_told_in_our_own_words(it: Standin
     assert response.json()["error"]["message"]
 
 
+def behind_a_head(rest: bytes) -> Script:
+    async def script(connection: Connection) -> None:
+        kind = "text/event-stream" if connection.call.json.get("stream") else "application/json"
+        await connection.head(200, kind, transfer_encoding="chunked")
+        await connection.raw(rest)
+        connection.writer.close()
+
+    return script
+
+
+def escaped(status: int) -> Script:
+    """The key as other writers of JSON may have it."""
+    key = canaries.PROVIDER_KEY.value.upper().replace("-", "\\u002d")
+    return answers(status, f'{{"error": {{"message": "Bad key {key}"}}}}'.encode())
+
+
+NO_ANSWERS: dict[str, Script] = {
+    "status line": no_status,
+    "no HTTP": no_http,
+    "header": answers(200, b"{}", **{f"{canaries.PROVIDER_KEY.value} x": QUOTED}),
+    "chunk size": behind_a_head(QUOTED.encode() + b"\r\n"),
+    "trailer": behind_a_head(b"0\r\n" + QUOTED.encode() + b"\r\n\r\n"),
+    "escapes": escaped(400),
+    "escapes of a 500": escaped(500),
+}
+
+
+@on_the_standing_services
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("place", NO_ANSWERS)
+async def test_what_is_no_answer_is_not_quoted(it: Standing, place: str, stream: bool) -> None:
+    slot = await it.slot(NO_ANSWERS[place])
+    response = await slot.chat(stream=stream)
+    assert response.status_code >= 400
+    tail = canaries.PROVIDER_KEY.value.rpartition("-")[2]
+    assert tail not in (response.text + str(response.headers)).lower()
+
+
 @on_the_standing_services
 async def test_what_was_searched_was_there_to_be_found(it: Standing) -> None:
     """An empty place holds no secrets: the services did write, and what went between them can be read."""

@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -14,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import grpc.aio
-import httpx2
 
 from forebay.resolver.v1 import plan_pb2, pool_admin_service_pb2, pool_admin_service_pb2_grpc, resolver_service_pb2_grpc
 from forebay.resolver.v1 import resolver_service_pb2 as pb
 from resolver_service.adapters.stores_sqlite import FILE
 from resolver_service.domain.health import RETRY_AFTER_MAX_S
+from tests.support.metrics import metrics
 from tests.support.processes import Process, start_resolver
 from tests.support.setup import until
 
@@ -45,22 +44,16 @@ class Asked:
         self.channel = grpc.aio.insecure_channel(process.address)
         self.stub: Any = resolver_service_pb2_grpc.ResolverServiceStub(self.channel)
         self.admin: Any = pool_admin_service_pb2_grpc.PoolAdminServiceStub(self.channel)
-        found = re.search(r"operations on (\S+),", process.line)
-        assert found is not None
-        self.operator = httpx2.AsyncClient(base_url=found[1], trust_env=False)
 
     async def __aenter__(self) -> Asked:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.channel.close()
-        await self.operator.aclose()
         assert await self.process.stop() == 0
 
     async def metrics(self) -> dict[str, float]:
-        text = (await self.operator.get("/metrics")).text
-        samples = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
-        return {name: float(value) for name, value in samples}
+        return await metrics(self.process)
 
     async def pools(self) -> list[str]:
         models = (await self.stub.ListModels(pb.ListModelsRequest(), timeout=TIMEOUT_S)).models

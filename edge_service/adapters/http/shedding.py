@@ -6,6 +6,7 @@ It does so before any work, and in a few words.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from urllib.parse import unquote_to_bytes
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -26,9 +27,11 @@ _KEYLESS = b""
 class Shedding:
     """ASGI middleware: at most so many requests at a time, from the first byte of each to the last of its answer."""
 
-    def __init__(self, app: ASGIApp, most: int, most_per_key: int = 0) -> None:
-        """`most_per_key` is of one client key, or of all who show none; 0 for no such bound."""
+    def __init__(self, app: ASGIApp, most: int, most_per_key: int, tell: Callable[[str], None]) -> None:
+        """`most_per_key` is of one client key, or of all who show none; 0 for no such bound. `tell` hears the code of
+        each refusal."""
         self._app = app
+        self._tell = tell
         self._most = most
         self._most_per_key = most_per_key
         self._under_way = 0
@@ -44,11 +47,8 @@ class Shedding:
             await self._app(scope, receive, send)
             return
         if self._under_way >= self._most:
-            await _refuse(
-                scope,
-                send,
-                OverloadedError("the gateway is serving as many requests as it can", retry_after_s=RETRY_AFTER_S),
-            )
+            message = "the gateway is serving as many requests as it can"
+            await self._refuse(scope, send, OverloadedError(message, retry_after_s=RETRY_AFTER_S))
             return
         self._under_way += 1
         try:
@@ -65,7 +65,7 @@ class Shedding:
         if count >= self._most_per_key:
             whose = "this API key has" if key else "those without an API key have"
             message = f"{whose} as many requests under way as may be at a time ({self._most_per_key})"
-            await _refuse(scope, send, TooManyConcurrentError(message, retry_after_s=RETRY_AFTER_S))
+            await self._refuse(scope, send, TooManyConcurrentError(message, retry_after_s=RETRY_AFTER_S))
             return
         self._of_key[key] = count + 1
         try:
@@ -76,6 +76,12 @@ class Shedding:
                 self._of_key[key] = left
             else:
                 del self._of_key[key]
+
+    async def _refuse(self, scope: Scope, send: Send, error: ApiError) -> None:
+        self._tell(error.code)
+        request_id = headers.request_id(headers.first(scope["headers"], headers.REQUEST_ID))
+        own = (headers.REQUEST_ID, request_id.encode())
+        await AsgiClient(send).respond(error.status, [*error.headers, own], voice_of(scope).error_body(error))
 
 
 def _key(scope: Scope) -> bytes:
@@ -99,9 +105,3 @@ def _in_query(query: bytes) -> bytes:
         if part.startswith(b"key="):
             return unquote_to_bytes(part[4:])
     return b""
-
-
-async def _refuse(scope: Scope, send: Send, error: ApiError) -> None:
-    request_id = headers.request_id(headers.first(scope["headers"], headers.REQUEST_ID))
-    own = (headers.REQUEST_ID, request_id.encode())
-    await AsgiClient(send).respond(error.status, [*error.headers, own], voice_of(scope).error_body(error))

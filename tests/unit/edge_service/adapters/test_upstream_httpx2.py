@@ -70,7 +70,8 @@ async def test_an_error_while_sending_becomes_what_it_means(
     with pytest.raises(UpstreamFailure) as caught:
         await Httpx2Upstream(Failing(raised(words)), lambda _: SECRET).send(attempt("http://p.test"), "/c", [], b"")
     assert type(caught.value) is meaning
-    assert str(caught.value) == (f"{raised.__name__}: words" if words else raised.__name__)
+    shown = words and meaning is not BrokenError  # Those are words about what came, if not its own.
+    assert str(caught.value) == (f"{raised.__name__}: words" if shown else raised.__name__)
 
 
 @pytest.mark.parametrize(("raised", "meaning"), FAILURES.items(), ids=lambda kind: kind.__name__)
@@ -96,7 +97,7 @@ async def test_an_error_that_is_new_to_us_counts_as_broken() -> None:
         pass
 
     try:
-        with pytest.raises(BrokenError, match=r"^NewError: words$"):
+        with pytest.raises(BrokenError, match=r"^NewError$"):
             await Httpx2Upstream(Failing(NewError("words")), lambda _: "").send(attempt("http://p.test"), "/c", [], b"")
     finally:
         del NewError

@@ -98,6 +98,6 @@ async def test_a_gateway_that_ends_while_it_waits_for_a_plan_says_so() -> None:
 
 
 async def test_a_plan_that_cannot_be_walked_is_closed() -> None:
-    resolver = OnePlan(dialect="gemini")
-    assert (await chat(resolver)).status == 503
-    assert [type(report) for report in resolver.reports] == [ReportClosed]
+    resolver = OnePlan(dialect="martian")
+    assert (await chat(resolver)).status == 400
+    assert [type(report) for report in resolver.reports] == [ReportFailed, ReportClosed]

@@ -28,7 +28,9 @@ class Asking:
 
     def __init__(self, most: int = 100, most_per_key: int = 1) -> None:
         self.app = Waits()
-        self.shedding = Shedding(self.app, most, most_per_key)
+        self.told: list[str] = []
+        """The codes of refusals."""
+        self.shedding = Shedding(self.app, most, most_per_key, self.told.append)
 
     async def start(self, headers: Headers | None = None, query: bytes = b"", path: str = "/v1/models") -> Asked:
         scope = {"type": "http", "path": path, "headers": headers or [], "query_string": query}
@@ -119,6 +121,16 @@ async def test_the_bound_of_all_comes_first() -> None:
     asking = Asking(most=1)
     await asking.start(BEARER)
     assert (await asking.start(BEARER)).status == 503
+
+
+async def test_whoever_watches_is_told_of_each_refusal_and_of_nothing_else() -> None:
+    asking = Asking(most=2)
+    await asking.start(BEARER)
+    await asking.start(BEARER)
+    assert asking.told == ["too_many_concurrent"]
+    await asking.start()
+    await asking.start([(b"x-api-key", b"two")])
+    assert asking.told == ["too_many_concurrent", "overloaded"]
 
 
 async def test_without_a_bound_for_keys_there_is_none() -> None:
