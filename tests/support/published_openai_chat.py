@@ -1,4 +1,4 @@
-"""Whether something has the shape that OpenAI publishes: the types of its SDK, and the fields that others have added."""
+"""Whether something has the shape that OpenAI publishes: its SDK's types, and the fields that others have added."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _STREAMING: TypeAdapter[Any] = TypeAdapter(CompletionCreateParamsStreaming)
 _ANSWER = TypeAdapter(ChatCompletion)
 _CHUNK = TypeAdapter(ChatCompletionChunk)
 
-_ADDED = frozenset({"reasoning_content", "reasoning_details", "images"})
+_ADDED = frozenset({"reasoning_content", "reasoning", "reasoning_details", "images"})
 _ADDED_TO_REQUESTS = ("top_k",)
 
 

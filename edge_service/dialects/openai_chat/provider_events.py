@@ -83,12 +83,14 @@ _chunk = msgspec.json.Decoder(_Chunk)
 class _Calls:
     """The calls of one choice, as its fragments come."""
 
-    __slots__ = ("_ids", "_last", "_numbers")
+    __slots__ = ("_ids", "_last", "_numbers", "begun")
 
     def __init__(self) -> None:
         self._numbers: dict[int, int] = {}
         """Ours, by the provider's index."""
         self._ids: list[str] = []
+        self.begun: set[str] = set()
+        """The ids that there have been."""
         self._last = -1
 
     def number(self, call: _Call) -> tuple[int, bool]:
@@ -104,12 +106,10 @@ class _Calls:
                 return number, False
         number = self._last = len(self._ids)
         self._ids.append(call.id or "")
+        self.begun.add(call.id or "")
         if call.index is not None:
             self._numbers[call.index] = number
         return number, True
-
-    def with_id(self, call_id: str) -> bool:
-        return call_id in self._ids
 
 
 class Events:
@@ -178,7 +178,7 @@ class Events:
     def _thoughts(self, delta: _Delta, index: int, events: list[Event]) -> Mapping[str, str]:
         """And the signatures of calls, by their ids."""
         plain = delta.reasoning_content or delta.reasoning
-        begun = self._calls.get(index)
+        calls = self._calls.get(index)
         starting = {call.id for call in delta.tool_calls or ()}
         signatures: dict[str, str] = {}
         told = False
@@ -187,7 +187,7 @@ class Events:
                 if detail.name in starting:
                     signatures[detail.name] = detail.data or ""
                     continue
-                if begun is not None and begun.with_id(detail.name):
+                if calls is not None and detail.name in calls.begun:
                     continue  # It comes too late: the call has begun without it.
             thought = detail.thought()
             if thought.text or thought.signature or thought.encrypted:

@@ -131,18 +131,18 @@ class Messages:
             if field != details.FIELD and (plain or (calls and field == "reasoning_content")):
                 said[field] = plain
         has_details = details.FIELD in fields
-        own = [t for t in thoughts if has_details and t.family in (None, self._family)]
-        written = [each for thought in own if thought.text or thought.family for each in details.write(thought, 0, "")]
+        written: list[details.Written] = []
+        for thought in thoughts:
+            if has_details and thought.family in (None, self._family):
+                written += details.write(thought, len(written), "")
+            elif thought.family is not None or not said:
+                self.dropped["messages.thinking"] = None
         for call in calls:
             if call.signature and has_details and self._family is Family.GEMINI:
-                written.append(details.encrypted(call.signature, self._family, 0, self._id(call.id)))
+                written.append(details.encrypted(call.signature, self._family, len(written), self._id(call.id)))
             elif call.signature:
                 self.dropped["messages.thinking"] = None
-        if written:
-            said[details.FIELD] = [{**each, "index": index} for index, each in enumerate(written)]
-        if any(t not in own and not (t.family is None and said) for t in thoughts):
-            self.dropped["messages.thinking"] = None
-        return said
+        return said | ({details.FIELD: written} if written else {})
 
     def _call(self, part: ToolCall) -> Written:
         function = {"name": part.name, "arguments": part.arguments if part.arguments.strip() else "{}"}

@@ -113,7 +113,8 @@ class _Said:
         tools = request.tools
         if choice is not None and choice.names and choice.mode is not Choosing.NAMED:
             # Few know how to allow some of the tools; but those that are not there cannot be chosen.
-            tools = tuple(tool for tool in tools if tool.name in choice.names)
+            names = frozenset(choice.names)
+            tools = tuple(tool for tool in tools if tool.name in names)
         if not tools:
             if choice is not None and choice.mode in (Choosing.REQUIRED, Choosing.NAMED):
                 raise InexpressibleError(["tool_choice"])

@@ -27,8 +27,8 @@ _id = msgspec.json.Decoder(_Id)
 
 
 def are_ours(body: bytes) -> bool:
-    """Whether there may be some in a request that we have put there. The mark's rarest letter is looked for first: that
-    takes a tenth of the time."""
+    """Whether there may be some in a request that we have put there. The rarest letter of their mark is looked for
+    first, which takes a tenth of the time."""
     return b"~" in body and _MARK in body
 
 

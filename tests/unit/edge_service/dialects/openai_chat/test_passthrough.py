@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from edge_service.dialects import openai_chat
+from edge_service.dialects.canonical import Usage
 from edge_service.dialects.exchange import EmptyAnswerError, EventKind, MalformedAnswerError, ReportedError
-from edge_service.dialects.openai_chat.passthrough import MAX_MODEL_CHARS, EventReader, complete, read_request
+from edge_service.dialects.openai_chat import Quirks
+from edge_service.dialects.openai_chat.passthrough import MAX_MODEL_CHARS, EventReader, complete, read_request, whole
 from edge_service.domain.errors import ApiError, InvalidRequestError, LimitedError, UnavailableError, UpstreamError
 from edge_service.domain.outcome import Disposition, Outcome
 
@@ -355,3 +357,95 @@ def test_an_errors_words_cannot_break_out_of_their_event() -> None:
 )
 def test_it_is_known_whether_a_refusal_is_of_the_dialect(body: bytes, is_one: bool) -> None:
     assert openai_chat.is_error_body(body) is is_one
+
+
+@pytest.mark.parametrize(
+    ("fields", "sent"),
+    [
+        (b'"stream":true', b'"stream":true,"stream_options":{"include_usage":true}'),
+        (b'"stream_options":null,"stream":true', b'"stream_options":{"include_usage":true},"stream":true'),
+        (
+            b'"stream":true,"stream_options":{"include_usage": false,"include_obfuscation": false}',
+            b'"stream":true,"stream_options":{"include_usage":true,"include_obfuscation":false}',
+        ),
+    ],
+)
+def test_a_stream_is_asked_for_its_usage(fields: bytes, sent: bytes) -> None:
+    request = read_request(b'{"model":"m","messages":[ ],%s}' % fields)
+    assert request.write("up").body == b'{"model":"up","messages":[ ],%s}' % sent
+    assert not request.wants_usage
+    assert request.write("up", Quirks(unknown=frozenset({"stream_options"}))).body == request.body("up")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b'"stream":false',
+        b'"stream":null,"stream_options":null',
+        b'"stream":true,"stream_options":{"include_usage": true}',
+        b'"stream":true,"stream_options":7',
+        b'"stream":true,"stream_options":{"include_usage":"yes"}',
+    ],
+)
+def test_what_need_not_be_asked_for_is_left_alone(fields: bytes) -> None:
+    request = read_request(b'{"model":"m","messages":[ ],%s}' % fields)
+    assert request.write("up").body == b'{"model":"up","messages":[ ],%s}' % fields
+    assert request.wants_usage
+
+
+USAGE = b'{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5,"prompt_tokens_details":{"cached_tokens":1}}'
+
+
+@pytest.mark.parametrize(
+    ("given", "hidden"),
+    [
+        (b'data: {"choices":[],"usage":%s}\n\n' % USAGE, True),
+        (b'data: {"usage":%s}\n\n' % USAGE, True),
+        (b'data: {"choices":null,"usage":%s}\n\n' % USAGE, True),
+        (b'data: {"choices":[{"delta":{}}],"usage":%s}\n\n' % USAGE, False),
+        (b'data: {"choices":7,"usage":%s}\n\n' % USAGE, False),
+    ],
+)
+def test_usage_is_seen_and_only_shown_to_who_has_asked(given: bytes, hidden: bool) -> None:
+    for wants_usage in (True, False):
+        reader = EventReader("chat", wants_usage=wants_usage)
+        assert reader.usage is None
+        _, sent = reader.read(given)
+        assert sent == (b"" if hidden and not wants_usage else given)
+        assert reader.usage == Usage(3, 2, 1)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        b'data: {"choices":[],"usage":null}\n\n',
+        b'data: {"choices":[]}\n\n',
+        b'data: {"choices":[],"prompt_filter_results":[]}\n\n',
+        b'data: {"choices":[],"usage":7}\n\n',
+    ],
+)
+def test_an_event_without_usage_is_not_taken_for_one(given: bytes) -> None:
+    reader = EventReader("chat", wants_usage=False)
+    assert reader.read(given) == (EventKind.PREAMBLE, given)
+    assert reader.usage is None
+
+
+def test_usage_in_a_form_that_is_not_known_is_none() -> None:
+    reader = EventReader("chat")
+    reader.read(b'data: {"usage":{"prompt_tokens":"many"}}\n\n')
+    assert reader.usage is None
+    assert whole(b'{"choices":[1],"usage":{"prompt_tokens":1.5}}', "m").usage is None
+
+
+def test_the_last_usage_counts() -> None:
+    reader = read_request(b'{"model":"chat","messages":[],"stream":true}').reader()
+    for count in (1, 2):
+        reader.read(b'data: {"choices":[{"delta":{"content":"a"}}],"usage":{"completion_tokens":%d}}\n\n' % count)
+    assert reader.usage == Usage(0, 2)
+
+
+def test_a_whole_answer_tells_its_usage() -> None:
+    answer = whole(b'{"choices":[1],"usage":%s,"a":"\\ud83d"}' % USAGE, "chat")
+    assert answer.usage == Usage(3, 2, 1)
+    assert answer.body == b'{"choices":[1],"usage":%s,"a":"\\ud83d","model":"chat"}' % USAGE
+    assert whole(b'{"choices":[1]}', "m").usage is whole(b'{"choices":[1],"usage":null}', "m").usage is None
