@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Mapping
 from enum import StrEnum
+from itertools import islice
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -56,7 +57,7 @@ def read_params(parent: Section) -> Overrides:
     """The block under a member's `params`."""
     if parent.get("params") is None:
         return NOTHING_OVERRIDDEN
-    section = parent.section("params", tuple(How))
+    section = parent.section("params", tuple(how.value for how in How))
     found: dict[str, tuple[How, str]] = {}
     for how in (How.SET, How.DEFAULT):
         for name, value in _fields(section, how).items():
@@ -138,11 +139,11 @@ def _wrong_with_value(value: object) -> str:
                 if _NOT_UNICODE.search(node):
                     return "must be valid Unicode"
             case list():
-                waiting += ((item, depth + 1) for item in node[: left + 1])
+                waiting += ((item, depth + 1) for item in islice(node, left + 1))
             case dict():
                 if not all(isinstance(key, str) for key in node):
                     return "expected strings as keys: it is written as JSON"
-                waiting += ((part, depth + 1) for pair in list(node.items())[: left + 1] for part in pair)
+                waiting += ((part, depth + 1) for pair in islice(node.items(), left + 1) for part in pair)
             case _:
                 return f"expected a value that JSON has, got {kind_of(node)}"
     return ""
