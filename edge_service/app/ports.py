@@ -8,6 +8,7 @@ from typing import Protocol
 
 from edge_service.domain.failover import ReportClosed, ReportContent, ReportEnded, ReportFailed
 from edge_service.domain.headers import Headers
+from edge_service.domain.needs import NO_NEEDS, Needs, Operation
 from edge_service.domain.plan import Attempt, Plan
 
 Report = ReportFailed | ReportContent | ReportEnded | ReportClosed
@@ -20,6 +21,8 @@ class Question:
     request_id: str
     model: str
     stream: bool
+    operation: Operation = Operation.GENERATE
+    needs: Needs = NO_NEEDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +37,19 @@ class Model:
     """Seconds since the epoch."""
     provider: str
     """Of a raw model."""
+    context_tokens: int = 0
+    """What all targets behind the name have in common; 0, and None, where it is not known."""
+    max_output_tokens: int = 0
+    capabilities: frozenset[str] | None = None
+    """Words of `Capability`, and maybe of a newer resolver."""
 
 
 class Resolver(Protocol):
     """The resolver as the edge uses it."""
 
     async def resolve(self, question: Question) -> Plan:
-        """A remembered plan if nobody can be asked. Raises `ModelNotFoundError`, `LimitedError` or
-        `UnavailableError`."""
+        """A remembered plan if nobody can be asked. Raises `ModelNotFoundError`, `LimitedError`,
+        `UnavailableError`, or `InvalidRequestError` if no target behind the name can serve what is needed."""
 
     def report(self, decision_id: str, report: Report, latency_s: float = 0.0) -> None:
         """Sends what became of an attempt. Never waits and never fails; a report may get lost."""

@@ -2,6 +2,7 @@
 
 ApiError
 +- InvalidRequestError      400  the body is not what the route takes
+|  +- ContextLengthError    400  it does not fit into the context of any target
 +- RequestTimeoutError      408  the request did not arrive in time
 +- PayloadTooLargeError     413
 +- HeadersTooLargeError     431
@@ -55,6 +56,10 @@ class ApiError(Exception):
 class InvalidRequestError(ApiError):
     status = 400
     code = "invalid_request"
+
+
+class ContextLengthError(InvalidRequestError):
+    code = "context_length_exceeded"
 
 
 class RequestTimeoutError(ApiError):

@@ -30,6 +30,42 @@ class AnswerRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Quirks:
+    """In what the provider differs from others that speak its dialect; the defaults are what others do."""
+
+    max_tokens_field: str = "max_tokens"
+    system_role: str = "system"
+    drop: frozenset[str] = frozenset()
+    """Top-level fields of requests that it does not take."""
+    auth_header: str = ""
+    """`bearer`, or the name of a header that holds the credential alone; empty: as the dialect has it."""
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    """Sent with every request."""
+    api_version: str = ""
+    """The query parameter `api-version`; empty for none."""
+    deployment_paths: bool = False
+    """Paths are `/openai/deployments/MODEL/chat/completions` and the like, behind the base URL."""
+
+
+NO_QUIRKS = Quirks()
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """What becomes of the top-level fields of a request, in the provider's own names."""
+
+    set_json: bytes = b""
+    """A JSON object; empty for none. These fields replace what the client said."""
+    default_json: bytes = b""
+    """Likewise. These fill in what the client left out."""
+    drop: frozenset[str] = frozenset()
+    """These are removed."""
+
+
+NO_PARAMS = Params()
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One target to try."""
 
@@ -52,6 +88,12 @@ class Attempt:
     """The provider may be on this machine or in a private network."""
     rules: tuple[AnswerRule, ...] = ()
     """The first that fits counts for more than what is known of errors in general."""
+    quirks: Quirks = NO_QUIRKS
+    responses: bool = False
+    """The provider has the Responses API."""
+    params: Params = NO_PARAMS
+    max_output_tokens: int = 0
+    """The most that the model generates; 0 where it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +108,5 @@ class Plan:
     """Remembered from earlier: no resolver could be asked."""
     name: str = ""
     """The configured spelling of the name that was found."""
+    depends_on_needs: bool = False
+    """A request with other needs may get another plan."""

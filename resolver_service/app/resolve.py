@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 from resolver_service.app.in_flight import InFlight
 from resolver_service.app.ports import Clock, DrainStore, HealthStore, Revision, Revisions, RotationStore
 from resolver_service.domain import selection
+from resolver_service.domain.abilities import NO_NEEDS, Needs, Shortfall, can_serve, shortfall, why_not
 from resolver_service.domain.catalog import Catalog, Group, OnExhausted, RawModel, Target
 from resolver_service.domain.health import LIMITS, WELL, Availability, Health, probe_taken, worst
 from resolver_service.domain.names import closest, split_reasoning
@@ -33,6 +34,7 @@ class Query:
     """Ids of targets that must not be in the plan."""
     stream: bool = False
     """The answer is to be streamed, which may take longer."""
+    needs: Needs = NO_NEEDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ class Decision:
     revision: int
     name: str
     """The configured spelling of the name that was found."""
+    depends_on_needs: bool = False
+    """Other needs may lead to other attempts."""
 
     def longest_s(self, stream: bool) -> float:
         """How long whoever keeps to the plan takes at most."""
@@ -118,6 +122,17 @@ class NoTargetError(ResolveError):
         super().__init__(f"every target of '{name}' {why}{when}")
 
 
+class UnservableError(ResolveError):
+    """The name is known, but it is also known that no target behind it can serve such a request: waiting is no use."""
+
+    code = "needs_unmet"
+
+    def __init__(self, name: str, needed: Shortfall) -> None:
+        self.name = name
+        self.lacking = needed.words
+        super().__init__(f"no target of '{name}' offers {needed.text}")
+
+
 class Resolver:
     """Resolves against the current revision. Never waits: it runs to its end between two steps of the event loop."""
 
@@ -142,11 +157,10 @@ class Resolver:
         self._in_flight = in_flight
 
     def resolve(self, query: Query, caller: object = None) -> Decision:
-        """`caller` stands for the stream it is asked on, if it is on one. Raises `UnknownModelError` or
-        `NoTargetError`."""
+        """`caller` stands for the stream it is asked on, if it is on one. Raises `ResolveError`."""
         revision = self._revisions.current
         entry, reasoning = _find(revision.catalog, query.model)
-        survey = self._survey(query)
+        survey = self._survey(query, entry)
         order = survey.order(entry, self._rotation.turn, entry.policy.attempts)
         if not query.counting:
             self._rotation.take(order.took)
@@ -163,10 +177,11 @@ class Resolver:
         """Nothing more is asked on its stream."""
         self._in_flight.caller_left(caller, self._clock())
 
-    def _survey(self, query: Query) -> _Survey:
+    def _survey(self, query: Query, entry: Group | RawModel) -> _Survey:
         now = self._clock()
         self._in_flight.forget(now)
-        return _Survey(self._health, self._drains.drained(), self._in_flight.counts, now, query)
+        needs = query.needs if entry.has_abilities and query.needs != NO_NEEDS else None
+        return _Survey(self._health, self._drains.drained(), self._in_flight.counts, now, query, needs)
 
     def _take_probes(self, decision_id: str, target: Target, now: float) -> None:
         """Of those of its scopes that wait for one. What another attempt of the plan has taken is out by now."""
@@ -180,11 +195,11 @@ class Resolver:
         """What `resolve` would answer now, and why; changes nothing. Raises `UnknownModelError`."""
         revision = self._revisions.current
         entry, reasoning = _find(revision.catalog, query.model)
-        survey = self._survey(query)
+        survey = self._survey(query, entry)
         order = survey.order(entry, self._rotation.turn)
         try:
             decision = self._decide(revision, entry, reasoning, order.targets, survey)
-        except NoTargetError:
+        except (NoTargetError, UnservableError):
             decision = None
         views: dict[str, TargetView] = {}
         for place, attempt in enumerate(decision.attempts if decision else (), 1):
@@ -218,6 +233,7 @@ class Resolver:
             total_s=policy.timeouts.total_s,
             revision=revision.number,
             name=entry.id,
+            depends_on_needs=entry.has_abilities,
         )
 
 
@@ -256,9 +272,17 @@ class _Survey:
     """The health of targets as one request sees it."""
 
     def __init__(
-        self, health: HealthStore, drained: Set[str], in_flight: Mapping[str, int], now: float, query: Query
+        self,
+        health: HealthStore,
+        drained: Set[str],
+        in_flight: Mapping[str, int],
+        now: float,
+        query: Query,
+        needs: Needs | None,
     ) -> None:
+        """`needs` are None where they make no difference: nothing is known of the targets, or nothing is needed."""
         self.now = now
+        self._needs = needs
         self._in_flight = in_flight
         self._health = health
         self._generation = health.latest
@@ -270,14 +294,22 @@ class _Survey:
 
     def order(self, entry: Group | RawModel, turns: selection.Turns, limit: int | None = None) -> selection.Order:
         """What may be tried, in order."""
-        order = selection.order(entry, self._available, turns, limit)
+        # Most requests are not slowed down by what makes a difference for few.
+        available = self._available if self._needs is None else self._suits
+        order = selection.order(entry, available, turns, limit)
         if not order.targets and not self._may_probe:
             # Nothing but targets that wait for a probe. Whether one will ever come is not for this request to wait for.
             order = selection.order(entry, self._not_out, turns, limit)
         return order
 
     def permitted(self, target: Target) -> bool:
-        return not target.disabled and target.id not in self._barred
+        return not target.disabled and target.id not in self._barred and self._can_serve(target)
+
+    def _can_serve(self, target: Target) -> bool:
+        return self._needs is None or can_serve(target.abilities, self._needs)
+
+    def _suits(self, target: Target) -> bool:
+        return self._can_serve(target) and self._available(target)
 
     def _available(self, target: Target) -> bool:
         if target.disabled or target.id in self._barred or (self._in_flight and self._is_full(target)):
@@ -315,7 +347,11 @@ class _Survey:
         )
         return tuple(target for target, _ in cooling[:1])
 
-    def exhausted(self, entry: Group | RawModel) -> NoTargetError:
+    def exhausted(self, entry: Group | RawModel) -> NoTargetError | UnservableError:
+        if self._needs is not None:
+            enabled = [t for t in selection.targets_of(entry) if not t.disabled]
+            if enabled and not any(map(self._can_serve, enabled)):
+                return UnservableError(entry.id, shortfall((t.abilities for t in enabled), self._needs))
         cooling = [health for _, health in self._cooling(entry)]
         waits_s = [max(1.0, h.retry_after_s(self.now)) for h in cooling]
         code: NoTargetCode = "unavailable"
@@ -345,6 +381,8 @@ class _Survey:
             return "drained"
         if target.id in self._barred:
             return "excluded by the request"
+        if self._needs is not None and not self._can_serve(target):
+            return why_not(target.abilities, self._needs)
         if self._is_full(target) and not self._is_out(target):
             return f"full: {self._in_flight[target.id]} of {target.provider.max_concurrent} in flight"
         if self._available(target):

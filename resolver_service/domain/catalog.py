@@ -12,6 +12,9 @@ from enum import StrEnum
 from functools import cached_property
 from typing import NamedTuple
 
+from resolver_service.domain.abilities import UNKNOWN, Abilities
+from resolver_service.domain.quirks import NO_QUIRKS, Quirks
+
 
 class Strategy(StrEnum):
     """How the members of a pool or cluster take turns."""
@@ -113,6 +116,21 @@ class AnswerRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Params:
+    """What becomes of the top-level fields of a request, in the provider's own names. No name stands in two of them."""
+
+    set_json: bytes = b""
+    """A JSON object; empty for none. These fields replace what the client said."""
+    default_json: bytes = b""
+    """Likewise. These fill in what the client left out."""
+    drop: tuple[str, ...] = ()
+    """These are removed."""
+
+
+NO_PARAMS = Params()
+
+
+@dataclass(frozen=True, slots=True)
 class Provider:
     id: str
     dialect: Dialect
@@ -127,6 +145,11 @@ class Provider:
     """The first that fits counts."""
     max_concurrent: int | None = None
     """Requests at a time for each of its targets; None for as many as come."""
+    quirks: Quirks = NO_QUIRKS
+    responses: bool = False
+    """It has the Responses API."""
+    abilities: Mapping[str, Abilities] = field(default_factory=dict, hash=False)
+    """Of the models of which something is known, by `name_key`."""
 
 
 class Scopes(NamedTuple):
@@ -163,6 +186,8 @@ class Target:
     failover: Failover
     disabled: bool = False
     """Its provider, member or credential is: it is never in a plan, and `Explain` says why."""
+    params: Params = NO_PARAMS
+    abilities: Abilities = UNKNOWN
     id: str = field(init=False)
     """`provider/model#credential-index`: who this is, whichever way it was reached."""
     scopes: Scopes = field(init=False)
@@ -218,6 +243,8 @@ class Group:
     """In the order in which they are tried."""
     policy: Policy
     """For a walk that was asked for by this name."""
+    has_abilities: bool = False
+    """Of some target behind it something is known, so that what a request needs makes a difference."""
 
     @property
     def rotation_key(self) -> str:
@@ -233,6 +260,8 @@ class RawModel:
     sources: tuple[Source, ...]
     """One per provider, in the order configured: no rotation."""
     policy: Policy
+    has_abilities: bool = False
+    """As of a group."""
 
 
 @dataclass(frozen=True)

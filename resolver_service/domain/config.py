@@ -1,17 +1,29 @@
 """The configuration: from a tree of plain data to a `Catalog`, or to everything that is wrong with it.
 
-Reading comes first and notes problems (`config_reader`, `config_policy`, `config_providers`, `config_groups`). Only if
-there are none is the catalog assembled: each member is expanded to its targets, and of the policies above a target
-those that win are settled.
+Reading comes first and notes problems (the modules `config_*`). Only if there are none is the catalog assembled: each
+member is expanded to its targets, and of the policies and overrides above a target those that win are settled.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
-from resolver_service.domain.catalog import Catalog, Group, Member, Policy, RawModel, Source, Strategy, Target, Tier
-from resolver_service.domain.config_groups import GroupEntry, ModelPools, read_model_pools
+from resolver_service.domain.abilities import UNKNOWN
+from resolver_service.domain.catalog import (
+    Catalog,
+    Group,
+    Member,
+    Policy,
+    RawModel,
+    Source,
+    Strategy,
+    Target,
+    Tier,
+    name_key,
+)
+from resolver_service.domain.config_groups import GroupEntry, MemberEntry, ModelPools, read_model_pools
+from resolver_service.domain.config_params import Overrides, settled
 from resolver_service.domain.config_policy import Block, read_policy
 from resolver_service.domain.config_providers import Directory, Offer, read_providers
 from resolver_service.domain.config_reader import ConfigError, Problem, Problems, Section
@@ -62,6 +74,30 @@ def _check_size(problems: Problems, directory: Directory, model_pools: ModelPool
         problems.add((), f"all members together expand to {total} targets; {MOST_TARGETS} are the most")
 
 
+@dataclass(frozen=True, slots=True)
+class _Within:
+    """What the member of a cluster gives to the targets behind it."""
+
+    prefix: str = ""
+    """Of their paths."""
+    policies: tuple[Block, ...] = ()
+    """Those of provider, pool and pool's member win over them."""
+    params: Overrides = field(default_factory=dict)
+    disabled: bool = False
+
+    def over(self, member: MemberEntry) -> _Within:
+        """What a pool's member makes of it: the closest wins."""
+        params = {**self.params, **member.params} if self.params and member.params else self.params or member.params
+        return replace(self, params=params, disabled=self.disabled or member.disabled)
+
+
+_ALONE = _Within()
+
+
+def _any_known(sources: Iterable[Source]) -> bool:
+    return any(source.targets[0].abilities != UNKNOWN for source in sources)
+
+
 class _Assembly:
     """Makes groups and targets of entries that have been found valid."""
 
@@ -75,17 +111,16 @@ class _Assembly:
             name = offers[0].model
             sources = tuple(self._source(offer, name) for offer in offers)
             if not all(target.disabled for source in sources for target in source.targets):
-                models[key] = RawModel(name, sources, self._defaults)
+                models[key] = RawModel(name, sources, self._defaults, _any_known(sources))
         return models
 
-    def pool(self, entry: GroupEntry, prefix: str = "", below: tuple[Block, ...] = (), disabled: bool = False) -> Group:
-        """`prefix` begins the targets' paths; `below` are the blocks that those of provider and pool win over."""
-        path = prefix + entry.id
+    def pool(self, entry: GroupEntry, within: _Within = _ALONE) -> Group:
+        path = within.prefix + entry.id
         members = [
             Member(
                 weight=member.weight,
                 priority=member.priority,
-                sources=(self._source(offer, path, below, (entry.policy, member.policy), disabled or member.disabled),),
+                sources=(self._source(offer, path, within.over(member), (entry.policy, member.policy)),),
             )
             for member in entry.members
             for offer in member.offers
@@ -96,14 +131,12 @@ class _Assembly:
         members = []
         for member in entry.members:
             terms = Member(weight=member.weight, priority=member.priority)
-            below = (entry.policy, member.policy)
+            within = _Within(f"{entry.id}/", (entry.policy, member.policy), member.params, member.disabled)
             if member.pool is not None:
-                group = self.pool(member.pool, f"{entry.id}/", below, member.disabled)
-                members.append(replace(terms, pool=group))
+                members.append(replace(terms, pool=self.pool(member.pool, within)))
             else:
                 path = f"{entry.id}/{member.offers[0].model}"
-                sources = tuple(self._source(o, path, below, disabled=member.disabled) for o in member.offers)
-                members.append(replace(terms, sources=sources))
+                members.append(replace(terms, sources=tuple(self._source(o, path, within) for o in member.offers)))
         return self._group("cluster", entry, members)
 
     def _group(self, kind: str, entry: GroupEntry, members: list[Member]) -> Group:
@@ -117,24 +150,21 @@ class _Assembly:
             strategy=entry.strategy,
             tiers=tuple(Tier(p, tuple(band), tuple(m.weight for m in band)) for p, band in sorted(bands.items())),
             policy=entry.policy.over(self._defaults),
+            has_abilities=any(m.pool.has_abilities if m.pool else _any_known(m.sources) for m in members),
         )
 
-    def _source(
-        self,
-        offer: Offer,
-        path: str,
-        below: tuple[Block, ...] = (),
-        above: tuple[Block, ...] = (),
-        disabled: bool = False,
-    ) -> Source:
+    def _source(self, offer: Offer, path: str, within: _Within = _ALONE, above: tuple[Block, ...] = ()) -> Source:
+        """`above` are the blocks that win over the provider's."""
         provider = offer.entry.provider
         policy = self._defaults
-        for block in (*below, offer.entry.policy, *above):
+        for block in (*within.policies, offer.entry.policy, *above):
             policy = block.over(policy)
         # The total time is the walk's, which the called name alone decides on.
         timeouts = policy.timeouts
         if timeouts.total_s != self._defaults.timeouts.total_s:
             timeouts = replace(timeouts, total_s=self._defaults.timeouts.total_s)
+        params = settled(within.params)
+        abilities = provider.abilities.get(name_key(offer.model), UNKNOWN)
         return Source(
             tuple(
                 Target(
@@ -145,7 +175,9 @@ class _Assembly:
                     reasoning=offer.reasoning,
                     timeouts=timeouts,
                     failover=policy.failover,
-                    disabled=disabled or provider.disabled or credential.disabled,
+                    disabled=within.disabled or provider.disabled or credential.disabled,
+                    params=params,
+                    abilities=abilities,
                 )
                 for credential in provider.credentials
             )

@@ -6,6 +6,7 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from resolver_service.domain.catalog import Strategy, name_key
+from resolver_service.domain.config_params import Overrides, read_params
 from resolver_service.domain.config_policy import Block, read_policy
 from resolver_service.domain.config_providers import Directory, Offer, check_unique
 from resolver_service.domain.config_reader import Path, Section, quoted
@@ -17,7 +18,7 @@ MOST_PRIORITY = 1_000_000_000
 
 _KEYS = ("enabled", "default-strategy", "pools", "clusters")
 _GROUP_KEYS = ("id", "description", "strategy", "members", "policy")
-_TERMS = ("priority", "weight", "disabled", "policy")
+_TERMS = ("priority", "weight", "disabled", "policy", "params")
 _POOL_MEMBER_KEYS = ("provider", "model", *_TERMS)
 _CLUSTER_MEMBER_KEYS = ("pool", "model", *_TERMS)
 _NESTED = "clusters do not nest; name the pools and models that it gathers"
@@ -31,6 +32,7 @@ class MemberEntry:
     priority: int
     disabled: bool
     policy: Block
+    params: Overrides
     offers: tuple[Offer, ...] = ()
     """Of a pool's member: a turn-taker each. Of a cluster's member: one turn-taker, in this order."""
     pool: GroupEntry | None = None
@@ -156,6 +158,7 @@ def _member(section: Section, offers: tuple[Offer, ...] = (), pool: GroupEntry |
         priority=section.integer("priority", -MOST_PRIORITY, MOST_PRIORITY) or 0,
         disabled=section.flag("disabled"),
         policy=read_policy(section),
+        params=read_params(section),
         offers=offers,
         pool=pool,
     )

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from resolver_service.domain.abilities import Abilities
 from resolver_service.domain.catalog import Credential, Dialect, Provider, name_key
+from resolver_service.domain.config_models import read_models
 from resolver_service.domain.config_policy import Block, read_policy
-from resolver_service.domain.config_reader import Path, Problems, Section, kind_of, name_of, path_text, quoted
+from resolver_service.domain.config_quirks import read_quirks
+from resolver_service.domain.config_reader import Path, Problems, Section, kind_of, path_text, quoted
 from resolver_service.domain.config_rules import read_rules
 from resolver_service.domain.names import split_reasoning
+from resolver_service.domain.presets import PRESETS, Preset
+from resolver_service.domain.quirks import NO_QUIRKS, Quirks
 
 MOST_CONCURRENT = 100_000
 
 _KEYS = (
     *("id", "dialect", "base-url", "credentials", "models", "allow-private", "disabled", "policy"),
-    *("max-concurrent", "rules"),
+    *("max-concurrent", "rules", "preset", "responses", "quirks"),
 )
 _CREDENTIAL_KEYS = ("ref", "disabled")
 _ADVICE = dict.fromkeys(
@@ -25,6 +30,7 @@ _ADVICE = dict.fromkeys(
 )
 _REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:/[^\x00-\x1f\x7f\ud800-\udfff]+")
 _HOST = re.compile(r"[a-z0-9_.-]+|[0-9a-f:.]+")
+_AZURE = "https://RESOURCE.openai.azure.com/openai/v1"
 _NOT_IN_URLS = re.compile(r"[^\x21-\x7e]|\\")
 
 
@@ -103,20 +109,49 @@ def read_providers(root: Section) -> Directory:
         if "/" in name or "#" in name:
             section.problem("id", "must not contain '/' or '#': they separate the parts of a target's name")
         check_unique(section.problems, first, "provider id", name, section.at("id"))
-        provider = Provider(
-            id=name,
-            # A stand-in for what is wrong or missing never gets out: there is a problem then.
-            dialect=section.choice("dialect", "dialect", Dialect, required=True) or Dialect.OPENAI,
-            base_url=_base_url(section),
-            credentials=_credentials(section),
-            models=_models(section),
-            allow_private=section.flag("allow-private"),
-            disabled=section.flag("disabled"),
-            rules=read_rules(section),
-            max_concurrent=section.integer("max-concurrent", 1, MOST_CONCURRENT),
-        )
-        entries.append(ProviderEntry(provider, read_policy(section)))
+        entries.append(ProviderEntry(_provider(section, name), read_policy(section)))
     return Directory(entries)
+
+
+def _provider(section: Section, name: str) -> Provider:
+    preset = _preset(section)
+    given = section.choice("dialect", "dialect", Dialect, required=section.get("preset") is None)
+    # A stand-in for what is wrong or missing never gets out: there is a problem then.
+    dialect = given or (preset.dialect if preset else Dialect.OPENAI)
+    # The rest of what a preset knows is about its protocol.
+    fits = preset if preset and preset.dialect is dialect else None
+    quirks = read_quirks(section, fits.quirks if fits else NO_QUIRKS, dialect)
+    models, abilities = _models(section)
+    return Provider(
+        id=name,
+        dialect=dialect,
+        base_url=_base_url(section, preset, quirks),
+        credentials=_credentials(section),
+        models=models,
+        allow_private=section.flag("allow-private"),
+        disabled=section.flag("disabled"),
+        rules=read_rules(section),
+        max_concurrent=section.integer("max-concurrent", 1, MOST_CONCURRENT),
+        quirks=quirks,
+        responses=_responses(section, fits, dialect),
+        abilities=abilities,
+    )
+
+
+def _preset(section: Section) -> Preset | None:
+    name = section.name("preset")
+    preset = PRESETS.get(name_key(name)) if name else None
+    if name and preset is None:
+        known = f"; known are {', '.join(PRESETS)}"
+        section.problems.add_unknown(section.at("preset"), "preset", name, PRESETS, known)
+    return preset
+
+
+def _responses(section: Section, preset: Preset | None, dialect: Dialect) -> bool:
+    responses = section.flag("responses", default=preset is not None and preset.responses)
+    if responses and dialect is not Dialect.OPENAI:
+        section.problem("responses", f"has no meaning for a provider of the dialect '{dialect}'")
+    return responses
 
 
 def check_unique(problems: Problems, first: dict[str, Path], what: str, name: str, path: Path) -> bool:
@@ -129,16 +164,40 @@ def check_unique(problems: Problems, first: dict[str, Path], what: str, name: st
     return earlier is path
 
 
-def _base_url(section: Section) -> str:
+def _base_url(section: Section, preset: Preset | None, quirks: Quirks) -> str:
     """The messages never show the URL: it may have a secret in it."""
     value = section.get("base-url")
+    if value is None and section.get("preset") is not None:
+        return _base_url_of(section, preset)
     if not isinstance(value, str):
         section.problem("base-url", "is required" if value is None else f"expected a URL, got {kind_of(value)}")
         return ""
     url = value.strip()
-    for wrong in _wrong_with_url(url):
+    problems = list(_wrong_with_url(url))
+    if not problems:
+        problems += _wrong_with_azure(url, preset, quirks)
+    for wrong in problems:
         section.problem("base-url", wrong)
     return url.rstrip("/")
+
+
+def _base_url_of(section: Section, preset: Preset | None) -> str:
+    """An unknown preset is a problem of its own."""
+    if preset is not None and not preset.base_url:
+        section.problem("base-url", f"is required: everyone's is another, such as {_AZURE}")
+    if preset is not None and preset.is_local and section.get("allow-private") is not True:
+        words = f"must be true: this preset is at {preset.base_url}, on this machine, unless 'base-url' says otherwise"
+        section.problem("allow-private", words)
+    return preset.base_url if preset else ""
+
+
+def _wrong_with_azure(url: str, preset: Preset | None, quirks: Quirks) -> Iterator[str]:
+    """The newer API has its paths behind /openai/v1, the older one has all of its own."""
+    path = urlsplit(url).path.rstrip("/")
+    if quirks.deployment_paths and path.endswith("/v1"):
+        yield "must not end in /v1 with an 'api-version' that is a date: such versions are those of the older API"
+    if preset is PRESETS["azure-openai"] and not quirks.deployment_paths and not path:
+        yield f"expected one such as {_AZURE}; the API without /openai/v1 needs 'quirks: {{api-version: ...}}', a date"
 
 
 def _wrong_with_url(url: str) -> Iterator[str]:
@@ -158,14 +217,9 @@ def _wrong_with_url(url: str) -> Iterator[str]:
         yield "must not have a fragment"
 
 
-def _models(section: Section) -> tuple[str, ...]:
-    models = []
+def _models(section: Section) -> tuple[tuple[str, ...], Mapping[str, Abilities]]:
     first: dict[str, Path] = {}
-    for path, value in section.items("models") or ():
-        name = name_of(section.problems, path, value)
-        if name is not None and check_unique(section.problems, first, "model", name, path):
-            models.append(name)
-    return tuple(models)
+    return read_models(section, lambda name, path: check_unique(section.problems, first, "model", name, path))
 
 
 def _credentials(section: Section) -> tuple[Credential, ...]:

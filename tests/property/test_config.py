@@ -43,6 +43,19 @@ WORDS = [
         "a",
     ),
     *("max-concurrent", "rules", "status", "body-contains", "disposition", "overloaded"),
+    *(
+        "preset",
+        "groq",
+        "ollama",
+        "azure-openai",
+        "responses",
+        "quirks",
+        "drop",
+        "headers",
+        "api-version",
+        "2024-10-21",
+    ),
+    *("params", "set", "default", "temperature", "context", "max-output", "capabilities", "vision", "x-title"),
 ]
 OVERLOADED = {"disposition": "overloaded"}
 WHOLE: dict[str, Any] = {
@@ -52,8 +65,17 @@ WHOLE: dict[str, Any] = {
             "dialect": "openai",
             "base-url": "https://one.example/v1",
             "credentials": ["env:ONE", {"ref": "file:/run/secrets/two", "disabled": True}],
-            "models": ["alpha", "beta"],
+            "models": ["alpha", {"id": "beta", "context": 9, "max-output": 3, "capabilities": ["tools", "vision"]}],
             "allow-private": False,
+            "responses": True,
+            "quirks": {
+                "max-tokens-field": "max_completion_tokens",
+                "system-role": "developer",
+                "drop": ["user"],
+                "auth-header": "api-key",
+                "headers": {"X-Title": "one"},
+                "api-version": "preview",
+            },
             "policy": {"timeouts": {"idle": "5s"}},
         },
         {
@@ -65,6 +87,7 @@ WHOLE: dict[str, Any] = {
             "max-concurrent": 4,
             "rules": [{"status": 400, "body-contains": "quota", "disposition": "quota"}, {"status": 418, **OVERLOADED}],
         },
+        {"id": "three", "preset": "groq", "credentials": ["env:THREE"]},
     ],
     "policy": {
         "attempts": 5,
@@ -77,13 +100,26 @@ WHOLE: dict[str, Any] = {
         "default-strategy": "round-robin",
         "pools": [
             {"id": "fast", "members": [{"provider": "one", "model": "alpha(high)", "weight": 3}, {"model": "alpha"}]},
-            {"strategy": "priority", "members": [{"provider": "two", "model": "gamma", "priority": 1}]},
+            {
+                "strategy": "priority",
+                "members": [
+                    {
+                        "provider": "two",
+                        "model": "gamma",
+                        "priority": 1,
+                        "params": {"default": {"stop": ["a", {"b": None}], "top_p": 0.5}},
+                    }
+                ],
+            },
         ],
         "clusters": [
             {
                 "id": "code",
                 "description": "hard work",
-                "members": [{"pool": "fast"}, {"model": "beta", "priority": 1, "policy": {"attempts": 2}}],
+                "members": [
+                    {"pool": "fast", "params": {"set": {"seed": 1}, "drop": ["user"]}},
+                    {"model": "beta", "priority": 1, "policy": {"attempts": 2}},
+                ],
             }
         ],
     },

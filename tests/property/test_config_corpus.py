@@ -120,6 +120,10 @@ def mutants(draw: st.DrawFn) -> Any:
             provider[where] = draw(
                 st.sampled_from([SECRET, [SECRET], [{"ref": SECRET}], {"ref": SECRET}, {"env": SECRET}])
             )
+            inner = draw(st.sampled_from(["headers", "api-version", "drop", "auth"]))
+            provider["quirks"] = {
+                inner: draw(st.sampled_from([SECRET, [SECRET], {"x-title": [SECRET]}, {SECRET: "a"}]))
+            }
     return tree
 
 

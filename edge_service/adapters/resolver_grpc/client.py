@@ -15,6 +15,7 @@ from edge_service.adapters.resolver_grpc.stream import ResolveStream, StreamLost
 from edge_service.app.ports import Model, Question, Report
 from edge_service.domain.errors import ModelNotFoundError, UnavailableError
 from edge_service.domain.failover import ReportClosed, ReportFailed
+from edge_service.domain.needs import NO_NEEDS, Operation
 from edge_service.domain.plan import Plan
 from edge_service.domain.remembered import RememberedPlans
 from forebay.resolver.v1 import resolver_service_pb2 as pb
@@ -60,9 +61,11 @@ class ResolverClient:
             plan = await self._ask(question, key)
         except ModelNotFoundError:
             self._remembered.forget(key)
+            self._remembered.forget(_of_any_needs(key))
             raise
         if not plan.is_stale and len(question.model) <= LONGEST_REMEMBERED:
-            self._remembered.remember(key, plan, self._clock())
+            known_by = key if plan.depends_on_needs else _of_any_needs(key)
+            self._remembered.remember(known_by, plan, self._clock())
         return plan
 
     async def _ask(self, question: Question, key: Question) -> Plan:
@@ -97,7 +100,8 @@ class ResolverClient:
     def _recall(self, key: Question) -> Plan | None:
         """A remembered plan as a decision of its own: the one it was made for has been reported on, and reports that
         look like repetitions are dropped. Of an unknown decision they still apply to the target."""
-        plan = self._remembered.recall(key, self._clock())
+        now = self._clock()
+        plan = self._remembered.recall(key, now) or self._remembered.recall(_of_any_needs(key), now)
         if plan is None:
             return None
         decision_id = f"stale-{secrets.token_hex(12)}"
@@ -148,5 +152,15 @@ async def _first_listing(streams: Sequence[ResolveStream], timeout_s: float) -> 
 
 
 def _key(question: Question) -> Question:
-    """What a plan is remembered under: all that it depends on, the name in the form in which names are compared."""
-    return replace(question, request_id="", model=question.model.strip().casefold())
+    """What a plan is remembered under: all that it depends on, the name in the form in which names are compared.
+
+    Sizes are rounded, or hardly any request would find the plan of another. Of a plan that is recalled by mistake the
+    provider says so.
+    """
+    needs = question.needs if question.needs is NO_NEEDS else question.needs.roughly
+    return replace(question, request_id="", model=question.model.strip().casefold(), needs=needs)
+
+
+def _of_any_needs(key: Question) -> tuple[str, bool, Operation]:
+    """What a plan is remembered under that does not depend on needs."""
+    return key.model, key.stream, key.operation

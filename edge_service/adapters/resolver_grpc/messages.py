@@ -11,30 +11,40 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from edge_service.app.ports import Model, Question, Report
 from edge_service.domain.errors import (
     ApiError,
+    ContextLengthError,
     InvalidRequestError,
     LimitedError,
     ModelNotFoundError,
     UnavailableError,
 )
 from edge_service.domain.failover import ReportClosed, ReportContent, ReportEnded, ReportFailed
+from edge_service.domain.needs import NO_NEEDS, Operation
 from edge_service.domain.outcome import Disposition, Outcome
-from edge_service.domain.plan import AnswerRule, Attempt, Plan, Timeouts
+from edge_service.domain.plan import NO_PARAMS, NO_QUIRKS, AnswerRule, Attempt, Params, Plan, Quirks, Timeouts
 from forebay.resolver.v1 import plan_pb2
 from forebay.resolver.v1 import resolver_service_pb2 as pb
 
 _TO_WIRE = {d: plan_pb2.Disposition.Value(f"DISPOSITION_{d.name}") for d in Disposition}
 _FROM_WIRE: dict[int, Disposition] = {number: disposition for disposition, number in _TO_WIRE.items()}
+_OPERATIONS = {o: plan_pb2.Operation.Value(f"OPERATION_{o.name}") for o in Operation}
+_LARGEST = 2**32 - 1
 
 
 def resolve_request(question: Question, timeout_ms: int) -> pb.ResolveRequest:
-    return pb.ResolveRequest(
+    request = pb.ResolveRequest(
         request_id=question.request_id,
         model=question.model,
-        operation=plan_pb2.OPERATION_GENERATE,
+        operation=_OPERATIONS[question.operation],
         stream=question.stream,
         timeout_ms=timeout_ms,
         will_report=True,
     )
+    needs = question.needs
+    if needs is not NO_NEEDS:
+        request.needs.capabilities.extend(needs.capabilities)
+        request.needs.estimated_input_tokens = min(needs.estimated_input_tokens, _LARGEST)
+        request.needs.max_output_tokens = min(needs.max_output_tokens, _LARGEST)
+    return request
 
 
 def plan(message: plan_pb2.Plan) -> Plan:
@@ -44,6 +54,7 @@ def plan(message: plan_pb2.Plan) -> Plan:
         attempts_allowed=message.attempts_allowed,
         total_s=message.total_ms / 1000,
         name=message.name,
+        depends_on_needs=message.depends_on_needs,
     )
 
 
@@ -74,7 +85,29 @@ def _attempt(message: plan_pb2.Attempt) -> Attempt:
             for r in message.rules
             if r.disposition in _FROM_WIRE
         ),
+        quirks=_quirks(message.quirks) if message.HasField("quirks") else NO_QUIRKS,
+        responses=message.responses,
+        params=_params(message),
+        max_output_tokens=message.max_output_tokens,
     )
+
+
+def _quirks(message: plan_pb2.Quirks) -> Quirks:
+    return Quirks(
+        max_tokens_field=message.max_tokens_field or NO_QUIRKS.max_tokens_field,
+        system_role=message.system_role or NO_QUIRKS.system_role,
+        drop=frozenset(message.drop),
+        auth_header=message.auth_header,
+        headers=tuple((header.name.encode(), header.value.encode()) for header in message.headers),
+        api_version=message.api_version,
+        deployment_paths=message.deployment_paths,
+    )
+
+
+def _params(message: plan_pb2.Attempt) -> Params:
+    if message.params_set_json or message.params_default_json or message.params_drop:
+        return Params(message.params_set_json, message.params_default_json, frozenset(message.params_drop))
+    return NO_PARAMS
 
 
 def _connect_ms(timeouts: plan_pb2.Timeouts) -> float:
@@ -128,13 +161,25 @@ _ERRORS: dict[int, type[ApiError]] = {
     code_pb2.NOT_FOUND: ModelNotFoundError,
     code_pb2.RESOURCE_EXHAUSTED: LimitedError,
 }
+_REASONS: dict[str, type[ApiError]] = {"CONTEXT_LENGTH_EXCEEDED": ContextLengthError}
 
 
 def api_error(status: status_pb2.Status) -> ApiError:
     """The resolver's refusal as the client is told of it."""
-    kind = _ERRORS.get(status.code, UnavailableError)
+    kind = _REASONS.get(_reason(status)) or _ERRORS.get(status.code, UnavailableError)
     param = "model" if status.code in (code_pb2.NOT_FOUND, code_pb2.INVALID_ARGUMENT) else None
     return kind(status.message, param=param, retry_after_s=_retry_after_s(status))
+
+
+def _reason(status: status_pb2.Status) -> str:
+    for detail in status.details:
+        info = error_details_pb2.ErrorInfo()
+        try:
+            if detail.Unpack(info):
+                return str(info.reason)
+        except DecodeError:
+            continue
+    return ""
 
 
 def _retry_after_s(status: status_pb2.Status) -> float | None:
@@ -149,4 +194,16 @@ def _retry_after_s(status: status_pb2.Status) -> float | None:
 
 
 def models(response: pb.ListModelsResponse) -> list[Model]:
-    return [Model(m.id, m.kind, m.description, m.created_at, m.provider) for m in response.models]
+    return [
+        Model(
+            m.id,
+            m.kind,
+            m.description,
+            m.created_at,
+            m.provider,
+            m.context_tokens,
+            m.max_output_tokens,
+            frozenset(m.capabilities.names) if m.HasField("capabilities") else None,
+        )
+        for m in response.models
+    ]

@@ -19,14 +19,31 @@ from resolver_service.app.resolve import (
     ResolveError,
     TargetView,
     UnknownModelError,
+    UnservableError,
 )
-from resolver_service.domain.catalog import Disposition, Target
+from resolver_service.domain import selection
+from resolver_service.domain.abilities import (
+    CONTEXT,
+    NO_NEEDS,
+    OUTPUT,
+    UNKNOWN,
+    Abilities,
+    Capability,
+    Needs,
+    in_common,
+)
+from resolver_service.domain.catalog import Disposition, Group, Provider, RawModel, Target
+from resolver_service.domain.quirks import NO_QUIRKS
 
 ERROR_DOMAIN = "forebay"
 INTERNAL = status_pb2.Status(code=code_pb2.INTERNAL, message="the resolver failed; its log says how")
 
 _TO_WIRE = {d: plan_pb2.Disposition.Value(f"DISPOSITION_{d.name}") for d in Disposition}
 _FROM_WIRE = {number: disposition for disposition, number in _TO_WIRE.items()}
+
+_CAPABILITIES = {c.value: c for c in Capability}
+_NEEDS_FIELDS = {CONTEXT: "estimated_input_tokens", OUTPUT: "max_output_tokens"}
+_EMBEDDINGS = frozenset({Capability.EMBEDDINGS})
 
 
 class InvalidRequestError(Exception):
@@ -48,6 +65,23 @@ def query(request: resolver_service_pb2.ResolveRequest, path: str = "") -> Query
         stream=request.stream,
         will_report=request.will_report,
         excluded=frozenset(request.excluded_targets),
+        needs=_needs(request),
+    )
+
+
+def _needs(request: resolver_service_pb2.ResolveRequest) -> Needs:
+    is_embedding = request.operation == plan_pb2.OPERATION_EMBED
+    if not is_embedding and not request.HasField("needs"):
+        return NO_NEEDS
+    words = request.needs.capabilities
+    # Of a word that is not known here no configuration speaks either: it is from a newer caller.
+    capabilities = frozenset(_CAPABILITIES[word] for word in words if word in _CAPABILITIES)
+    if request.operation == plan_pb2.OPERATION_COUNT:
+        return Needs(capabilities)  # Whether it would fit is what is being found out.
+    return Needs(
+        capabilities | _EMBEDDINGS if is_embedding else capabilities,
+        request.needs.estimated_input_tokens,
+        request.needs.max_output_tokens,
     )
 
 
@@ -68,6 +102,8 @@ class PlanWriter:
         plan.total_ms = _ms(decision.total_s)
         plan.revision = decision.revision
         plan.name = decision.name
+        if decision.depends_on_needs:
+            plan.depends_on_needs = True
         for planned in decision.attempts:
             attempt = plan.attempts.add()
             attempt.CopyFrom(self._attempt(planned.target))
@@ -110,6 +146,27 @@ def _attempt(target: Target) -> plan_pb2.Attempt:
             plan_pb2.AnswerRule(status=r.status, body_contains=r.body_contains, disposition=_TO_WIRE[r.disposition])
             for r in target.provider.rules
         ],
+        quirks=_quirks(target.provider),
+        responses=target.provider.responses,
+        params_set_json=target.params.set_json,
+        params_default_json=target.params.default_json,
+        params_drop=target.params.drop,
+        max_output_tokens=target.abilities.max_output_tokens,
+    )
+
+
+def _quirks(provider: Provider) -> plan_pb2.Quirks | None:
+    quirks = provider.quirks
+    if quirks == NO_QUIRKS:
+        return None
+    return plan_pb2.Quirks(
+        max_tokens_field=quirks.max_tokens_field,
+        system_role=quirks.system_role,
+        drop=quirks.drop,
+        auth_header=quirks.auth_header or "",
+        headers=[plan_pb2.Header(name=name, value=value) for name, value in quirks.headers],
+        api_version=quirks.api_version,
+        deployment_paths=quirks.deployment_paths,
     )
 
 
@@ -158,20 +215,36 @@ def models(revision: Revision) -> resolver_service_pb2.ListModelsResponse:
     """Pools, clusters, raw models; a name that stands for several things is listed as what it finds."""
     catalog = revision.catalog
     entries = [
-        resolver_service_pb2.ModelEntry(id=g.id, kind=g.kind, description=g.description, created_at=revision.loaded_at)
+        _model(g, resolver_service_pb2.ModelEntry(kind=g.kind, description=g.description))
         for g in catalog.virtual_models()
     ]
     entries += [
-        resolver_service_pb2.ModelEntry(
-            id=model.id,
-            kind="model",
-            created_at=revision.loaded_at,
-            provider=model.sources[0].targets[0].provider.id,
-        )
+        _model(model, resolver_service_pb2.ModelEntry(kind="model", provider=model.sources[0].targets[0].provider.id))
         for model in catalog.models.values()
         if not catalog.is_virtual(model.id)
     ]
+    for entry in entries:
+        entry.created_at = revision.loaded_at
     return resolver_service_pb2.ListModelsResponse(models=entries, revision=revision.number)
+
+
+def _model(found: Group | RawModel, entry: resolver_service_pb2.ModelEntry) -> resolver_service_pb2.ModelEntry:
+    entry.id = found.id
+    known = _known(found)
+    if known != UNKNOWN:
+        entry.context_tokens = known.context_tokens
+        entry.max_output_tokens = known.max_output_tokens
+        if known.capabilities is not None:
+            entry.capabilities.names.extend(c for c in Capability if c in known.capabilities)
+            entry.capabilities.SetInParent()
+    return entry
+
+
+def _known(found: Group | RawModel) -> Abilities:
+    """What all targets have in common that a plan could have."""
+    if not found.has_abilities:
+        return UNKNOWN
+    return in_common(t.abilities for t in selection.targets_of(found) if not t.disabled)
 
 
 def error_status(error: ResolveError | InvalidRequestError | UnknownTargetError) -> status_pb2.Status:
@@ -184,6 +257,8 @@ def error_status(error: ResolveError | InvalidRequestError | UnknownTargetError)
             return _status(code_pb2.NOT_FOUND, error, _info(error.code, {"closest": ",".join(closest)}))
         case UnknownTargetError():
             return _status(code_pb2.NOT_FOUND, error, _info(error.code, {}))
+        case UnservableError(lacking=lacking):
+            return _unservable(error, lacking)
         case NoTargetError(retry_after_s=retry_after_s):
             limited = error.code == "rate_limited"
             details: list[message.Message] = [_info(error.code, {})]
@@ -193,6 +268,16 @@ def error_status(error: ResolveError | InvalidRequestError | UnknownTargetError)
                 details.append(retry)
             return _status(code_pb2.RESOURCE_EXHAUSTED if limited else code_pb2.UNAVAILABLE, error, *details)
     return _status(code_pb2.INTERNAL, error)
+
+
+def _unservable(error: UnservableError, lacking: tuple[str, ...]) -> status_pb2.Status:
+    fields = dict.fromkeys(_NEEDS_FIELDS.get(word, "capabilities") for word in lacking)
+    violations = [
+        error_details_pb2.BadRequest.FieldViolation(field=f"needs.{field}", description=str(error)) for field in fields
+    ]
+    reason = "context_length_exceeded" if lacking == (CONTEXT,) else error.code
+    details = error_details_pb2.BadRequest(field_violations=violations)
+    return _status(code_pb2.INVALID_ARGUMENT, error, _info(reason, {"lacking": ",".join(lacking)}), details)
 
 
 def _info(reason: str, metadata: dict[str, str]) -> error_details_pb2.ErrorInfo:

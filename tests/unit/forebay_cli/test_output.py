@@ -80,6 +80,16 @@ def test_json_has_every_field_in_the_spelling_of_the_contract() -> None:
     text = output.json(pb.ListModelsResponse(models=[entry], revision=2))
     assert "größe" in text
     assert json.loads(text) == {
-        "models": [{"id": "größe", "kind": "pool", "description": "", "created_at": "5", "provider": ""}],
+        "models": [
+            {
+                "id": "größe",
+                "kind": "pool",
+                "description": "",
+                "created_at": "5",
+                "provider": "",
+                "context_tokens": 0,
+                "max_output_tokens": 0,
+            }
+        ],
         "revision": "2",
     }

@@ -208,6 +208,83 @@ class AnswerRule(_message.Message):
 Global___AnswerRule: _TypeAlias = AnswerRule  # noqa: Y015
 
 @_typing.final
+class Header(_message.Message):
+    """An HTTP header."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """In lower case."""
+    value: _builtins.str
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Header: _TypeAlias = Header  # noqa: Y015
+
+@_typing.final
+class Quirks(_message.Message):
+    """In what a provider differs from others that speak its dialect."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAX_TOKENS_FIELD_FIELD_NUMBER: _builtins.int
+    SYSTEM_ROLE_FIELD_NUMBER: _builtins.int
+    DROP_FIELD_NUMBER: _builtins.int
+    AUTH_HEADER_FIELD_NUMBER: _builtins.int
+    HEADERS_FIELD_NUMBER: _builtins.int
+    API_VERSION_FIELD_NUMBER: _builtins.int
+    DEPLOYMENT_PATHS_FIELD_NUMBER: _builtins.int
+    max_tokens_field: _builtins.str
+    """What its requests call the most tokens to generate: max_tokens or max_completion_tokens. Empty: max_tokens."""
+    system_role: _builtins.str
+    """The role of system prompts: system or developer. Empty: system."""
+    auth_header: _builtins.str
+    """Where the credential stands: `bearer` is `authorization: Bearer ...`; else the name of a header that holds it alone:
+    x-api-key, x-goog-api-key or api-key. Empty: as the dialect has it.
+    """
+    api_version: _builtins.str
+    """The query parameter `api-version`; empty for none."""
+    deployment_paths: _builtins.bool
+    """Paths are of Azure's older form, `/openai/deployments/MODEL/chat/completions`, behind the base URL."""
+    @_builtins.property
+    def drop(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Top-level fields of a request that it does not take."""
+
+    @_builtins.property
+    def headers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Header]:
+        """Sent with every request. Never credentials, never of one connection alone."""
+
+    def __init__(
+        self,
+        *,
+        max_tokens_field: _builtins.str = ...,
+        system_role: _builtins.str = ...,
+        drop: _abc.Iterable[_builtins.str] | None = ...,
+        auth_header: _builtins.str = ...,
+        headers: _abc.Iterable[Global___Header] | None = ...,
+        api_version: _builtins.str = ...,
+        deployment_paths: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_version", b"api_version", "auth_header", b"auth_header", "deployment_paths", b"deployment_paths", "drop", b"drop", "headers", b"headers", "max_tokens_field", b"max_tokens_field", "system_role", b"system_role"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Quirks: _TypeAlias = Quirks  # noqa: Y015
+
+@_typing.final
 class Attempt(_message.Message):
     """One target to try: all that is needed to call it, but for the secret itself."""
 
@@ -227,6 +304,12 @@ class Attempt(_message.Message):
     PROBE_FIELD_NUMBER: _builtins.int
     HEALTH_GENERATION_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
+    QUIRKS_FIELD_NUMBER: _builtins.int
+    RESPONSES_FIELD_NUMBER: _builtins.int
+    PARAMS_SET_JSON_FIELD_NUMBER: _builtins.int
+    PARAMS_DEFAULT_JSON_FIELD_NUMBER: _builtins.int
+    PARAMS_DROP_FIELD_NUMBER: _builtins.int
+    MAX_OUTPUT_TOKENS_FIELD_NUMBER: _builtins.int
     target_id: _builtins.str
     """`provider/model#credential-index`."""
     provider: _builtins.str
@@ -248,6 +331,16 @@ class Attempt(_message.Message):
     """This attempt is the one that finds out whether a cooled target is well again."""
     health_generation: _builtins.int
     """To be echoed in the reports about this attempt."""
+    responses: _builtins.bool
+    """The provider has the Responses API."""
+    params_set_json: _builtins.bytes
+    """What becomes of a request's top-level fields, in the provider's own names. A field stands in one of the three:
+    these replace what the client said; a JSON object, empty for none.
+    """
+    params_default_json: _builtins.bytes
+    """These fill in what the client left out; a JSON object, empty for none."""
+    max_output_tokens: _builtins.int
+    """The most tokens that the model generates; zero where it is not known."""
     @_builtins.property
     def timeouts(self) -> Global___Timeouts: ...
     @_builtins.property
@@ -255,6 +348,14 @@ class Attempt(_message.Message):
     @_builtins.property
     def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___AnswerRule]:
         """In the order in which they are asked."""
+
+    @_builtins.property
+    def quirks(self) -> Global___Quirks:
+        """Absent if the provider is like others of its dialect."""
+
+    @_builtins.property
+    def params_drop(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """These are removed."""
 
     def __init__(
         self,
@@ -273,10 +374,16 @@ class Attempt(_message.Message):
         probe: _builtins.bool = ...,
         health_generation: _builtins.int = ...,
         rules: _abc.Iterable[Global___AnswerRule] | None = ...,
+        quirks: Global___Quirks | None = ...,
+        responses: _builtins.bool = ...,
+        params_set_json: _builtins.bytes = ...,
+        params_default_json: _builtins.bytes = ...,
+        params_drop: _abc.Iterable[_builtins.str] | None = ...,
+        max_output_tokens: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["failover", b"failover", "timeouts", b"timeouts"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["failover", b"failover", "quirks", b"quirks", "timeouts", b"timeouts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_private", b"allow_private", "base_url", b"base_url", "credential_ref", b"credential_ref", "dialect", b"dialect", "failover", b"failover", "health_generation", b"health_generation", "path", b"path", "probe", b"probe", "provider", b"provider", "reasoning", b"reasoning", "rules", b"rules", "target_id", b"target_id", "timeouts", b"timeouts", "upstream_model", b"upstream_model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_private", b"allow_private", "base_url", b"base_url", "credential_ref", b"credential_ref", "dialect", b"dialect", "failover", b"failover", "health_generation", b"health_generation", "max_output_tokens", b"max_output_tokens", "params_default_json", b"params_default_json", "params_drop", b"params_drop", "params_set_json", b"params_set_json", "path", b"path", "probe", b"probe", "provider", b"provider", "quirks", b"quirks", "reasoning", b"reasoning", "responses", b"responses", "rules", b"rules", "target_id", b"target_id", "timeouts", b"timeouts", "upstream_model", b"upstream_model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -294,6 +401,7 @@ class Plan(_message.Message):
     TOTAL_MS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
+    DEPENDS_ON_NEEDS_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     """To be echoed in every report about this plan."""
     attempts_allowed: _builtins.int
@@ -303,6 +411,8 @@ class Plan(_message.Message):
     """Of the configuration that the plan was made from."""
     name: _builtins.str
     """The configured spelling of the name that was found, without a reasoning suffix."""
+    depends_on_needs: _builtins.bool
+    """Of some targets behind the name it is known what they can do: a request with other needs may get other attempts."""
     @_builtins.property
     def attempts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Attempt]:
         """At most `attempts_allowed` of them; a target stands here once."""
@@ -316,10 +426,11 @@ class Plan(_message.Message):
         total_ms: _builtins.int = ...,
         revision: _builtins.int = ...,
         name: _builtins.str = ...,
+        depends_on_needs: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "attempts_allowed", b"attempts_allowed", "decision_id", b"decision_id", "name", b"name", "revision", b"revision", "total_ms", b"total_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "attempts_allowed", b"attempts_allowed", "decision_id", b"decision_id", "depends_on_needs", b"depends_on_needs", "name", b"name", "revision", b"revision", "total_ms", b"total_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -22,7 +22,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Needs(_message.Message):
-    """What a request needs a model to be able to do."""
+    """What a request needs a model to be able to do. A target of which it is known that it cannot is left out of the plan; one
+    of which nothing is known may be tried.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -30,10 +32,12 @@ class Needs(_message.Message):
     ESTIMATED_INPUT_TOKENS_FIELD_NUMBER: _builtins.int
     MAX_OUTPUT_TOKENS_FIELD_NUMBER: _builtins.int
     estimated_input_tokens: _builtins.int
+    """Rather too few than too many: a target that is left out for them is not tried. Zero for unknown."""
     max_output_tokens: _builtins.int
+    """As the client limits it; zero for not at all."""
     @_builtins.property
     def capabilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Such as `tools`, `vision`, `json-schema`."""
+        """tools, vision, json-schema, reasoning, audio, embeddings. A word that the resolver does not know asks for nothing."""
 
     def __init__(
         self,
@@ -517,6 +521,28 @@ class ListModelsRequest(_message.Message):
 Global___ListModelsRequest: _TypeAlias = ListModelsRequest  # noqa: Y015
 
 @_typing.final
+class Capabilities(_message.Message):
+    """Words of `Needs.capabilities`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        names: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["names", b"names"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Capabilities: _TypeAlias = Capabilities  # noqa: Y015
+
+@_typing.final
 class ModelEntry(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -525,6 +551,9 @@ class ModelEntry(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     PROVIDER_FIELD_NUMBER: _builtins.int
+    CONTEXT_TOKENS_FIELD_NUMBER: _builtins.int
+    MAX_OUTPUT_TOKENS_FIELD_NUMBER: _builtins.int
+    CAPABILITIES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The name to call, in its own spelling."""
     kind: _builtins.str
@@ -534,6 +563,13 @@ class ModelEntry(_message.Message):
     """Seconds since the epoch: when the configuration that it comes from took effect."""
     provider: _builtins.str
     """For a raw model, the first provider that serves it."""
+    context_tokens: _builtins.int
+    """What all targets behind the name have in common; zero or absent where it is not known of one, or they differ.
+    Tokens of a request and its answer together.
+    """
+    max_output_tokens: _builtins.int
+    @_builtins.property
+    def capabilities(self) -> Global___Capabilities: ...
     def __init__(
         self,
         *,
@@ -542,10 +578,13 @@ class ModelEntry(_message.Message):
         description: _builtins.str = ...,
         created_at: _builtins.int = ...,
         provider: _builtins.str = ...,
+        context_tokens: _builtins.int = ...,
+        max_output_tokens: _builtins.int = ...,
+        capabilities: Global___Capabilities | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "description", b"description", "id", b"id", "kind", b"kind", "provider", b"provider"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities", "context_tokens", b"context_tokens", "created_at", b"created_at", "description", b"description", "id", b"id", "kind", b"kind", "max_output_tokens", b"max_output_tokens", "provider", b"provider"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -30,7 +30,8 @@ class ResolverServiceStub:
     """Turns model names into plans, and learns from what became of them.
 
     Errors of Resolve, of Explain and of an item of ResolveStream:
-      INVALID_ARGUMENT   the request is malformed; BadRequest names the fields
+      INVALID_ARGUMENT   the request is malformed, or no target behind the name can serve what it needs; BadRequest names the
+                         fields. ErrorInfo.reason is CONTEXT_LENGTH_EXCEEDED or NEEDS_UNMET in the second case
       NOT_FOUND          no such name, or not for this key; ErrorInfo.metadata["closest"] has the closest ones, comma-separated
       RESOURCE_EXHAUSTED every target cools for a rate or quota limit; RetryInfo tells until when, ErrorInfo.reason why
       UNAVAILABLE        every target is broken, drained, disabled or full; RetryInfo where the time is known; ErrorInfo.reason
@@ -60,7 +61,8 @@ class ResolverServiceAsyncStub(ResolverServiceStub):
     """Turns model names into plans, and learns from what became of them.
 
     Errors of Resolve, of Explain and of an item of ResolveStream:
-      INVALID_ARGUMENT   the request is malformed; BadRequest names the fields
+      INVALID_ARGUMENT   the request is malformed, or no target behind the name can serve what it needs; BadRequest names the
+                         fields. ErrorInfo.reason is CONTEXT_LENGTH_EXCEEDED or NEEDS_UNMET in the second case
       NOT_FOUND          no such name, or not for this key; ErrorInfo.metadata["closest"] has the closest ones, comma-separated
       RESOURCE_EXHAUSTED every target cools for a rate or quota limit; RetryInfo tells until when, ErrorInfo.reason why
       UNAVAILABLE        every target is broken, drained, disabled or full; RetryInfo where the time is known; ErrorInfo.reason
@@ -86,7 +88,8 @@ class ResolverServiceServicer(metaclass=_abc_1.ABCMeta):
     """Turns model names into plans, and learns from what became of them.
 
     Errors of Resolve, of Explain and of an item of ResolveStream:
-      INVALID_ARGUMENT   the request is malformed; BadRequest names the fields
+      INVALID_ARGUMENT   the request is malformed, or no target behind the name can serve what it needs; BadRequest names the
+                         fields. ErrorInfo.reason is CONTEXT_LENGTH_EXCEEDED or NEEDS_UNMET in the second case
       NOT_FOUND          no such name, or not for this key; ErrorInfo.metadata["closest"] has the closest ones, comma-separated
       RESOURCE_EXHAUSTED every target cools for a rate or quota limit; RetryInfo tells until when, ErrorInfo.reason why
       UNAVAILABLE        every target is broken, drained, disabled or full; RetryInfo where the time is known; ErrorInfo.reason

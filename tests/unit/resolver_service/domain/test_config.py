@@ -329,7 +329,7 @@ def test_a_model_stands_once_in_a_provider_whatever_its_case() -> None:
         ("", "must not be empty"),
         (None, "expected a string, got nothing"),
         (4.1, "expected a string, got a number; put it in quotes"),
-        ({"id": "alpha"}, "expected a string, got a mapping"),
+        (["beta"], "expected a string, got a list"),
         ("a\rb", "must not contain control characters"),
     ],
 )

@@ -1,10 +1,19 @@
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
 import pytest
+from google.rpc import code_pb2, status_pb2
 
 from edge_service.adapters.resolver_grpc import stream
 from edge_service.adapters.resolver_grpc.client import ResolverClient
 from edge_service.adapters.resolver_grpc.outbox import MOST
+from edge_service.app.ports import Question
+from edge_service.domain.errors import ModelNotFoundError, UnavailableError
+from edge_service.domain.needs import Capability, Needs, Operation
+from forebay.resolver.v1 import plan_pb2
 from forebay.resolver.v1 import resolver_service_pb2 as pb
 
 NOBODY = "127.0.0.1:9"
@@ -23,3 +32,87 @@ async def test_reports_that_are_kept_and_given_up_are_counted_over_all_resolvers
         assert (client.reports_dropped, client.reports_unacknowledged) == (2, MOST + 5)
     finally:
         await client.aclose()
+
+
+class Answers:
+    """A resolver's stream that always has the same answer, until it is away."""
+
+    def __init__(self) -> None:
+        self.is_up = True
+        self.depends_on_needs = True
+        self.is_known = True
+
+    async def resolve(self, request: pb.ResolveRequest, timeout_s: float) -> pb.ResolveAnswer:
+        if not self.is_known:
+            return pb.ResolveAnswer(error=status_pb2.Status(code=code_pb2.NOT_FOUND))
+        if not self.is_up:
+            raise stream.StreamLostError
+        attempts = [plan_pb2.Attempt(target_id="p/m#0")]
+        return pb.ResolveAnswer(plan=plan_pb2.Plan(attempts=attempts, depends_on_needs=self.depends_on_needs))
+
+    async def aclose(self) -> None:
+        pass
+
+
+@contextlib.asynccontextmanager
+async def asking() -> AsyncIterator[tuple[ResolverClient, Any]]:
+    client = ResolverClient([], token="")
+    answers: Any = Answers()
+    client._streams = [answers]
+    yield client, answers
+    await client.aclose()
+
+
+def question(needs: Needs, operation: Operation = Operation.GENERATE) -> Question:
+    return Question("r", "m", stream=False, operation=operation, needs=needs)
+
+
+NEEDS = Needs((Capability.TOOLS, Capability.VISION), 5000, 1000)
+
+
+@pytest.mark.parametrize(
+    ("needs", "operation", "is_found"),
+    [
+        (NEEDS, Operation.GENERATE, True),
+        (Needs((Capability.VISION, Capability.TOOLS), 6000, 900), Operation.GENERATE, True),
+        (Needs((Capability.TOOLS, Capability.VISION), 50_000, 1000), Operation.GENERATE, False),
+        (Needs((Capability.TOOLS,), 5000, 1000), Operation.GENERATE, False),
+        (Needs(), Operation.GENERATE, False),
+        (NEEDS, Operation.EMBED, False),
+    ],
+)
+async def test_a_plan_that_depends_on_needs_is_remembered_for_about_the_same_ones(
+    needs: Needs, operation: Operation, is_found: bool
+) -> None:
+    async with asking() as (client, answers):
+        await client.resolve(question(NEEDS))
+        answers.is_up = False
+        if is_found:
+            assert (await client.resolve(question(needs, operation))).is_stale
+        else:
+            with pytest.raises(UnavailableError):
+                await client.resolve(question(needs, operation))
+
+
+async def test_a_plan_that_does_not_depend_on_needs_is_remembered_for_any() -> None:
+    async with asking() as (client, answers):
+        answers.depends_on_needs = False
+        await client.resolve(question(NEEDS))
+        answers.is_up = False
+        assert (await client.resolve(question(Needs()))).is_stale
+        assert (await client.resolve(question(Needs((), 10**6, 1)))).is_stale
+        with pytest.raises(UnavailableError):
+            await client.resolve(question(NEEDS, Operation.EMBED))
+
+
+@pytest.mark.parametrize("depends_on_needs", [True, False])
+async def test_of_a_name_that_is_gone_nothing_is_remembered(depends_on_needs: bool) -> None:
+    async with asking() as (client, answers):
+        answers.depends_on_needs = depends_on_needs
+        await client.resolve(question(NEEDS))
+        answers.is_known = False
+        with pytest.raises(ModelNotFoundError):
+            await client.resolve(question(NEEDS))
+        answers.is_known, answers.is_up = True, False
+        with pytest.raises(UnavailableError):
+            await client.resolve(question(NEEDS))

@@ -15,8 +15,9 @@ from edge_service.domain.errors import (
     UnavailableError,
 )
 from edge_service.domain.failover import ReportClosed, ReportContent, ReportEnded, ReportFailed
+from edge_service.domain.needs import Capability, Needs, Operation
 from edge_service.domain.outcome import Disposition, Outcome
-from edge_service.domain.plan import AnswerRule, Attempt, Plan, Timeouts
+from edge_service.domain.plan import NO_PARAMS, NO_QUIRKS, AnswerRule, Attempt, Params, Plan, Quirks, Timeouts
 from edge_service.domain.retry_after import http_s
 from forebay.resolver.v1 import plan_pb2
 from forebay.resolver.v1 import resolver_service_pb2 as pb
@@ -35,6 +36,67 @@ def test_a_question_becomes_a_request_that_will_be_reported_on(stream: bool) -> 
         timeout_ms=300,
         will_report=True,
     )
+
+
+def test_what_a_request_needs_goes_with_the_question() -> None:
+    needs = Needs((Capability.JSON_SCHEMA, Capability.VISION), 2**40, 64_000)
+    request = messages.resolve_request(Question("id-1", "m", False, Operation.EMBED, needs), 300)
+    assert request.operation == plan_pb2.OPERATION_EMBED
+    assert request.needs == pb.Needs(
+        capabilities=["json-schema", "vision"], estimated_input_tokens=2**32 - 1, max_output_tokens=64_000
+    )
+    assert not messages.resolve_request(Question("id-1", "m", False), 300).HasField("needs")
+
+
+@pytest.mark.parametrize("operation", Operation)
+def test_every_operation_has_its_number(operation: Operation) -> None:
+    request = messages.resolve_request(Question("id-1", "m", False, operation), 300)
+    assert request.operation == plan_pb2.Operation.Value(f"OPERATION_{operation.name}")
+
+
+def test_quirks_and_overrides_are_read() -> None:
+    message = plan_pb2.Attempt(
+        quirks=plan_pb2.Quirks(
+            max_tokens_field="max_completion_tokens",
+            system_role="developer",
+            drop=["user", "seed"],
+            auth_header="api-key",
+            headers=[plan_pb2.Header(name="x-title", value="a")],
+            api_version="2024-10-21",
+            deployment_paths=True,
+        ),
+        responses=True,
+        params_set_json=b'{"a":1}',
+        params_default_json=b'{"b":2}',
+        params_drop=["c"],
+        max_output_tokens=4000,
+    )
+    read = messages.plan(plan_pb2.Plan(attempts=[message], depends_on_needs=True))
+    assert read.attempts[0] == Attempt(
+        *[""] * 6,
+        quirks=Quirks(
+            "max_completion_tokens",
+            "developer",
+            frozenset({"user", "seed"}),
+            "api-key",
+            ((b"x-title", b"a"),),
+            "2024-10-21",
+            deployment_paths=True,
+        ),
+        responses=True,
+        params=Params(b'{"a":1}', b'{"b":2}', frozenset({"c"})),
+        max_output_tokens=4000,
+    )
+    assert read.depends_on_needs
+
+
+def test_what_is_not_said_of_a_provider_is_as_with_others() -> None:
+    quirks = plan_pb2.Quirks(api_version="preview")
+    read = messages.plan(plan_pb2.Plan(attempts=[plan_pb2.Attempt(), plan_pb2.Attempt(quirks=quirks)]))
+    assert read.attempts[0].quirks is NO_QUIRKS
+    assert read.attempts[0].params is NO_PARAMS
+    assert read.attempts[1].quirks == Quirks(api_version="preview")
+    assert not read.depends_on_needs
 
 
 def test_a_plan_is_read_with_all_that_the_edge_walks_by() -> None:
@@ -203,6 +265,17 @@ def test_the_soonest_recovery_is_found_among_the_details() -> None:
     assert messages.api_error(status).retry_after_s == 19.5
 
 
+def test_a_request_that_fits_into_no_context_is_told_as_such() -> None:
+    info = error_details_pb2.ErrorInfo(reason="CONTEXT_LENGTH_EXCEEDED")
+    status = status_pb2.Status(code=code_pb2.INVALID_ARGUMENT, message="too long", details=[detail(info)])
+    error = messages.api_error(status)
+    assert (error.status, error.code, error.message) == (400, "context_length_exceeded", "too long")
+    info.reason = "NEEDS_UNMET"
+    status = status_pb2.Status(code=code_pb2.INVALID_ARGUMENT, message="no vision", details=[detail(info)])
+    error = messages.api_error(status)
+    assert (type(error), error.status, error.code) == (InvalidRequestError, 400, "invalid_request")
+
+
 def test_details_that_cannot_be_read_are_passed_over() -> None:
     name = error_details_pb2.RetryInfo.DESCRIPTOR.full_name
     torn = any_pb2.Any(type_url=f"type.googleapis.com/{name}", value=b"\xff\xff")
@@ -215,9 +288,16 @@ def test_models_are_read_in_their_order() -> None:
         models=[
             pb.ModelEntry(id="b", kind="pool", description="words", created_at=5),
             pb.ModelEntry(id="a", kind="model", provider="p"),
+            pb.ModelEntry(id="c", context_tokens=9, max_output_tokens=3, capabilities=pb.Capabilities(names=["tools"])),
+            pb.ModelEntry(id="d", capabilities=pb.Capabilities()),
         ]
     )
-    assert messages.models(response) == [Model("b", "pool", "words", 5, ""), Model("a", "model", "", 0, "p")]
+    assert messages.models(response) == [
+        Model("b", "pool", "words", 5, ""),
+        Model("a", "model", "", 0, "p"),
+        Model("c", "", "", 0, "", 9, 3, frozenset({"tools"})),
+        Model("d", "", "", 0, "", 0, 0, frozenset()),
+    ]
 
 
 @pytest.mark.parametrize(
