@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from types import MappingProxyType
+from urllib.parse import quote
 
 import httpx2
 
@@ -36,9 +37,17 @@ FAILURES: Mapping[type[httpx2.TransportError], type[UpstreamFailure]] = MappingP
 
 _BEARER = (b"authorization", b"Bearer ")
 _SHOWN: Mapping[str, tuple[bytes, bytes]] = MappingProxyType(
-    {"openai": _BEARER, "anthropic": (b"x-api-key", b""), "gemini": (b"x-goog-api-key", b"")}
+    {
+        "openai": _BEARER,
+        "anthropic": (b"x-api-key", b""),
+        "gemini": (b"x-goog-api-key", b""),
+        "bearer": _BEARER,
+        "x-api-key": (b"x-api-key", b""),
+        "x-goog-api-key": (b"x-goog-api-key", b""),
+        "api-key": (b"api-key", b""),
+    }
 )
-"""The header that a credential is shown in, and what stands before it, by dialect."""
+"""The header that a credential is shown in, and what stands before it: as the dialect has it, or the provider."""
 
 
 class Httpx2Upstream:
@@ -57,12 +66,13 @@ class Httpx2Upstream:
             (b"user-agent", b"forebay"),
         ]
         if secret:
-            name, before = _SHOWN.get(attempt.dialect, _BEARER)
+            name, before = _SHOWN[attempt.quirks.auth_header or attempt.dialect]
             own.append((name, before + secret.encode()))
+        own += attempt.quirks.headers
         try:
             request = httpx2.Request(
                 "POST",
-                attempt.base_url + path,
+                _url(attempt, path),
                 headers=[*headers, *own],
                 content=body,
                 # Only connecting is bounded here: the gateway bounds the rest, and knows pings from content.
@@ -76,6 +86,16 @@ class Httpx2Upstream:
             raise UnreachableError("the provider's base URL is not a URL") from error
         except httpx2.TransportError as error:
             raise _failure(error) from error
+
+
+def _url(attempt: Attempt, path: str) -> str:
+    quirks = attempt.quirks
+    if quirks.deployment_paths:
+        # https://learn.microsoft.com/azure/ai-foundry/openai/reference
+        path = f"/openai/deployments/{quote(attempt.upstream_model, safe='')}{path}"
+    if quirks.api_version:
+        path += ("&" if "?" in path else "?") + "api-version=" + quote(quirks.api_version, safe="")
+    return attempt.base_url + path
 
 
 class Httpx2Response:

@@ -19,6 +19,7 @@ from edge_service.app.relay import Relay as StreamRelay
 from edge_service.app.relay import StreamFailedError
 from edge_service.app.reply import Reply
 from edge_service.app.rulings import Rulings
+from edge_service.dialects import overrides
 from edge_service.dialects.exchange import (
     EVENT_STREAM,
     Asked,
@@ -260,7 +261,9 @@ class Walk:
         head += written.headers
         head.append((PROVIDER_REQUEST_ID, self._incoming.request_id.encode()))
         self._wait()
-        self._response = await self._services.upstream.send(attempt, written.path, head, written.body)
+        self._response = await self._services.upstream.send(
+            attempt, written.path, head, overrides.applied(attempt, written.body)
+        )
         self._waited()
         self._interrupts.lift(Reason.HEADERS)
         self._provider_request_id = headers.provider_request_id(self._response.headers)

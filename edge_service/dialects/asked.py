@@ -98,12 +98,12 @@ class _Conversation:
         stream: bool,
         voice: Voice,
         dialect: str,
-        passed: Callable[[str], Call],
+        passed: Callable[[Attempt], Call],
         client: ClientSide,
         read: Callable[[], canonical.Request],
     ) -> None:
-        """`passed` is the call of a target that speaks the client's dialect, and calls the model by the name given;
-        `read` reads all of the request, for the others."""
+        """`passed` is the call of a target that speaks the client's dialect; `read` reads all of the request, for the
+        others."""
         self.model = model
         self.stream = stream
         self.voice = voice
@@ -116,7 +116,7 @@ class _Conversation:
     def of(self, attempt: Attempt) -> Call:
         """As the protocol says."""
         if attempt.dialect == self._dialect:
-            return self._pass(attempt.upstream_model)
+            return self._pass(attempt)
         if self._request is None:
             self._request = self._read()
         return Translated(self._client, self._request, attempt)
@@ -127,9 +127,9 @@ def chat_completion(body: bytes, head: Headers) -> Asked:
     request = openai_chat.read_request(body)
     name = request.model
 
-    def passed(model: str) -> Call:
-        written = Written(openai_chat.PATH, request.body(model))
-        return Passed(written, lambda it: openai_chat.complete(it, name), lambda: openai_chat.EventReader(name))
+    def passed(attempt: Attempt) -> Call:
+        written = request.write(attempt.upstream_model)
+        return Passed(written, lambda it: openai_chat.complete(it, name), request.reader)
 
     client = openai_chat.CLIENT
     return _Conversation(name, request.stream, OPENAI, "openai", passed, client, lambda: client.read(body))
@@ -140,9 +140,9 @@ def message(body: bytes, head: Headers) -> Asked:
     request = anthropic.passthrough.read(body)
     name = request.model
 
-    def passed(model: str) -> Call:
+    def passed(attempt: Attempt) -> Call:
         reading = anthropic.passthrough
-        written = request.write(model, head)
+        written = request.write(attempt.upstream_model, head)
         return Passed(written, lambda it: reading.complete(it, name), lambda: reading.EventReader(name))
 
     client = anthropic.CLIENT
@@ -160,8 +160,8 @@ def generation(body: bytes, model: str, *, stream: bool, array: bool) -> Asked:
             voice.stream = it
         return it
 
-    def passed(upstream_model: str) -> Call:
-        written = Written(request.path(upstream_model), body)
+    def passed(attempt: Attempt) -> Call:
+        written = Written(request.path(attempt.upstream_model), body)
         return Passed(written, lambda it: gemini.passthrough.complete(it, model), reader)
 
     client = _GeminiClient(model, stream, voice if isinstance(voice, ArrayVoice) else None)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from edge_service.dialects import anthropic, canonical, gemini, openai_chat
+import msgspec
+
+from edge_service.dialects import anthropic, canonical, gemini, openai_chat, reasoning
 from edge_service.dialects.exchange import (
     ClientEvents,
     EventKind,
@@ -17,7 +19,7 @@ from edge_service.dialects.exchange import (
     Written,
 )
 from edge_service.dialects.exchange import ClientSide as Client
-from edge_service.domain.plan import Attempt
+from edge_service.domain.plan import NO_QUIRKS, Attempt
 
 PROVIDERS: Mapping[str, ProviderSide] = MappingProxyType(
     {
@@ -46,7 +48,9 @@ class Translated:
         self._client = client
         self._provider = provider
         self._request = request
-        written = provider.write(request, attempt.upstream_model)
+        if (asked := reasoning.of_suffix(attempt.reasoning)) is not None:
+            request = msgspec.structs.replace(request, reasoning=asked)
+        written = _write(provider, request, attempt)
         self.written = Written(written.path, written.body, written.headers, (*request.unsaid, *written.dropped))
 
     def complete(self, body: bytes) -> bytes:
@@ -56,6 +60,15 @@ class Translated:
     def reader(self) -> EventReader:
         """As the protocol says."""
         return TranslatedEvents(self._provider.events(), self._client.events(self._request))
+
+
+def _write(provider: ProviderSide, request: canonical.Request, attempt: Attempt) -> Written:
+    if provider is openai_chat.PROVIDER and attempt.quirks is not NO_QUIRKS:
+        quirks = openai_chat.Quirks(
+            names={"max_tokens": attempt.quirks.max_tokens_field}, system=attempt.quirks.system_role
+        )
+        return openai_chat.PROVIDER.write(request, attempt.upstream_model, quirks)
+    return provider.write(request, attempt.upstream_model)
 
 
 class TranslatedEvents:

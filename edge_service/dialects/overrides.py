@@ -1,0 +1,24 @@
+"""What the configuration changes in the requests of one target: fields that are set, filled in or taken out."""
+
+from __future__ import annotations
+
+import msgspec
+
+from edge_service.domain.plan import NO_PARAMS, Attempt
+
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def applied(attempt: Attempt, body: bytes) -> bytes:
+    """The body of a request for this target. What is not named in the configuration stays byte for byte."""
+    params, drop = attempt.params, attempt.quirks.drop
+    if params is NO_PARAMS and not drop:
+        return body
+    fields = _fields.decode(body)
+    if params.default_json:
+        fields = {**_fields.decode(params.default_json), **fields}
+    for name in drop | params.drop:
+        fields.pop(name, None)
+    if params.set_json:
+        fields.update(_fields.decode(params.set_json))
+    return msgspec.json.encode(fields)
