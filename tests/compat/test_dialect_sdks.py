@@ -70,3 +70,5 @@ async def test_googles(it: Matrix, speaks: str) -> None:
     assert (await client.aio.models.get(model="mixed")).name == "models/mixed"
     synchronous = await asyncio.to_thread(client.models.generate_content, **asked)
     assert synchronous.text == "well met"
+    client.close()
+    await client.aio.aclose()
