@@ -19,8 +19,8 @@ from pathlib import Path
 import structlog
 
 from resolver_service.app.ports import Clock, Stores
-from resolver_service.domain.catalog import Disposition
-from resolver_service.domain.health import RETRY_AFTER_MAX_S, WELL, Health, Tally
+from resolver_service.domain.catalog import LONGEST_COOL_DOWN_S, Disposition
+from resolver_service.domain.health import WELL, Health, Tally
 from resolver_service.domain.selection import TurnKey
 
 FILE = "state.sqlite3"
@@ -274,11 +274,12 @@ class SqliteState:
         self, generation: int, reason: str | None, cooling_s: float | None, written_at: float, tallies: str
     ) -> Health:
         """As it is now. Where the wall clock has been put back, as it was when it was written: never more is left than
-        there was then, nor than any cool-down may last."""
+        there was then, nor than any cool-down may last. Not under the present configuration: a restart shortens what
+        is open no more than a reload does."""
         until_at = None
         if cooling_s is not None:
             left_s = cooling_s - max(0.0, self._wall_clock() - written_at)
-            until_at = self._clock() + min(left_s, RETRY_AFTER_MAX_S)
+            until_at = self._clock() + min(left_s, LONGEST_COOL_DOWN_S)
         return Health(
             generation=generation,
             cooling_until_at=until_at,

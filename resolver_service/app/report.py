@@ -103,6 +103,7 @@ class Reports:
             disposition=event.disposition,
             retry_after_s=event.retry_after_s,
             now=now,
+            bounds=self._revisions.current.catalog.cool_down,
             latest=self._health.latest,
         )
         self._health.put(scope, after)

@@ -52,6 +52,10 @@ class Disposition(StrEnum):
     CANCELLED = "cancelled"
 
 
+LONGEST_COOL_DOWN_S = 24 * 3600.0
+"""No configuration allows a longer one."""
+
+
 class OnExhausted(StrEnum):
     """What to do with a request for which no target is available."""
 
@@ -92,6 +96,15 @@ class Policy:
     on_exhausted: OnExhausted = OnExhausted.REJECT
     timeouts: Timeouts = Timeouts()
     failover: Failover = Failover()
+
+
+@dataclass(frozen=True, slots=True)
+class CoolDownBounds:
+    """How long a provider may ask to be left alone. What asks for less or more is taken to ask for this."""
+
+    min_s: float = 1.0
+    max_s: float = 300.0
+    """No other cool-down is longer, either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +290,7 @@ class Catalog:
     clusters: Mapping[str, Group]
     models: Mapping[str, RawModel]
     """By `name_key`, in the order in which providers list them first."""
+    cool_down: CoolDownBounds = CoolDownBounds()
 
     def find(self, name: str) -> Group | RawModel | None:
         """What stands under a name as it is: cluster, pool or raw model, in this order."""

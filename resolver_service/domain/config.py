@@ -24,7 +24,7 @@ from resolver_service.domain.catalog import (
 )
 from resolver_service.domain.config_groups import GroupEntry, MemberEntry, ModelPools, read_model_pools
 from resolver_service.domain.config_params import Overrides, settled
-from resolver_service.domain.config_policy import Block, read_policy
+from resolver_service.domain.config_policy import Block, read_defaults
 from resolver_service.domain.config_providers import Directory, Offer, read_providers
 from resolver_service.domain.config_reader import ConfigError, Problem, Problems, Section
 
@@ -46,7 +46,8 @@ def parse(document: object) -> Catalog:
         raise ConfigError([Problem("", "the file says nothing; an empty configuration is written as {}")])
     problems = Problems(document)
     root = Section.of(problems, (), document, _KEYS) or Section(problems, (), {}, _KEYS)
-    defaults = read_policy(root).over(Policy())
+    block, cool_down = read_defaults(root)
+    defaults = block.over(Policy())
     directory = read_providers(root)
     model_pools = read_model_pools(root, directory)
     if not model_pools.enabled:
@@ -59,6 +60,7 @@ def parse(document: object) -> Catalog:
         pools={key: assembly.pool(pool) for key, pool in model_pools.pools.items()},
         clusters={key: assembly.cluster(cluster) for key, cluster in model_pools.clusters.items()},
         models=assembly.models(directory),
+        cool_down=cool_down,
     )
 
 

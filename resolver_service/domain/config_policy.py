@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from resolver_service.domain.catalog import Disposition, Failover, OnExhausted, Policy
+from resolver_service.domain.catalog import (
+    LONGEST_COOL_DOWN_S,
+    CoolDownBounds,
+    Disposition,
+    Failover,
+    OnExhausted,
+    Policy,
+)
 from resolver_service.domain.config_reader import Section, choice_of, kind_of
-from resolver_service.domain.durations import duration_s
+from resolver_service.domain.durations import LONGEST_S, SHORTEST_S, duration_s, text_of
 
 MOST_ATTEMPTS = 100
+SHORTEST_COOL_DOWN_S = 0.1
 
 _KEYS = ("attempts", "on-exhausted", "timeouts", "failover")
+_ADVICE = {"cool-down": "it belongs in the policy at the top level, and holds for all providers"}
 _TIMEOUTS = {
     "connect": "connect_s",
     "headers": "headers_s",
@@ -21,6 +30,7 @@ _TIMEOUTS = {
     "stream": "stream_s",
 }
 _FAILOVER = ("never", "also")
+_COOL_DOWN = {"min": "min_s", "max": "max_s"}
 FAILURES = tuple(d for d in Disposition if d not in (Disposition.OK, Disposition.CANCELLED))
 
 
@@ -57,7 +67,16 @@ def read_policy(parent: Section) -> Block:
     """The block under a section's `policy`."""
     if parent.get("policy") is None:
         return NOTHING_SAID
-    section = parent.section("policy", _KEYS)
+    return _block(parent.section("policy", _KEYS, advice=_ADVICE))
+
+
+def read_defaults(root: Section) -> tuple[Block, CoolDownBounds]:
+    """The block at the top level, and what can stand in no other."""
+    section = root.section("policy", (*_KEYS, "cool-down"))
+    return _block(section), _cool_down(section.section("cool-down", tuple(_COOL_DOWN)))
+
+
+def _block(section: Section) -> Block:
     failover = section.section("failover", _FAILOVER)
     never, also = (_dispositions(failover, key) for key in _FAILOVER)
     _contradictions(failover, never, also)
@@ -73,17 +92,44 @@ def read_policy(parent: Section) -> Block:
 def _timeouts(section: Section) -> dict[str, float]:
     timeouts = {}
     for key, name in _TIMEOUTS.items():
-        value = section.get(key)
-        if isinstance(value, str):
-            try:
-                timeouts[name] = duration_s(value)
-            except ValueError as error:
-                section.problem(key, str(error))
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            section.problem(key, "write it with a unit, such as 90s")
-        elif value is not None:
-            section.problem(key, f"expected a duration such as 90s, got {kind_of(value)}")
+        seconds = _duration_s(section, key)
+        if seconds is not None:
+            timeouts[name] = seconds
     return timeouts
+
+
+def _cool_down(section: Section) -> CoolDownBounds:
+    told: dict[str, float] = {}
+    for key, name in _COOL_DOWN.items():
+        seconds = _duration_s(section, key, SHORTEST_COOL_DOWN_S, LONGEST_COOL_DOWN_S)
+        if seconds is not None:
+            told[name] = seconds
+    bounds = CoolDownBounds(**told)
+    # The default of one that cannot be used is no measure for the other.
+    can_be_used = all(section.get(key) is None or name in told for key, name in _COOL_DOWN.items())
+    if can_be_used and bounds.min_s > bounds.max_s:
+        if "max_s" in told:
+            section.problem("max", f"must not be less than 'min', which is {text_of(bounds.min_s)}")
+        else:
+            section.problem("min", f"must not be more than 'max', which is {text_of(bounds.max_s)} unless told")
+    return bounds
+
+
+def _duration_s(
+    section: Section, key: str, shortest_s: float = SHORTEST_S, longest_s: float = LONGEST_S
+) -> float | None:
+    """None if there is none, or a problem."""
+    value = section.get(key)
+    if isinstance(value, str):
+        try:
+            return duration_s(value, shortest_s, longest_s)
+        except ValueError as error:
+            section.problem(key, str(error))
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        section.problem(key, "write it with a unit, such as 90s")
+    elif value is not None:
+        section.problem(key, f"expected a duration such as 90s, got {kind_of(value)}")
+    return None
 
 
 def _dispositions(section: Section, key: str) -> tuple[Disposition, ...] | None:

@@ -211,10 +211,10 @@ class Section:
         """The value as it is; None if there is none."""
         return self._fields.get(key)
 
-    def section(self, key: str, keys: Sequence[str]) -> Section:
+    def section(self, key: str, keys: Sequence[str], *, advice: Mapping[str, str] = _NONE) -> Section:
         """An empty one if there is none."""
         value = self._fields.get(key)
-        found = None if value is None else Section.of(self.problems, self.at(key), value, keys)
+        found = None if value is None else Section.of(self.problems, self.at(key), value, keys, advice)
         return found or Section(self.problems, self.at(key), {}, keys)
 
     def items(self, key: str) -> list[tuple[Path, object]] | None:

@@ -26,13 +26,10 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 
-from resolver_service.domain.catalog import Disposition, Scopes
+from resolver_service.domain.catalog import CoolDownBounds, Disposition, Scopes
 
 PROBE_LEASE_S = 60.0
 """How long a probe may take before another request becomes the probe."""
-
-RETRY_AFTER_MIN_S = 1.0
-RETRY_AFTER_MAX_S = 300.0
 
 NEWEST_BELIEVED = 2**62
 """Generations that are reported beyond it are taken for this one. Those that follow must have room in 64 bits."""
@@ -149,6 +146,7 @@ def failed(
     disposition: Disposition,
     retry_after_s: float | None,
     now: float,
+    bounds: CoolDownBounds,
     latest: int = 0,
 ) -> Health:
     """An attempt that was planned under `generation` failed. `retry_after_s` is what the provider said, unclamped."""
@@ -158,7 +156,7 @@ def failed(
         return health
     told_s = None
     if retry_after_s is not None and disposition in TOLD:
-        told_s = min(max(retry_after_s, RETRY_AFTER_MIN_S), RETRY_AFTER_MAX_S)
+        told_s = min(max(retry_after_s, bounds.min_s), bounds.max_s)
     if generation < health.generation:
         if told_s is None or health.cooling_until_at is None:
             return health
@@ -169,7 +167,7 @@ def failed(
     # A target that was not well has nothing to prove: one more failure is enough to cool it again.
     if told_s is None and health.cooling_until_at is None and tally.failures < rule.after:
         return replace(health, tallies={**health.tallies, rule.family: tally})
-    duration_s = rule.duration_s(tally.cooldowns) if told_s is None else told_s
+    duration_s = min(rule.duration_s(tally.cooldowns), bounds.max_s) if told_s is None else told_s
     return Health(
         generation=max(health.generation, generation, latest) + 1,
         cooling_until_at=max(health.cooling_until_at or now, now + duration_s),

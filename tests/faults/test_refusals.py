@@ -7,12 +7,18 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import formatdate
+from pathlib import Path
+from typing import Any
 
+import grpc.aio
 import pytest
 
+from forebay.resolver.v1 import resolver_service_pb2 as pb
+from forebay.resolver.v1 import resolver_service_pb2_grpc
 from tests.support import canaries
 from tests.support.faulty_upstream import Connection, Script, refuses, says
 from tests.support.scripts import answers, error
+from tests.support.setup import setup, until
 from tests.support.standing import Standing
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -81,6 +87,26 @@ async def test_a_429_without_a_time_that_can_be_used(it: Standing, script: Scrip
     assert (await slot.chat()).headers["x-forebay-target"] == slot.target(1)
     assert slot.hits == [1, 1]
     await slot.cools("rate-limited", cools_s)
+
+
+async def test_a_429_with_a_longer_time_than_the_configuration_allows(tmp_path: Path) -> None:
+    async with (
+        setup(tmp_path, refuses(429, retry_after="100"), policy="{cool-down: {max: 10s}}") as it,
+        grpc.aio.insecure_channel(it.services.resolver.address) as channel,
+    ):
+        assert (await it.chat()).headers["retry-after"] == "100", "the client hears what the provider said"
+        resolver: Any = resolver_service_pb2_grpc.ResolverServiceStub(channel)
+        waits_ms: list[int] = []
+
+        async def cools() -> bool:
+            request = pb.ExplainRequest(request=pb.ResolveRequest(model="chat", will_report=True))
+            (target,) = (await resolver.Explain(request, timeout=5.0)).targets
+            waits_ms.append(target.retry_after_ms)
+            return str(target.reason) == "cooling: rate-limited"
+
+        await until(cools)
+        assert 5_000 <= waits_ms[-1] <= 10_000
+        assert it.hits == [1]
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -42,7 +42,11 @@ CONFIGS = [
     CONFIG,
     CONFIG.replace(", {provider: r, model: m}", ""),
     CONFIG.replace("{pool: turns}, ", "{pool: turns, weight: 2}, "),
+    CONFIG + "policy: {cool-down: {min: 5s, max: 10m}}",
+    CONFIG + "policy: {cool-down: {max: 10s}}",
 ]
+LONGEST_S = 600.0
+"""No cool-down lasts longer under any of them."""
 INVALID = CONFIG.replace("priority: 1", "priority: high")
 TARGETS = ["p/m#0", "p/m#1", "q/m#0", "r/m#0", "q/n#0", "p/z#0", "p/z#1", "q/z#0", "r/y#0"]
 

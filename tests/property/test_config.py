@@ -42,7 +42,7 @@ WORDS = [
         "https://a.example",
         "a",
     ),
-    *("max-concurrent", "rules", "status", "body-contains", "disposition", "overloaded"),
+    *("max-concurrent", "rules", "status", "body-contains", "disposition", "overloaded", "cool-down", "min", "max"),
     *(
         "preset",
         "groq",
@@ -94,6 +94,7 @@ WHOLE: dict[str, Any] = {
         "on-exhausted": "least-bad",
         "timeouts": {"connect": "250ms", "total": "5m"},
         "failover": {"never": ["quota"], "also": ["context-length"]},
+        "cool-down": {"min": "1s", "max": "1h"},
     },
     "model-pools": {
         "enabled": True,

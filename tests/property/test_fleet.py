@@ -17,9 +17,9 @@ from edge_service.domain.outcome import MOVES_ON, Outcome
 from edge_service.domain.outcome import Disposition as EdgeDisposition
 from resolver_service.app.operate import UnknownTargetError
 from resolver_service.domain.config import ConfigError
-from resolver_service.domain.health import PROBE_LEASE_S, RETRY_AFTER_MAX_S
+from resolver_service.domain.health import PROBE_LEASE_S
 from resolver_service.domain.selection import targets_of
-from tests.property.fleet import CONFIG, CONFIGS, INVALID, OUT, POOLS_BEHIND, READY, TARGETS, Fleet, Walk
+from tests.property.fleet import CONFIG, CONFIGS, INVALID, LONGEST_S, OUT, POOLS_BEHIND, READY, TARGETS, Fleet, Walk
 
 names = st.sampled_from(sorted(POOLS_BEHIND))
 places = st.integers(0, 2) | st.integers(0, 63)
@@ -198,7 +198,7 @@ class FleetMachine(RuleBasedStateMachine):
     @invariant()
     def nobody_is_out_for_longer_than_the_longest_cool_down(self) -> None:
         now = self.it.clock()
-        assert all(health.retry_after_s(now) <= RETRY_AFTER_MAX_S for health in self.it.states().values())
+        assert all(health.retry_after_s(now) <= LONGEST_S for health in self.it.states().values())
 
     def teardown(self) -> None:
         if hasattr(self, "it"):
@@ -218,7 +218,7 @@ class FleetMachine(RuleBasedStateMachine):
         self.it.deliver_all()
         for target_id in set(self.it.it.drains.drained()):
             self.it.it.operator.undrain(target_id)
-        self.it.clock.advance(RETRY_AFTER_MAX_S + PROBE_LEASE_S)
+        self.it.clock.advance(LONGEST_S + PROBE_LEASE_S)
         for model in POOLS_BEHIND:
             for _ in range(len(TARGETS)):
                 assert self.it.available(model)

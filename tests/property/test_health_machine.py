@@ -8,10 +8,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
-from resolver_service.domain.catalog import Disposition
+from resolver_service.domain.catalog import CoolDownBounds, Disposition
 from resolver_service.domain.health import (
     PROBE_LEASE_S,
-    RETRY_AFTER_MAX_S,
     RULES,
     TOLD,
     WELL,
@@ -22,6 +21,9 @@ from resolver_service.domain.health import (
     probe_taken,
     succeeded,
 )
+
+BOUNDS = [CoolDownBounds(), CoolDownBounds(0.1, 2.0), CoolDownBounds(25.0, 3600.0)]
+LONGEST_S = max(bounds.max_s for bounds in BOUNDS)
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class HealthMachine(RuleBasedStateMachine):
     def begin(self) -> None:
         self.now = 1000.0
         self.health = WELL
+        self.bounds = BOUNDS[0]
         self.decisions = 0
         self.lease: tuple[str, float] | None = None
         """Who holds the probe and until when, as this test has counted it."""
@@ -50,9 +53,13 @@ class HealthMachine(RuleBasedStateMachine):
 
     # --- What happens ---
 
-    @rule(seconds=st.sampled_from([0.0, 0.5, 5.0, 30.0, 59.0, 60.0, 301.0]))
+    @rule(seconds=st.sampled_from([0.0, 0.5, 5.0, 30.0, 59.0, 60.0, 301.0, 3601.0]))
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
+
+    @rule(bounds=st.sampled_from(BOUNDS))
+    def the_configuration_changes(self, bounds: CoolDownBounds) -> None:
+        self.bounds = bounds
 
     @rule(target=attempts)
     def an_edge_gets_a_plan(self) -> object:
@@ -124,6 +131,7 @@ class HealthMachine(RuleBasedStateMachine):
             disposition=disposition,
             retry_after_s=told_s,
             now=self.now,
+            bounds=self.bounds,
         )
         assert after.generation >= before.generation
         if before.cooling_until_at is not None:
@@ -135,6 +143,16 @@ class HealthMachine(RuleBasedStateMachine):
             self._check_older(before, after, told_s if disposition in TOLD else None)
         else:
             self._check_counted(attempt, before, after, disposition)
+        self._check_bounds(before, after, told_s if disposition in TOLD else None)
+
+    def _check_bounds(self, before: Health, after: Health, told_s: float | None) -> None:
+        until_at = after.cooling_until_at
+        if until_at is None or until_at == before.cooling_until_at:
+            return
+        assert until_at <= self.now + self.bounds.max_s, "it cools for longer than any may"
+        if told_s is not None:
+            assert until_at >= self.now + self.bounds.min_s, "it cools for less than any is asked for"
+            assert until_at == self.now + sorted((self.bounds.min_s, told_s, self.bounds.max_s))[1]
 
     def _check_older(self, before: Health, after: Health, told_s: float | None) -> None:
         assert replace(after, cooling_until_at=None) == replace(before, cooling_until_at=None)
@@ -173,7 +191,7 @@ class HealthMachine(RuleBasedStateMachine):
     def who_is_out_knows_until_when_and_nobody_else_waits(self) -> None:
         wait_s = self.health.retry_after_s(self.now)
         assert (wait_s > 0) == (self.health.availability(self.now) is Availability.OUT)
-        assert wait_s <= RETRY_AFTER_MAX_S
+        assert wait_s <= LONGEST_S
         assert self.health.availability(self.now + wait_s) is not Availability.OUT
 
     @invariant()
@@ -184,7 +202,7 @@ class HealthMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         # Whatever has happened and whoever never reports again: it is tried again.
         if hasattr(self, "health"):
-            later = self.now + RETRY_AFTER_MAX_S + PROBE_LEASE_S
+            later = self.now + LONGEST_S + PROBE_LEASE_S
             assert self.health.availability(later) is not Availability.OUT
 
 

@@ -10,8 +10,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from resolver_service.app.report import Ended, Event, Failed
 from resolver_service.app.resolve import Decision, NoTargetError
-from resolver_service.domain.catalog import Disposition
-from resolver_service.domain.health import PROBE_LEASE_S, RETRY_AFTER_MAX_S, Availability, Health, scope_failed
+from resolver_service.domain.catalog import CoolDownBounds, Disposition
+from resolver_service.domain.health import PROBE_LEASE_S, Availability, Health, scope_failed
 from tests.support.resolving import Resolving
 
 CONFIG = """
@@ -150,7 +150,7 @@ class ScopesMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         # Whatever has happened and whoever never reports again: all of it is tried again.
         if hasattr(self, "it"):
-            self.it.clock.advance(RETRY_AFTER_MAX_S + PROBE_LEASE_S)
+            self.it.clock.advance(CoolDownBounds().max_s + PROBE_LEASE_S)
             assert all(self._availability(scope) is not OUT for scope in self.it.health.scopes())
 
 

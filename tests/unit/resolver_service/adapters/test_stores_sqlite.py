@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from resolver_service.adapters import stores_sqlite
 from resolver_service.adapters.stores_sqlite import FILE, GIVEN_OUT, SqliteState
-from resolver_service.domain.catalog import Disposition
+from resolver_service.domain.catalog import LONGEST_COOL_DOWN_S, CoolDownBounds, Disposition
 from resolver_service.domain.health import WELL, Health, failed, probe_taken, succeeded
 
 
@@ -51,12 +51,14 @@ def lines() -> Iterator[list[Any]]:
 
 
 def cooled(now: float, told_s: float | None = None, disposition: Disposition = Disposition.QUOTA) -> Health:
-    return failed(WELL, generation=0, disposition=disposition, retry_after_s=told_s, now=now)
+    """Under bounds that let a provider ask for as much as any may."""
+    bounds = CoolDownBounds(max_s=LONGEST_COOL_DOWN_S)
+    return failed(WELL, generation=0, disposition=disposition, retry_after_s=told_s, now=now, bounds=bounds)
 
 
 async def test_all_of_it_is_there_in_the_next_life(machine: Machine) -> None:
     well = succeeded(cooled(machine.now), generation=1)
-    counted = failed(WELL, generation=0, disposition=Disposition.TIMEOUT, retry_after_s=None, now=machine.now)
+    counted = cooled(machine.now, disposition=Disposition.TIMEOUT)
     async with machine.life() as state:
         stores = state.stores
         stores.rotation.take([("pool:a", 0), ("cluster:b", -(10**30))])
@@ -101,6 +103,22 @@ async def test_a_cool_down_ends_when_it_would_have_and_never_later_than_told(
     machine.restarted(after_s, wall_jump_s=wall_jump_s)
     async with machine.life() as state:
         assert state.stores.health.get("s").retry_after_s(machine.now) == pytest.approx(left_s)
+
+
+@pytest.mark.parametrize("wall_jump_s", [0, -1_000_000])
+async def test_a_cool_down_is_restored_whatever_the_present_bound_but_none_is_longer_than_any_may_be(
+    machine: Machine, wall_jump_s: float
+) -> None:
+    async with machine.life() as state:
+        for scope in ("as told", "beyond"):
+            state.stores.health.put(scope, cooled(machine.now, told_s=LONGEST_COOL_DOWN_S))
+    with contextlib.closing(sqlite3.connect(machine.directory / FILE, isolation_level=None)) as writer:
+        writer.execute("UPDATE health SET cooling_s = 1e12 WHERE scope = 'beyond'")
+    machine.restarted(0, wall_jump_s=wall_jump_s)
+    async with machine.life() as state:
+        for scope in ("as told", "beyond"):
+            left_s = state.stores.health.get(scope).retry_after_s(machine.now)
+            assert left_s == pytest.approx(LONGEST_COOL_DOWN_S)
 
 
 async def test_a_probe_of_the_last_life_is_handed_out_anew(machine: Machine) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from resolver_service.app.report import Closed, Ended, Failed
@@ -34,6 +36,22 @@ def test_a_failure_cools_its_target_alone(resolving: Resolving) -> None:
     for disposition in (Disposition.RATE_LIMITED, Disposition.OVERLOADED):
         resolving.fail(M0, disposition, retry_after_s=20)
     assert out(resolving) == {M0}
+
+
+def test_what_a_provider_asks_for_is_bounded_by_the_configuration_in_effect(resolving: Resolving) -> None:
+    def bound(words: str) -> None:
+        text = f"policy: {{cool-down: {words}}}{CONFIG}"
+        assert asyncio.run(resolving.configuration.offer(text.encode()))
+
+    def cools_s(target_id: str, retry_after_s: float | None) -> float:
+        return resolving.fail(target_id, retry_after_s=retry_after_s).retry_after_s(resolving.clock())
+
+    assert [cools_s(M0, 9000), cools_s(M1, 0)] == [300, 1]
+    bound("{min: 10s, max: 20s}")
+    assert resolving.health_of(M0).retry_after_s(resolving.clock()) == 300, "what is open stays as it is"
+    assert [cools_s(N0, 9000), cools_s(N1, 0), cools_s(MORE, None)] == [20, 10, 20]
+    bound("{max: 2h}")
+    assert cools_s(N0, 9000) == 7200
 
 
 def test_a_success_clears_its_target(resolving: Resolving) -> None:

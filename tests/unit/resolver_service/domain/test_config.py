@@ -11,6 +11,7 @@ import pytest
 
 from resolver_service.domain.catalog import (
     Catalog,
+    CoolDownBounds,
     Credential,
     Dialect,
     Disposition,
@@ -104,6 +105,8 @@ CLUSTER = "model-pools.clusters[1]"
         {"providers": None, "policy": None, "model-pools": None},
         {"providers": [], "policy": {}, "model-pools": {"pools": None, "clusters": None, "enabled": None}},
         {"policy": {"timeouts": None, "failover": None, "attempts": None, "on-exhausted": None}},
+        {"policy": {"cool-down": None}},
+        {"policy": {"cool-down": {"min": None, "max": None}}},
     ],
 )
 def test_nothing_describes_an_empty_catalog(tree: object) -> None:
@@ -621,7 +624,11 @@ KNOWN = "known here: providers, policy, model-pools"
         ("providers[0].dialect", "opnai", "unknown dialect 'opnai'; did you mean 'openai'?"),
         ("providers[0].dialect", "cohere", "unknown dialect 'cohere'; expected openai, anthropic or gemini"),
         ("providers[0].dialect", 1, "expected a string, got an integer; put it in quotes"),
-        ("policy.retries", 1, "unknown key 'retries'; known here: attempts, on-exhausted, timeouts, failover"),
+        (
+            "policy.retries",
+            1,
+            "unknown key 'retries'; known here: attempts, on-exhausted, timeouts, failover, cool-down",
+        ),
         ("policy.timeouts.totl", "1s", "unknown key 'totl'; did you mean 'total'?"),
         ("policy.failover.allso", [], "unknown key 'allso'; did you mean 'also'?"),
         ("policy.on-exhausted", "leastbad", "unknown value 'leastbad'; did you mean 'least-bad'?"),
@@ -804,6 +811,58 @@ UNIT = "write it with a unit, such as 90s"
 def test_a_policy_is_checked_wherever_it_stands(place: str, policy: object, path: str, message: str) -> None:
     got = problems(changed(WHOLE, f"{place}policy", policy))
     assert got == [(f"{place}policy{'.' if path else ''}{path}", message)]
+
+
+@pytest.mark.parametrize(
+    ("cool_down", "bounds"),
+    [
+        ({}, CoolDownBounds(1.0, 300.0)),
+        ({"min": "5s"}, CoolDownBounds(5.0, 300.0)),
+        ({"max": "2s"}, CoolDownBounds(1.0, 2.0)),
+        ({"min": "100ms", "max": "24h"}, CoolDownBounds(0.1, 86_400.0)),
+        ({"min": "10m", "max": "10m"}, CoolDownBounds(600.0, 600.0)),
+    ],
+)
+def test_what_providers_may_ask_for_is_as_it_is_written(cool_down: dict[str, Any], bounds: CoolDownBounds) -> None:
+    assert parse(document(policy={"cool-down": cool_down, "attempts": 3})).cool_down == bounds
+
+
+COOL_DOWN = "expected a duration from 100ms to 24h"
+
+
+@pytest.mark.parametrize(
+    ("cool_down", "expected"),
+    [
+        ({"min": "0s"}, [("min", COOL_DOWN)]),
+        ({"min": "99ms", "max": "25h"}, [("min", COOL_DOWN), ("max", COOL_DOWN)]),
+        (
+            {"min": 1, "max": "soon"},
+            [("min", UNIT), ("max", "expected one number and a unit, such as 250ms, 90s, 5m or 1h")],
+        ),
+        ({"min": "5m", "max": "90s"}, [("max", "must not be less than 'min', which is 5m")]),
+        ({"max": "500ms"}, [("max", "must not be less than 'min', which is 1s")]),
+        ({"min": "10m"}, [("min", "must not be more than 'max', which is 5m unless told")]),
+        ({"min": "10m", "max": 0}, [("max", UNIT)]),
+        ({"min": [], "max": "500ms"}, [("min", "expected a duration such as 90s, got a list")]),
+        ({"maximum": "1m"}, [("maximum", "unknown key 'maximum'; did you mean 'max'?")]),
+        ("5m", [("", "expected a mapping, got a string")]),
+    ],
+)
+def test_what_providers_may_ask_for_is_checked(cool_down: object, expected: list[tuple[str, str]]) -> None:
+    got = problems(changed(WHOLE, "policy", {"cool-down": cool_down}))
+    assert got == [(f"policy.cool-down{'.' if key else ''}{key}", message) for key, message in expected]
+
+
+@pytest.mark.parametrize(
+    "place", ["providers[0].", f"{POOL}.", f"{POOL}.members[0].", f"{CLUSTER}.", f"{CLUSTER}.members[0]."]
+)
+def test_what_providers_may_ask_for_is_told_at_the_top_level_alone(place: str) -> None:
+    assert problems(changed(WHOLE, f"{place}policy", {"cool-down": {"max": "1m"}})) == [
+        (
+            f"{place}policy.cool-down",
+            "unknown key 'cool-down'; it belongs in the policy at the top level, and holds for all providers",
+        )
+    ]
 
 
 # From the strongest to the weakest.

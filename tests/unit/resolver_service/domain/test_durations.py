@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from resolver_service.domain.durations import duration_s
+from resolver_service.domain.durations import duration_s, text_of
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,18 @@ def test_a_number_and_a_unit_are_seconds(text: str, seconds: float) -> None:
 def test_anything_else_is_refused_in_words(text: str, message: str) -> None:
     with pytest.raises(ValueError, match="^" + message + "$"):
         duration_s(text)
+
+
+@pytest.mark.parametrize("text", ["99ms", "86401s"])
+def test_a_narrower_range_is_told_as_it_is(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^expected a duration from 100ms to 24h$"):
+        duration_s(text, 0.1, 86_400)
+
+
+@pytest.mark.parametrize("text", ["1ms", "100ms", "1500ms", "1s", "90s", "5m", "24h", "168h"])
+def test_a_duration_is_written_as_people_do(text: str) -> None:
+    assert text_of(duration_s(text)) == text
+
+
+def test_a_duration_that_no_unit_is_for_is_written_in_seconds() -> None:
+    assert text_of(0.0001) == "0.0001s"

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from resolver_service.domain.catalog import Disposition, Scopes
+from resolver_service.domain.catalog import CoolDownBounds, Disposition, Scopes
 from resolver_service.domain.health import (
     PROBE_LEASE_S,
     WELL,
@@ -20,6 +20,7 @@ from resolver_service.domain.health import (
 )
 
 NOW = 5000.0
+BOUNDS = CoolDownBounds()
 READY, PROBE, OUT = Availability.READY, Availability.PROBE, Availability.OUT
 COOLING = [
     Disposition.RATE_LIMITED,
@@ -44,11 +45,14 @@ def fail(
     now: float = NOW,
     generation: int | None = None,
     times: int = 1,
+    bounds: CoolDownBounds = BOUNDS,
 ) -> Health:
     """Failures in a row, of the present generation unless told."""
     for _ in range(times):
         planned = health.generation if generation is None else generation
-        health = failed(health, generation=planned, disposition=disposition, retry_after_s=told_s, now=now)
+        health = failed(
+            health, generation=planned, disposition=disposition, retry_after_s=told_s, now=now, bounds=bounds
+        )
     return health
 
 
@@ -172,6 +176,40 @@ def test_a_retry_after_is_obeyed_at_once_within_one_second_and_five_minutes(
     health = fail(WELL, disposition, told_s=told_s)
     assert health.retry_after_s(NOW) == duration_s
     assert health.availability(NOW) is OUT
+
+
+@pytest.mark.parametrize(
+    ("told_s", "duration_s"), [(0, 0.1), (0.1, 0.1), (0.2, 0.2), (3600, 3600), (86_400, 86_400), (1e9, 86_400)]
+)
+def test_a_retry_after_is_obeyed_within_other_bounds(told_s: float, duration_s: float) -> None:
+    assert fail(WELL, told_s=told_s, bounds=CoolDownBounds(0.1, 86_400)).cooling_until_at == NOW + duration_s
+
+
+@pytest.mark.parametrize("disposition", COOLING)
+def test_no_cool_down_begins_that_is_longer_than_the_upper_bound(disposition: Disposition) -> None:
+    health, now = WELL, NOW
+    for _ in range(FAILURES_NEEDED[disposition]):
+        health = fail(health, disposition, bounds=CoolDownBounds(1, 45))
+    for own_s in COOL_DOWNS[disposition]:
+        assert health.retry_after_s(now) == min(own_s, 45)
+        now += 45
+        health = fail(health, disposition, now=now, bounds=CoolDownBounds(1, 45))
+
+
+@pytest.mark.parametrize("disposition", COOLING)
+def test_a_cool_down_that_nothing_was_said_about_is_as_long_as_it_is_whatever_else_is_allowed(
+    disposition: Disposition,
+) -> None:
+    wide = CoolDownBounds(3600, 86_400)
+    assert fail(WELL, disposition, times=FAILURES_NEEDED[disposition], bounds=wide) == cooled(disposition)
+
+
+def test_a_lower_bound_that_came_later_shortens_nothing() -> None:
+    health = fail(WELL, told_s=200)
+    again = fail(health, told_s=200, now=NOW + 10, bounds=CoolDownBounds(1, 2))
+    assert again.retry_after_s(NOW + 10) == 190
+    late = fail(health, told_s=9999, generation=0, now=NOW + 199, bounds=CoolDownBounds(1, 2))
+    assert late == replace(health, cooling_until_at=NOW + 201)
 
 
 @pytest.mark.parametrize("disposition", [Disposition.SERVER_ERROR, Disposition.UNREACHABLE, Disposition.TIMEOUT])
@@ -345,7 +383,9 @@ def test_the_worst_is_out_for_longest_or_else_waits_for_a_probe() -> None:
 
 
 def test_the_next_generation_is_after_the_latest_of_any_scope() -> None:
-    health = failed(WELL, generation=4, disposition=Disposition.QUOTA, retry_after_s=None, now=NOW, latest=11)
+    health = failed(
+        WELL, generation=4, disposition=Disposition.QUOTA, retry_after_s=None, now=NOW, bounds=BOUNDS, latest=11
+    )
     assert health.generation == 12
     assert succeeded(health, generation=12, latest=20).generation == 21
 
