@@ -87,11 +87,10 @@ def test_vectors_are_as_many_as_were_asked_for() -> None:
 
 def test_vectors_have_no_streams() -> None:
     asked = asked_plain.embeddings(b'{"model":"e","input":"a","stream":true}', [])
-    assert [asked.stream, asked.of(attempt("gemini")).reader(), asked.of(attempt("openai")).reader()] == [
-        False,
-        None,
-        None,
-    ]
+    assert (asked.stream, asked.of(attempt("openai")).reader()) == (False, None)
+
+
+def test_a_path_without_a_model() -> None:
     with pytest.raises(InvalidRequestError) as raised:
         asked_plain.embedded_content(b'{"content":{}}', " ", many=False)
     assert raised.value.param == "model"
