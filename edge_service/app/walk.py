@@ -264,7 +264,7 @@ class Walk:
         head.append((PROVIDER_REQUEST_ID, self._incoming.request_id.encode()))
         self._wait()
         self._response = await self._services.upstream.send(
-            attempt, written.path, head, overrides.applied(attempt, written.body)
+            attempt, written.path, head, overrides.applied(attempt, written)
         )
         self._waited()
         self._interrupts.lift(Reason.HEADERS)

@@ -20,6 +20,7 @@ from edge_service.domain.plan import Attempt
 
 EVENT_STREAM = b"text/event-stream"
 """The type of a stream of server-sent events."""
+JSON = b"application/json"
 
 
 class MalformedAnswerError(Exception):
@@ -129,7 +130,7 @@ class Written:
     dropped: tuple[str, ...] = ()
     """What this dialect cannot say and does without, in the words of `canonical.Request` (`top_k`, `n`,
     `messages.thinking`)."""
-    content_type: bytes = b"application/json"
+    content_type: bytes = JSON
 
 
 class ProviderEvents(Protocol):

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import msgspec
 
+from edge_service.dialects.exchange import JSON, Written
 from edge_service.domain.plan import NO_PARAMS, Attempt
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def applied(attempt: Attempt, body: bytes) -> bytes:
-    """The body of a request for this target. What is not named in the configuration stays byte for byte."""
+def applied(attempt: Attempt, written: Written) -> bytes:
+    """The body of a request for this target. What is not named in the configuration stays byte for byte, and so do
+    forms."""
     params, drop = attempt.params, attempt.quirks.drop
-    if params is NO_PARAMS and not drop:
-        return body
-    fields = _fields.decode(body)
+    if (params is NO_PARAMS and not drop) or written.content_type != JSON:
+        return written.body
+    fields = _fields.decode(written.body)
     if params.default_json:
         fields = {**_fields.decode(params.default_json), **fields}
     for name in drop | params.drop:

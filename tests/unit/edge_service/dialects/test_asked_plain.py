@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from edge_service.dialects import asked_plain
+from edge_service.dialects import asked_plain, overrides
 from edge_service.dialects.exchange import Asked, EventKind, InexpressibleError, MalformedAnswerError
 from edge_service.dialects.openai_plain import APIS, Api
 from edge_service.domain.errors import ApiError, InvalidRequestError
-from edge_service.domain.plan import Attempt
+from edge_service.domain.plan import Attempt, Params
 from tests.support.forms import Part, form
 
 BY_PATH = {api.path: api for api in APIS}
@@ -94,3 +95,11 @@ def test_a_path_without_a_model() -> None:
     with pytest.raises(InvalidRequestError) as raised:
         asked_plain.embedded_content(b'{"content":{}}', " ", many=False)
     assert raised.value.param == "model"
+
+
+def test_what_members_override_is_for_json() -> None:
+    target = replace(attempt("openai"), params=Params(default_json=b'{"n":2}'))
+    asked = passed_on(model="mine", prompt="a cat").of(target)
+    assert json.loads(overrides.applied(target, asked.written)) == {"n": 2, "model": "up", "prompt": "a cat"}
+    sent = asked_plain.passed_on(SPEECH, form([Part("model", b"mine")], b"b"), FORM).of(target)
+    assert overrides.applied(target, sent.written) == sent.written.body
