@@ -60,11 +60,7 @@ class Httpx2Upstream:
     async def send(self, attempt: Attempt, path: str, headers: Headers, body: bytes) -> Httpx2Response:
         """As the port says."""
         secret = self._secret_of(attempt.credential_ref) if attempt.credential_ref else ""
-        own: Headers = [
-            (b"content-type", b"application/json"),
-            (b"accept-encoding", b"identity"),
-            (b"user-agent", b"forebay"),
-        ]
+        own: Headers = [(b"accept-encoding", b"identity"), (b"user-agent", b"forebay")]
         if secret:
             name, before = _SHOWN[attempt.quirks.auth_header or attempt.dialect]
             own.append((name, before + secret.encode()))

@@ -94,7 +94,8 @@ class Upstream(Protocol):
     """Calls providers."""
 
     async def send(self, attempt: Attempt, path: str, headers: Headers, body: bytes) -> UpstreamResponse:
-        """Posts the request and waits for the head of the answer; the attempt's connect time-out applies, no other.
+        """Posts the request and waits for the head of the answer; what kind of content the body is stands among the
+        headers. The attempt's connect time-out applies, no other.
 
         Raises `UpstreamFailure`, or `CredentialError` if the attempt's credential cannot be had.
         """

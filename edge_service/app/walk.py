@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from edge_service.app.answers import failure, read_whole, refusal, unusable
+from edge_service.app.byte_relay import ByteRelay
 from edge_service.app.incoming import Incoming, Services
 from edge_service.app.interrupts import Interrupts, Reason
 from edge_service.app.ports import (
@@ -147,7 +148,7 @@ class Walk:
         self._record.decision_id, self._record.name = plan.decision_id, plan.name
         self._is_stale = plan.is_stale
         self._limit(plan.total_s, allowed_s)
-        if self._request.stream and self._services.heartbeat_s:
+        if self._request.stream and self._services.heartbeat_s and self._request.voice.heartbeat:
             self._reply.keep_warm(self._services.heartbeat_s, self._early_headers())
         try:
             commands = self._machine.resolved(plan)
@@ -259,10 +260,11 @@ class Walk:
         written = call.written
         head = [] if call.is_translated else headers.to_upstream(self._incoming.headers)
         head += written.headers
+        head.append((b"content-type", written.content_type))
         head.append((PROVIDER_REQUEST_ID, self._incoming.request_id.encode()))
         self._wait()
         self._response = await self._services.upstream.send(
-            attempt, written.path, head, overrides.applied(attempt, written.body)
+            attempt, written.path, head, overrides.applied(attempt, written)
         )
         self._waited()
         self._interrupts.lift(Reason.HEADERS)
@@ -289,7 +291,8 @@ class Walk:
 
     async def _stream(self, attempt: Attempt, call: Call, response: UpstreamResponse) -> list[Command]:
         """An answer that comes in events."""
-        relay = StreamRelay(call.reader(), self._rulings(attempt))
+        reader = call.reader()
+        relay = ByteRelay() if reader is None else StreamRelay(reader, self._rulings(attempt))
         committed = False
         self._wait()
         async for chunk in response.chunks():

@@ -81,7 +81,9 @@ class Passed:
 
     is_translated = False
 
-    def __init__(self, written: Written, complete: Callable[[bytes], bytes], reader: Callable[[], EventReader]) -> None:
+    def __init__(
+        self, written: Written, complete: Callable[[bytes], bytes], reader: Callable[[], EventReader | None]
+    ) -> None:
         self.written = written
         self.complete = complete
         self.reader = reader

@@ -20,6 +20,7 @@ from edge_service.domain.plan import Attempt
 
 EVENT_STREAM = b"text/event-stream"
 """The type of a stream of server-sent events."""
+JSON = b"application/json"
 
 
 class MalformedAnswerError(Exception):
@@ -78,7 +79,7 @@ class Voice(Protocol):
     stream_type: bytes
     """The content's type of a stream."""
     heartbeat: bytes
-    """What a reader of a stream passes over."""
+    """What a reader of a stream passes over; empty if there is nothing that every reader would."""
 
     def error_body(self, error: ApiError) -> bytes: ...
 
@@ -102,7 +103,8 @@ class Call(Protocol):
     def complete(self, body: bytes) -> bytes:
         """A whole answer for the client. Raises `MalformedAnswerError`, `EmptyAnswerError` or `ReportedError`."""
 
-    def reader(self) -> EventReader: ...
+    def reader(self) -> EventReader | None:
+        """None if nobody looks into the stream: it goes to the client byte for byte."""
 
 
 class Asked(Protocol):
@@ -128,6 +130,7 @@ class Written:
     dropped: tuple[str, ...] = ()
     """What this dialect cannot say and does without, in the words of `canonical.Request` (`top_k`, `n`,
     `messages.thinking`)."""
+    content_type: bytes = JSON
 
 
 class ProviderEvents(Protocol):

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import msgspec
 
+from edge_service.dialects import surrogates
+from edge_service.dialects.exchange import JSON, Written
+from edge_service.domain.errors import InvalidRequestError
 from edge_service.domain.plan import NO_PARAMS, Attempt
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def applied(attempt: Attempt, body: bytes) -> bytes:
-    """The body of a request for this target. What is not named in the configuration stays byte for byte."""
+def applied(attempt: Attempt, written: Written) -> bytes:
+    """The body of a request for this target. What is not named in the configuration stays byte for byte, and so do
+    forms."""
     params, drop = attempt.params, attempt.quirks.drop
-    if params is NO_PARAMS and not drop:
-        return body
+    if (params is NO_PARAMS and not drop) or written.content_type != JSON:
+        return written.body
+    try:
+        return _changed(attempt, written.body)
+    except msgspec.DecodeError:
+        hidden = surrogates.hide(written.body)
+        if hidden is None:
+            raise InvalidRequestError("the body cannot be read as JSON") from None
+        return hidden.shown(_changed(attempt, hidden.data))
+
+
+def _changed(attempt: Attempt, body: bytes) -> bytes:
+    params, drop = attempt.params, attempt.quirks.drop
     fields = _fields.decode(body)
     if params.default_json:
         fields = {**_fields.decode(params.default_json), **fields}

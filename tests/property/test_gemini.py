@@ -373,6 +373,9 @@ def test_no_request_is_a_surprise(body: bytes) -> None:
         lambda body: counting.pass_on(body, "chat"),
         lambda body: embedding.read_request(body, "chat", many=True),
         lambda body: embedding.read_request(body, "chat", many=False),
+        lambda body: embedding.pass_on(body, "chat", many=True),
+        lambda body: embedding.pass_on(body, "chat", many=False),
+        lambda body: embedding.check(body, many=True),
     ]
     for read in readers:
         with suppress(InvalidRequestError):
@@ -388,7 +391,7 @@ def test_no_answer_is_a_surprise(body: bytes) -> None:
         lambda body: passthrough.complete(body, "chat"),
         lambda body: passthrough.EventReader("chat").read(b"data: " + body + b"\n\n"),
         counting.read_answer,
-        embedding.read_answer,
+        embedding.complete,
     ]
     for read in readers:
         with suppress(MalformedAnswerError, EmptyAnswerError, ReportedError):

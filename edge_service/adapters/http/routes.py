@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -16,7 +17,7 @@ from edge_service.adapters.http.serving import Conversations, Generations, Servi
 from edge_service.app.draining import UnderWay
 from edge_service.app.gateway import Gateway
 from edge_service.app.ports import Resolver
-from edge_service.dialects import asked
+from edge_service.dialects import asked, asked_plain, openai_plain
 from edge_service.domain import headers
 from edge_service.domain.errors import ApiError
 
@@ -29,6 +30,16 @@ def routes(gateway: Gateway, resolver: Resolver, under_way: UnderWay, is_ready: 
         Route("/v1/messages", Conversations(serving, asked.message, asked.ANTHROPIC), methods=["POST"]),
         *(Route(f"/{version}/models", ListModels(resolver), methods=["GET"]) for version in ("v1", "v1beta")),
         *(Route(f"/{version}/models/{{id:path}}", model, methods=["GET", "POST"]) for version in ("v1", "v1beta")),
+        Route("/v1/completions", Conversations(serving, asked_plain.text_completion, asked.OPENAI), methods=["POST"]),
+        Route("/v1/embeddings", Conversations(serving, asked_plain.embeddings, asked.OPENAI), methods=["POST"]),
+        *(
+            Route(
+                f"/v1{api.path}",
+                Conversations(serving, partial(asked_plain.passed_on, api), asked.OPENAI),
+                methods=["POST"],
+            )
+            for api in openai_plain.APIS
+        ),
         Route("/healthz", Status(lambda: True), methods=["GET"]),
         Route("/readyz", Status(is_ready), methods=["GET"]),
     ]

@@ -13,11 +13,14 @@ from edge_service.app.draining import UnderWay
 from edge_service.app.gateway import Gateway
 from edge_service.app.incoming import Incoming
 from edge_service.app.interrupts import Interrupts, Reason
-from edge_service.dialects import asked, gemini
+from edge_service.dialects import asked, asked_plain, gemini
 from edge_service.dialects.exchange import Asked, Voice
 from edge_service.domain import headers
 from edge_service.domain.errors import ApiError, NoSuchMethodError, UnavailableError
 from edge_service.domain.headers import Headers
+
+_EMBEDDING = {gemini.paths.Method.EMBED: False, gemini.paths.Method.EMBED_MANY: True}
+"""The methods that give vectors, and whether for many contents."""
 
 
 class Conversations:
@@ -46,6 +49,8 @@ class Generations:
         array = stream and parse_qs(scope["query_string"]).get(b"alt") != [b"sse"]
 
         def read(body: bytes) -> Asked:
+            if called is not None and called.method in _EMBEDDING:
+                return asked_plain.embedded_content(body, called.model, many=_EMBEDDING[called.method])
             if called is None or called.method not in (gemini.paths.Method.GENERATE, gemini.paths.Method.STREAM):
                 raise NoSuchMethodError(f"there is nothing to be called as '{behind[:200]}'")
             return asked.generation(body, called.model, stream=stream, array=array)

@@ -6,33 +6,37 @@ Source: https://ai.google.dev/api/embeddings
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from edge_service.dialects.exchange import EmptyAnswerError, InexpressibleError, MalformedAnswerError, Written
+from edge_service.dialects.embedding import Embedding, Vectors
+from edge_service.dialects.exchange import (
+    EmptyAnswerError,
+    InexpressibleError,
+    MalformedAnswerError,
+    ReportedError,
+    Written,
+)
 from edge_service.dialects.gemini import fields
 from edge_service.dialects.gemini.fields import Fields
 from edge_service.dialects.gemini.paths import Method
 from edge_service.dialects.gemini.provider_request import path
+from edge_service.dialects.gemini.raw import first, is_null
+from edge_service.dialects.gemini.wire import NULL
 from edge_service.domain.errors import InvalidRequestError
 
 
-@dataclass(frozen=True, slots=True)
-class Embedding:
-    """What is asked for."""
-
-    model: str
-    inputs: tuple[str, ...]
-    dimensions: int | None = None
-    task_type: str = ""
-    """What the vectors are for, such as RETRIEVAL_DOCUMENT; nobody but Google asks."""
-    title: str = ""
-    """Of the document."""
-    bound: tuple[str, ...] = ()
-    """Fields that nobody but Google understands, and that change the vectors."""
+def check(body: bytes, *, many: bool) -> None:
+    """Whether there is anything to embed. Raises `InvalidRequestError`."""
+    name = "requests" if many else "content"
+    try:
+        is_there = fields.whole(body).has(name)
+    except RecursionError as error:
+        raise InvalidRequestError("the body is nested too deeply") from error
+    if not is_there:
+        raise InvalidRequestError(f"'{name}' is missing: it holds what to embed", param=name)
 
 
 def read_request(body: bytes, model: str, *, many: bool) -> Embedding:
@@ -56,7 +60,7 @@ def read_request(body: bytes, model: str, *, many: bool) -> Embedding:
 def _all(read: Sequence[Embedding], bound: tuple[str, ...]) -> Embedding:
     first = read[0]
     inputs = tuple(text for one in read for text in one.inputs)
-    return Embedding(first.model, inputs, first.dimensions, first.task_type, first.title, bound)
+    return Embedding(first.model, inputs, first.dimensions, first.task_type, first.title, bound=bound)
 
 
 def _read(request: Fields, model: str) -> Embedding:
@@ -77,7 +81,7 @@ def _read(request: Fields, model: str) -> Embedding:
     task_type = request.word("taskType") or config.word("taskType")
     title = request.text("title") or config.text("title")
     bound += [*request.left(), *config.left(), *content.left()]
-    return Embedding(model, ("\n".join(texts),), dimensions, task_type, title, tuple(bound))
+    return Embedding(model, ("\n".join(texts),), dimensions, task_type, title, bound=tuple(bound))
 
 
 def write_request(embedding: Embedding, model: str) -> Written:
@@ -93,34 +97,69 @@ def write_request(embedding: Embedding, model: str) -> Written:
     if embedding.title:
         same["title"] = embedding.title
     requests = [same | {"content": {"parts": [{"text": text}]}} for text in embedding.inputs]
-    return Written(path(model, Method.EMBED_MANY), msgspec.json.encode({"requests": requests}))
+    body = msgspec.json.encode({"requests": requests})
+    return Written(path(model, Method.EMBED_MANY), body, dropped=embedding.unsaid)
 
 
 class _Vector(Struct):
     values: list[float] = []
 
 
-class _Vectors(Struct):
+class _Usage(Struct, rename="camel"):
+    prompt_token_count: int | None = None
+
+
+class _Vectors(Struct, rename="camel"):
     embeddings: list[_Vector] | None = None
     embedding: _Vector | None = None
+    usage_metadata: _Usage | None = None
+    error: msgspec.Raw = NULL
 
 
 _decoder = msgspec.json.Decoder(_Vectors)
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_list = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def read_answer(body: bytes) -> list[list[float]]:
-    """Of either method. Raises `MalformedAnswerError` or `EmptyAnswerError`."""
+def read_answer(body: bytes) -> Vectors:
+    """Of either method. Raises `MalformedAnswerError`, `EmptyAnswerError` or `ReportedError`."""
     try:
         answer = _decoder.decode(body)
     except (ValueError, RecursionError):
         raise MalformedAnswerError("not vectors") from None
+    if not is_null(answer.error):
+        raise ReportedError("the provider reported an error")
     vectors = answer.embeddings or ([answer.embedding] if answer.embedding is not None else [])
     if not vectors:
         raise EmptyAnswerError("no vectors")
-    return [vector.values for vector in vectors]
+    usage = answer.usage_metadata
+    return Vectors([vector.values for vector in vectors], usage.prompt_token_count if usage is not None else None)
 
 
-def write_answer(vectors: Sequence[Sequence[float]], *, many: bool) -> bytes:
-    if many:
-        return msgspec.json.encode({"embeddings": [{"values": vector} for vector in vectors]})
-    return msgspec.json.encode({"embedding": {"values": vectors[0]}})
+def write_answer(vectors: Vectors, *, many: bool) -> bytes:
+    values = [{"values": vector} for vector in vectors.values]
+    answer: dict[str, Any] = {"embeddings": values} if many else {"embedding": values[0]}
+    if vectors.tokens is not None:
+        answer["usageMetadata"] = {"promptTokenCount": vectors.tokens, "totalTokenCount": vectors.tokens}
+    return msgspec.json.encode(answer)
+
+
+def pass_on(body: bytes, model: str, *, many: bool) -> Written:
+    """A client's request for a provider that calls the model by this name, which stands in the body again."""
+    name = msgspec.Raw(msgspec.json.encode(model if "/" in model else f"models/{model}"))
+    try:
+        request = _object.decode(body)
+        if not many:
+            body = msgspec.json.encode({**request, "model": name})
+        elif first(request.get("requests", NULL)) == b"[":
+            each = [{**_object.decode(one), "model": name} for one in _list.decode(request["requests"])]
+            body = msgspec.json.encode({**request, "requests": each})
+    except (ValueError, RecursionError):
+        raise InvalidRequestError("'requests' must be an array of objects", param="requests") from None
+    return Written(path(model, Method.EMBED_MANY if many else Method.EMBED), body)
+
+
+def complete(body: bytes) -> bytes:
+    """A provider's whole answer as it came: no name of a model stands in it. Raises as `read_answer` does."""
+    read_answer(body)
+    return body

@@ -33,6 +33,26 @@ _NULL = msgspec.Raw(b"null")
 
 
 @dataclass(frozen=True, slots=True)
+class Opened:
+    """A client's request to any API of this family, read as far as routing needs."""
+
+    model: str
+    fields: dict[str, msgspec.Raw]
+    """Every top-level field with its value byte for byte as it came, but for what is hidden."""
+    hidden: Hidden | None = None
+
+    @property
+    def stream(self) -> bool:
+        """Raises `InvalidRequestError`."""
+        return bool(_typed(_optional_bool, self.fields.get("stream", _NULL), "stream", "a boolean"))
+
+    def body(self, model: str) -> bytes:
+        """The request for a provider that calls the model by this name."""
+        body = encode({**self.fields, "model": model})
+        return body if self.hidden is None else self.hidden.shown(body)
+
+
+@dataclass(frozen=True, slots=True)
 class ChatRequest:
     """A client's request, read as far as routing needs."""
 
@@ -70,7 +90,7 @@ class ChatRequest:
         return body if self.hidden is None else self.hidden.shown(body)
 
 
-def read_request(body: bytes) -> ChatRequest:
+def open_request(body: bytes) -> Opened:
     """Raises `InvalidRequestError`, which says what is wrong and where."""
     hidden = None
     try:
@@ -99,6 +119,13 @@ def read_request(body: bytes) -> ChatRequest:
         raise InvalidRequestError("'model' is empty: name the model, pool or cluster to ask", param="model")
     if len(model) > MAX_MODEL_CHARS:
         raise InvalidRequestError(f"'model' is longer than {MAX_MODEL_CHARS} characters", param="model")
+    return Opened(model, fields, hidden)
+
+
+def read_request(body: bytes) -> ChatRequest:
+    """Raises `InvalidRequestError`, likewise."""
+    opened = open_request(body)
+    model, fields, hidden = opened.model, opened.fields, opened.hidden
     if "messages" not in fields:
         raise InvalidRequestError("'messages' is missing: it holds the conversation", param="messages")
     if bytes(memoryview(fields["messages"])[:1]) != b"[":

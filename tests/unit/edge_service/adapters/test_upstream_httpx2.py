@@ -105,7 +105,7 @@ async def test_an_error_that_is_new_to_us_counts_as_broken() -> None:
 
 
 async def test_a_request_goes_out_with_its_own_headers_and_those_it_was_given(upstream: Httpx2Upstream) -> None:
-    given: Headers = [(b"openai-beta", b"a"), (b"openai-beta", b"b")]
+    given: Headers = [(b"openai-beta", b"a"), (b"openai-beta", b"b"), (b"content-type", b"multipart/x; boundary=b")]
     async with provider(says("hi")) as server:
         response = await upstream.send(attempt(server.url), "/chat/completions", given, b'{"model":"m"}')
         await body(response)
@@ -115,7 +115,7 @@ async def test_a_request_goes_out_with_its_own_headers_and_those_it_was_given(up
     assert call.headers == {
         "host": server.url.removeprefix("http://").removesuffix("/v1"),
         "openai-beta": "b",
-        "content-type": "application/json",
+        "content-type": "multipart/x; boundary=b",
         "accept-encoding": "identity",
         "user-agent": "forebay",
         "authorization": f"Bearer {SECRET}",

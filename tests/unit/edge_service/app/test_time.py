@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 
 import pytest
@@ -16,6 +16,9 @@ from edge_service.app.interrupts import Interrupts, Reason
 from edge_service.app.ports import Question, Report
 from edge_service.app.record import Record
 from edge_service.dialects.asked import HEARTBEAT, OPENAI, chat_completion
+from edge_service.dialects.asked_plain import passed_on
+from edge_service.dialects.exchange import Asked
+from edge_service.dialects.openai_plain import APIS
 from edge_service.domain.errors import ModelNotFoundError
 from edge_service.domain.failover import ReportClosed, ReportFailed
 from edge_service.domain.headers import TIMEOUT, Headers
@@ -98,7 +101,12 @@ class World:
         self.record = record
 
     async def chat(  # `after_s` names reasons to interrupt it.
-        self, *head: tuple[bytes, bytes], stream: bool = True, heartbeat_s: float = 0.0, **after_s: float
+        self,
+        *head: tuple[bytes, bytes],
+        stream: bool = True,
+        heartbeat_s: float = 0.0,
+        ask: Callable[[bytes, Headers], Asked] = chat_completion,
+        **after_s: float,
     ) -> None:
         loop = asyncio.get_running_loop()
         services = Services(self, self, loop.time, lambda: 0.0, self, heartbeat_s)  # type: ignore[arg-type]
@@ -107,7 +115,7 @@ class World:
         for reason, seconds in after_s.items():
             loop.call_later(seconds, interrupts.fire, Reason[reason])
         incoming = Incoming("r-1", list(head), body, loop.time())
-        read = partial(chat_completion, body, list(head))
+        read = partial(ask, body, list(head))
         await Gateway(services).serve(incoming, self.client, interrupts, read, OPENAI)
 
     @property
@@ -261,6 +269,19 @@ async def test_what_comes_before_the_first_period_is_as_without_heartbeats() -> 
     world = World(Scripted(HANG))
     await world.chat(stream=False, heartbeat_s=15.0)
     assert (world.status, len(world.client.got)) == (504, 1), "an answer that comes whole has no place for them"
+
+
+@timed
+async def test_nothing_is_put_into_a_stream_that_may_be_anything() -> None:
+    world = World(Scripted(b""), Scripted(40.0, b"\x00\r\n", 10.0, b"\xff"))
+    await world.chat(heartbeat_s=15.0, ask=partial(passed_on, APIS[0]))
+    assert [(at, sent) for at, sent in world.client.got[1:]] == [
+        (40, b"\x00\r\n"),
+        (50, b"\xff"),
+        (50, b""),
+        (50, "end"),
+    ]
+    assert world.failures == [(Disposition.EMPTY, False)]
 
 
 @timed

@@ -9,9 +9,9 @@ import pytest
 from google.genai import types
 
 from edge_service.dialects.canonical import Role
-from edge_service.dialects.exchange import EmptyAnswerError, InexpressibleError, MalformedAnswerError
+from edge_service.dialects.embedding import Embedding, Vectors
+from edge_service.dialects.exchange import EmptyAnswerError, InexpressibleError, MalformedAnswerError, ReportedError
 from edge_service.dialects.gemini import counting, embedding, paths
-from edge_service.dialects.gemini.embedding import Embedding
 from edge_service.dialects.gemini.paths import Called, Method
 from edge_service.domain.errors import InvalidRequestError
 from tests.support import gemini_types
@@ -143,11 +143,45 @@ def test_vectors_of_what_nobody_else_understands() -> None:
 
 
 def test_the_answer_with_vectors() -> None:
-    assert embedding.read_answer(b'{"embeddings":[{"values":[1,2.5]},{"values":[]}]}') == [[1.0, 2.5], []]
-    assert embedding.read_answer(embedding.write_answer([[0.5]], many=False)) == [[0.5]]
-    answer = embedding.write_answer([[0.5], [1.5]], many=True)
+    assert embedding.read_answer(b'{"embeddings":[{"values":[1,2.5]},{"values":[]}]}') == Vectors([[1.0, 2.5], []])
+    assert embedding.read_answer(embedding.write_answer(Vectors([[0.5]]), many=False)) == Vectors([[0.5]])
+    answer = embedding.write_answer(Vectors([[0.5], [1.5]], tokens=7), many=True)
     assert types.EmbedContentResponse.model_validate_json(answer).embeddings is not None
-    with pytest.raises(EmptyAnswerError):
-        embedding.read_answer(b"{}")
-    with pytest.raises(MalformedAnswerError):
-        embedding.read_answer(b'{"embeddings":7}')
+    assert embedding.read_answer(answer).tokens == 7
+    assert embedding.complete(answer + b"  ") == answer + b"  "
+    for body in (b"{}", b'{"embeddings":[]}', b'{"embeddings":null}'):
+        with pytest.raises(EmptyAnswerError):
+            embedding.read_answer(body)
+    for body in (b"", b"[]", b'{"embeddings":7}', b'{"embeddings":[{"values":["x"]}]}'):
+        with pytest.raises(MalformedAnswerError):
+            embedding.complete(body)
+    with pytest.raises(ReportedError):
+        embedding.complete(b'{"error":{"code":500}}')
+
+
+def test_vectors_that_are_asked_for_again() -> None:
+    one = embedding.pass_on(b'{"model":"models/e","x":[ 1.00 ]}', "up", many=False)
+    assert (one.path, one.body) == ("/v1beta/models/up:embedContent", b'{"model":"models/up","x":[ 1.00 ]}')
+    many = embedding.pass_on(
+        b'{"x":null,"requests":[{"content":{ }},{"model":"models/e"}]}', "tunedModels/up", many=True
+    )
+    assert many.path == "/v1beta/tunedModels/up:batchEmbedContents"
+    assert many.body == (b'{"x":null,"requests":[{"content":{ },"model":"tunedModels/up"},{"model":"tunedModels/up"}]}')
+    with pytest.raises(InvalidRequestError):
+        embedding.pass_on(b'{"requests":[7]}', "up", many=True)
+
+
+@pytest.mark.parametrize(
+    ("body", "many", "param"),
+    [
+        (b"{}", True, "requests"),
+        (b'{"requests":null}', True, "requests"),
+        (b"{}", False, "content"),
+        (b"[]", False, None),
+        (b'{"a":' + b"[" * 200_000 + b"]" * 200_000 + b"}", False, None),
+    ],
+)
+def test_nothing_to_embed(body: bytes, many: bool, param: str | None) -> None:
+    with pytest.raises(InvalidRequestError) as raised:
+        embedding.check(body, many=many)
+    assert raised.value.param == param

@@ -1,0 +1,34 @@
+"""Vectors for text, in no API's words: what is asked for, and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """What is asked for."""
+
+    model: str
+    inputs: tuple[str, ...]
+    dimensions: int | None = None
+    task_type: str = ""
+    """What the vectors are for, such as RETRIEVAL_DOCUMENT; nobody but Google asks."""
+    title: str = ""
+    """Of the document."""
+    packed: bool = False
+    """The client wants each vector as base64 of its numbers."""
+    unsaid: tuple[str, ...] = ()
+    """Fields that nobody else understands, and that do not change the vectors."""
+    bound: tuple[str, ...] = ()
+    """Fields that nobody else understands, and that change the vectors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """One for each input, in their order."""
+
+    values: Sequence[Sequence[float]]
+    tokens: int | None = None
+    """Of the inputs; None if the provider does not say."""
