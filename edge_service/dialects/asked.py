@@ -117,7 +117,8 @@ class _Conversation:
 
     def of(self, attempt: Attempt) -> Call:
         """As the protocol says."""
-        if attempt.dialect == self._dialect:
+        # Where a name's reasoning level goes depends on the model, but for OpenAI: only the translation knows it.
+        if attempt.dialect == self._dialect and not (attempt.reasoning and self._dialect != "openai"):
             return self._pass(attempt)
         if self._request is None:
             self._request = self._read()
@@ -130,7 +131,8 @@ def chat_completion(body: bytes, head: Headers) -> Asked:
     name = request.model
 
     def passed(attempt: Attempt) -> Call:
-        written = request.write(attempt.upstream_model)
+        levelled = request.at_level(attempt.reasoning) if attempt.reasoning else request
+        written = levelled.write(attempt.upstream_model)
         return Passed(written, lambda it: openai_chat.complete(it, name), request.reader)
 
     client = openai_chat.CLIENT

@@ -154,3 +154,22 @@ async def test_models_are_listed_in_the_shape_of_whoever_asks(it: Matrix) -> Non
     assert (one["name"], one["displayName"]) == ("models/mixed", "mixed")
     missing = await it.client.get("/v1beta/models/nobody")
     assert (missing.status_code, missing.json()["error"]["status"]) == (404, "NOT_FOUND")
+
+
+@pytest.mark.parametrize("asks", DIALECTS)
+async def test_a_level_behind_the_name_reaches_the_provider_in_its_own_words(it: Matrix, asks: str) -> None:
+    response = await it.ask(asks, "openai-model(high)")
+    assert response.status_code == 200, response.text
+    if asks == "openai":  # To others it is not known which words a model takes.
+        assert it.last("openai").json["reasoning_effort"] == "high"
+    response = await it.ask(asks, "anthropic-model(2000)")
+    assert response.status_code == 200, response.text
+    sent = it.last("anthropic").json
+    if asks == "anthropic":  # The client's own limit leaves no room to think.
+        assert (sent["max_tokens"], response.headers["x-forebay-dropped"]) == (100, "reasoning")
+    else:
+        assert sent["thinking"] == {"type": "enabled", "budget_tokens": 2000}
+        assert sent["max_tokens"] > 2000
+    response = await it.ask(asks, "gemini-model(high)")
+    assert response.status_code == 200
+    assert it.last("gemini").json["generationConfig"]["thinkingConfig"]["thinkingBudget"] == 24576

@@ -7,12 +7,12 @@ are taken out of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
-from edge_service.dialects import surrogates
+from edge_service.dialects import reasoning, surrogates
 from edge_service.dialects.canonical import Usage
 from edge_service.dialects.exchange import EmptyAnswerError, EventKind, MalformedAnswerError, ReportedError, Written
 from edge_service.dialects.openai_chat import terms, thoughts
@@ -80,6 +80,14 @@ class ChatRequest:
             fields["messages"], is_less = thoughts.taken(self.fields["messages"], quirks)
             dropped = ("messages.thinking",) if is_less else ()
         return Written(PATH, self._encoded(fields), dropped=dropped)
+
+    def at_level(self, suffix: str) -> ChatRequest:
+        """With the reasoning level that stood behind a model's name, in place of the client's own."""
+        asked = reasoning.of_suffix(suffix)
+        effort = None if asked is None else reasoning.effort(asked)
+        if effort is None:
+            return self
+        return replace(self, fields={**self.fields, "reasoning_effort": msgspec.Raw(encode(effort))})
 
     def reader(self) -> EventReader:
         """Of the answer, if it comes as a stream."""
