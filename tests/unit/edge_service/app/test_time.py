@@ -101,7 +101,7 @@ class World:
         self, *head: tuple[bytes, bytes], stream: bool = True, heartbeat_s: float = 0.0, **after_s: float
     ) -> None:
         loop = asyncio.get_running_loop()
-        services = Services(self, self, loop.time, lambda: 0.0, self, heartbeat_s)  # type: ignore[arg-type]
+        services = Services(self, self, loop.time, lambda: 0.0, self, None, heartbeat_s)  # type: ignore[arg-type]
         body = json.dumps({"model": "chat", "messages": [], "stream": stream}).encode()
         interrupts = Interrupts()
         for reason, seconds in after_s.items():
