@@ -113,8 +113,8 @@ class Counting:
 
     def _until(self, plan: Plan, allowed_s: float | None) -> float:
         """When the asking ends, on the gateway's clock."""
-        limits = [limit for limit in (plan.total_s, allowed_s) if limit]
-        return self._incoming.arrived_at + min(ASKING_S, *(limit * _SHARE for limit in limits))
+        limits = (limit * _SHARE for limit in (plan.total_s, allowed_s) if limit)
+        return self._incoming.arrived_at + min([ASKING_S, *limits])
 
     async def _ask_providers(self, plan: Plan, until: float) -> bool:
         """Whether the client has its answer."""
