@@ -15,7 +15,7 @@ from edge_service.dialects import estimable
 from edge_service.dialects.canonical import Request
 
 SLICE_CHARS = 8192
-"""A fifth of a millisecond, or of the worst text one: https://github.com/github/rust-gems/tree/main/crates/bpe"""
+"""A fifth of a millisecond, of the worst text four."""
 MOST_CHARS = 4_000_000
 """More fits into no model. What is behind them is taken to be as dense as what is before."""
 
