@@ -27,9 +27,11 @@ from edge_service.adapters.http.server import Server, SignalFreeServer, url
 from edge_service.adapters.http.shedding import Shedding
 from edge_service.adapters.resolver_grpc.client import ResolverClient
 from edge_service.adapters.telemetry_prometheus import PrometheusTelemetry
+from edge_service.adapters.tokenizer_bpe_openai import BpeTokenizer
 from edge_service.adapters.transport_httpcore2 import Transport, ssl_context
 from edge_service.adapters.upstream_httpx2 import Httpx2Upstream
 from edge_service.app.draining import UnderWay
+from edge_service.app.estimating import Estimator
 from edge_service.app.gateway import Gateway
 from edge_service.app.incoming import Services
 from edge_service.settings import Settings
@@ -57,6 +59,7 @@ def create(settings: Settings, under_way: UnderWay, transport: httpx2.AsyncBaseT
         clock=time.perf_counter,
         wall_clock=time.time,
         telemetry=telemetry,
+        estimator=Estimator(BpeTokenizer()),
         heartbeat_s=settings.heartbeat_s,
     )
     gateway = Gateway(services)

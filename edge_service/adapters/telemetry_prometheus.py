@@ -104,6 +104,7 @@ class PrometheusTelemetry:
             request_id=record.request_id,
             decision_id=record.decision_id,
             name=record.name,
+            operation=record.operation,
             stream=record.stream,
             status=record.status,
             ending=record.ending,

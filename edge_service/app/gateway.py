@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from edge_service.app.counting import Counting
 from edge_service.app.incoming import Incoming, Services
 from edge_service.app.interrupts import Interrupts
 from edge_service.app.ports import Client
 from edge_service.app.record import Record
 from edge_service.app.walk import Walk
+from edge_service.dialects.counting import Countable
 from edge_service.dialects.exchange import Asked, Voice
 from edge_service.domain import allowance
 from edge_service.domain.errors import ApiError
 from edge_service.domain.headers import REQUEST_ID
+from edge_service.domain.needs import Operation
 
 
 class Gateway:
@@ -23,7 +26,12 @@ class Gateway:
         self._services = services
 
     async def serve(
-        self, incoming: Incoming, client: Client, interrupts: Interrupts, read: Callable[[], Asked], voice: Voice
+        self,
+        incoming: Incoming,
+        client: Client,
+        interrupts: Interrupts,
+        read: Callable[[], Asked | Countable],
+        voice: Voice,
     ) -> None:
         """Answers a request, whatever comes of it. `read` reads it, and may raise `ApiError`; until then the client is
         spoken to by `voice`."""
@@ -31,8 +39,12 @@ class Gateway:
         self._services.telemetry.began()
         try:
             request = read()
-            record.stream = request.stream
             allowed_s = allowance.allowed_s(incoming.headers)
+            if isinstance(request, Countable):
+                record.operation = Operation.COUNT
+                await Counting(self._services, incoming, request, client, interrupts, record).run(allowed_s)
+                return
+            record.stream = request.stream
             await Walk(self._services, incoming, request, client, interrupts, record).run(allowed_s)
         except ApiError as error:
             interrupts.close()  # The client may take its time to read this.

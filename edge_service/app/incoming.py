@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from edge_service.app.estimating import Estimator
 from edge_service.app.ports import Resolver, Upstream
 from edge_service.app.record import Telemetry
 from edge_service.domain.headers import Headers
@@ -21,6 +22,7 @@ class Services:
     wall_clock: Callable[[], float]
     """Seconds since the epoch."""
     telemetry: Telemetry
+    estimator: Estimator
     heartbeat_s: float = 0.0
     """How long the client of a stream goes without a sign of life; 0 for as long as it takes."""
 

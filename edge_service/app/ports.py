@@ -52,7 +52,8 @@ class Resolver(Protocol):
         `UnavailableError`, or `InvalidRequestError` if no target behind the name can serve what is needed."""
 
     def report(self, decision_id: str, report: Report, latency_s: float = 0.0) -> None:
-        """Sends what became of an attempt. Never waits and never fails; a report may get lost."""
+        """Sends what became of an attempt. Never waits and never fails; a report may get lost. Of plans for counting
+        nothing is reported."""
 
     async def models(self) -> Sequence[Model]:
         """Every name that can be called. Raises `UnavailableError`."""
@@ -103,6 +104,13 @@ class Upstream(Protocol):
 
 class CredentialError(Exception):
     """A credential reference that leads to no secret. The message names the reference, never a value."""
+
+
+class Tokenizer(Protocol):
+    """Takes text to pieces as a model does."""
+
+    def count(self, text: str) -> int:
+        """How many tokens it is. What stands for something special to a model is text like any other."""
 
 
 class Client(Protocol):

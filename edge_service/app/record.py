@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from edge_service.domain.needs import Operation
 from edge_service.domain.outcome import AMBIGUOUS, Disposition
 
 
@@ -35,6 +36,7 @@ class Record:
     name: str = ""
     """The configured name that was found; empty if none was."""
     decision_id: str = ""
+    operation: Operation = Operation.GENERATE
     stream: bool = False
     status: int = 0
     """That the client was answered with; 0 if it left before. 200 for all streams that began, however they ended."""
@@ -53,7 +55,9 @@ class Record:
 
     @property
     def possible_duplicates(self) -> int:
-        """Attempts that moved on although the provider may have run the request."""
+        """Attempts that moved on although the provider may have run the request. What is counted twice costs nobody."""
+        if self.operation is Operation.COUNT:
+            return 0
         return sum(tried.disposition in AMBIGUOUS for tried in self.tried[:-1])
 
 

@@ -72,3 +72,32 @@ async def test_googles(it: Matrix, speaks: str) -> None:
     assert synchronous.text == "well met"
     client.close()
     await client.aio.aclose()
+
+
+COUNTS = {"openai": None, "anthropic": 7, "gemini": 9}
+"""None for those who cannot count, so that the gateway does."""
+
+
+@pytest.mark.parametrize("speaks", DIALECTS)
+async def test_both_count(it: Matrix, speaks: str) -> None:
+    asked = {"model": f"{speaks}-model", "system": "be brief", "messages": [{"role": "user", "content": "hello"}]}
+    async with anthropic.AsyncAnthropic(base_url=it.url, api_key="unused") as client:
+        counted = (await client.messages.count_tokens(**asked)).input_tokens
+        assert counted == COUNTS[speaks] or (COUNTS[speaks] is None and 3 < counted < 30)
+        with pytest.raises(anthropic.NotFoundError):
+            await client.messages.count_tokens(**{**asked, "model": "nobody"})
+
+    def synchronous() -> int:
+        with anthropic.Anthropic(base_url=it.url, api_key="unused") as client:
+            return client.messages.count_tokens(**asked).input_tokens
+
+    assert await asyncio.to_thread(synchronous) == counted
+    of_google = google(it)
+    total = (await of_google.aio.models.count_tokens(model=f"{speaks}-model", contents="hello")).total_tokens
+    assert total == COUNTS[speaks] or (COUNTS[speaks] is None and 1 < total < 30)
+    again = await asyncio.to_thread(of_google.models.count_tokens, model=f"{speaks}-model", contents="hello")
+    assert again.total_tokens == total
+    with pytest.raises(errors.ClientError, match="nobody"):
+        await of_google.aio.models.count_tokens(model="nobody", contents="hello")
+    of_google.close()
+    await of_google.aio.aclose()

@@ -36,6 +36,15 @@ class Matrix:
         method = "streamGenerateContent?alt=sse" if stream else "generateContent"
         return await self.client.post(f"/v1beta/models/{model}:{method}", json=body)
 
+    async def count(self, dialect: str, model: str, text: str = "hello", **headers: str) -> httpx2.Response:
+        """A request to count tokens, of Anthropic's dialect or Gemini's."""
+        head = {name.replace("_", "-"): value for name, value in headers.items()}
+        if dialect == "anthropic":
+            body = {"model": model, "messages": [{"role": "user", "content": text}]}
+            return await self.client.post("/v1/messages/count_tokens", json=body, headers=head)
+        contents = {"contents": [{"role": "user", "parts": [{"text": text}]}]}
+        return await self.client.post(f"/v1beta/models/{model}:countTokens", json=contents, headers=head)
+
     def last(self, dialect: str) -> Call:
         return self.providers[dialect].calls[-1]
 

@@ -1,4 +1,5 @@
-"""Providers in good health, by the dialect that they speak: each says a text, whole or word by word."""
+"""Providers in good health, by the dialect that they speak: each says a text, whole or word by word. Those that can
+count find as many tokens as their answers say."""
 
 from __future__ import annotations
 
@@ -24,8 +25,15 @@ def _message(text: str, stop_reason: str | None) -> dict[str, object]:
     }
 
 
+ANTHROPIC_COUNT = b'{"input_tokens": 7, "new": {"to": "us"}}'
+GEMINI_COUNT = b'{"totalTokens": 9, "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 9}]}'
+
+
 def anthropic_says(text: str) -> Script:
     async def script(connection: Connection) -> None:
+        if connection.call.path == "/v1/messages/count_tokens":
+            await connection.answer(200, ANTHROPIC_COUNT)
+            return
         assert connection.call.path == "/v1/messages"
         if not connection.call.json.get("stream"):
             await connection.answer(200, json.dumps(_message(text, "end_turn")).encode())
@@ -63,6 +71,9 @@ def _chunk(text: str, finish_reason: str | None = None) -> bytes:
 def gemini_says(text: str) -> Script:
     async def script(connection: Connection) -> None:
         path = connection.call.path
+        if path.endswith(":countTokens"):
+            await connection.answer(200, GEMINI_COUNT)
+            return
         if path.endswith(":generateContent"):
             await connection.answer(200, _chunk(text, "STOP"))
             return

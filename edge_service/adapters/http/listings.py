@@ -58,7 +58,7 @@ def _gemini(model: Model) -> dict[str, object]:
         "name": f"models/{model.id}",
         "displayName": model.id,
         "description": model.description,
-        "supportedGenerationMethods": ["generateContent", "streamGenerateContent"],
+        "supportedGenerationMethods": ["generateContent", "streamGenerateContent", "countTokens"],
     }
 
 

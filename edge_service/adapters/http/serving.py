@@ -13,7 +13,8 @@ from edge_service.app.draining import UnderWay
 from edge_service.app.gateway import Gateway
 from edge_service.app.incoming import Incoming
 from edge_service.app.interrupts import Interrupts, Reason
-from edge_service.dialects import asked, asked_plain, gemini
+from edge_service.dialects import asked, asked_plain, counting, gemini
+from edge_service.dialects.counting import Countable
 from edge_service.dialects.exchange import Asked, Voice
 from edge_service.domain import headers
 from edge_service.domain.errors import ApiError, NoSuchMethodError, UnavailableError
@@ -26,7 +27,7 @@ _EMBEDDING = {gemini.paths.Method.EMBED: False, gemini.paths.Method.EMBED_MANY: 
 class Conversations:
     """A route whose request says all in its body, as a plain ASGI application: it is on the data path."""
 
-    def __init__(self, serving: Serving, read: Callable[[bytes, Headers], Asked], voice: Voice) -> None:
+    def __init__(self, serving: Serving, read: Callable[[bytes, Headers], Asked | Countable], voice: Voice) -> None:
         self._serving = serving
         self._read = read
         self._voice = voice
@@ -48,9 +49,11 @@ class Generations:
         stream = called is not None and called.method is gemini.paths.Method.STREAM
         array = stream and parse_qs(scope["query_string"]).get(b"alt") != [b"sse"]
 
-        def read(body: bytes) -> Asked:
+        def read(body: bytes) -> Asked | Countable:
             if called is not None and called.method in _EMBEDDING:
                 return asked_plain.embedded_content(body, called.model, many=_EMBEDDING[called.method])
+            if called is not None and called.method is gemini.paths.Method.COUNT:
+                return counting.of_contents(body, called.model)
             if called is None or called.method not in (gemini.paths.Method.GENERATE, gemini.paths.Method.STREAM):
                 raise NoSuchMethodError(f"there is nothing to be called as '{behind[:200]}'")
             return asked.generation(body, called.model, stream=stream, array=array)
@@ -66,7 +69,7 @@ class Serving:
         self._under_way = under_way
 
     async def serve(
-        self, scope: Scope, receive: Receive, send: Send, read: Callable[[bytes], Asked], voice: Voice
+        self, scope: Scope, receive: Receive, send: Send, read: Callable[[bytes], Asked | Countable], voice: Voice
     ) -> None:
         client = AsgiClient(send)
         request_id = headers.request_id(headers.first(scope["headers"], headers.REQUEST_ID))
@@ -85,7 +88,7 @@ class Serving:
         client: AsgiClient,
         request_id: str,
         interrupts: Interrupts,
-        read: Callable[[bytes], Asked],
+        read: Callable[[bytes], Asked | Countable],
         voice: Voice,
     ) -> None:
         try:

@@ -35,6 +35,7 @@ class ResolverClient:
     def __init__(self, addresses: Sequence[str], token: str) -> None:
         self._streams = [ResolveStream(address, token) for address in addresses]
         self._made_by: dict[str, ResolveStream] = {}
+        """By decision, until it is reported closed."""
         self._remembered = RememberedPlans()
         self._clock = asyncio.get_running_loop().time
 
@@ -91,7 +92,8 @@ class ResolverClient:
                 if answer.HasField("error"):
                     raise messages.api_error(answer.error)
                 plan = messages.plan(answer.plan)
-                self._made_by[plan.decision_id] = stream
+                if key.operation is not Operation.COUNT:
+                    self._made_by[plan.decision_id] = stream
                 return plan
         if (plan := self._recall(key)) is not None:
             return plan
@@ -105,7 +107,8 @@ class ResolverClient:
         if plan is None:
             return None
         decision_id = f"stale-{secrets.token_hex(12)}"
-        self._made_by[decision_id] = min(self._streams, key=lambda s: not s.is_up)
+        if key.operation is not Operation.COUNT:
+            self._made_by[decision_id] = min(self._streams, key=lambda s: not s.is_up)
         return replace(plan, decision_id=decision_id, is_stale=True)
 
     @property

@@ -37,7 +37,7 @@ def resolve_request(question: Question, timeout_ms: int) -> pb.ResolveRequest:
         operation=_OPERATIONS[question.operation],
         stream=question.stream,
         timeout_ms=timeout_ms,
-        will_report=True,
+        will_report=question.operation is not Operation.COUNT,
     )
     needs = question.needs
     if needs is not NO_NEEDS:

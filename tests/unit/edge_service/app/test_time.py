@@ -109,7 +109,7 @@ class World:
         **after_s: float,
     ) -> None:
         loop = asyncio.get_running_loop()
-        services = Services(self, self, loop.time, lambda: 0.0, self, heartbeat_s)  # type: ignore[arg-type]
+        services = Services(self, self, loop.time, lambda: 0.0, self, None, heartbeat_s)  # type: ignore[arg-type]
         body = json.dumps({"model": "chat", "messages": [], "stream": stream}).encode()
         interrupts = Interrupts()
         for reason, seconds in after_s.items():

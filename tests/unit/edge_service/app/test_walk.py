@@ -71,7 +71,9 @@ class Notes:
 
 async def chat(resolver: OnePlan) -> Notes:
     client = Notes()
-    services = Services(resolver, Mistaken(), clock=time.perf_counter, wall_clock=time.time, telemetry=Watcher())  # type: ignore[arg-type]
+    services = Services(
+        resolver, Mistaken(), clock=time.perf_counter, wall_clock=time.time, telemetry=Watcher(), estimator=None
+    )  # type: ignore[arg-type]
     await Gateway(services).serve(Incoming("r", [], BODY, 0.0), client, Interrupts(), READ, OPENAI)  # type: ignore[arg-type]
     return client
 
@@ -92,7 +94,9 @@ async def test_a_gateway_that_ends_while_it_waits_for_a_plan_says_so() -> None:
     client = Notes()
     interrupts = Interrupts()
     asyncio.get_running_loop().call_soon(interrupts.fire, Reason.DRAINING)
-    services = Services(Waits(), Mistaken(), clock=time.perf_counter, wall_clock=time.time, telemetry=Watcher())  # type: ignore[arg-type]
+    services = Services(
+        Waits(), Mistaken(), clock=time.perf_counter, wall_clock=time.time, telemetry=Watcher(), estimator=None
+    )  # type: ignore[arg-type]
     await Gateway(services).serve(Incoming("r", [], BODY, 0.0), client, interrupts, READ, OPENAI)  # type: ignore[arg-type]
     assert client.status == 503
 

@@ -116,3 +116,12 @@ async def test_of_a_name_that_is_gone_nothing_is_remembered(depends_on_needs: bo
         answers.is_known, answers.is_up = True, False
         with pytest.raises(UnavailableError):
             await client.resolve(question(NEEDS))
+
+
+@pytest.mark.parametrize(("operation", "waited_for"), [(Operation.COUNT, 0), (Operation.GENERATE, 2)])
+async def test_of_plans_for_counting_nobody_waits_for_reports(operation: Operation, waited_for: int) -> None:
+    async with asking() as (client, answers):
+        await client.resolve(question(NEEDS, operation))
+        answers.is_up = False
+        assert (await client.resolve(question(NEEDS, operation))).is_stale
+        assert len(client._made_by) == waited_for

@@ -99,6 +99,11 @@ def test_what_is_not_said_of_a_provider_is_as_with_others() -> None:
     assert not read.depends_on_needs
 
 
+def test_of_counting_nothing_will_be_reported() -> None:
+    request = messages.resolve_request(Question("id-1", "chat", False, Operation.COUNT), 300)
+    assert (request.operation, request.will_report) == (plan_pb2.OPERATION_COUNT, False)
+
+
 def test_a_plan_is_read_with_all_that_the_edge_walks_by() -> None:
     message = plan_pb2.Plan(
         decision_id="d",

@@ -1,0 +1,245 @@
+"""One request to count tokens on its way.
+
+Counting asks little and harms nobody: it is no matter for the failover machine, and nothing of it is reported. One or
+two of those in the plan who can count are asked, and not for long. If that comes to nothing the gateway counts itself,
+and says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from edge_service.app.answers import failure, read_whole, refusal, unusable
+from edge_service.app.incoming import Incoming, Services
+from edge_service.app.interrupts import Interrupts, Reason
+from edge_service.app.ports import Client, CredentialError, Question, UpstreamFailure, UpstreamResponse
+from edge_service.app.record import Record, Tried
+from edge_service.app.reply import Reply
+from edge_service.app.rulings import Rulings
+from edge_service.dialects.counting import Count, Countable
+from edge_service.dialects.exchange import InexpressibleError, MalformedAnswerError
+from edge_service.domain import headers
+from edge_service.domain.classification import classify
+from edge_service.domain.errors import UnavailableError, UpstreamError
+from edge_service.domain.failover import CUT_SHORT, Ending
+from edge_service.domain.headers import PROVIDER_REQUEST_ID, REQUEST_ID, Headers
+from edge_service.domain.needs import Operation
+from edge_service.domain.outcome import Disposition, Outcome
+from edge_service.domain.plan import Attempt, Plan
+
+MOST_ASKED = 2
+ASKING_S = 10.0
+"""For all of them together. A count takes a few hundred milliseconds."""
+MAX_ANSWER_BYTES = 1024 * 1024
+"""Of a number with a few words around it."""
+
+ESTIMATE = (b"x-forebay-estimate", b"1")
+
+_SHARE = 0.9
+"""Of the time that is left, for providers: the gateway's own count takes some, too."""
+
+_FAULTS_OF_THE_REQUEST = frozenset({400, 413, 422})
+"""Others, 404 and 405 among them, are what those say who speak a dialect but for this call."""
+
+_COUNTED = Outcome(Disposition.OK)
+
+
+class Counting:
+    """Asks whoever can count, or counts."""
+
+    __slots__ = (
+        "_client",
+        "_clock",
+        "_incoming",
+        "_interrupts",
+        "_is_stale",
+        "_record",
+        "_reply",
+        "_request",
+        "_response",
+        "_services",
+    )
+
+    def __init__(
+        self,
+        services: Services,
+        incoming: Incoming,
+        request: Countable,
+        client: Client,
+        interrupts: Interrupts,
+        record: Record,
+    ) -> None:
+        self._services = services
+        self._clock = services.clock
+        self._incoming = incoming
+        self._request = request
+        self._reply = Reply(client, request.voice, record)
+        self._interrupts = interrupts
+        self._record = record
+        self._is_stale = False
+        self._response: UpstreamResponse | None = None
+
+    async def run(self, allowed_s: float | None = None) -> None:
+        """Raises `ApiError` if there is no plan. The client may allow less time than the plan does."""
+        try:
+            plan = await self._resolve(allowed_s)
+            if not await self._ask_providers(plan, self._until(plan, allowed_s)):
+                await self._estimate()
+        except asyncio.CancelledError:
+            reason = self._interrupts.take()
+            if reason is None:
+                raise
+            if reason is Reason.DRAINING:
+                raise UnavailableError("the gateway is shutting down") from None
+            if reason is Reason.TOTAL:
+                raise UpstreamError(CUT_SHORT, 0) from None
+            self._record.ending = Ending.GONE
+        finally:
+            await self._release()
+
+    async def _resolve(self, allowed_s: float | None) -> Plan:
+        if allowed_s is not None:
+            self._interrupts.within(Reason.TOTAL, allowed_s)
+        question = Question(self._incoming.request_id, self._request.model, stream=False, operation=Operation.COUNT)
+        asked_at = self._clock()
+        try:
+            plan = await self._services.resolver.resolve(question)
+        finally:
+            self._record.resolve_s = self._clock() - asked_at
+        self._interrupts.lift(Reason.TOTAL)
+        self._record.decision_id, self._record.name = plan.decision_id, plan.name
+        self._is_stale = plan.is_stale
+        return plan
+
+    def _until(self, plan: Plan, allowed_s: float | None) -> float:
+        """When the asking ends, on the gateway's clock."""
+        limits = (limit * _SHARE for limit in (plan.total_s, allowed_s) if limit)
+        return self._incoming.arrived_at + min([ASKING_S, *limits])
+
+    async def _ask_providers(self, plan: Plan, until: float) -> bool:
+        """Whether the client has its answer."""
+        able = self._able(plan)
+        for asked, (attempt, count) in enumerate(able, 1):
+            left_s = until - self._clock()
+            if left_s <= 0:
+                return False
+            # Those who are asked later get what is left: silence of the first is not to use up all of it.
+            self._interrupts.within(Reason.TOTAL, left_s / (len(able) - asked + 1))
+            if await self._ask(attempt, count, asked):
+                return True
+        return False
+
+    def _able(self, plan: Plan) -> list[tuple[Attempt, Count]]:
+        """Those to ask."""
+        able: list[tuple[Attempt, Count]] = []
+        for attempt in plan.attempts:
+            try:
+                count = self._request.of(attempt)
+            except InexpressibleError:
+                continue
+            if count is not None:
+                able.append((attempt, count))
+            if len(able) == MOST_ASKED:
+                break
+        return able
+
+    async def _ask(self, attempt: Attempt, count: Count, asked: int) -> bool:
+        opened_at = self._clock()
+        outcome, answer = await self._outcome(attempt, count)
+        self._interrupts.lift(Reason.TOTAL)
+        now = self._clock()
+        self._record.upstream_s += now - opened_at
+        told = "" if self._response is None else headers.provider_request_id(self._response.headers)
+        tried = Tried(attempt.target_id, outcome.disposition, outcome.status, now - opened_at, told)
+        self._record.tried.append(tried)
+        if outcome is _COUNTED:
+            await self._respond(self._shown_headers(attempt, count, asked), answer)
+            return True
+        await self._release()
+        if outcome.status in _FAULTS_OF_THE_REQUEST and outcome.disposition in (
+            Disposition.CLIENT_FAULT,
+            Disposition.CONTEXT_LENGTH,
+        ):
+            self._interrupts.close()
+            error = UpstreamError(outcome, asked)
+            self._record.code = error.code
+            await self._reply.refuse(error, self._own_headers(attempt, asked))
+            return True
+        return False
+
+    async def _outcome(self, attempt: Attempt, count: Count) -> tuple[Outcome, bytes]:
+        """What came of asking one, and the answer for the client if it is one."""
+        try:
+            response = await self._send(attempt, count)
+            rulings = Rulings(attempt.rules, self._incoming.headers, self._incoming.body)
+            if classify(response.status) is not Disposition.OK:
+                voice = None if count.is_translated else self._request.voice
+                return await refusal(response, self._services.wall_clock(), voice, rulings), b""
+            body = await read_whole(response, MAX_ANSWER_BYTES)
+            if body is None:
+                return Outcome(Disposition.BROKEN, status=response.status), b""
+            try:
+                return _COUNTED, count.complete(body)
+            except MalformedAnswerError as error:
+                return unusable(error, response.status, body, rulings), b""
+        except asyncio.CancelledError:
+            if not self._has_run_out():
+                raise
+            return Outcome(Disposition.TIMEOUT), b""
+        except (UpstreamFailure, CredentialError) as error:
+            if self._interrupts.reason is None:
+                return failure(error), b""
+            # What was interrupted came to its end as a failure of its own.
+            if not self._has_run_out():
+                raise asyncio.CancelledError from error
+            return Outcome(Disposition.TIMEOUT), b""
+
+    def _has_run_out(self) -> bool:
+        """Of an interruption: whether it is only the time for this provider that is over."""
+        return self._interrupts.reason is Reason.TOTAL and self._interrupts.take() is not None
+
+    async def _send(self, attempt: Attempt, count: Count) -> UpstreamResponse:
+        written = count.written
+        head = [] if count.is_translated else headers.to_upstream(self._incoming.headers)
+        head += written.headers
+        head.append((PROVIDER_REQUEST_ID, self._incoming.request_id.encode()))
+        self._response = await self._services.upstream.send(attempt, written.path, head, written.body)
+        return self._response
+
+    async def _estimate(self) -> None:
+        tokens = await self._services.estimator.estimate(self._request.request)
+        head = [(b"content-type", b"application/json"), ESTIMATE, *self._own_headers(None, len(self._record.tried))]
+        await self._respond(head, self._request.write(tokens))
+
+    async def _respond(self, head: Headers, content: bytes) -> None:
+        self._interrupts.close()  # What is left to do waits for nobody but the client.
+        self._record.ending = Ending.SERVED
+        await self._reply.respond(head, content)
+
+    def _shown_headers(self, attempt: Attempt, count: Count, asked: int) -> Headers:
+        assert self._response is not None  # noqa: S101 - it has just been read
+        if count.is_translated:
+            head = [(b"content-type", b"application/json")]
+        else:
+            head = headers.to_client(self._response.headers)
+        if count.written.dropped:
+            head.append((b"x-forebay-dropped", ", ".join(count.written.dropped).encode()))
+        return [*head, *self._own_headers(attempt, asked)]
+
+    def _own_headers(self, attempt: Attempt | None, asked: int) -> Headers:
+        overhead_s = self._clock() - self._incoming.arrived_at - self._record.upstream_s
+        self._record.overhead_s = overhead_s
+        own = [] if attempt is None else [(b"x-forebay-target", attempt.target_id.encode())]
+        own += [
+            (b"x-forebay-attempts", b"%d" % asked),
+            (b"x-forebay-overhead-ms", b"%.2f" % (overhead_s * 1000)),
+            (REQUEST_ID, self._incoming.request_id.encode()),
+        ]
+        if self._is_stale:
+            own.append((b"x-forebay-stale", b"1"))
+        return own
+
+    async def _release(self) -> None:
+        response, self._response = self._response, None
+        if response is not None:
+            await response.aclose()
