@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from openai.types.responses import Response, ResponseStreamEvent
@@ -18,7 +18,9 @@ from edge_service.domain.sse import EventSplitter, data_of
 _WHOLE: TypeAdapter[Any] = TypeAdapter(ResponseCreateParamsNonStreaming)
 _STREAMING: TypeAdapter[Any] = TypeAdapter(ResponseCreateParamsStreaming)
 _ANSWER = TypeAdapter(Response)
-_EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
+_EVENTS: dict[str, type[BaseModel]] = {
+    get_args(event.model_fields["type"].annotation)[0]: event for event in get_args(get_args(ResponseStreamEvent)[0])
+}
 
 
 def check_request(body: bytes) -> dict[str, Any]:
@@ -50,7 +52,7 @@ def events(stream: bytes) -> Iterator[dict[str, Any]]:
         said = msgspec.json.decode(data)
         assert each.startswith(b"event: %b\n" % said["type"].encode())
         assert said["sequence_number"] == i
-        _check_known(_EVENT.validate_json(data, strict=True))
+        _check_known(_EVENTS[said["type"]].model_validate_json(data, strict=True))
         yield said
 
 
