@@ -32,11 +32,9 @@ class _Thought(Struct):
 
 
 class _Answer(Struct):
-    id: str | None = None
     status: str | None = None
     output: list[Raw] | None = None
     error: Raw = wire.NULL
-    usage: WireUsage | None = None
 
 
 class _About(Struct):
@@ -86,7 +84,7 @@ def read(body: bytes) -> Request:
     wire.check_model(head.model)
     if hidden is not None and hidden.mark in head.model:
         raise InvalidRequestError("'model' has half a surrogate pair in it", param="model")
-    own = _own_thoughts(fields.get("input", wire.NULL))
+    own = _own_thoughts(fields.get("input", wire.NULL)) if _MARK in body else None
     if own is not None:
         fields["input"] = own
     dropped = () if own is None else ("messages.thinking",)
@@ -95,7 +93,7 @@ def read(body: bytes) -> Request:
 
 def _own_thoughts(items: Raw) -> Raw | None:
     """The conversation without the thoughts of other families; None if there are none in it."""
-    if _MARK not in bytes(items) or wire.first_byte(items) != b"[":
+    if wire.first_byte(items) != b"[":
         return None
     try:
         said = _list.decode(items)
@@ -145,10 +143,10 @@ def complete(body: bytes, model: str) -> Complete:
         raise MalformedAnswerError("an answer without 'output'")
     if not answer.output and answer.status in (None, terms.COMPLETED):
         raise EmptyAnswerError("no output")
-    return Complete(wire.encode({**fields, "model": model}), answer.id or "", terms.usage(answer.usage))
+    return Complete(wire.encode({**fields, "model": model}), *about(body))
 
 
-def about(response: Raw) -> tuple[str, canonical.Usage | None]:
+def about(response: bytes | Raw) -> tuple[str, canonical.Usage | None]:
     """An answer's id and usage, as far as they can be told."""
     try:
         known = _about.decode(response)

@@ -97,6 +97,11 @@ def test_an_answer_gets_the_name_that_was_asked_for() -> None:
     assert (answer.response_id, answer.usage) == ("resp_1", Usage(3, 2, 1))
 
 
+def test_an_answer_passes_whatever_it_says_of_its_cost() -> None:
+    answer = passthrough.complete(b'{"id":7,"output":[1],"usage":"free"}', "m")
+    assert answer == passthrough.Complete(b'{"id":7,"output":[1],"usage":"free","model":"m"}', "", None)
+
+
 @pytest.mark.parametrize("status", ["incomplete", "queued", "in_progress"])
 def test_an_answer_may_have_nothing_in_it_yet(status: str) -> None:
     answer = passthrough.complete(json.dumps({"output": [], "status": status}).encode(), "m")
