@@ -1,8 +1,9 @@
 """The conversation of a client's request, which comes as a list of items.
 
-What the assistant has said, thought and called are items of their own: those in a row become one message. An item
-whose type has no place in the canonical model is not read any further: its path goes into `Reading.bound`, since
-leaving it out would change what is asked. So it is with types that are newer than this module.
+What the assistant has said, thought and called are items of their own: those in a row become one message, up to the
+next thing that is said right after another. An item whose type has no place in the canonical model is not read any
+further: its path goes into `Reading.bound`, since leaving it out would change what is asked. So it is with types that
+are newer than this module.
 
 Source: https://platform.openai.com/docs/api-reference/responses/create#responses_create-input
 """
@@ -159,9 +160,17 @@ class _Conversation:
     def messages(self) -> tuple[Message, ...]:
         return tuple(Message(role, tuple(parts)) for role, parts, _ in self._turns)
 
-    def _add(self, role: Role, parts: tuple[Part, ...], *, in_rows: bool = False) -> None:
-        if in_rows and self._turns and self._turns[-1][0] is role and self._turns[-1][2]:
-            self._turns[-1][1].extend(parts)
+    def _add(self, role: Role, parts: tuple[Part, ...], *, in_rows: bool = False, is_message: bool = False) -> None:
+        """`in_rows`: it stands in a message with what goes before, unless both are messages in themselves."""
+        last = self._turns[-1] if self._turns else None
+        if (
+            in_rows
+            and last is not None
+            and last[0] is role
+            and last[2]
+            and not (is_message and _ends_in_words(last[1]))
+        ):
+            last[1].extend(parts)
         else:
             self._turns.append((role, list(parts), in_rows))
 
@@ -173,7 +182,7 @@ class _Conversation:
             raise InvalidRequestError(f"'{path}' must be 'user', 'assistant', 'system' or 'developer'", param=path)
         self._reading.leave("input.phase", message.phase)
         parts = _read_content(message.content, f"{path}.content", _BY_ROLE[role], self._reading)
-        self._add(role, parts, in_rows=role is Role.ASSISTANT)
+        self._add(role, parts, in_rows=role is Role.ASSISTANT, is_message=True)
 
     def read_call(self, raw: Raw, path: str) -> None:
         call = wire.typed(_call, raw, path)
@@ -220,6 +229,10 @@ class _Conversation:
             return
         media_type = f"image/{image.output_format}" if image.output_format else ""
         self._add(Role.ASSISTANT, (Media(MediaKind.IMAGE, media_type, data=image.result),), in_rows=True)
+
+
+def _ends_in_words(parts: list[Part]) -> bool:
+    return bool(parts) and isinstance(parts[-1], Text | Refusal)
 
 
 def _is_program(caller: _Caller | None) -> bool:

@@ -112,18 +112,23 @@ def _is_foreign(item: Raw) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Complete:
-    """A provider's whole answer."""
+class Whole:
+    """An answer that came all at once."""
 
     body: bytes
-    """Under the name that the client asked for."""
     response_id: str
     usage: canonical.Usage | None
     """None if it does not say."""
 
 
-def complete(body: bytes, model: str) -> Complete:
-    """Raises `MalformedAnswerError`, `EmptyAnswerError` or `ReportedError`."""
+def complete(body: bytes, model: str) -> bytes:
+    """The body of what `whole` finds."""
+    return whole(body, model).body
+
+
+def whole(body: bytes, model: str) -> Whole:
+    """A provider's whole answer under the name that the client asked for. Raises `MalformedAnswerError`,
+    `EmptyAnswerError` or `ReportedError`."""
     if not body.strip():
         raise EmptyAnswerError("an empty body")
     try:
@@ -135,15 +140,15 @@ def complete(body: bytes, model: str) -> Complete:
         hidden = surrogates.hide(body)
         if hidden is None:
             raise MalformedAnswerError("not a JSON object") from None
-        said = complete(hidden.data, model)
-        return Complete(hidden.shown(said.body), said.response_id, said.usage)
+        said = whole(hidden.data, model)
+        return Whole(hidden.shown(said.body), said.response_id, said.usage)
     if answer.status in terms.FAILED or not wire.is_null(answer.error):
         raise ReportedError("the provider reported an error")
     if answer.output is None:
         raise MalformedAnswerError("an answer without 'output'")
     if not answer.output and answer.status in (None, terms.COMPLETED):
         raise EmptyAnswerError("no output")
-    return Complete(wire.encode({**fields, "model": model}), *about(body))
+    return Whole(wire.encode({**fields, "model": model}), *about(body))
 
 
 def about(response: bytes | Raw) -> tuple[str, canonical.Usage | None]:

@@ -48,18 +48,26 @@ class Items:
                     self.instructions = only.text
                     continue
             if message.role is Role.ASSISTANT:
-                for part in message.parts:
-                    self._say(part)
+                self._say(message)
             else:
                 self._ask(message)
 
-    def _say(self, part: Part) -> None:
-        """What the assistant has said, thought or called: each is an item."""
-        writer = _SAID.get(type(part))
-        if writer is None:
-            kind = part.kind.value if isinstance(part, Media) else "tool_result"
-            raise InexpressibleError([f"messages.{kind}"])
-        self.items += writer(self, part)
+    def _say(self, message: Message) -> None:
+        """What the assistant has said in a row, has thought or called: each is an item."""
+        words: list[Text | Refusal] = []
+        for part in message.parts:
+            if isinstance(part, Text | Refusal):
+                if part.text:
+                    words.append(part)
+                continue
+            self._write_words(words)
+            words = []
+            writer = _DONE.get(type(part))
+            if writer is None:
+                kind = part.kind.value if isinstance(part, Media) else "tool_result"
+                raise InexpressibleError([f"messages.{kind}"])
+            self.items += writer(self, part)
+        self._write_words(words)
 
     def _ask(self, message: Message) -> None:
         """What a user or the system says, and the results of tools, which are items apart."""
@@ -95,13 +103,20 @@ class Items:
         output = _short(content) if content else ""
         return {"type": "function_call_output", "call_id": short_id(result.call_id), "output": output}
 
-    def _write_text(self, part: Text) -> tuple[Item, ...]:
-        return ({"role": "assistant", "content": part.text},) if part.text else ()
-
-    def _write_refusal(self, part: Refusal) -> tuple[Item, ...]:
-        content = [{"type": "refusal", "refusal": part.text}]
-        name = f"msg_{len(self.items)}"
-        return ({"type": "message", "id": name, "role": "assistant", "status": "completed", "content": content},)
+    def _write_words(self, words: list[Text | Refusal]) -> None:
+        """A single text needs neither an id nor parts."""
+        if len(words) == 1 and isinstance(words[0], Text):
+            self.items.append({"role": "assistant", "content": words[0].text})
+        elif words:
+            content = [
+                {"type": "refusal", "refusal": part.text}
+                if isinstance(part, Refusal)
+                else {"type": "output_text", "text": part.text, "annotations": []}
+                for part in words
+            ]
+            name = f"msg_{len(self.items)}"
+            item = {"type": "message", "id": name, "role": "assistant", "status": "completed", "content": content}
+            self.items.append(item)
 
     def _write_thinking(self, part: Thinking) -> tuple[Item, ...]:
         # One that is not encrypted would be looked for at OpenAI, by its id.
@@ -137,10 +152,8 @@ def short_id(call_id: str) -> str:
     return "call_" + hashlib.sha256(call_id.encode()).hexdigest()[:40]
 
 
-_SAID: Mapping[type, Callable[[Items, Any], tuple[Item, ...]]] = MappingProxyType(
+_DONE: Mapping[type, Callable[[Items, Any], tuple[Item, ...]]] = MappingProxyType(
     {
-        Text: Items._write_text,
-        Refusal: Items._write_refusal,
         Thinking: Items._write_thinking,
         ToolCall: Items._write_call,
     }

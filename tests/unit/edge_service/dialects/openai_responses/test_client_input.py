@@ -36,6 +36,14 @@ def test_what_the_assistant_does_in_a_row_is_one_message() -> None:
     )
 
 
+def test_what_is_said_after_something_said_is_another_message() -> None:
+    a, b = ({"role": "assistant", "content": text} for text in "ab")
+    assert read_items(a, b, CALL, b) == (
+        Message(Role.ASSISTANT, (Text("a"),)),
+        Message(Role.ASSISTANT, (Text("b"), ToolCall("c", "f", "{}"), Text("b"))),
+    )
+
+
 def test_what_a_user_says_in_two_messages_stays_two() -> None:
     user = {"role": "user", "content": "a"}
     assert len(read_items(user, user)) == 2

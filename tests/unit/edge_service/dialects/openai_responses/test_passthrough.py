@@ -92,24 +92,24 @@ def test_what_is_no_request(body: bytes, param: str | None) -> None:
 
 def test_an_answer_gets_the_name_that_was_asked_for() -> None:
     said = b'{"id":"resp_1","model" : "gpt-5","new":1e0,"output":[{"type":"new"}],"usage":' + json.dumps(USAGE).encode()
-    answer = passthrough.complete(said + b"}", "the-name")
+    answer = passthrough.whole(said + b"}", "the-name")
     assert answer.body.startswith(b'{"id":"resp_1","model":"the-name","new":1e0,"output":[{"type":"new"}]')
     assert (answer.response_id, answer.usage) == ("resp_1", Usage(3, 2, 1))
 
 
 def test_an_answer_passes_whatever_it_says_of_its_cost() -> None:
-    answer = passthrough.complete(b'{"id":7,"output":[1],"usage":"free"}', "m")
-    assert answer == passthrough.Complete(b'{"id":7,"output":[1],"usage":"free","model":"m"}', "", None)
+    answer = passthrough.whole(b'{"id":7,"output":[1],"usage":"free"}', "m")
+    assert answer == passthrough.Whole(b'{"id":7,"output":[1],"usage":"free","model":"m"}', "", None)
 
 
 @pytest.mark.parametrize("status", ["incomplete", "queued", "in_progress"])
 def test_an_answer_may_have_nothing_in_it_yet(status: str) -> None:
-    answer = passthrough.complete(json.dumps({"output": [], "status": status}).encode(), "m")
+    answer = passthrough.whole(json.dumps({"output": [], "status": status}).encode(), "m")
     assert (answer.response_id, answer.usage) == ("", None)
 
 
 def test_halves_of_surrogate_pairs_pass_in_answers() -> None:
-    answer = passthrough.complete(b'{"id":"resp_\\ud83d","output":[{"text":"\\ud83d"}]}', "m")
+    answer = passthrough.whole(b'{"id":"resp_\\ud83d","output":[{"text":"\\ud83d"}]}', "m")
     assert answer.body == b'{"id":"resp_\\ud83d","output":[{"text":"\\ud83d"}],"model":"m"}'
 
 

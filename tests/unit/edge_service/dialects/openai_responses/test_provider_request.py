@@ -77,13 +77,15 @@ def test_what_the_assistant_did_is_written_item_by_item() -> None:
             "summary": [{"type": "summary_text", "text": "t"}],
             "encrypted_content": "gAAA",
         },
-        {"role": "assistant", "content": "a"},
         {
             "type": "message",
-            "id": "msg_3",
+            "id": "msg_2",
             "role": "assistant",
             "status": "completed",
-            "content": [{"type": "refusal", "refusal": "no"}],
+            "content": [
+                {"type": "output_text", "text": "a", "annotations": []},
+                {"type": "refusal", "refusal": "no"},
+            ],
         },
         {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
         {
