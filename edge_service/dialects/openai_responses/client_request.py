@@ -82,6 +82,7 @@ _fields = msgspec.json.Decoder(dict[str, Raw])
 def read(body: bytes) -> Request:
     """Raises `InvalidRequestError`, which names the field."""
     wire.check_encoding(body)
+    body = wire.translatable(body)
     said = wire.typed(_request, body)
     wire.check_model(said.model)
     reading = Reading()

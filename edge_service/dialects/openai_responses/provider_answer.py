@@ -104,7 +104,7 @@ def read(body: bytes) -> Answer:
     try:
         if not body.isascii():
             body.decode()  # What stays raw is checked for everything but its encoding.
-        response = _response.decode(body)
+        response = _response.decode(wire.translatable(body))
         check(response)
         if response.output is None:
             raise MalformedAnswerError("an answer without 'output'")

@@ -83,6 +83,7 @@ class Events:
         if data is None or data.startswith(b"[DONE]"):  # Some end with it, but it proves nothing here.
             return ()
         try:
+            data = wire.translatable(data)
             said = _event.decode(data)
         except (ValueError, RecursionError):
             if _is_unknown(data):

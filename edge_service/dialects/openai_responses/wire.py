@@ -11,6 +11,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Raw
 
+from edge_service.dialects.openai_chat.wire import without_halves
 from edge_service.domain import sse
 from edge_service.domain.errors import InvalidRequestError
 
@@ -36,6 +37,11 @@ def fields(data: bytes) -> dict[str, Raw]:
     if not data.isascii():
         data.decode()  # What stays raw is checked for everything but its encoding.
     return _fields.decode(data)
+
+
+def translatable(data: bytes) -> bytes:
+    """JSON without halves of surrogate pairs: they can be passed on, but not be translated."""
+    return (without_halves(data) or data) if b"\\u" in data else data
 
 
 def first_byte(raw: Raw) -> bytes:

@@ -214,6 +214,11 @@ def test_a_body_that_is_none(body: bytes, message: str) -> None:
         openai_responses.CLIENT.read(body)
 
 
+def test_halves_of_surrogate_pairs_are_replaced() -> None:
+    request = openai_responses.CLIENT.read(b'{"model":"m","input":[{"role":"user","content":"a\\ud83d"}]}')
+    assert request.messages == (Message(Role.USER, (Text("a\ufffd"),)),)
+
+
 def test_names_are_not_without_end() -> None:
     fields = {f"f{i}": i for i in range(100)}
     request = read(**fields, input=[{"type": "new"}] * 100)

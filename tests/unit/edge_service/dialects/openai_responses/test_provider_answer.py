@@ -67,6 +67,11 @@ def test_a_call_without_its_id_has_the_items() -> None:
     assert read({**CALL, "call_id": None}).choices[0].parts == (ToolCall("fc_1", "f", "{}"),)
 
 
+def test_halves_of_surrogate_pairs_are_replaced() -> None:
+    body = b'{"output":[{"type":"message","content":[{"type":"output_text","text":"a\\ud83d"}]}]}'
+    assert openai_responses.PROVIDER.read(body).choices[0].parts == (Text("a\ufffd"),)
+
+
 def test_what_the_provider_does_itself_is_left_out() -> None:
     assert read({"type": "web_search_call", "content": 7}, NO).choices[0].parts == (Refusal("no"),)
 

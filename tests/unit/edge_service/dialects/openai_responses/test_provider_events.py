@@ -69,6 +69,15 @@ def test_text_and_refusals() -> None:
     ) == [TextDelta("a"), RefusalDelta("no")]
 
 
+def test_halves_of_surrogate_pairs_are_replaced() -> None:
+    reader = openai_responses.PROVIDER.events()
+    delta = b'data: {"type":"response.output_text.delta","delta":"a\\ud83d","output_index":1}\n\n'
+    assert reader.read(delta) == (TextDelta("a\ufffd"),)
+    item = b'{"type":"message","content":[{"type":"output_text","text":"\\ude00\\ud83d\\ude00"}]}'
+    whole = b'data: {"type":"response.output_item.done","output_index":2,"item":' + item + b"}\n\n"
+    assert reader.read(whole) == [TextDelta("\ufffd\U0001f600")]
+
+
 def test_probabilities() -> None:
     (delta,) = read(event("output_text.delta", delta="a", logprobs=[{"token": "a", "logprob": -1}]))
     assert isinstance(delta, TextDelta)
