@@ -2,7 +2,8 @@
 takes them all: a provider of one dialect may well answer in the words of another that stands behind it.
 
 - OpenAI: `{"error": {"message", "type", "param", "code"}}`, https://platform.openai.com/docs/guides/error-codes;
-  some that speak its dialect leave out the outer object (vLLM, Mistral) or put a status into `code` (OpenRouter)
+  some that speak its dialect leave out the outer object (vLLM, Mistral) or put a status into `code` (OpenRouter);
+  in streams of the Responses API it stands in the event itself, or in its `response`
 - Anthropic: `{"type": "error", "error": {"type", "message"}}`, https://docs.claude.com/en/api/errors
 - Gemini: `{"error": {"code", "message", "status", "details"}}`, https://ai.google.dev/gemini-api/docs/troubleshooting,
   with details as in https://cloud.google.com/apis/design/errors#error_details; as the only element of an array at times
@@ -37,7 +38,7 @@ def read(body: bytes) -> ProviderError:
         said = said[0]
     if not isinstance(said, dict):
         return ProviderError()
-    error = said.get("error") or said
+    error = said.get("error") or _of_response(said) or said
     if not isinstance(error, dict):
         return ProviderError(hint=hint(_word(error)[:_MAX_MESSAGE_CHARS]))
     details = [detail for detail in _list(error.get("details")) if isinstance(detail, dict)]
@@ -47,6 +48,12 @@ def read(body: bytes) -> ProviderError:
         hint=_quota(details) or hint(_word(error.get("message"))[:_MAX_MESSAGE_CHARS], _word(error.get("param"))),
         retry_after_s=next(_delays(details), None),
     )
+
+
+def _of_response(said: dict[str, Any]) -> Any:
+    """The error of an event that tells of a whole answer."""
+    response = said.get("response")
+    return response.get("error") if isinstance(response, dict) else None
 
 
 def texts(body: bytes) -> tuple[str, str | None]:

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from edge_service.dialects import anthropic, canonical, gemini, openai_chat
+from edge_service.dialects import anthropic, canonical, gemini, openai_chat, openai_responses
 from edge_service.dialects.exchange import (
     ClientEvents,
     EmptyAnswerError,
@@ -63,6 +63,9 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
             "gemini-3-flash-preview",
         ),
         "openai_chat": Dialect(openai_chat.CLIENT.read, openai_chat.CLIENT, openai_chat.PROVIDER, "gpt-4.1"),
+        "openai_responses": Dialect(
+            openai_responses.CLIENT.read, openai_responses.CLIENT, openai_responses.PROVIDER, "gpt-5.2"
+        ),
     }
 )
 """Each is translated to all."""

@@ -1,66 +1,33 @@
-"""Thoughts of other families in this dialect: how they come to a client, and how they are known again.
-
-A client hands thoughts back with the signature that they came with. One that Anthropic has not made it refuses, with
-status 400. So what stands in its place in our answers begins with `MARK`: it says whose it is, holds all that the
-family needs to have its thought back, and lets the passthrough take out such thoughts before Anthropic sees them.
-
-    forebay~KIND~FAMILY~ID~PAYLOAD          KIND: s a signature, e encrypted, n neither, c the signature of a call
+"""Thoughts as this dialect has them: with Anthropic's own signature, or with a seal in its place.
 
 The signature of a call stands in a redacted thought of its own, before the call.
 """
 
 from __future__ import annotations
 
+from edge_service.dialects import sealing
 from edge_service.dialects.canonical import Family, Thinking
+from edge_service.dialects.sealing import MARK, opened_call, seal_call
 
-MARK = "forebay~"
+__all__ = ["MARK", "is_native", "opened", "opened_call", "seal", "seal_call"]
 
 
 def is_native(thought: Thinking) -> bool:
     """Whether Anthropic has signed or encrypted it."""
-    return thought.family is Family.ANTHROPIC and bool(thought.signature or thought.encrypted)
+    return sealing.is_native(thought, Family.ANTHROPIC)
 
 
 def seal(thought: Thinking) -> str:
     """What stands where Anthropic's own signature would."""
-    if is_native(thought):
-        return thought.signature or thought.encrypted
-    family = "" if thought.family is None else thought.family.value
-    kind = "s" if thought.signature else "e" if thought.encrypted else "n"
-    return f"{MARK}{kind}~{family}~{thought.id.replace('~', '')}~{thought.signature or thought.encrypted}"
+    return sealing.seal(thought, Family.ANTHROPIC)
 
 
 def opened(text: str, sealed: str, *, redacted: bool = False) -> Thinking:
-    """The thought behind what a client hands back; `redacted` where the block has no text. Anyone can write such a
-    seal: what is in it is no more trusted than the rest of a request."""
-    if not sealed.startswith(MARK):
-        if not sealed:
-            return Thinking(text)
-        if redacted:
-            return Thinking(encrypted=sealed, family=Family.ANTHROPIC)
-        return Thinking(text, signature=sealed, family=Family.ANTHROPIC)
-    kind, _, rest = sealed.removeprefix(MARK).partition("~")
-    family, _, rest = rest.partition("~")
-    name, _, payload = rest.partition("~")
-    if kind not in ("s", "e") or family not in _FOREIGN or not payload:
-        return Thinking(text, id=name)
-    if kind == "s":
-        return Thinking(text, signature=payload, family=Family(family), id=name)
-    return Thinking(text, encrypted=payload, family=Family(family), id=name)
-
-
-def seal_call(call_id: str, signature: str) -> str:
-    """Of a call that Gemini has signed, which no other family does."""
-    return f"{MARK}c~{Family.GEMINI.value}~{call_id.replace('~', '')}~{signature}"
-
-
-def opened_call(sealed: str) -> tuple[str, str] | None:
-    """The id of the call, and its signature; None if it is something else that is sealed."""
-    if not sealed.startswith(f"{MARK}c~"):
-        return None
-    _, _, rest = sealed.removeprefix(f"{MARK}c~").partition("~")
-    call_id, _, signature = rest.partition("~")
-    return call_id, signature
-
-
-_FOREIGN = frozenset({Family.OPENAI.value, Family.GEMINI.value})
+    """The thought behind what a client hands back; `redacted` where the block has no text."""
+    if sealed.startswith(MARK):
+        return sealing.opened(text, sealed, Family.ANTHROPIC)
+    if not sealed:
+        return Thinking(text)
+    if redacted:
+        return Thinking(encrypted=sealed, family=Family.ANTHROPIC)
+    return Thinking(text, signature=sealed, family=Family.ANTHROPIC)

@@ -115,3 +115,20 @@ def test_of_what_cannot_be_read_nothing_is_known(body: bytes) -> None:
 def test_none_of_the_words_is_kept() -> None:
     error = read(b'{"error":{"message":"bad key sk-12345","type":"x","code":"y","param":"sk-12345"}}')
     assert error == ProviderError("y", "x", Disposition.CLIENT_FAULT)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b'{"type":"error","code":"rate_limit_exceeded","message":"slow down","sequence_number":3}',
+        b'{"type":"error","error":{"code":"rate_limit_exceeded"},"sequence_number":3}',
+        b'{"type":"response.failed","response":{"error":{"code":"rate_limit_exceeded","message":"slow down"}}}',
+    ],
+)
+def test_the_responses_api_says_it_in_events(event: bytes) -> None:
+    assert classify(200, read(event)) is Disposition.RATE_LIMITED
+
+
+@pytest.mark.parametrize("response", [b"null", b"[]", b"{}", b'{"error":null}', b'{"error":7}'])
+def test_a_response_need_not_say_what_failed(response: bytes) -> None:
+    assert read(b'{"type":"response.failed","response":' + response + b"}").code == ""

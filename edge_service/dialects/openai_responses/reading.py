@@ -1,0 +1,40 @@
+"""What is found out on the way through a client's request."""
+
+from __future__ import annotations
+
+import re
+
+_MAX_NAMES = 16
+"""Enough to say why a request cannot go elsewhere, or what it loses there."""
+
+_NAME = re.compile(r"[\w.\[\]-]{1,80}", re.ASCII)
+_ODD_NAME = "(other)"
+"""Stands for fields whose names a header cannot hold."""
+
+
+class Reading:
+    """The fields that only this dialect has, each by its path."""
+
+    __slots__ = ("_bound", "_unsaid")
+
+    def __init__(self) -> None:
+        self._unsaid: dict[str, None] = {}
+        self._bound: dict[str, None] = {}
+
+    def leave(self, path: str, if_said: object = True) -> None:
+        """Does without a field. The path is without numbers, so that each field is named once."""
+        if if_said and len(self._unsaid) < _MAX_NAMES:
+            self._unsaid[path if _NAME.fullmatch(path) else _ODD_NAME] = None
+
+    def bind(self, path: str, if_said: object = True) -> None:
+        """Nobody else can say what stands here, and it changes what is asked."""
+        if if_said and len(self._bound) < _MAX_NAMES:
+            self._bound[path] = None
+
+    @property
+    def unsaid(self) -> tuple[str, ...]:
+        return tuple(self._unsaid)
+
+    @property
+    def bound(self) -> tuple[str, ...]:
+        return tuple(self._bound)

@@ -1,0 +1,60 @@
+"""Thoughts of other families in a dialect: how they come to a client, and how they are known again.
+
+A client hands thoughts back with the signature, or the encrypted content, that they came with. One that the provider's
+own family has not made is refused, with status 400. So what stands in its place in our answers begins with `MARK`: it
+says whose it is, holds all that the family needs to have its thought back, and lets the passthrough take out such
+thoughts before a provider of the client's own dialect sees them.
+
+    forebay~KIND~FAMILY~ID~PAYLOAD          KIND: s a signature, e encrypted, n neither, c the signature of a call
+"""
+
+from __future__ import annotations
+
+from edge_service.dialects.canonical import Family, Thinking
+
+MARK = "forebay~"
+
+
+def is_native(thought: Thinking, own: Family) -> bool:
+    """Whether a dialect's `own` family has signed or encrypted it."""
+    return thought.family is own and bool(thought.signature or thought.encrypted)
+
+
+def seal(thought: Thinking, own: Family) -> str:
+    """What stands where the family's own signature would."""
+    if is_native(thought, own):
+        return thought.signature or thought.encrypted
+    family = "" if thought.family is None else thought.family.value
+    kind = "s" if thought.signature else "e" if thought.encrypted else "n"
+    return f"{MARK}{kind}~{family}~{thought.id.replace('~', '')}~{thought.signature or thought.encrypted}"
+
+
+def opened(text: str, sealed: str, own: Family) -> Thinking:
+    """The thought behind a seal of ours, which begins with `MARK`. Anyone can write such a seal: what is in it is no
+    more trusted than the rest of a request."""
+    kind, _, rest = sealed.removeprefix(MARK).partition("~")
+    family, _, rest = rest.partition("~")
+    name, _, payload = rest.partition("~")
+    if kind not in ("s", "e") or family not in _FAMILIES or family == own.value or not payload:
+        return Thinking(text, id=name)
+    if kind == "s":
+        return Thinking(text, signature=payload, family=Family(family), id=name)
+    return Thinking(text, encrypted=payload, family=Family(family), id=name)
+
+
+def seal_call(call_id: str, signature: str) -> str:
+    """Of a call that Gemini has signed, which no other family does. It stands in a thought of its own, before the
+    call."""
+    return f"{MARK}c~{Family.GEMINI.value}~{call_id.replace('~', '')}~{signature}"
+
+
+def opened_call(sealed: str) -> tuple[str, str] | None:
+    """The id of the call, and its signature; None if it is something else that is sealed."""
+    if not sealed.startswith(f"{MARK}c~"):
+        return None
+    _, _, rest = sealed.removeprefix(f"{MARK}c~").partition("~")
+    call_id, _, signature = rest.partition("~")
+    return call_id, signature
+
+
+_FAMILIES = frozenset(family.value for family in Family)
