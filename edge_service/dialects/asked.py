@@ -89,27 +89,27 @@ class Passed:
         self.reader = reader
 
 
-class _Conversation:
+class Conversation:
     """An `Asked`."""
 
-    __slots__ = ("_client", "_dialect", "_pass", "_read", "_request", "model", "stream", "voice")
+    __slots__ = ("_client", "_pass", "_passes", "_read", "_request", "model", "stream", "voice")
 
     def __init__(
         self,
         model: str,
         stream: bool,
         voice: Voice,
-        dialect: str,
+        passes: Callable[[Attempt], bool],
         passed: Callable[[Attempt], Call],
         client: ClientSide,
         read: Callable[[], canonical.Request],
     ) -> None:
-        """`passed` is the call of a target that speaks the client's dialect; `read` reads all of the request, for the
-        others."""
+        """`passed` is the call of a target that the request `passes` through to, since it speaks the client's dialect;
+        `read` reads all of the request, for the others."""
         self.model = model
         self.stream = stream
         self.voice = voice
-        self._dialect = dialect
+        self._passes = passes
         self._pass = passed
         self._client = client
         self._read = read
@@ -117,12 +117,20 @@ class _Conversation:
 
     def of(self, attempt: Attempt) -> Call:
         """As the protocol says."""
-        # Where a name's reasoning level goes depends on the model, but for OpenAI: only the translation knows it.
-        if attempt.dialect == self._dialect and not (attempt.reasoning and self._dialect != "openai"):
+        if self._passes(attempt):
             return self._pass(attempt)
         if self._request is None:
             self._request = self._read()
         return Translated(self._client, self._request, attempt)
+
+
+def _speaks_openai(attempt: Attempt) -> bool:
+    return attempt.dialect == "openai"
+
+
+def _unlevelled(dialect: str) -> Callable[[Attempt], bool]:
+    """Where a name's reasoning level goes depends on the model, but for OpenAI: only the translation knows it."""
+    return lambda attempt: attempt.dialect == dialect and not attempt.reasoning
 
 
 def chat_completion(body: bytes, head: Headers) -> Asked:
@@ -136,7 +144,7 @@ def chat_completion(body: bytes, head: Headers) -> Asked:
         return Passed(written, lambda it: openai_chat.complete(it, name), request.reader)
 
     client = openai_chat.CLIENT
-    return _Conversation(name, request.stream, OPENAI, "openai", passed, client, lambda: client.read(body))
+    return Conversation(name, request.stream, OPENAI, _speaks_openai, passed, client, lambda: client.read(body))
 
 
 def message(body: bytes, head: Headers) -> Asked:
@@ -150,7 +158,9 @@ def message(body: bytes, head: Headers) -> Asked:
         return Passed(written, lambda it: reading.complete(it, name), lambda: reading.EventReader(name))
 
     client = anthropic.CLIENT
-    return _Conversation(name, request.stream, ANTHROPIC, "anthropic", passed, client, lambda: client.read(body))
+    return Conversation(
+        name, request.stream, ANTHROPIC, _unlevelled("anthropic"), passed, client, lambda: client.read(body)
+    )
 
 
 def generation(body: bytes, model: str, *, stream: bool, array: bool) -> Asked:
@@ -169,7 +179,7 @@ def generation(body: bytes, model: str, *, stream: bool, array: bool) -> Asked:
         return Passed(written, lambda it: gemini.passthrough.complete(it, model), reader)
 
     client = _GeminiClient(model, stream, voice if isinstance(voice, ArrayVoice) else None)
-    return _Conversation(model, stream, voice, "gemini", passed, client, lambda: client.read(body))
+    return Conversation(model, stream, voice, _unlevelled("gemini"), passed, client, lambda: client.read(body))
 
 
 class _GeminiClient:

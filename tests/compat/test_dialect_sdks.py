@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import anthropic
+import openai
 import pytest
 import pytest_asyncio
 from google import genai
@@ -101,3 +102,21 @@ async def test_both_count(it: Matrix, speaks: str) -> None:
         await of_google.aio.models.count_tokens(model="nobody", contents="hello")
     of_google.close()
     await of_google.aio.aclose()
+
+
+@pytest.mark.parametrize("speaks", DIALECTS)
+async def test_openais_with_both_of_its_apis(it: Matrix, speaks: str) -> None:
+    asked = {"model": f"{speaks}-model", "instructions": "be brief", "input": "hello"}
+    async with openai.AsyncOpenAI(base_url=f"{it.url}/v1", api_key="unused") as client:
+        response = await client.responses.create(**asked)
+        assert (response.output_text, response.status) == ("well met", "completed")
+        async with client.responses.stream(**asked) as stream:
+            deltas = [event.delta async for event in stream if event.type == "response.output_text.delta"]
+            assert "".join(deltas) == "well met "
+            assert (await stream.get_final_response()).status == "completed"
+        messages = [{"role": "user", "content": "hello"}]
+        chat = await client.chat.completions.create(model=f"{speaks}-model", messages=messages)
+        assert (chat.choices[0].message.content, chat.choices[0].finish_reason) == ("well met", "stop")
+        chunks = await client.chat.completions.create(model=f"{speaks}-model", messages=messages, stream=True)
+        words = [chunk.choices[0].delta.content or "" async for chunk in chunks if chunk.choices]
+        assert "".join(words) == "well met "

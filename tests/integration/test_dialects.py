@@ -173,3 +173,23 @@ async def test_a_level_behind_the_name_reaches_the_provider_in_its_own_words(it:
     response = await it.ask(asks, "gemini-model(high)")
     assert response.status_code == 200
     assert it.last("gemini").json["generationConfig"]["thinkingConfig"]["thinkingBudget"] == 24576
+
+
+@pytest.mark.parametrize("speaks", DIALECTS)
+async def test_a_responses_client_is_served_by_every_provider(it: Matrix, speaks: str) -> None:
+    body = {"model": f"{speaks}-model", "input": "hello"}
+    answer = (await it.client.post("/v1/responses", json=body)).json()
+    assert (answer["status"], answer["model"]) == ("completed", f"{speaks}-model")
+    assert answer["output"][0]["content"][0]["text"] == "well met"
+    stream = await it.client.post("/v1/responses", json={**body, "stream": True})
+    events = events_of(stream.content)
+    assert "".join(e["delta"] for e in events if e["type"] == "response.output_text.delta") == "well met "
+    assert events[-1]["type"] == "response.completed"
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+
+
+async def test_what_only_the_maker_of_an_answer_knows_is_refused_elsewhere(it: Matrix) -> None:
+    body = {"model": "openai-model", "input": "go on", "previous_response_id": "resp_1"}
+    response = await it.client.post("/v1/responses", json=body)
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "inexpressible")
+    assert "previous_response_id" in response.json()["error"]["message"]

@@ -17,7 +17,7 @@ from edge_service.adapters.http.serving import Conversations, Generations, Servi
 from edge_service.app.draining import UnderWay
 from edge_service.app.gateway import Gateway
 from edge_service.app.ports import Resolver
-from edge_service.dialects import asked, asked_plain, counting, openai_plain
+from edge_service.dialects import asked, asked_plain, asked_responses, counting, openai_plain
 from edge_service.dialects.anthropic.wire import COUNT_PATH
 from edge_service.domain import headers
 from edge_service.domain.errors import ApiError
@@ -28,6 +28,7 @@ def routes(gateway: Gateway, resolver: Resolver, under_way: UnderWay, is_ready: 
     model = ByMethod({"GET": GetModel(resolver), "POST": Generations(serving)})
     return [
         Route("/v1/chat/completions", Conversations(serving, asked.chat_completion, asked.OPENAI), methods=["POST"]),
+        Route("/v1/responses", Conversations(serving, asked_responses.response, asked.OPENAI), methods=["POST"]),
         Route("/v1/messages", Conversations(serving, asked.message, asked.ANTHROPIC), methods=["POST"]),
         Route(COUNT_PATH, Conversations(serving, counting.of_message, asked.ANTHROPIC), methods=["POST"]),
         *(Route(f"/{version}/models", ListModels(resolver), methods=["GET"]) for version in ("v1", "v1beta")),
