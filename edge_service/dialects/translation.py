@@ -59,7 +59,7 @@ class Translated:
 
     def reader(self) -> EventReader:
         """As the protocol says."""
-        return TranslatedEvents(self._provider.events(), self._client.events(self._request))
+        return TranslatedEvents(_events(self._provider, self._request), self._client.events(self._request))
 
 
 def _write(provider: ProviderSide, request: canonical.Request, attempt: Attempt) -> Written:
@@ -69,6 +69,12 @@ def _write(provider: ProviderSide, request: canonical.Request, attempt: Attempt)
         )
         return openai_chat.PROVIDER.write(request, attempt.upstream_model, quirks)
     return provider.write(request, attempt.upstream_model)
+
+
+def _events(provider: ProviderSide, request: canonical.Request) -> ProviderEvents:
+    if provider is gemini.PROVIDER:
+        return gemini.PROVIDER.events(request.n or 1)  # Its streams end when each of the answers has.
+    return provider.events()
 
 
 class TranslatedEvents:

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from edge_service.dialects.asked import chat_completion, message
+from edge_service.dialects.exchange import EventKind, InexpressibleError
+from edge_service.domain.plan import Attempt, Quirks
+
+CHAT = {"model": "chat", "messages": [{"role": "user", "content": "hello"}]}
+
+
+def attempt(dialect: str, quirks: Quirks | None = None) -> Attempt:
+    said = {} if quirks is None else {"quirks": quirks}
+    return Attempt("p/m#0", "p", dialect, "http://p", "upstream", "", **said)
+
+
+def chunk(index: int, text: str, reason: str | None = None) -> bytes:
+    candidate = {"index": index, "content": {"role": "model", "parts": [{"text": text}]}, "finishReason": reason}
+    return b"data: " + json.dumps({"candidates": [candidate]}).encode() + b"\n\n"
+
+
+def test_a_stream_of_several_answers_ends_with_the_last_of_them() -> None:
+    asked = chat_completion(json.dumps({**CHAT, "n": 2, "stream": True}).encode(), [])
+    reader = asked.of(attempt("gemini")).reader()
+    kinds = [reader.read(event)[0] for event in (chunk(0, "a", "STOP"), chunk(1, "b"), chunk(1, "c", "STOP"))]
+    assert kinds == [EventKind.CONTENT, EventKind.CONTENT, EventKind.TERMINAL]
+
+
+def test_what_is_bound_to_its_dialect_goes_nowhere_else() -> None:
+    asked = chat_completion(json.dumps({**CHAT, "web_search_options": {}}).encode(), [])
+    assert asked.of(attempt("openai")).is_translated is False
+    with pytest.raises(InexpressibleError, match="web_search_options"):
+        asked.of(attempt("anthropic"))
+
+
+def test_a_dialect_that_is_not_known_cannot_be_spoken() -> None:
+    with pytest.raises(InexpressibleError):
+        chat_completion(json.dumps(CHAT).encode(), []).of(attempt("martian"))
+
+
+def test_quirks_name_the_fields() -> None:
+    body = {"model": "m", "max_tokens": 7, "system": "be brief", "messages": CHAT["messages"]}
+    quirks = Quirks(max_tokens_field="max_completion_tokens", system_role="developer")
+    call = message(json.dumps(body).encode(), []).of(attempt("openai", quirks))
+    sent = json.loads(call.written.body)
+    assert (sent["max_completion_tokens"], sent["messages"][0]["role"]) == (7, "developer")
+    assert "max_tokens" not in sent
