@@ -7,8 +7,8 @@ from typing import TypeAlias
 
 from resolver_service.app.in_flight import InFlight
 from resolver_service.app.ports import Clock, HealthChanged, HealthStore, ReportEffect, Revisions, Tell
+from resolver_service.app.probes import ProbeBook
 from resolver_service.app.receipts import Receipts
-from resolver_service.app.resolve import ProbeBook
 from resolver_service.domain import health as machine
 from resolver_service.domain.catalog import Disposition, Scopes
 

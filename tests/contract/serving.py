@@ -28,8 +28,9 @@ from resolver_service.app.configure import Configuration
 from resolver_service.app.in_flight import InFlight
 from resolver_service.app.operate import Operator
 from resolver_service.app.ports import HealthChanged
+from resolver_service.app.probes import ProbeBook
 from resolver_service.app.report import Reports
-from resolver_service.app.resolve import ProbeBook, Resolver
+from resolver_service.app.resolve import Resolver
 from resolver_service.app.standing import standings
 from resolver_service.domain.health import PROBE_LEASE_S
 

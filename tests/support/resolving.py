@@ -11,13 +11,13 @@ from resolver_service.app.configure import Configuration
 from resolver_service.app.in_flight import InFlight
 from resolver_service.app.operate import Operator
 from resolver_service.app.ports import HealthChanged, Stores
+from resolver_service.app.probes import ProbeBook
 from resolver_service.app.report import Closed, Ended, Failed, Reports
 from resolver_service.app.resolve import (
     Decision,
     Explanation,
     NoTargetError,
     PlannedAttempt,
-    ProbeBook,
     Query,
     Resolver,
 )

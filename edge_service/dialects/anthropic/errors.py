@@ -47,7 +47,7 @@ def error_event(error: ApiError) -> bytes:
 def is_error_body(body: bytes) -> bool:
     """Whether a provider's error answer has this dialect's shape, so that it can be passed on as it is."""
     try:
-        fields = wire.object_fields(body)
+        fields = wire.decode_object(body)
     except (ValueError, RecursionError):
         return False
     return "error" in fields and bytes(fields.get("type", b"")) == b'"error"'

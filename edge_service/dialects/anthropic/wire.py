@@ -5,13 +5,16 @@ Source: https://platform.claude.com/docs/en/api/messages, and the types of the o
 
 from __future__ import annotations
 
-import re
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from msgspec import Raw
 
 from edge_service.dialects.exchange import MalformedAnswerError
+from edge_service.dialects.values import decode_object as decode_object
+from edge_service.dialects.values import first_byte as first_byte
+from edge_service.dialects.values import is_null as is_null
+from edge_service.dialects.values import typed as typed
 from edge_service.domain import sse
 from edge_service.domain.errors import InvalidRequestError
 from edge_service.domain.headers import Headers
@@ -31,11 +34,8 @@ MAX_MODEL_CHARS = 512
 NULL = Raw(b"null")
 
 encode = msgspec.json.encode
-_fields = msgspec.json.Decoder(dict[str, Raw])
 _string = msgspec.json.Decoder(str)
 _flag = msgspec.json.Decoder(bool)
-
-_T = TypeVar("_T")
 
 
 def version(shown: Headers) -> Headers:
@@ -46,7 +46,7 @@ def version(shown: Headers) -> Headers:
 def request_fields(body: bytes) -> dict[str, Raw]:
     """The fields of a client's request, without those that are null. Raises `InvalidRequestError`."""
     try:
-        fields = object_fields(body)
+        fields = decode_object(body)
     except msgspec.ValidationError as error:
         raise InvalidRequestError("the body must be a JSON object") from error
     except msgspec.DecodeError as error:
@@ -76,49 +76,12 @@ def routing(fields: dict[str, Raw]) -> tuple[str, bool]:
     return model, stream is not None and not is_null(stream) and typed(_flag, stream, "stream")
 
 
-def object_fields(data: bytes) -> dict[str, Raw]:
-    """The fields of a JSON object. Raises `msgspec.DecodeError`, `UnicodeDecodeError` or `RecursionError`."""
-    if not data.isascii():
-        data.decode()  # What stays raw is checked for everything but its encoding.
-    return _fields.decode(data)
-
-
 def answer_fields(data: bytes) -> dict[str, Raw]:
     """The fields of what a provider has sent. Raises `MalformedAnswerError`."""
     try:
-        return object_fields(data)
+        return decode_object(data)
     except (ValueError, RecursionError):
         raise MalformedAnswerError("not a JSON object") from None
-
-
-def first_byte(raw: Raw) -> bytes:
-    return bytes(memoryview(raw)[:1])
-
-
-def is_null(raw: Raw) -> bool:
-    return first_byte(raw) == b"n"
-
-
-_WHERE = re.compile(r" - at `\$(?P<path>.*)`\Z", re.DOTALL)
-_MISSING = re.compile(r"Object missing required field `(?P<name>\w+)`")
-
-
-def typed(decoder: msgspec.json.Decoder[_T], raw: Raw, path: str) -> _T:
-    """A client's value. Raises `InvalidRequestError`, which names the field by its path."""
-    try:
-        return decoder.decode(raw)
-    except msgspec.ValidationError as error:
-        said = str(error)
-        where = _WHERE.search(said)
-        if where is not None:
-            said, path = said[: where.start()], path + where["path"]
-        missing = _MISSING.match(said)
-        if missing is not None:
-            path = f"{path}.{missing['name']}"
-            raise InvalidRequestError(f"'{path}' is missing", param=path) from error
-        raise InvalidRequestError(f"'{path}': {said[:1].lower()}{said[1:]}", param=path) from error
-    except RecursionError as error:
-        raise InvalidRequestError(f"'{path}' is nested too deeply", param=path) from error
 
 
 def event(name: str, data: bytes) -> bytes:

@@ -12,6 +12,8 @@ import msgspec
 from msgspec import Raw
 
 from edge_service.dialects.openai_chat.wire import without_halves
+from edge_service.dialects.values import first_byte as first_byte
+from edge_service.dialects.values import is_null as is_null
 from edge_service.domain import sse
 from edge_service.domain.errors import InvalidRequestError
 
@@ -42,14 +44,6 @@ def fields(data: bytes) -> dict[str, Raw]:
 def translatable(data: bytes) -> bytes:
     """JSON without halves of surrogate pairs: they can be passed on, but not be translated."""
     return (without_halves(data) or data) if b"\\u" in data else data
-
-
-def first_byte(raw: Raw) -> bytes:
-    return bytes(memoryview(raw)[:1])
-
-
-def is_null(raw: Raw) -> bool:
-    return first_byte(raw) == b"n"
 
 
 _WHERE = re.compile(r" - at `\$\.?(?P<path>.*)`\Z", re.DOTALL)
