@@ -101,6 +101,14 @@ class _OperationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Operation.V
     OPERATION_EMBED: _Operation.ValueType  # 2
     OPERATION_COUNT: _Operation.ValueType  # 3
     """Counting tokens: moves no turn, takes no probe, binds nothing."""
+    OPERATION_RETRIEVE: _Operation.ValueType  # 4
+    """Something that was made before, such as a stored response: `affinity_key` alone says where, and there is no model. The
+    plan is the one target that made it. Moves no turn, takes no probe, binds nothing.
+    """
+    OPERATION_AUTHENTICATE: _Operation.ValueType  # 5
+    """Whether the client's key is known, before anything else of its request has been read. There is no model, and the plan
+    has no attempts. Counts towards no limit.
+    """
 
 class Operation(_Operation, metaclass=_OperationEnumTypeWrapper):
     """What a request asks of a model."""
@@ -111,6 +119,14 @@ OPERATION_GENERATE: Operation.ValueType  # 1
 OPERATION_EMBED: Operation.ValueType  # 2
 OPERATION_COUNT: Operation.ValueType  # 3
 """Counting tokens: moves no turn, takes no probe, binds nothing."""
+OPERATION_RETRIEVE: Operation.ValueType  # 4
+"""Something that was made before, such as a stored response: `affinity_key` alone says where, and there is no model. The
+plan is the one target that made it. Moves no turn, takes no probe, binds nothing.
+"""
+OPERATION_AUTHENTICATE: Operation.ValueType  # 5
+"""Whether the client's key is known, before anything else of its request has been read. There is no model, and the plan
+has no attempts. Counts towards no limit.
+"""
 Global___Operation: _TypeAlias = Operation  # noqa: Y015
 
 @_typing.final
@@ -402,6 +418,7 @@ class Plan(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     DEPENDS_ON_NEEDS_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     """To be echoed in every report about this plan."""
     attempts_allowed: _builtins.int
@@ -417,6 +434,10 @@ class Plan(_message.Message):
     def attempts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Attempt]:
         """At most `attempts_allowed` of them; a target stands here once."""
 
+    @_builtins.property
+    def limits(self) -> Global___ClientLimits:
+        """What the client may still do. Absent if it has no limits."""
+
     def __init__(
         self,
         *,
@@ -427,11 +448,66 @@ class Plan(_message.Message):
         revision: _builtins.int = ...,
         name: _builtins.str = ...,
         depends_on_needs: _builtins.bool = ...,
+        limits: Global___ClientLimits | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "attempts_allowed", b"attempts_allowed", "decision_id", b"decision_id", "depends_on_needs", b"depends_on_needs", "name", b"name", "revision", b"revision", "total_ms", b"total_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "attempts_allowed", b"attempts_allowed", "decision_id", b"decision_id", "depends_on_needs", b"depends_on_needs", "limits", b"limits", "name", b"name", "revision", b"revision", "total_ms", b"total_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Plan: _TypeAlias = Plan  # noqa: Y015
+
+@_typing.final
+class Allowance(_message.Message):
+    """One of a client's limits, this request counted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIMIT_FIELD_NUMBER: _builtins.int
+    REMAINING_FIELD_NUMBER: _builtins.int
+    RESET_MS_FIELD_NUMBER: _builtins.int
+    limit: _builtins.int
+    remaining: _builtins.int
+    reset_ms: _builtins.int
+    """Until all of it is there again, in milliseconds."""
+    def __init__(
+        self,
+        *,
+        limit: _builtins.int = ...,
+        remaining: _builtins.int = ...,
+        reset_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "remaining", b"remaining", "reset_ms", b"reset_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Allowance: _TypeAlias = Allowance  # noqa: Y015
+
+@_typing.final
+class ClientLimits(_message.Message):
+    """A client's limits; one that it does not have is absent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUESTS_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def requests(self) -> Global___Allowance: ...
+    @_builtins.property
+    def tokens(self) -> Global___Allowance: ...
+    def __init__(
+        self,
+        *,
+        requests: Global___Allowance | None = ...,
+        tokens: Global___Allowance | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["requests", b"requests", "tokens", b"tokens"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["requests", b"requests", "tokens", b"tokens"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClientLimits: _TypeAlias = ClientLimits  # noqa: Y015

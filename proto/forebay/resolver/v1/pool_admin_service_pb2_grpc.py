@@ -32,7 +32,13 @@ class PoolAdminServiceStub:
     UNAUTHENTICATED without the key; UNIMPLEMENTED, whatever is shown, from a resolver that has no key.
 
     A message's JSON fields hold the same objects as the configuration file, in its kebab-case spelling. An etag is the
-    one of the configuration that the change starts from; empty for any; ABORTED if it is no longer that one.
+    one of the configuration that the change starts from; empty for any; ABORTED if it is no longer that one. An author is
+    whoever makes the change, for the list of revisions; empty for unknown.
+
+    INVALID_ARGUMENT with a BadRequest, whose fields are paths of the configuration, for a change that is none or leads to an
+    invalid configuration; NOT_FOUND for what is not there; FAILED_PRECONDITION where ErrorInfo.reason is IN_USE (a pool that
+    clusters use), READ_ONLY (a configuration that cannot be written) or PROVIDERS_LOCKED (a resolver without
+    --allow-provider-edits).
     """
 
     def __init__(self, channel):
@@ -71,6 +77,26 @@ class PoolAdminServiceStub:
                 request_serializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.DeleteClusterRequest.SerializeToString,
                 response_deserializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.DeleteClusterResponse.FromString,
                 _registered_method=True)
+        self.GetProviders = channel.unary_unary(
+                '/forebay.resolver.v1.PoolAdminService/GetProviders',
+                request_serializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.GetProvidersRequest.SerializeToString,
+                response_deserializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.GetProvidersResponse.FromString,
+                _registered_method=True)
+        self.ReplaceProviders = channel.unary_unary(
+                '/forebay.resolver.v1.PoolAdminService/ReplaceProviders',
+                request_serializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.ReplaceProvidersRequest.SerializeToString,
+                response_deserializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.ReplaceProvidersResponse.FromString,
+                _registered_method=True)
+        self.UpsertProvider = channel.unary_unary(
+                '/forebay.resolver.v1.PoolAdminService/UpsertProvider',
+                request_serializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.UpsertProviderRequest.SerializeToString,
+                response_deserializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.UpsertProviderResponse.FromString,
+                _registered_method=True)
+        self.DeleteProvider = channel.unary_unary(
+                '/forebay.resolver.v1.PoolAdminService/DeleteProvider',
+                request_serializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.DeleteProviderRequest.SerializeToString,
+                response_deserializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.DeleteProviderResponse.FromString,
+                _registered_method=True)
         self.ListRevisions = channel.unary_unary(
                 '/forebay.resolver.v1.PoolAdminService/ListRevisions',
                 request_serializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.ListRevisionsRequest.SerializeToString,
@@ -91,6 +117,16 @@ class PoolAdminServiceStub:
                 request_serializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.DrainRequest.SerializeToString,
                 response_deserializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.DrainResponse.FromString,
                 _registered_method=True)
+        self.GetStatus = channel.unary_unary(
+                '/forebay.resolver.v1.PoolAdminService/GetStatus',
+                request_serializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.GetStatusRequest.SerializeToString,
+                response_deserializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.GetStatusResponse.FromString,
+                _registered_method=True)
+        self.ExplainName = channel.unary_unary(
+                '/forebay.resolver.v1.PoolAdminService/ExplainName',
+                request_serializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.ExplainNameRequest.SerializeToString,
+                response_deserializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.ExplainNameResponse.FromString,
+                _registered_method=True)
 
 
 class PoolAdminServiceServicer:
@@ -100,7 +136,13 @@ class PoolAdminServiceServicer:
     UNAUTHENTICATED without the key; UNIMPLEMENTED, whatever is shown, from a resolver that has no key.
 
     A message's JSON fields hold the same objects as the configuration file, in its kebab-case spelling. An etag is the
-    one of the configuration that the change starts from; empty for any; ABORTED if it is no longer that one.
+    one of the configuration that the change starts from; empty for any; ABORTED if it is no longer that one. An author is
+    whoever makes the change, for the list of revisions; empty for unknown.
+
+    INVALID_ARGUMENT with a BadRequest, whose fields are paths of the configuration, for a change that is none or leads to an
+    invalid configuration; NOT_FOUND for what is not there; FAILED_PRECONDITION where ErrorInfo.reason is IN_USE (a pool that
+    clusters use), READ_ONLY (a configuration that cannot be written) or PROVIDERS_LOCKED (a resolver without
+    --allow-provider-edits).
     """
 
     def GetModelPools(self, request, context):
@@ -141,6 +183,31 @@ class PoolAdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetProviders(self, request, context):
+        """All providers, with references to their secrets and never a secret.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReplaceProviders(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpsertProvider(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteProvider(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListRevisions(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -163,6 +230,20 @@ class PoolAdminServiceServicer:
 
     def Drain(self, request, context):
         """Takes a target out of new plans, or puts it back. NOT_FOUND if no name leads to it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetStatus(self, request, context):
+        """Every target and every replica, as they are now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainName(self, request, context):
+        """ResolverService.Explain, for whoever holds the management key: it shows everything.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -201,6 +282,26 @@ def add_PoolAdminServiceServicer_to_server(servicer, server):
                     request_deserializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.DeleteClusterRequest.FromString,
                     response_serializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.DeleteClusterResponse.SerializeToString,
             ),
+            'GetProviders': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetProviders,
+                    request_deserializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.GetProvidersRequest.FromString,
+                    response_serializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.GetProvidersResponse.SerializeToString,
+            ),
+            'ReplaceProviders': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplaceProviders,
+                    request_deserializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.ReplaceProvidersRequest.FromString,
+                    response_serializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.ReplaceProvidersResponse.SerializeToString,
+            ),
+            'UpsertProvider': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpsertProvider,
+                    request_deserializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.UpsertProviderRequest.FromString,
+                    response_serializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.UpsertProviderResponse.SerializeToString,
+            ),
+            'DeleteProvider': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteProvider,
+                    request_deserializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.DeleteProviderRequest.FromString,
+                    response_serializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.DeleteProviderResponse.SerializeToString,
+            ),
             'ListRevisions': grpc.unary_unary_rpc_method_handler(
                     servicer.ListRevisions,
                     request_deserializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.ListRevisionsRequest.FromString,
@@ -221,6 +322,16 @@ def add_PoolAdminServiceServicer_to_server(servicer, server):
                     request_deserializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.DrainRequest.FromString,
                     response_serializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.DrainResponse.SerializeToString,
             ),
+            'GetStatus': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStatus,
+                    request_deserializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.GetStatusRequest.FromString,
+                    response_serializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.GetStatusResponse.SerializeToString,
+            ),
+            'ExplainName': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainName,
+                    request_deserializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.ExplainNameRequest.FromString,
+                    response_serializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.ExplainNameResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'forebay.resolver.v1.PoolAdminService', rpc_method_handlers)
@@ -236,7 +347,13 @@ class PoolAdminService:
     UNAUTHENTICATED without the key; UNIMPLEMENTED, whatever is shown, from a resolver that has no key.
 
     A message's JSON fields hold the same objects as the configuration file, in its kebab-case spelling. An etag is the
-    one of the configuration that the change starts from; empty for any; ABORTED if it is no longer that one.
+    one of the configuration that the change starts from; empty for any; ABORTED if it is no longer that one. An author is
+    whoever makes the change, for the list of revisions; empty for unknown.
+
+    INVALID_ARGUMENT with a BadRequest, whose fields are paths of the configuration, for a change that is none or leads to an
+    invalid configuration; NOT_FOUND for what is not there; FAILED_PRECONDITION where ErrorInfo.reason is IN_USE (a pool that
+    clusters use), READ_ONLY (a configuration that cannot be written) or PROVIDERS_LOCKED (a resolver without
+    --allow-provider-edits).
     """
 
     @staticmethod
@@ -402,6 +519,114 @@ class PoolAdminService:
             _registered_method=True)
 
     @staticmethod
+    def GetProviders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/forebay.resolver.v1.PoolAdminService/GetProviders',
+            forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.GetProvidersRequest.SerializeToString,
+            forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.GetProvidersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplaceProviders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/forebay.resolver.v1.PoolAdminService/ReplaceProviders',
+            forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.ReplaceProvidersRequest.SerializeToString,
+            forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.ReplaceProvidersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpsertProvider(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/forebay.resolver.v1.PoolAdminService/UpsertProvider',
+            forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.UpsertProviderRequest.SerializeToString,
+            forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.UpsertProviderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteProvider(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/forebay.resolver.v1.PoolAdminService/DeleteProvider',
+            forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.DeleteProviderRequest.SerializeToString,
+            forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.DeleteProviderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ListRevisions(request,
             target,
             options=(),
@@ -499,6 +724,60 @@ class PoolAdminService:
             '/forebay.resolver.v1.PoolAdminService/Drain',
             forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.DrainRequest.SerializeToString,
             forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.DrainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStatus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/forebay.resolver.v1.PoolAdminService/GetStatus',
+            forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.GetStatusRequest.SerializeToString,
+            forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.GetStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainName(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/forebay.resolver.v1.PoolAdminService/ExplainName',
+            forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.ExplainNameRequest.SerializeToString,
+            forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.ExplainNameResponse.FromString,
             options,
             channel_credentials,
             insecure,

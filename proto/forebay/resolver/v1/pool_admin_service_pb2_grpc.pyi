@@ -33,7 +33,13 @@ class PoolAdminServiceStub:
     UNAUTHENTICATED without the key; UNIMPLEMENTED, whatever is shown, from a resolver that has no key.
 
     A message's JSON fields hold the same objects as the configuration file, in its kebab-case spelling. An etag is the
-    one of the configuration that the change starts from; empty for any; ABORTED if it is no longer that one.
+    one of the configuration that the change starts from; empty for any; ABORTED if it is no longer that one. An author is
+    whoever makes the change, for the list of revisions; empty for unknown.
+
+    INVALID_ARGUMENT with a BadRequest, whose fields are paths of the configuration, for a change that is none or leads to an
+    invalid configuration; NOT_FOUND for what is not there; FAILED_PRECONDITION where ErrorInfo.reason is IN_USE (a pool that
+    clusters use), READ_ONLY (a configuration that cannot be written) or PROVIDERS_LOCKED (a resolver without
+    --allow-provider-edits).
     """
 
     @_typing.overload
@@ -48,6 +54,11 @@ class PoolAdminServiceStub:
     """FAILED_PRECONDITION names the clusters that use it."""
     UpsertCluster: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.UpsertClusterRequest, _pool_admin_service_pb2.UpsertClusterResponse]
     DeleteCluster: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.DeleteClusterRequest, _pool_admin_service_pb2.DeleteClusterResponse]
+    GetProviders: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.GetProvidersRequest, _pool_admin_service_pb2.GetProvidersResponse]
+    """All providers, with references to their secrets and never a secret."""
+    ReplaceProviders: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.ReplaceProvidersRequest, _pool_admin_service_pb2.ReplaceProvidersResponse]
+    UpsertProvider: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.UpsertProviderRequest, _pool_admin_service_pb2.UpsertProviderResponse]
+    DeleteProvider: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.DeleteProviderRequest, _pool_admin_service_pb2.DeleteProviderResponse]
     ListRevisions: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.ListRevisionsRequest, _pool_admin_service_pb2.ListRevisionsResponse]
     Rollback: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.RollbackRequest, _pool_admin_service_pb2.RollbackResponse]
     """Makes a new revision with the content of an old one."""
@@ -55,6 +66,10 @@ class PoolAdminServiceStub:
     """Ends a target's cool-down, and that of its credential and its model if they cool. NOT_FOUND if no name leads to it."""
     Drain: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.DrainRequest, _pool_admin_service_pb2.DrainResponse]
     """Takes a target out of new plans, or puts it back. NOT_FOUND if no name leads to it."""
+    GetStatus: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.GetStatusRequest, _pool_admin_service_pb2.GetStatusResponse]
+    """Every target and every replica, as they are now."""
+    ExplainName: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.ExplainNameRequest, _pool_admin_service_pb2.ExplainNameResponse]
+    """ResolverService.Explain, for whoever holds the management key: it shows everything."""
 
 @_typing.type_check_only
 class PoolAdminServiceAsyncStub(PoolAdminServiceStub):
@@ -64,7 +79,13 @@ class PoolAdminServiceAsyncStub(PoolAdminServiceStub):
     UNAUTHENTICATED without the key; UNIMPLEMENTED, whatever is shown, from a resolver that has no key.
 
     A message's JSON fields hold the same objects as the configuration file, in its kebab-case spelling. An etag is the
-    one of the configuration that the change starts from; empty for any; ABORTED if it is no longer that one.
+    one of the configuration that the change starts from; empty for any; ABORTED if it is no longer that one. An author is
+    whoever makes the change, for the list of revisions; empty for unknown.
+
+    INVALID_ARGUMENT with a BadRequest, whose fields are paths of the configuration, for a change that is none or leads to an
+    invalid configuration; NOT_FOUND for what is not there; FAILED_PRECONDITION where ErrorInfo.reason is IN_USE (a pool that
+    clusters use), READ_ONLY (a configuration that cannot be written) or PROVIDERS_LOCKED (a resolver without
+    --allow-provider-edits).
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -76,6 +97,11 @@ class PoolAdminServiceAsyncStub(PoolAdminServiceStub):
     """FAILED_PRECONDITION names the clusters that use it."""
     UpsertCluster: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.UpsertClusterRequest, _pool_admin_service_pb2.UpsertClusterResponse]  # type: ignore[assignment]
     DeleteCluster: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.DeleteClusterRequest, _pool_admin_service_pb2.DeleteClusterResponse]  # type: ignore[assignment]
+    GetProviders: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.GetProvidersRequest, _pool_admin_service_pb2.GetProvidersResponse]  # type: ignore[assignment]
+    """All providers, with references to their secrets and never a secret."""
+    ReplaceProviders: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.ReplaceProvidersRequest, _pool_admin_service_pb2.ReplaceProvidersResponse]  # type: ignore[assignment]
+    UpsertProvider: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.UpsertProviderRequest, _pool_admin_service_pb2.UpsertProviderResponse]  # type: ignore[assignment]
+    DeleteProvider: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.DeleteProviderRequest, _pool_admin_service_pb2.DeleteProviderResponse]  # type: ignore[assignment]
     ListRevisions: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.ListRevisionsRequest, _pool_admin_service_pb2.ListRevisionsResponse]  # type: ignore[assignment]
     Rollback: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.RollbackRequest, _pool_admin_service_pb2.RollbackResponse]  # type: ignore[assignment]
     """Makes a new revision with the content of an old one."""
@@ -83,6 +109,10 @@ class PoolAdminServiceAsyncStub(PoolAdminServiceStub):
     """Ends a target's cool-down, and that of its credential and its model if they cool. NOT_FOUND if no name leads to it."""
     Drain: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.DrainRequest, _pool_admin_service_pb2.DrainResponse]  # type: ignore[assignment]
     """Takes a target out of new plans, or puts it back. NOT_FOUND if no name leads to it."""
+    GetStatus: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.GetStatusRequest, _pool_admin_service_pb2.GetStatusResponse]  # type: ignore[assignment]
+    """Every target and every replica, as they are now."""
+    ExplainName: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.ExplainNameRequest, _pool_admin_service_pb2.ExplainNameResponse]  # type: ignore[assignment]
+    """ResolverService.Explain, for whoever holds the management key: it shows everything."""
 
 class PoolAdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """Changes to the configuration and to health, for whoever holds the management key: every call carries it as
@@ -91,7 +121,13 @@ class PoolAdminServiceServicer(metaclass=_abc_1.ABCMeta):
     UNAUTHENTICATED without the key; UNIMPLEMENTED, whatever is shown, from a resolver that has no key.
 
     A message's JSON fields hold the same objects as the configuration file, in its kebab-case spelling. An etag is the
-    one of the configuration that the change starts from; empty for any; ABORTED if it is no longer that one.
+    one of the configuration that the change starts from; empty for any; ABORTED if it is no longer that one. An author is
+    whoever makes the change, for the list of revisions; empty for unknown.
+
+    INVALID_ARGUMENT with a BadRequest, whose fields are paths of the configuration, for a change that is none or leads to an
+    invalid configuration; NOT_FOUND for what is not there; FAILED_PRECONDITION where ErrorInfo.reason is IN_USE (a pool that
+    clusters use), READ_ONLY (a configuration that cannot be written) or PROVIDERS_LOCKED (a resolver without
+    --allow-provider-edits).
     """
 
     @_abc_1.abstractmethod
@@ -139,6 +175,35 @@ class PoolAdminServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_pool_admin_service_pb2.DeleteClusterResponse, _abc.Awaitable[_pool_admin_service_pb2.DeleteClusterResponse]]: ...
 
     @_abc_1.abstractmethod
+    def GetProviders(
+        self,
+        request: _pool_admin_service_pb2.GetProvidersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pool_admin_service_pb2.GetProvidersResponse, _abc.Awaitable[_pool_admin_service_pb2.GetProvidersResponse]]:
+        """All providers, with references to their secrets and never a secret."""
+
+    @_abc_1.abstractmethod
+    def ReplaceProviders(
+        self,
+        request: _pool_admin_service_pb2.ReplaceProvidersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pool_admin_service_pb2.ReplaceProvidersResponse, _abc.Awaitable[_pool_admin_service_pb2.ReplaceProvidersResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def UpsertProvider(
+        self,
+        request: _pool_admin_service_pb2.UpsertProviderRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pool_admin_service_pb2.UpsertProviderResponse, _abc.Awaitable[_pool_admin_service_pb2.UpsertProviderResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def DeleteProvider(
+        self,
+        request: _pool_admin_service_pb2.DeleteProviderRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pool_admin_service_pb2.DeleteProviderResponse, _abc.Awaitable[_pool_admin_service_pb2.DeleteProviderResponse]]: ...
+
+    @_abc_1.abstractmethod
     def ListRevisions(
         self,
         request: _pool_admin_service_pb2.ListRevisionsRequest,
@@ -168,5 +233,21 @@ class PoolAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_pool_admin_service_pb2.DrainResponse, _abc.Awaitable[_pool_admin_service_pb2.DrainResponse]]:
         """Takes a target out of new plans, or puts it back. NOT_FOUND if no name leads to it."""
+
+    @_abc_1.abstractmethod
+    def GetStatus(
+        self,
+        request: _pool_admin_service_pb2.GetStatusRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pool_admin_service_pb2.GetStatusResponse, _abc.Awaitable[_pool_admin_service_pb2.GetStatusResponse]]:
+        """Every target and every replica, as they are now."""
+
+    @_abc_1.abstractmethod
+    def ExplainName(
+        self,
+        request: _pool_admin_service_pb2.ExplainNameRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pool_admin_service_pb2.ExplainNameResponse, _abc.Awaitable[_pool_admin_service_pb2.ExplainNameResponse]]:
+        """ResolverService.Explain, for whoever holds the management key: it shows everything."""
 
 def add_PoolAdminServiceServicer_to_server(servicer: PoolAdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -69,6 +69,7 @@ class ResolveRequest(_message.Message):
     WILL_REPORT_FIELD_NUMBER: _builtins.int
     EDGE_ID_FIELD_NUMBER: _builtins.int
     EXCLUDED_TARGETS_FIELD_NUMBER: _builtins.int
+    AFFINITY_REQUIRED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Chosen by the caller; joins its log lines with the resolver's."""
     model: _builtins.str
@@ -85,6 +86,10 @@ class ResolveRequest(_message.Message):
     will_report: _builtins.bool
     """The caller will report what becomes of the attempts. Only such requests get probes, and count as in flight."""
     edge_id: _builtins.str
+    affinity_required: _builtins.bool
+    """Only the target that the affinity key is bound to, or another model with the same credential at its provider, may serve.
+    A key that is bound to nothing binds to nothing: the plan is as any other, but of one attempt.
+    """
     @_builtins.property
     def needs(self) -> Global___Needs: ...
     @_builtins.property
@@ -105,10 +110,11 @@ class ResolveRequest(_message.Message):
         will_report: _builtins.bool = ...,
         edge_id: _builtins.str = ...,
         excluded_targets: _abc.Iterable[_builtins.str] | None = ...,
+        affinity_required: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["needs", b"needs"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["affinity_key", b"affinity_key", "client_key_sha256", b"client_key_sha256", "edge_id", b"edge_id", "excluded_targets", b"excluded_targets", "model", b"model", "needs", b"needs", "operation", b"operation", "request_id", b"request_id", "stream", b"stream", "timeout_ms", b"timeout_ms", "will_report", b"will_report"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["affinity_key", b"affinity_key", "affinity_required", b"affinity_required", "client_key_sha256", b"client_key_sha256", "edge_id", b"edge_id", "excluded_targets", b"excluded_targets", "model", b"model", "needs", b"needs", "operation", b"operation", "request_id", b"request_id", "stream", b"stream", "timeout_ms", b"timeout_ms", "will_report", b"will_report"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -274,6 +280,7 @@ class OutcomeReport(_message.Message):
     CONTENT_FIELD_NUMBER: _builtins.int
     ENDED_FIELD_NUMBER: _builtins.int
     CLOSED_FIELD_NUMBER: _builtins.int
+    BOUND_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     @_builtins.property
     def failed(self) -> Global___AttemptFailed: ...
@@ -283,6 +290,8 @@ class OutcomeReport(_message.Message):
     def ended(self) -> Global___AttemptEnded: ...
     @_builtins.property
     def closed(self) -> Global___DecisionClosed: ...
+    @_builtins.property
+    def bound(self) -> Global___AttemptBound: ...
     def __init__(
         self,
         *,
@@ -291,12 +300,13 @@ class OutcomeReport(_message.Message):
         content: Global___AttemptContent | None = ...,
         ended: Global___AttemptEnded | None = ...,
         closed: Global___DecisionClosed | None = ...,
+        bound: Global___AttemptBound | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["closed", b"closed", "content", b"content", "ended", b"ended", "event", b"event", "failed", b"failed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bound", b"bound", "closed", b"closed", "content", b"content", "ended", b"ended", "event", b"event", "failed", b"failed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["closed", b"closed", "content", b"content", "decision_id", b"decision_id", "ended", b"ended", "event", b"event", "failed", b"failed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bound", b"bound", "closed", b"closed", "content", b"content", "decision_id", b"decision_id", "ended", b"ended", "event", b"event", "failed", b"failed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["failed", "content", "ended", "closed"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["failed", "content", "ended", "closed", "bound"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
@@ -394,6 +404,31 @@ class AttemptEnded(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AttemptEnded: _TypeAlias = AttemptEnded  # noqa: Y015
+
+@_typing.final
+class AttemptBound(_message.Message):
+    """The attempt made something that only its target knows, such as a stored response: who asks for it by this key goes there."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_ID_FIELD_NUMBER: _builtins.int
+    AFFINITY_KEY_FIELD_NUMBER: _builtins.int
+    target_id: _builtins.str
+    affinity_key: _builtins.bytes
+    """As in ResolveRequest."""
+    def __init__(
+        self,
+        *,
+        target_id: _builtins.str = ...,
+        affinity_key: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["affinity_key", b"affinity_key", "target_id", b"target_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AttemptBound: _TypeAlias = AttemptBound  # noqa: Y015
 
 @_typing.final
 class DecisionClosed(_message.Message):

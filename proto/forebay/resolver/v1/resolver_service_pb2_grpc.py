@@ -32,10 +32,13 @@ class ResolverServiceStub:
     INVALID_ARGUMENT   the request is malformed, or no target behind the name can serve what it needs; BadRequest names the
     fields. ErrorInfo.reason is CONTEXT_LENGTH_EXCEEDED or NEEDS_UNMET in the second case
     NOT_FOUND          no such name, or not for this key; ErrorInfo.metadata["closest"] has the closest ones, comma-separated
-    RESOURCE_EXHAUSTED every target cools for a rate or quota limit; RetryInfo tells until when, ErrorInfo.reason why
+    RESOURCE_EXHAUSTED every target cools for a rate or quota limit; RetryInfo tells until when, ErrorInfo.reason why. Or
+    the client has reached a limit of its own: ErrorInfo.reason is CLIENT_REQUESTS, CLIENT_TOKENS or
+    CLIENT_CONCURRENT, and a ClientLimits stands among the details
     UNAVAILABLE        every target is broken, drained, disabled or full; RetryInfo where the time is known; ErrorInfo.reason
     is BUSY where a target is only full
-    UNAUTHENTICATED    the shared token is missing or wrong
+    UNAUTHENTICATED    the shared token is missing or wrong; or, with ErrorInfo.reason CLIENT_KEY_MISSING, CLIENT_KEY_UNKNOWN
+    or CLIENT_KEY_EXPIRED, the client's key
     """
 
     def __init__(self, channel):
@@ -83,10 +86,13 @@ class ResolverServiceServicer:
     INVALID_ARGUMENT   the request is malformed, or no target behind the name can serve what it needs; BadRequest names the
     fields. ErrorInfo.reason is CONTEXT_LENGTH_EXCEEDED or NEEDS_UNMET in the second case
     NOT_FOUND          no such name, or not for this key; ErrorInfo.metadata["closest"] has the closest ones, comma-separated
-    RESOURCE_EXHAUSTED every target cools for a rate or quota limit; RetryInfo tells until when, ErrorInfo.reason why
+    RESOURCE_EXHAUSTED every target cools for a rate or quota limit; RetryInfo tells until when, ErrorInfo.reason why. Or
+    the client has reached a limit of its own: ErrorInfo.reason is CLIENT_REQUESTS, CLIENT_TOKENS or
+    CLIENT_CONCURRENT, and a ClientLimits stands among the details
     UNAVAILABLE        every target is broken, drained, disabled or full; RetryInfo where the time is known; ErrorInfo.reason
     is BUSY where a target is only full
-    UNAUTHENTICATED    the shared token is missing or wrong
+    UNAUTHENTICATED    the shared token is missing or wrong; or, with ErrorInfo.reason CLIENT_KEY_MISSING, CLIENT_KEY_UNKNOWN
+    or CLIENT_KEY_EXPIRED, the client's key
     """
 
     def Resolve(self, request, context):
@@ -179,10 +185,13 @@ class ResolverService:
     INVALID_ARGUMENT   the request is malformed, or no target behind the name can serve what it needs; BadRequest names the
     fields. ErrorInfo.reason is CONTEXT_LENGTH_EXCEEDED or NEEDS_UNMET in the second case
     NOT_FOUND          no such name, or not for this key; ErrorInfo.metadata["closest"] has the closest ones, comma-separated
-    RESOURCE_EXHAUSTED every target cools for a rate or quota limit; RetryInfo tells until when, ErrorInfo.reason why
+    RESOURCE_EXHAUSTED every target cools for a rate or quota limit; RetryInfo tells until when, ErrorInfo.reason why. Or
+    the client has reached a limit of its own: ErrorInfo.reason is CLIENT_REQUESTS, CLIENT_TOKENS or
+    CLIENT_CONCURRENT, and a ClientLimits stands among the details
     UNAVAILABLE        every target is broken, drained, disabled or full; RetryInfo where the time is known; ErrorInfo.reason
     is BUSY where a target is only full
-    UNAUTHENTICATED    the shared token is missing or wrong
+    UNAUTHENTICATED    the shared token is missing or wrong; or, with ErrorInfo.reason CLIENT_KEY_MISSING, CLIENT_KEY_UNKNOWN
+    or CLIENT_KEY_EXPIRED, the client's key
     """
 
     @staticmethod
