@@ -19,6 +19,7 @@ from resolver_service.adapters.grpc_api.pool_admin import PoolAdminServicer
 from resolver_service.adapters.grpc_api.resolver import ResolverServicer
 from resolver_service.adapters.operations_uvicorn import Operations, OperationsServer, listen, url
 from resolver_service.adapters.stores_memory import MemoryDrains, MemoryHealth, MemoryRotation
+from resolver_service.adapters.stores_redis.state import RedisState
 from resolver_service.adapters.stores_sqlite import SqliteState
 from resolver_service.adapters.telemetry_prometheus import PrometheusTelemetry, Sources
 from resolver_service.app.configure import Configuration
@@ -58,7 +59,7 @@ async def serve(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings, configuration: Configuration, operating: socket.socket | None) -> None:
-    state = SqliteState(settings.state_dir, time.monotonic, time.time) if settings.state_dir else None
+    state = _state(settings)
     stores = state.stores if state else Stores(MemoryRotation(), MemoryHealth(), MemoryDrains())
     probes, registry = ProbeBook(PROBE_LEASE_S), CollectorRegistry()
     telemetry = PrometheusTelemetry(registry, _sources(configuration, stores, probes, state))
@@ -74,6 +75,8 @@ async def _serve(settings: Settings, configuration: Configuration, operating: so
     operations = OperationsServer(Operations(registry, is_serving.is_set))
     if operating:
         await operations.serve(operating)
+    if isinstance(state, RedisState):
+        await state.begun()
     await grpc.serving()
     is_serving.set()
     also = f"operations on {url(operating)}, " if operating else ""
@@ -99,6 +102,13 @@ async def _serve(settings: Settings, configuration: Configuration, operating: so
         await following
 
 
+def _state(settings: Settings) -> SqliteState | RedisState | None:
+    """What outlives this process, and who shares it."""
+    if settings.store:
+        return RedisState(settings.store, time.monotonic)
+    return SqliteState(settings.state_dir, time.monotonic, time.time) if settings.state_dir else None
+
+
 def create_servicers(
     configuration: Configuration, stores: Stores, probes: ProbeBook, telemetry: PrometheusTelemetry
 ) -> tuple[ResolverServicer, PoolAdminServicer]:
@@ -118,14 +128,17 @@ def create_servicers(
         new_id=lambda: f"{boot}-{next(count):x}",
         probes=probes,
         in_flight=in_flight,
+        shared=stores.shared,
     )
     reports = Reports(configuration, stores.health, time.monotonic, probes, in_flight, tell)
     # The stubs call every method abstract; those that are not there answer UNIMPLEMENTED.
     admin = PoolAdminServicer(Operator(configuration, stores.health, stores.drains, tell))  # type: ignore[abstract]
-    return ResolverServicer(resolver, reports, configuration, telemetry), admin
+    return ResolverServicer(resolver, reports, configuration, telemetry, stores.shared), admin
 
 
-def _sources(configuration: Configuration, stores: Stores, probes: ProbeBook, state: SqliteState | None) -> Sources:
+def _sources(
+    configuration: Configuration, stores: Stores, probes: ProbeBook, state: SqliteState | RedisState | None
+) -> Sources:
     return Sources(
         standings=lambda: standings(
             configuration.current.catalog, stores.health, stores.drains.drained(), time.monotonic()
@@ -133,7 +146,8 @@ def _sources(configuration: Configuration, stores: Stores, probes: ProbeBook, st
         revision=lambda: configuration.current.number,
         reloads=lambda: {"accepted": configuration.accepted, "rejected": configuration.rejected},
         probes=lambda: {"handed_out": probes.handed_out, "returned": probes.returned, "expired": probes.expired},
-        state_write_failures=(lambda: state.failures) if state else None,
+        state_write_failures=(lambda: state.failures) if isinstance(state, SqliteState) else None,
+        store=(lambda: state) if isinstance(state, RedisState) else None,
     )
 
 

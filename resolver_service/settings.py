@@ -23,6 +23,8 @@ class Settings:
     check: bool
     state_dir: Path | None
     """Where health, drains and turns outlive a restart; None: nowhere."""
+    store: str = field(repr=False)
+    """The address of what resolvers share, which may have a password in it; empty for a resolver by itself."""
     token: str = field(repr=False)
     """The services' shared secret; empty for none. From `FOREBAY_TOKEN` alone, since everyone can read arguments."""
     management_key: str = field(repr=False)
@@ -80,6 +82,14 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         "(default: they are kept in memory)",
     )
     parser.add_argument(
+        "--store",
+        metavar="URL",
+        default=default("store", ""),
+        help="redis://[USER:PASSWORD@]HOST:PORT/DB, rediss:// for TLS: what several resolvers share, in a Redis 7 or "
+        "Valkey 8 server; a password is better given as FOREBAY_RESOLVER_STORE, since everyone can read arguments "
+        "(default: this resolver shares nothing)",
+    )
+    parser.add_argument(
         "--drain",
         metavar="SECONDS",
         type=_seconds,
@@ -102,6 +112,10 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         )
     if given.ops_listen and (not is_address(given.ops_listen) or given.ops_listen.startswith("unix:")):
         parser.error(f"--ops-listen: '{given.ops_listen}' is not HOST:PORT")
+    if given.store and not given.store.startswith(("redis://", "rediss://", "unix://")):
+        parser.error("--store: not an address such as redis://127.0.0.1:6379/0")
+    if given.store and given.state_dir:
+        parser.error("--store and --state-dir: what resolvers share is kept in the store, so choose one")
     token, management_key = environment.get("FOREBAY_TOKEN", ""), environment.get("FOREBAY_MANAGEMENT_KEY", "")
     for name, secret in (("FOREBAY_TOKEN", token), ("FOREBAY_MANAGEMENT_KEY", management_key)):
         if not (secret.isascii() and secret.isprintable()):
@@ -118,6 +132,7 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         drain_s=given.drain,
         check=given.check,
         state_dir=Path(given.state_dir) if given.state_dir else None,
+        store=given.store,
         token=token,
         management_key=management_key,
     )

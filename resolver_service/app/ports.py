@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 from resolver_service.domain.catalog import Catalog, Disposition
 from resolver_service.domain.health import Health
-from resolver_service.domain.selection import TurnKey
+from resolver_service.domain.selection import Claim, TurnKey
 
 
 class Clock(Protocol):
@@ -51,12 +51,45 @@ class DrainStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a request takes of what no two requests may have, whichever resolvers they are asked of."""
+
+    holder: str
+    """The id of the decision that it leads to."""
+    claim: Claim | None = None
+    """Turns."""
+    probes: tuple[str, ...] = ()
+    """Scopes that wait for one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    holder: str
+    turns: Mapping[TurnKey, int]
+    """The numbers of the turns that are this request's, counted from 0."""
+    probes: frozenset[str] = frozenset()
+    """The scopes whose probes are."""
+
+
+class SharedState(Protocol):
+    """What several resolvers have in common. The stores are this resolver's view of it."""
+
+    async def take(self, wanted: Sequence[Wanted]) -> Sequence[Granted]:
+        """All of it in one step. Never fails and never takes long: without the others, this resolver goes by itself."""
+
+    def give_back(self, holder: str, scopes: Iterable[str]) -> None:
+        """Probes that turned out not to be needed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stores:
     """All that a resolver remembers besides its configuration."""
 
     rotation: RotationStore
     health: HealthStore
     drains: DrainStore
+    shared: SharedState | None = None
+    """None for a resolver that shares nothing."""
 
 
 @dataclass(frozen=True, slots=True)
