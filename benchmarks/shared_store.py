@@ -1,8 +1,8 @@
 """What sharing costs a resolver: `make bench-store`.
 
 Two resolvers with the same configuration, one by itself and one with a Valkey server. Each is asked by 32 requests at a
-time over one stream, and told what came of each, as an edge does it; in turns, so that both get the same of what else the
-machine does. Told is the CPU of the resolver per request, and how long its answers take.
+time over one stream, and told what came of each, as an edge does it; in turns, so that both get the same of what else
+the machine does. Told is the CPU of the resolver per request, and how long its answers take.
 """
 
 from __future__ import annotations
