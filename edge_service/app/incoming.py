@@ -36,3 +36,5 @@ class Incoming:
     body: bytes
     arrived_at: float
     """On the walk's clock."""
+    client_key_sha256: bytes = b""
+    """Of the key that the client shows; empty for none. Nobody has checked it."""

@@ -13,6 +13,8 @@ class Operation(StrEnum):
     EMBED = "embed"
     COUNT = "count"
     """Counting tokens: takes no turn and no probe."""
+    RETRIEVE = "retrieve"
+    """Something that was made before, and that only its maker knows. Nothing of it is reported."""
 
 
 class Capability(StrEnum):

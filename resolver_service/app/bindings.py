@@ -34,10 +34,10 @@ class Bindings:
     def bind(self, decision_id: str, key: bytes, target_id: str, model: str) -> Literal["applied", "repeated"]:
         """`model` stands for the name where the decision is another resolver's, or of another life. Reports come again
         after their decision was closed, and change nothing then."""
-        known = self.find(key)
-        if known is not None and known.target_id == target_id:
+        name, known = self._names.get(decision_id), self.find(key)
+        if known is not None and known.target_id == target_id and name in (None, known.name):
             return "repeated"
-        self._store.put(key, Binding(target_id, self._names.get(decision_id, model), self._wall_clock()))
+        self._store.put(key, Binding(target_id, name or model, self._wall_clock()))
         return "applied"
 
     def find(self, key: bytes) -> Binding | None:

@@ -1,0 +1,35 @@
+"""The keys that clients show, wherever their dialects have them."""
+
+from __future__ import annotations
+
+import hashlib
+from urllib.parse import parse_qsl, unquote_to_bytes, urlencode
+
+from starlette.types import Scope
+
+_IN_QUERY = b"key"
+
+
+def sha256_shown(scope: Scope) -> bytes:
+    """The SHA-256 of the key that the client shows; empty if it shows none. Nobody has checked it."""
+    shown = dict(scope["headers"])
+    scheme, _, token = shown.get(b"authorization", b"").partition(b" ")
+    key = (
+        (token.strip() if scheme.lower() == b"bearer" else b"")
+        or shown.get(b"x-api-key", b"").strip()
+        or shown.get(b"x-goog-api-key", b"").strip()
+        or _in_query(scope["query_string"])
+    )
+    return hashlib.sha256(key).digest() if key else b""
+
+
+def without_key(query: bytes) -> str:
+    """A query for a provider: all of it but the client's key."""
+    return urlencode([pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] != _IN_QUERY])
+
+
+def _in_query(query: bytes) -> bytes:
+    for part in query.split(b"&"):
+        if part.startswith(b"key="):
+            return unquote_to_bytes(part[4:])
+    return b""
