@@ -7,7 +7,8 @@ from urllib.parse import parse_qsl, unquote_to_bytes, urlencode
 
 from starlette.types import Scope
 
-_IN_QUERY = b"key"
+_AS_BYTES = "latin-1"
+"""A character for each byte, whatever they mean."""
 
 
 def sha256_shown(scope: Scope) -> bytes:
@@ -25,7 +26,8 @@ def sha256_shown(scope: Scope) -> bytes:
 
 def without_key(query: bytes) -> str:
     """A query for a provider: all of it but the client's key."""
-    return urlencode([pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] != _IN_QUERY])
+    pairs = parse_qsl(query.decode(_AS_BYTES), keep_blank_values=True, encoding=_AS_BYTES)
+    return urlencode([pair for pair in pairs if pair[0] != "key"], encoding=_AS_BYTES)
 
 
 def _in_query(query: bytes) -> bytes:
