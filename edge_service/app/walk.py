@@ -316,7 +316,7 @@ class Walk:
                 if committed:
                     await self._reply.send(relay.rest())
                 raise
-            if not is_bound and call.made:
+            if ready and not is_bound and call.made:
                 is_bound = True
                 self._bind(attempt, call.made)
             if relay.is_new_content:
@@ -337,6 +337,8 @@ class Walk:
             if relay.complete:
                 return self._machine.ended()
         ready = relay.ended()
+        if not is_bound and call.made:
+            self._bind(attempt, call.made)
         if committed:
             await self._reply.send(ready)
         else:
