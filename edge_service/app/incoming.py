@@ -36,5 +36,5 @@ class Incoming:
     body: bytes
     arrived_at: float
     """On the walk's clock."""
-    client_key_sha256: bytes = b""
-    """Of the key that the client shows; empty for none. Nobody has checked it."""
+    client_key: bytes = b""
+    """SHA-256 of the key that the client shows; empty for none."""

@@ -346,7 +346,7 @@ class Walk:
         return self._machine.ended()
 
     def _made(self, made_id: str) -> Made:
-        return Made(made_id, self._incoming.client_key_sha256)
+        return Made(made_id, self._incoming.client_key)
 
     def _bind(self, attempt: Attempt, made_id: str) -> None:
         """Before the client hears of it, so that what it asks for then finds its way back."""

@@ -17,6 +17,10 @@ class Operation(StrEnum):
     """Something that was made before, and that only its maker knows. Nothing of it is reported."""
 
 
+UNREPORTED = frozenset({Operation.COUNT, Operation.RETRIEVE})
+"""What comes of these the resolver is not told."""
+
+
 class Capability(StrEnum):
     """What a model may be able to do beyond text."""
 

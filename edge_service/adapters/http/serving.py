@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 from starlette.types import Receive, Scope, Send
 
 from edge_service.adapters.http.asgi import AsgiClient, ClientGoneError, disconnected, read_body
-from edge_service.adapters.http.client_keys import sha256_shown, without_key
+from edge_service.adapters.http.client_keys import client_key, without_key
 from edge_service.app.draining import UnderWay
 from edge_service.app.gateway import Gateway
 from edge_service.app.incoming import Incoming
@@ -109,6 +109,7 @@ class Serving:
         read: Callable[[bytes], Asked | Countable],
         voice: Voice,
     ) -> None:
+        head, key = scope["headers"], client_key(scope)
         try:
             body = await _body(receive, interrupts)
         except ClientGoneError:
@@ -121,8 +122,7 @@ class Serving:
         watch = asyncio.create_task(_watch(receive, interrupts))
         try:
             # It has arrived when all of it is here: how long the client takes to send it is not ours to answer for.
-            arrived_at = self._gateway.clock()
-            incoming = Incoming(request_id, scope["headers"], body, arrived_at, sha256_shown(scope))
+            incoming = Incoming(request_id, head, body, arrived_at=self._gateway.clock(), client_key=key)
             await self._gateway.serve(incoming, client, interrupts, lambda: read(body), voice)
         finally:
             interrupts.close()

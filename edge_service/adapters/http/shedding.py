@@ -10,7 +10,7 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edge_service.adapters.http.asgi import AsgiClient
-from edge_service.adapters.http.client_keys import sha256_shown
+from edge_service.adapters.http.client_keys import client_key
 from edge_service.adapters.http.listings import voice_of
 from edge_service.domain import headers
 from edge_service.domain.errors import ApiError, OverloadedError, TooManyConcurrentError
@@ -57,7 +57,7 @@ class Shedding:
             self._under_way -= 1
 
     async def _serve_in_turn(self, scope: Scope, receive: Receive, send: Send) -> None:
-        key = sha256_shown(scope)
+        key = client_key(scope)
         count = self._of_key.get(key, 0)
         if count >= self._most_per_key:
             whose = "this API key has" if key else "those without an API key have"

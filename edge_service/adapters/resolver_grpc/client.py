@@ -16,7 +16,7 @@ from edge_service.app.ports import Model, Question, Report, ReportBound
 from edge_service.domain.affinity import AffinityKeys
 from edge_service.domain.errors import ModelNotFoundError, UnavailableError
 from edge_service.domain.failover import ReportClosed, ReportFailed
-from edge_service.domain.needs import NO_NEEDS, Operation
+from edge_service.domain.needs import NO_NEEDS, UNREPORTED, Operation
 from edge_service.domain.plan import Plan
 from edge_service.domain.remembered import RememberedPlans
 from forebay.resolver.v1 import resolver_service_pb2 as pb
@@ -96,7 +96,7 @@ class ResolverClient:
                 if answer.HasField("error"):
                     raise messages.api_error(answer.error)
                 plan = messages.plan(answer.plan)
-                if key.operation not in messages.UNREPORTED:
+                if key.operation not in UNREPORTED:
                     self._made_by[plan.decision_id] = stream
                 return plan
         if (plan := self._recall(key)) is not None:
@@ -114,7 +114,7 @@ class ResolverClient:
         if plan is None:
             return None
         decision_id = f"stale-{secrets.token_hex(12)}"
-        if key.operation not in messages.UNREPORTED:
+        if key.operation not in UNREPORTED:
             self._made_by[decision_id] = min(self._streams, key=lambda s: not s.is_up)
         return replace(plan, decision_id=decision_id, is_stale=True)
 

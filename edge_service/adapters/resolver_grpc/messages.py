@@ -19,7 +19,7 @@ from edge_service.domain.errors import (
     UnavailableError,
 )
 from edge_service.domain.failover import ReportClosed, ReportContent, ReportEnded, ReportFailed
-from edge_service.domain.needs import NO_NEEDS, Operation
+from edge_service.domain.needs import NO_NEEDS, UNREPORTED, Operation
 from edge_service.domain.outcome import Disposition, Outcome
 from edge_service.domain.plan import NO_PARAMS, NO_QUIRKS, AnswerRule, Attempt, Params, Plan, Quirks, Timeouts
 from forebay.resolver.v1 import plan_pb2
@@ -29,9 +29,6 @@ _TO_WIRE = {d: plan_pb2.Disposition.Value(f"DISPOSITION_{d.name}") for d in Disp
 _FROM_WIRE: dict[int, Disposition] = {number: disposition for disposition, number in _TO_WIRE.items()}
 _OPERATIONS = {o: plan_pb2.Operation.Value(f"OPERATION_{o.name}") for o in Operation}
 _LARGEST = 2**32 - 1
-
-UNREPORTED = frozenset({Operation.COUNT, Operation.RETRIEVE})
-"""Operations of which the resolver is told nothing."""
 
 
 def resolve_request(question: Question, timeout_ms: int, affinity_key: bytes = b"") -> pb.ResolveRequest:

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from edge_service.adapters.http.client_keys import sha256_shown, without_key
+from edge_service.adapters.http.client_keys import client_key, without_key
 
 KEY = b"the key"
 
@@ -20,11 +20,11 @@ KEY = b"the key"
     ],
 )
 def test_a_key_is_the_same_wherever_it_is_shown(headers: list[tuple[bytes, bytes]], query: bytes) -> None:
-    assert sha256_shown({"headers": headers, "query_string": query}) == hashlib.sha256(KEY).digest()
+    assert client_key({"headers": headers, "query_string": query}) == hashlib.sha256(KEY).digest()
 
 
 def test_who_shows_none_has_none() -> None:
-    assert sha256_shown({"headers": [(b"authorization", b"Bearer ")], "query_string": b"key="}) == b""
+    assert client_key({"headers": [(b"authorization", b"Bearer ")], "query_string": b"key="}) == b""
 
 
 @pytest.mark.parametrize(
