@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import ssl
 from typing import Any
 
@@ -62,17 +63,18 @@ class Tls(asyncio.Protocol):
     ) -> None:
         self._loop = _loop or asyncio.get_running_loop()
         self._connections: set[Any] = server_state.connections
-        self._connection = self.inner(config, server_state, app_state, _loop)
+        self._make = functools.partial(self.inner, config, server_state, app_state, _loop)
+        self._connection: Connection | None = None
+        """Not before hands have been shaken."""
         self._incoming = ssl.MemoryBIO()
-        self._is_shaking_hands = True
         self._too_late: asyncio.TimerHandle
         self.transport: TlsTransport
 
     # From the transport.
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        context, outgoing = self.certificate.context, ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, outgoing, server_side=True)
+        outgoing = ssl.MemoryBIO()
+        self._tls = self.certificate.context.wrap_bio(self._incoming, outgoing, server_side=True)
         self.transport = TlsTransport(transport, self._tls, outgoing)
         self._too_late = self._loop.call_later(self.handshake_s, transport.abort)
         self._connections.add(self)
@@ -82,37 +84,39 @@ class Tls(asyncio.Protocol):
             return
         self._incoming.write(data)
         try:
-            if self._is_shaking_hands and not self._shake_hands():
-                return
+            connection = self._connection or self._shake_hands()
             content, is_over = self._decrypt()
+        except ssl.SSLWantReadError:  # The handshake goes on.
+            self.transport.flush()
+            return
         except ssl.SSLError:
-            if self._is_shaking_hands:
+            if self._connection is None:
                 self.transport.close()  # It may have said why.
             else:
                 self.transport.abort()
             return
         self.transport.flush()
         if content:
-            self._connection.data_received(content)
+            connection.data_received(content)
         if is_over:
-            self._connection.eof_received()
+            connection.eof_received()
             self.transport.close()
 
     def eof_received(self) -> None:
         """Whether or not it is announced, the transport closes itself: every request tells its own length."""
 
     def pause_writing(self) -> None:
-        if not self._is_shaking_hands:
+        if self._connection is not None:
             self._connection.pause_writing()
 
     def resume_writing(self) -> None:
-        if not self._is_shaking_hands:
+        if self._connection is not None:
             self._connection.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connections.discard(self)
         self._too_late.cancel()
-        if not self._is_shaking_hands:
+        if self._connection is not None:
             self._connection.connection_lost(exc)
 
     # From the server, while hands are shaken: afterwards it has the connection itself.
@@ -121,18 +125,14 @@ class Tls(asyncio.Protocol):
         """Nothing has been asked yet."""
         self.transport.abort()
 
-    def _shake_hands(self) -> bool:
-        """Whether that is done."""
-        try:
-            self._tls.do_handshake()
-        except ssl.SSLWantReadError:
-            self.transport.flush()
-            return False
-        self._is_shaking_hands = False
+    def _shake_hands(self) -> Connection:
+        """The connection, once that is done. Raises `ssl.SSLError`."""
+        self._tls.do_handshake()
         self._too_late.cancel()
         self._connections.discard(self)
+        self._connection = self._make()
         self._connection.connection_made(self.transport)
-        return True
+        return self._connection
 
     def _decrypt(self) -> tuple[bytes, bool]:
         """What has come, and whether the client has said that no more will."""
