@@ -14,6 +14,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from resolver_service.adapters import config_file, config_yaml, telemetry_structlog
+from resolver_service.adapters.certificates_files import Files, Followed
 from resolver_service.adapters.grpc_api import server as grpc_server
 from resolver_service.adapters.grpc_api.pool_admin import PoolAdminServicer
 from resolver_service.adapters.grpc_api.resolver import ResolverServicer
@@ -50,8 +51,8 @@ def check(settings: Settings) -> str:
 
 
 async def serve(settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT. Raises `ConfigError`, `UnreadableError`, `OSError` or `AddressInUseError` if it
-    cannot start."""
+    """Serves until SIGTERM or SIGINT. Raises `ConfigError`, `UnreadableError`, `CertificateError`, `OSError` or
+    `AddressInUseError` if it cannot start."""
     telemetry_structlog.configure()
     configuration = Configuration(config_yaml.load, time.time, _text(settings.config))
     with listen(*settings.ops) if settings.ops else contextlib.nullcontext() as operating:
@@ -59,19 +60,22 @@ async def serve(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings, configuration: Configuration, operating: socket.socket | None) -> None:
+    certificates = Followed(Files(*settings.tls, settings.client_ca)) if settings.tls else None
     state = SqliteState(settings.state_dir, time.monotonic, time.time) if settings.state_dir else None
     stores = state.stores if state else Stores(MemoryRotation(), MemoryHealth(), MemoryDrains(), MemoryBindings())
     probes, registry = ProbeBook(PROBE_LEASE_S), CollectorRegistry()
     telemetry = PrometheusTelemetry(registry, _sources(configuration, stores, probes, state))
     servicer, admin = create_servicers(configuration, stores, probes, telemetry)
     secrets_shown = grpc_server.Secrets(settings.token, settings.management_key)
-    grpc = grpc_server.build(settings.listen, servicer, admin, secrets_shown, reflect=settings.reflection)
+    tls = grpc_server.Tls(certificates.current) if certificates else None
+    grpc = grpc_server.build(settings.listen, servicer, admin, secrets_shown, reflect=settings.reflection, tls=tls)
 
     told_to_stop, is_serving = asyncio.Event(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
     following = asyncio.create_task(config_file.follow(settings.config, configuration))
     keeping = asyncio.create_task(state.keep()) if state else None
+    renewing = asyncio.create_task(certificates.follow(tls.renew)) if certificates and tls else None
     operations = OperationsServer(Operations(registry, is_serving.is_set))
     if operating:
         await operations.serve(operating)
@@ -86,6 +90,8 @@ async def _serve(settings: Settings, configuration: Configuration, operating: so
     if not following.done():
         following.cancel()
     stopping.cancel()
+    if renewing:
+        renewing.cancel()
     await grpc.drain(settings.drain_s)
     # To the last: that is when operators look.
     operations.close()

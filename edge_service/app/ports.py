@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from edge_service.domain.affinity import Made
@@ -142,3 +143,16 @@ class Client(Protocol):
 
     async def end(self) -> None:
         """The body is complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """By what one end of a connection shows who it is, and knows the other: PEM texts."""
+
+    chain: bytes
+    """Its own certificate first; empty: it has none to show."""
+    key: bytes = field(repr=False)
+    authorities: bytes
+    """Whose certificates it believes; empty: it asks for none."""
+    context: ssl.SSLContext = field(compare=False, repr=False)
+    """For a server that shows the certificate."""

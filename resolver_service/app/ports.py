@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
 from resolver_service.domain.bindings import Binding
@@ -126,3 +126,14 @@ class Revisions(Protocol):
 
     @property
     def current(self) -> Revision: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """By what one end of a connection shows who it is, and knows the other: PEM texts."""
+
+    chain: bytes
+    """Its own certificate first."""
+    key: bytes = field(repr=False)
+    authorities: bytes = b""
+    """Whose certificates it believes; empty: it asks for none."""

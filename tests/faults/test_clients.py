@@ -7,9 +7,11 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
@@ -47,10 +49,31 @@ class Echo:
         await AsgiClient(send).respond(200, [], body)
 
 
+class Wire:
+    """What there is between a client and the protocol: here nothing. `test_clients_tls` has another."""
+
+    client: ssl.SSLContext | None = None
+
+    def protocol(self, bounds: Bounds) -> type[asyncio.Protocol]:
+        return protocol(bounds)
+
+    def secure(self, client: socket.socket) -> socket.socket:
+        """Blocks while hands are shaken."""
+        return client
+
+
+wire = Wire()
+
+
+async def opened(port: int, **options: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection("127.0.0.1", port, ssl=wire.client, **options)
+
+
 @contextlib.asynccontextmanager
 async def serving(app: Echo, bounds: Bounds, send_buffer_bytes: int = 0) -> AsyncIterator[int]:
     """The port where the application is served."""
-    config = uvicorn.Config(app, http=protocol(bounds), ws="none", lifespan="off", log_config=None, log_level="error")
+    http = wire.protocol(bounds)
+    config = uvicorn.Config(app, http=http, ws="none", lifespan="off", log_config=None, log_level="error")
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         if send_buffer_bytes:
@@ -66,12 +89,13 @@ async def serving(app: Echo, bounds: Bounds, send_buffer_bytes: int = 0) -> Asyn
 
 async def exchange(port: int, *parts: bytes, pause_s: float = 0.0, until_closed: bool = True) -> bytes:
     """What comes back for these bytes, up to the end of the connection."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await opened(port)
     try:
-        for part in parts:
-            writer.write(part)
-            await writer.drain()
-            await asyncio.sleep(pause_s)
+        with contextlib.suppress(ConnectionError):  # The answer may have come, and with it the end.
+            for part in parts:
+                writer.write(part)
+                await writer.drain()
+                await asyncio.sleep(pause_s)
         async with asyncio.timeout(5):
             return await reader.read(-1 if until_closed else 65536)
     finally:
@@ -104,7 +128,7 @@ class Talk:
 
 @contextlib.asynccontextmanager
 async def connected(port: int) -> AsyncIterator[Talk]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await opened(port)
     try:
         yield Talk(reader, writer)
     finally:
@@ -349,7 +373,7 @@ FOLLOWERS = {
 async def test_a_client_that_leaves_is_noticed_whatever_it_has_sent(follower: str, *, together: bool) -> None:
     app = Waits(until_gone=True)
     async with serving(app, Bounds()) as port:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        _, writer = await opened(port)
         writer.write(WHOLE + (FOLLOWERS[follower] if together else b""))
         async with asyncio.timeout(5):
             await app.has_begun.wait()
@@ -459,12 +483,12 @@ class Large(Echo):
         await AsgiClient(send).respond(200, [], b"x" * 60_000)
 
 
-def small_reader(port: int) -> socket.socket:
+async def small_reader(port: int) -> socket.socket:
     """A connection whose client takes little at a time."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
     client.connect(("127.0.0.1", port))
-    return client
+    return await asyncio.to_thread(wire.secure, client)
 
 
 LAST = POST + b"connection: close\r\n\r\n"
@@ -474,7 +498,7 @@ LAST = POST + b"connection: close\r\n\r\n"
 async def test_a_last_answer_that_nobody_reads_does_not_keep_the_connection(request_: bytes) -> None:
     stays = contextlib.ExitStack()
     async with asyncio.timeout(5), serving(Large(), Bounds(stall_s=0.2), send_buffer_bytes=SMALL) as port:
-        client = stays.enter_context(small_reader(port))
+        client = stays.enter_context(await small_reader(port))
         client.sendall(request_)
         await asyncio.sleep(0.1)
     stays.close()  # Only now: the server has ended, for which it waits for its connections.
@@ -484,11 +508,10 @@ async def test_a_last_answer_that_nobody_reads_does_not_keep_the_connection(requ
 async def test_a_last_answer_that_is_read_slowly_arrives(request_: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "LINGER_S", 0.01)
     async with serving(Large(), Bounds(stall_s=5), send_buffer_bytes=SMALL) as port:
-        with small_reader(port) as client:
+        with await small_reader(port) as client:
             client.sendall(request_)
-            client.setblocking(False)
             answer = b""
-            while part := await asyncio.get_running_loop().sock_recv(client, SMALL):
+            while part := await asyncio.to_thread(client.recv, SMALL):
                 answer += part
                 await asyncio.sleep(0.01)
         assert answer.partition(b"\r\n\r\n")[2] == b"x" * 60_000
@@ -541,7 +564,7 @@ async def test_a_client_that_asks_twice_and_leaves_leaves_its_provider(tmp_path:
 
     async with setup(tmp_path, hangs) as it:
         body = json.dumps({"model": "chat", "stream": stream, "messages": []}).encode()
-        _, writer = await asyncio.open_connection("127.0.0.1", int(it.services.url.rpartition(":")[2]))
+        _, writer = await opened(int(it.services.url.rpartition(":")[2]))
         writer.write((POST + b"content-length: %d\r\n\r\n" % len(body) + body) * 2)
         async with asyncio.timeout(5):
             await called.wait()
@@ -571,7 +594,7 @@ async def test_a_client_that_stops_reading_is_given_up_and_its_provider_left(tmp
     async with setup(tmp_path, talks_on, FOREBAY_EDGE_CLIENT_STALL="0.5") as it:
         body = json.dumps({"model": "chat", "stream": True, "messages": []}).encode()
         port = int(it.services.url.rpartition(":")[2])
-        _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+        _, writer = await opened(port, limit=1024)
         writer.write(POST + b"content-length: %d\r\n\r\n" % len(body) + body)
         async with asyncio.timeout(10):
             await gone.wait()

@@ -11,8 +11,9 @@ from dataclasses import replace
 import grpc.aio
 
 from edge_service.adapters.resolver_grpc import messages
+from edge_service.adapters.resolver_grpc.channels import Channels
 from edge_service.adapters.resolver_grpc.stream import ResolveStream, StreamLostError
-from edge_service.app.ports import Model, Question, Report, ReportBound
+from edge_service.app.ports import Certificates, Model, Question, Report, ReportBound
 from edge_service.domain.affinity import AffinityKeys
 from edge_service.domain.errors import ModelNotFoundError, UnavailableError
 from edge_service.domain.failover import ReportClosed, ReportFailed
@@ -33,8 +34,10 @@ LONGEST_REMEMBERED = 256
 class ResolverClient:
     """A `Resolver`. Needs a running event loop."""
 
-    def __init__(self, addresses: Sequence[str], token: str) -> None:
-        self._streams = [ResolveStream(address, token) for address in addresses]
+    def __init__(self, addresses: Sequence[str], token: str, channels: Channels | None = None) -> None:
+        """Without `channels` they are plaintext."""
+        self._channels = channels or Channels()
+        self._streams = [ResolveStream(address, token, self._channels) for address in addresses]
         self._keys = AffinityKeys(token)
         self._made_by: dict[str, ResolveStream] = {}
         """By decision, until it is reported closed."""
@@ -148,6 +151,12 @@ class ResolverClient:
             if (listed := await _first_listing(asked, timeout_s)) is not None:
                 return messages.models(listed)
         raise UnavailableError("the resolver cannot be reached", retry_after_s=RETRY_AFTER_S)
+
+    def renew(self, certificates: Certificates) -> None:
+        """The next connection to each resolver is made by these. May only be called if there were some before."""
+        self._channels.renew(certificates)
+        for stream in self._streams:
+            stream.renewed()
 
     async def aclose(self) -> None:
         await asyncio.gather(*(stream.aclose() for stream in self._streams))
