@@ -105,7 +105,8 @@ class Walk:
     async def run(self, allowed_s: float | None = None) -> None:
         """Raises `ApiError` if there is no plan. The client may allow less time than the plan does."""
         self._limit(0.0, allowed_s)
-        question = Question(self._incoming.request_id, self._request.model, self._request.stream)
+        request = self._request
+        question = Question(self._incoming.request_id, request.model, request.stream, request.operation, request.needs)
         asked_at = self._clock()
         try:
             plan = await self._services.resolver.resolve(question)

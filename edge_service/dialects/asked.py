@@ -11,6 +11,7 @@ from edge_service.dialects.translation import Translated
 from edge_service.domain import sse
 from edge_service.domain.errors import ApiError
 from edge_service.domain.headers import Headers
+from edge_service.domain.needs import Needs, Operation
 from edge_service.domain.plan import Attempt
 
 HEARTBEAT = b": forebay\n\n"
@@ -92,13 +93,16 @@ class Passed:
 class Conversation:
     """An `Asked`."""
 
-    __slots__ = ("_client", "_pass", "_passes", "_read", "_request", "model", "stream", "voice")
+    __slots__ = ("_client", "_pass", "_passes", "_read", "_request", "model", "needs", "stream", "voice")
+
+    operation = Operation.GENERATE
 
     def __init__(
         self,
         model: str,
         stream: bool,
         voice: Voice,
+        needs: Needs,
         passes: Callable[[Attempt], bool],
         passed: Callable[[Attempt], Call],
         client: ClientSide,
@@ -109,6 +113,7 @@ class Conversation:
         self.model = model
         self.stream = stream
         self.voice = voice
+        self.needs = needs
         self._passes = passes
         self._pass = passed
         self._client = client
@@ -144,7 +149,8 @@ def chat_completion(body: bytes, head: Headers) -> Asked:
         return Passed(written, lambda it: openai_chat.complete(it, name), request.reader)
 
     client = openai_chat.CLIENT
-    return Conversation(name, request.stream, OPENAI, _speaks_openai, passed, client, lambda: client.read(body))
+    needs = openai_chat.needs.of(request.fields)
+    return Conversation(name, request.stream, OPENAI, needs, _speaks_openai, passed, client, lambda: client.read(body))
 
 
 def message(body: bytes, head: Headers) -> Asked:
@@ -158,9 +164,8 @@ def message(body: bytes, head: Headers) -> Asked:
         return Passed(written, lambda it: reading.complete(it, name), lambda: reading.EventReader(name))
 
     client = anthropic.CLIENT
-    return Conversation(
-        name, request.stream, ANTHROPIC, _unlevelled("anthropic"), passed, client, lambda: client.read(body)
-    )
+    needs, passes = anthropic.needs.of(request.fields), _unlevelled("anthropic")
+    return Conversation(name, request.stream, ANTHROPIC, needs, passes, passed, client, lambda: client.read(body))
 
 
 def generation(body: bytes, model: str, *, stream: bool, array: bool) -> Asked:
@@ -179,7 +184,8 @@ def generation(body: bytes, model: str, *, stream: bool, array: bool) -> Asked:
         return Passed(written, lambda it: gemini.passthrough.complete(it, model), reader)
 
     client = _GeminiClient(model, stream, voice if isinstance(voice, ArrayVoice) else None)
-    return Conversation(model, stream, voice, _unlevelled("gemini"), passed, client, lambda: client.read(body))
+    passes = _unlevelled("gemini")
+    return Conversation(model, stream, voice, request.needs, passes, passed, client, lambda: client.read(body))
 
 
 class _GeminiClient:

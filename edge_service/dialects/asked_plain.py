@@ -21,9 +21,10 @@ from edge_service.dialects.exchange import (
 )
 from edge_service.dialects.gemini import embedding as gemini_embedding
 from edge_service.dialects.openai_chat.passthrough import open_request
-from edge_service.dialects.openai_plain import EMBEDDINGS, TEXT_COMPLETIONS, Api, embedding, multipart
+from edge_service.dialects.openai_plain import EMBEDDINGS, TEXT_COMPLETIONS, Api, embedding, multipart, needs
 from edge_service.domain.errors import ApiError
 from edge_service.domain.headers import Headers, first
+from edge_service.domain.needs import NO_NEEDS, Needs, Operation
 from edge_service.domain.plan import Attempt
 
 
@@ -50,10 +51,12 @@ class _Plain:
     model: str
     stream: bool
     voice: Voice
+    needs: Needs
     api: Api
     write: Callable[[str], Written]
     complete: Callable[[bytes], bytes]
     reader: Callable[[], EventReader | None]
+    operation: Operation = Operation.GENERATE
 
     def of(self, attempt: Attempt) -> Call:
         """As the protocol says."""
@@ -70,6 +73,7 @@ def text_completion(body: bytes, head: Headers) -> Asked:
         name,
         request.stream,
         OPENAI,
+        needs.of_completion(request.fields),
         api,
         lambda model: Written(api.path, request.body(model)),
         lambda it: api.complete(it, name),
@@ -96,7 +100,7 @@ def passed_on(api: Api, body: bytes, head: Headers) -> Asked:
 
 
 def _passed_on(api: Api, name: str, stream: bool, write: Callable[[str], Written]) -> Asked:
-    return _Plain(name, stream, BYTES, api, write, lambda it: api.complete(it, name), lambda: None)
+    return _Plain(name, stream, BYTES, NO_NEEDS, api, write, lambda it: api.complete(it, name), lambda: None)
 
 
 class _Provider(Protocol):
@@ -144,6 +148,7 @@ class _Vectors:
 
     model: str
     voice: Voice
+    needs: Needs
     dialect: str
     name: str
     """What the API is called, for those who do not have it."""
@@ -151,6 +156,7 @@ class _Vectors:
     read: Callable[[], Embedding]
     write: Callable[[Vectors, Embedding], bytes]
     stream: bool = False
+    operation: Operation = Operation.EMBED
 
     def of(self, attempt: Attempt) -> Call:
         """As the protocol says."""
@@ -174,13 +180,14 @@ def embeddings(body: bytes, head: Headers) -> Asked:
     def read() -> Embedding:
         return embedding.read_request(body, name)
 
-    return _Vectors(name, OPENAI, "openai", f"/v1{api.path}", passed, read, embedding.write_answer)
+    needed = needs.of_embedding(request.fields)
+    return _Vectors(name, OPENAI, needed, "openai", f"/v1{api.path}", passed, read, embedding.write_answer)
 
 
 def embedded_content(body: bytes, model: str, *, many: bool) -> Asked:
     """Vectors in Google's words."""
     gemini.passthrough.check_model(model)
-    gemini_embedding.check(body, many=many)
+    needed = gemini_embedding.check(body, many=many)
 
     def passed(upstream_model: str) -> Call:
         written = gemini_embedding.pass_on(body, upstream_model, many=many)
@@ -189,6 +196,7 @@ def embedded_content(body: bytes, model: str, *, many: bool) -> Asked:
     return _Vectors(
         model,
         GEMINI,
+        needed,
         "gemini",
         gemini.paths.Method.EMBED_MANY if many else gemini.paths.Method.EMBED,
         passed,

@@ -51,7 +51,8 @@ def response(body: bytes, head: Headers) -> Asked:
         return Passed(request.write(attempt.upstream_model), lambda it: passing.complete(it, name), reader)
 
     client = _Client(voice)
-    return Conversation(name, request.stream, voice, _has_it, passed, client, lambda: client.read(body))
+    needs = openai_responses.needs.of(request.fields)
+    return Conversation(name, request.stream, voice, needs, _has_it, passed, client, lambda: client.read(body))
 
 
 def _has_it(attempt: Attempt) -> bool:

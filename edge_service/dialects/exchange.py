@@ -16,6 +16,7 @@ from typing import Protocol
 from edge_service.dialects import canonical
 from edge_service.domain.errors import ApiError
 from edge_service.domain.headers import Headers
+from edge_service.domain.needs import Needs, Operation
 from edge_service.domain.plan import Attempt
 
 EVENT_STREAM = b"text/event-stream"
@@ -113,6 +114,8 @@ class Asked(Protocol):
     model: str
     stream: bool
     voice: Voice
+    operation: Operation
+    needs: Needs
 
     def of(self, attempt: Attempt) -> Call:
         """Raises `InexpressibleError`; or `InvalidRequestError`, for what only a translation finds wrong."""

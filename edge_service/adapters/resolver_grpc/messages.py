@@ -15,6 +15,7 @@ from edge_service.domain.errors import (
     InvalidRequestError,
     LimitedError,
     ModelNotFoundError,
+    NeedsUnmetError,
     UnavailableError,
 )
 from edge_service.domain.failover import ReportClosed, ReportContent, ReportEnded, ReportFailed
@@ -161,7 +162,10 @@ _ERRORS: dict[int, type[ApiError]] = {
     code_pb2.NOT_FOUND: ModelNotFoundError,
     code_pb2.RESOURCE_EXHAUSTED: LimitedError,
 }
-_REASONS: dict[str, type[ApiError]] = {"CONTEXT_LENGTH_EXCEEDED": ContextLengthError}
+_REASONS: dict[str, type[ApiError]] = {
+    "CONTEXT_LENGTH_EXCEEDED": ContextLengthError,
+    "NEEDS_UNMET": NeedsUnmetError,
+}
 
 
 def api_error(status: status_pb2.Status) -> ApiError:

@@ -13,13 +13,14 @@ from typing import Any
 import msgspec
 
 from edge_service.dialects.exchange import EmptyAnswerError, EventKind, MalformedAnswerError, ReportedError
-from edge_service.dialects.gemini import fields, words
+from edge_service.dialects.gemini import fields, needs, words
 from edge_service.dialects.gemini.client_events import Framing
 from edge_service.dialects.gemini.provider_events import Endings
 from edge_service.dialects.gemini.provider_request import generate_path
 from edge_service.dialects.gemini.raw import first, is_null
 from edge_service.domain import sse
 from edge_service.domain.errors import ApiError, InvalidRequestError
+from edge_service.domain.needs import Needs
 
 MAX_MODEL_CHARS = 512
 """No name is as long; and what is sent to the resolver goes over a stream that all requests share."""
@@ -40,6 +41,7 @@ class GenerateRequest:
     """How many answers a stream will have in it."""
     body: bytes
     """As it came."""
+    needs: Needs
     array: bool = False
     """The client wants a stream as one JSON array."""
 
@@ -58,6 +60,7 @@ def read_request(body: bytes, model: str, stream: bool, *, array: bool = False) 
         request = fields.whole(body)
         if not request.has("contents"):
             raise InvalidRequestError("'contents' is missing: it holds the conversation", param="contents")
+        needed = needs.of(request.copy())
         contents = request.raw("contents")
         if contents is not None and first(contents) not in (b"[", b"{"):
             raise fields.wrong("contents", "an array of objects")
@@ -65,7 +68,7 @@ def read_request(body: bytes, model: str, stream: bool, *, array: bool = False) 
         candidates = config.integer("candidateCount") if config is not None else None
     except RecursionError as error:
         raise InvalidRequestError("the body is nested too deeply") from error
-    return GenerateRequest(model, stream, max(candidates or 1, 1), body, array)
+    return GenerateRequest(model, stream, max(candidates or 1, 1), body, needed, array)
 
 
 def check_model(model: str) -> None:

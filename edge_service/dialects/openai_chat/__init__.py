@@ -14,6 +14,7 @@ from edge_service.dialects.openai_chat import (
     client_events,
     client_request,
     errors,
+    needs,
     provider_answer,
     provider_events,
     provider_request,
@@ -44,6 +45,7 @@ __all__ = [
     "error_body",
     "error_event",
     "is_error_body",
+    "needs",
     "read_request",
     "whole",
 ]

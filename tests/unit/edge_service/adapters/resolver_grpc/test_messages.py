@@ -278,7 +278,7 @@ def test_a_request_that_fits_into_no_context_is_told_as_such() -> None:
     info.reason = "NEEDS_UNMET"
     status = status_pb2.Status(code=code_pb2.INVALID_ARGUMENT, message="no vision", details=[detail(info)])
     error = messages.api_error(status)
-    assert (type(error), error.status, error.code) == (InvalidRequestError, 400, "invalid_request")
+    assert (error.status, error.code, error.message) == (400, "needs_unmet", "no vision")
 
 
 def test_details_that_cannot_be_read_are_passed_over() -> None:
