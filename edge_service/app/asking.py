@@ -7,10 +7,10 @@ import asyncio
 from edge_service.app.answers import read_whole
 from edge_service.app.incoming import Incoming, Services
 from edge_service.app.ports import UpstreamFailure, UpstreamResponse
-from edge_service.app.record import Record
+from edge_service.app.record import Record, Tokens, tokens
 from edge_service.app.rulings import Rulings
 from edge_service.dialects import overrides
-from edge_service.dialects.exchange import Asked, Call
+from edge_service.dialects.exchange import Asked, Call, EventReader
 from edge_service.domain import headers
 from edge_service.domain.headers import PROVIDER_REQUEST_ID
 from edge_service.domain.plan import Attempt
@@ -29,6 +29,7 @@ class Asking:
         "_record",
         "_response",
         "_services",
+        "_teller",
         "_waiting_from",
         "attempt",
         "call",
@@ -46,6 +47,8 @@ class Asking:
         self._record = record
         self._response: UpstreamResponse | None = None
         self._waiting_from: float | None = None
+        self._teller: Call | EventReader | None = None
+        """Of what the answer costs."""
         self.attempt = attempt
         self.opened_at = self._clock()
         self.provider_request_id = ""
@@ -54,7 +57,7 @@ class Asking:
     def put(self, request: Asked) -> None:
         """Writes the request for this target. Raises `InexpressibleError`."""
         self.opened_at = self._clock()
-        self.call = request.of(self.attempt)
+        self._teller = self.call = request.of(self.attempt)
 
     async def send(self) -> UpstreamResponse:
         """Waits for the head of the answer. Raises `UpstreamFailure` or `CredentialError`."""
@@ -77,6 +80,18 @@ class Asking:
         body = await read_whole(self.response, MAX_ANSWER_BYTES)
         self.waited()
         return body
+
+    def reader(self) -> EventReader | None:
+        """Of an answer that comes in events; None if nobody looks into it."""
+        reader = self.call.reader()
+        self._teller = reader or self._teller
+        return reader
+
+    @property
+    def tokens(self) -> Tokens | None:
+        """What the answer has cost, as far as the provider has told it by now."""
+        usage = None if self._teller is None else self._teller.usage
+        return None if usage is None else tokens(usage)
 
     @property
     def response(self) -> UpstreamResponse:

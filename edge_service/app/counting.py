@@ -226,7 +226,7 @@ class Counting:
             head = heads.translated(voice, stream=False)
         else:
             head = heads.passed(self._response.headers, voice, stream=False)
-        return [*head, *heads.losses(count.written), *self._heads.own(attempt, asked)]
+        return [*head, *self._heads.losses(attempt, count.written), *self._heads.own(attempt, asked)]
 
     async def _release(self) -> None:
         response, self._response = self._response, None

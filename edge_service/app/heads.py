@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from edge_service.app.incoming import Incoming
 from edge_service.app.record import Record
+from edge_service.dialects import losses
 from edge_service.dialects.exchange import EVENT_STREAM, JSON, Voice, Written
 from edge_service.domain import headers
 from edge_service.domain.headers import REQUEST_ID, Headers
@@ -36,6 +37,13 @@ class Heads:
         ]
         return [*own, *self._common()]
 
+    def losses(self, attempt: Attempt, written: Written) -> Headers:
+        """What the target was not told, which is noted."""
+        if not written.dropped:
+            return []
+        self._record.dropped, self._record.dialect = losses.told(written.dropped), attempt.dialect
+        return [(b"x-forebay-dropped", ", ".join(self._record.dropped).encode())]
+
     def early(self, voice: Voice) -> Headers:
         """Of a stream that begins before a provider has said what it sends."""
         return [(b"content-type", voice.stream_type), (b"cache-control", b"no-cache"), *self._common()]
@@ -60,8 +68,3 @@ def passed(answered: Headers, voice: Voice, *, stream: bool) -> Headers:
 def translated(voice: Voice, *, stream: bool) -> Headers:
     """Of an answer that is not the provider's any more."""
     return [(b"content-type", voice.stream_type if stream else JSON)]
-
-
-def losses(written: Written) -> Headers:
-    """What the provider was not told."""
-    return [(b"x-forebay-dropped", ", ".join(written.dropped).encode())] if written.dropped else []

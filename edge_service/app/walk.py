@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from edge_service.app import heads
 from edge_service.app.answers import failure, refusal, unusable
@@ -157,15 +158,20 @@ class Walk:
                 self._report(command)
 
     def _report(self, report: ReportFailed | ReportEnded | ReportClosed) -> None:
-        self._services.resolver.report(self._record.decision_id, report)
         if isinstance(report, ReportClosed):
             self._is_closed = True
         else:
-            outcome = report.outcome if isinstance(report, ReportFailed) else _SERVED
             asking = self._last
+            tokens, told = asking.tokens, asking.provider_request_id
+            outcome = report.outcome if isinstance(report, ReportFailed) else _SERVED
+            if outcome.is_unfit:
+                self._record.passed_over.append(report.attempt.dialect)
             took_s = self._clock() - asking.opened_at
-            target_id, told = report.attempt.target_id, asking.provider_request_id
-            self._record.tried.append(Tried(target_id, outcome.disposition, outcome.status, took_s, told))
+            target_id = report.attempt.target_id
+            self._record.tried.append(Tried(target_id, outcome.disposition, outcome.status, took_s, told, tokens))
+            if isinstance(report, ReportEnded) and tokens is not None:
+                report = replace(report, input_tokens=tokens.input, output_tokens=tokens.output)
+        self._services.resolver.report(self._record.decision_id, report)
 
     @property
     def _last(self) -> Asking:
@@ -242,7 +248,7 @@ class Walk:
     async def _stream(self, asking: Asking) -> list[Command]:
         """An answer that comes in events."""
         timeouts = asking.attempt.timeouts
-        reader = asking.call.reader()
+        reader = asking.reader()
         relay = ByteRelay() if reader is None else StreamRelay(reader, asking.rulings)
         committed = False
         asking.wait()
@@ -295,7 +301,7 @@ class Walk:
             head = heads.translated(voice, stream=stream)
         else:
             head = heads.passed(asking.response.headers, voice, stream=stream)
-        head += [*heads.losses(asking.call.written), *self._own_headers()]
+        head += [*self._heads.losses(asking.attempt, asking.call.written), *self._own_headers()]
         if stream:
             await self._reply.begin(head, self._ready)
         else:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from edge_service.dialects import gemini, openai_chat
 from edge_service.dialects.asked import GEMINI, OPENAI, EventVoice, Passed
+from edge_service.dialects.canonical import Usage
 from edge_service.dialects.embedding import Embedding, Vectors
 from edge_service.dialects.exchange import (
     Asked,
@@ -17,6 +18,7 @@ from edge_service.dialects.exchange import (
     InexpressibleError,
     MalformedAnswerError,
     Voice,
+    Whole,
     Written,
 )
 from edge_service.dialects.gemini import embedding as gemini_embedding
@@ -54,7 +56,7 @@ class _Plain:
     needs: Needs
     api: Api
     write: Callable[[str], Written]
-    complete: Callable[[bytes], bytes]
+    whole: Callable[[bytes], Whole]
     reader: Callable[[], EventReader | None]
     operation: Operation = Operation.GENERATE
 
@@ -62,7 +64,7 @@ class _Plain:
         """As the protocol says."""
         if attempt.dialect != "openai":
             raise InexpressibleError((f"/v1{self.api.path}",))
-        return Passed(self.write(attempt.upstream_model), self.complete, self.reader)
+        return Passed(self.write(attempt.upstream_model), self.whole, self.reader)
 
 
 def text_completion(body: bytes, head: Headers) -> Asked:
@@ -76,7 +78,7 @@ def text_completion(body: bytes, head: Headers) -> Asked:
         needs.of_completion(request.fields),
         api,
         lambda model: Written(api.path, request.body(model)),
-        lambda it: api.complete(it, name),
+        lambda it: api.whole(it, name),
         lambda: openai_chat.EventReader(name),
     )
 
@@ -100,7 +102,7 @@ def passed_on(api: Api, body: bytes, head: Headers) -> Asked:
 
 
 def _passed_on(api: Api, name: str, stream: bool, write: Callable[[str], Written]) -> Asked:
-    return _Plain(name, stream, BYTES, NO_NEEDS, api, write, lambda it: api.complete(it, name), lambda: None)
+    return _Plain(name, stream, BYTES, NO_NEEDS, api, write, lambda it: api.whole(it, name), lambda: None)
 
 
 class _Provider(Protocol):
@@ -120,7 +122,7 @@ _PROVIDERS: Mapping[str, _Provider] = MappingProxyType({"openai": embedding, "ge
 class _Translated:
     """A `Call`."""
 
-    __slots__ = ("_count", "_provider", "_write", "written")
+    __slots__ = ("_count", "_provider", "_write", "usage", "written")
 
     is_translated = True
 
@@ -128,6 +130,7 @@ class _Translated:
         self._provider = provider
         self._write = write
         self._count = len(asked.inputs)
+        self.usage: Usage | None = None
         self.written = provider.write_request(asked, attempt.upstream_model)
 
     def complete(self, body: bytes) -> bytes:
@@ -135,6 +138,7 @@ class _Translated:
         vectors = self._provider.read_answer(body)
         if len(vectors.values) != self._count:
             raise MalformedAnswerError(f"{len(vectors.values)} vectors for {self._count} inputs")
+        self.usage = vectors.usage
         return self._write(vectors)
 
     def reader(self) -> EventReader | None:
@@ -175,7 +179,7 @@ def embeddings(body: bytes, head: Headers) -> Asked:
     name = request.model
 
     def passed(model: str) -> Call:
-        return Passed(Written(api.path, request.body(model)), lambda it: api.complete(it, name), lambda: None)
+        return Passed(Written(api.path, request.body(model)), lambda it: api.whole(it, name), lambda: None)
 
     def read() -> Embedding:
         return embedding.read_request(body, name)
@@ -191,7 +195,7 @@ def embedded_content(body: bytes, model: str, *, many: bool) -> Asked:
 
     def passed(upstream_model: str) -> Call:
         written = gemini_embedding.pass_on(body, upstream_model, many=many)
-        return Passed(written, gemini_embedding.complete, lambda: None)
+        return Passed(written, gemini_embedding.whole, lambda: None)
 
     return _Vectors(
         model,

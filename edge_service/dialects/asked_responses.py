@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edge_service.dialects import canonical, openai_responses
 from edge_service.dialects.asked import HEARTBEAT, Conversation, Passed
-from edge_service.dialects.exchange import EVENT_STREAM, Asked, Call, ClientEvents, EventReader
+from edge_service.dialects.exchange import EVENT_STREAM, Asked, Call, ClientEvents, EventReader, Whole
 from edge_service.dialects.openai_responses.client_events import Events
 from edge_service.domain.errors import ApiError
 from edge_service.domain.headers import Headers
@@ -47,8 +47,12 @@ def response(body: bytes, head: Headers) -> Asked:
         it = voice.stream = openai_responses.EventReader(name)
         return it
 
+    def whole(body: bytes) -> Whole:
+        answer = passing.whole(body, name)
+        return Whole(answer.body, answer.usage)
+
     def passed(attempt: Attempt) -> Call:
-        return Passed(request.write(attempt.upstream_model), lambda it: passing.complete(it, name), reader)
+        return Passed(request.write(attempt.upstream_model), whole, reader)
 
     client = _Client(voice)
     needs = openai_responses.needs.of(request.fields)

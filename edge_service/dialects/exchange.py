@@ -53,6 +53,15 @@ class InexpressibleError(Exception):
         super().__init__(f"the provider's dialect cannot express: {', '.join(names)}")
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """An answer that came all at once, as the client gets it."""
+
+    body: bytes
+    usage: canonical.Usage | None = None
+    """None if the provider does not say."""
+
+
 class EventKind(Enum):
     """What an event of a stream is to the relay."""
 
@@ -68,6 +77,10 @@ class EventKind(Enum):
 
 class EventReader(Protocol):
     """For one stream."""
+
+    @property
+    def usage(self) -> canonical.Usage | None:
+        """What the provider has told by now of what the answer costs; None if nothing."""
 
     def read(self, event: bytes) -> tuple[EventKind, bytes]:
         """What a provider's event, with the blank line that ends it, is; and what the client gets for it, which may be
@@ -100,6 +113,8 @@ class Call(Protocol):
     written: Written
     is_translated: bool
     """The target speaks another dialect than the client: of headers, too, none is for the other side."""
+    usage: canonical.Usage | None
+    """What a whole answer has cost, once it is complete; None if the provider does not say."""
 
     def complete(self, body: bytes) -> bytes:
         """A whole answer for the client. Raises `MalformedAnswerError`, `EmptyAnswerError` or `ReportedError`."""

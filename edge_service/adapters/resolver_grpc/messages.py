@@ -142,6 +142,8 @@ def outcome_report(decision_id: str, report: Report, latency_s: float) -> pb.Out
         case ReportEnded(attempt):
             message.ended.target_id = attempt.target_id
             message.ended.health_generation = attempt.health_generation
+            message.ended.input_tokens = report.input_tokens
+            message.ended.output_tokens = report.output_tokens
         case ReportClosed():
             message.closed.SetInParent()
     return message

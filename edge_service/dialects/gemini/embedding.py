@@ -18,6 +18,7 @@ from edge_service.dialects.exchange import (
     InexpressibleError,
     MalformedAnswerError,
     ReportedError,
+    Whole,
     Written,
 )
 from edge_service.dialects.gemini import fields
@@ -164,7 +165,6 @@ def pass_on(body: bytes, model: str, *, many: bool) -> Written:
     return Written(path(model, Method.EMBED_MANY if many else Method.EMBED), body)
 
 
-def complete(body: bytes) -> bytes:
+def whole(body: bytes) -> Whole:
     """A provider's whole answer as it came: no name of a model stands in it. Raises as `read_answer` does."""
-    read_answer(body)
-    return body
+    return Whole(body, read_answer(body).usage)

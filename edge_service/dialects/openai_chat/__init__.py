@@ -23,8 +23,6 @@ from edge_service.dialects.openai_chat.errors import error_body, error_event, is
 from edge_service.dialects.openai_chat.passthrough import (
     ChatRequest,
     EventReader,
-    Whole,
-    complete,
     read_request,
     whole,
 )
@@ -40,8 +38,6 @@ __all__ = [
     "ChatRequest",
     "EventReader",
     "Quirks",
-    "Whole",
-    "complete",
     "error_body",
     "error_event",
     "is_error_body",

@@ -121,11 +121,6 @@ class Whole:
     """None if it does not say."""
 
 
-def complete(body: bytes, model: str) -> bytes:
-    """The body of what `whole` finds."""
-    return whole(body, model).body
-
-
 def whole(body: bytes, model: str) -> Whole:
     """A provider's whole answer under the name that the client asked for. Raises `MalformedAnswerError`,
     `EmptyAnswerError` or `ReportedError`."""
