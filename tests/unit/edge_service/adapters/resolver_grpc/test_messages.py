@@ -217,6 +217,10 @@ def test_each_report_carries_the_target_and_its_generation() -> None:
     assert messages.outcome_report("d", ReportEnded(TARGET), 0.0) == pb.OutcomeReport(
         decision_id="d", ended=pb.AttemptEnded(target_id="p/m#1", health_generation=2**63)
     )
+    assert messages.outcome_report("d", ReportEnded(TARGET, 7, 3), 0.0) == pb.OutcomeReport(
+        decision_id="d",
+        ended=pb.AttemptEnded(target_id="p/m#1", health_generation=2**63, input_tokens=7, output_tokens=3),
+    )
     closed = messages.outcome_report("d", ReportClosed(), 0.0)
     assert closed.WhichOneof("event") == "closed"
 
