@@ -51,6 +51,7 @@ def response(body: bytes, head: Headers) -> Asked:
         name,
         request.stream,
         voice,
+        openai_responses.needs.of(request.fields),
         _has_it,
         passed,
         client,
@@ -80,6 +81,11 @@ class _Passed:
         if not self._is_kept:
             return None
         return "" if self._told is None else self._told.response_id
+
+    @property
+    def usage(self) -> canonical.Usage | None:
+        """As the protocol says."""
+        return None if self._told is None else self._told.usage
 
     def complete(self, body: bytes) -> bytes:
         """As the protocol says."""

@@ -11,10 +11,10 @@ from urllib.parse import parse_qs
 from edge_service.dialects import openai_responses
 from edge_service.dialects.asked import Passed
 from edge_service.dialects.asked_responses import NumberedVoice
-from edge_service.dialects.exchange import Call, Voice, Written
+from edge_service.dialects.exchange import Call, Voice, Whole, Written
 from edge_service.dialects.openai_responses import wire
 from edge_service.domain.errors import ResponseNotFoundError
-from edge_service.domain.needs import Operation
+from edge_service.domain.needs import NO_NEEDS, Operation
 from edge_service.domain.plan import Attempt
 
 _ID = re.compile(r"[\w-][\w.:=~+-]{0,255}", re.ASCII)
@@ -27,6 +27,7 @@ class Stored:
     __slots__ = ("_numbered", "_written", "goes_on_from", "model", "stream", "voice")
 
     operation = Operation.RETRIEVE
+    needs = NO_NEEDS
 
     def __init__(self, method: str, response_id: str, behind: str = "", query: str = "") -> None:
         """`behind` is what follows the id in the path. Raises `ResponseNotFoundError`."""
@@ -46,7 +47,11 @@ class Stored:
 
     def of(self, attempt: Attempt) -> Call:
         """As the protocol says."""
-        return Passed(self._written, lambda it: openai_responses.passthrough.retold(it, self.model), self._reader)
+        return Passed(self._written, self._retold, self._reader)
+
+    def _retold(self, body: bytes) -> Whole:
+        """What it costs was told when it was made."""
+        return Whole(openai_responses.passthrough.retold(body, self.model))
 
     def _reader(self) -> openai_responses.RetoldReader:
         it = self._numbered.stream = openai_responses.RetoldReader(self.model)

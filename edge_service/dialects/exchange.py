@@ -16,7 +16,7 @@ from typing import Protocol
 from edge_service.dialects import canonical
 from edge_service.domain.errors import ApiError
 from edge_service.domain.headers import Headers
-from edge_service.domain.needs import Operation
+from edge_service.domain.needs import Needs, Operation
 from edge_service.domain.plan import Attempt
 
 EVENT_STREAM = b"text/event-stream"
@@ -53,6 +53,15 @@ class InexpressibleError(Exception):
         super().__init__(f"the provider's dialect cannot express: {', '.join(names)}")
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """An answer that came all at once, as the client gets it."""
+
+    body: bytes
+    usage: canonical.Usage | None = None
+    """None if the provider does not say."""
+
+
 class EventKind(Enum):
     """What an event of a stream is to the relay."""
 
@@ -68,6 +77,10 @@ class EventKind(Enum):
 
 class EventReader(Protocol):
     """For one stream."""
+
+    @property
+    def usage(self) -> canonical.Usage | None:
+        """What the provider has told by now of what the answer costs; None if nothing."""
 
     def read(self, event: bytes) -> tuple[EventKind, bytes]:
         """What a provider's event, with the blank line that ends it, is; and what the client gets for it, which may be
@@ -102,6 +115,10 @@ class Call(Protocol):
     """The target speaks another dialect than the client: of headers, too, none is for the other side."""
 
     @property
+    def usage(self) -> canonical.Usage | None:
+        """What a whole answer has cost, once it is complete; None if the provider does not say."""
+
+    @property
     def made(self) -> str | None:
         """The id by which its maker keeps the answer, empty as long as it is not known; None if nobody keeps it."""
 
@@ -120,6 +137,7 @@ class Asked(Protocol):
     stream: bool
     voice: Voice
     operation: Operation
+    needs: Needs
     goes_on_from: str
     """The id of what was made before, and only its maker knows; empty for nothing."""
 

@@ -34,7 +34,7 @@ PROVIDERS: Mapping[str, ProviderSide] = MappingProxyType(
 class Translated:
     """A `Call`."""
 
-    __slots__ = ("_client", "_provider", "_request", "written")
+    __slots__ = ("_client", "_provider", "_request", "usage", "written")
 
     is_translated = True
     made = None  # Its id is the gateway's own.
@@ -49,6 +49,7 @@ class Translated:
         self._client = client
         self._provider = provider
         self._request = request
+        self.usage: canonical.Usage | None = None
         if (asked := reasoning.of_suffix(attempt.reasoning)) is not None:
             request = msgspec.structs.replace(request, reasoning=asked)
         written = _write(provider, request, attempt)
@@ -56,11 +57,16 @@ class Translated:
 
     def complete(self, body: bytes) -> bytes:
         """As the protocol says."""
-        return self._client.write(self._provider.read(body), self._request.model)
+        answer = self._provider.read(body)
+        self.usage = answer.usage if answer.usage != _UNTOLD else None
+        return self._client.write(answer, self._request.model)
 
     def reader(self) -> EventReader:
         """As the protocol says."""
         return TranslatedEvents(_events(self._provider, self._request), self._client.events(self._request))
+
+
+_UNTOLD = canonical.Usage()
 
 
 def _write(provider: ProviderSide, request: canonical.Request, attempt: Attempt) -> Written:
@@ -81,11 +87,12 @@ def _events(provider: ProviderSide, request: canonical.Request) -> ProviderEvent
 class TranslatedEvents:
     """An `EventReader`."""
 
-    __slots__ = ("_client", "_provider")
+    __slots__ = ("_client", "_provider", "usage")
 
     def __init__(self, provider: ProviderEvents, client: ClientEvents) -> None:
         self._provider = provider
         self._client = client
+        self.usage: canonical.Usage | None = None
 
     def read(self, event: bytes) -> tuple[EventKind, bytes]:
         """As the protocol says."""
@@ -97,6 +104,8 @@ class TranslatedEvents:
         for said in events:
             if type(said) is canonical.Ended:
                 kind = EventKind.TERMINAL
+            elif type(said) is canonical.UsageSeen or type(said) is canonical.Started:
+                self.usage = said.usage or self.usage
             elif kind is EventKind.PREAMBLE and canonical.is_content(said):
                 kind = EventKind.CONTENT
         return kind, self._client.write(events) if events else b""

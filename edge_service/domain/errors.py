@@ -3,6 +3,7 @@
 ApiError
 +- InvalidRequestError      400  the body is not what the route takes
 |  +- ContextLengthError    400  it does not fit into the context of any target
+|  +- NeedsUnmetError       400  no target behind the name can do what it asks for
 +- RequestTimeoutError      408  the request did not arrive in time
 +- PayloadTooLargeError     413
 +- HeadersTooLargeError     431
@@ -61,6 +62,10 @@ class InvalidRequestError(ApiError):
 
 class ContextLengthError(InvalidRequestError):
     code = "context_length_exceeded"
+
+
+class NeedsUnmetError(InvalidRequestError):
+    code = "needs_unmet"
 
 
 class RequestTimeoutError(ApiError):

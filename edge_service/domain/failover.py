@@ -66,6 +66,9 @@ class ReportEnded:
     """Tell the resolver that an attempt served in full."""
 
     attempt: Attempt
+    input_tokens: int = 0
+    """What it cost, cached input and reasoning included; 0 where the provider does not say."""
+    output_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,9 @@ class Telemetry(Protocol):
     def reported(self, kind: str, effect: ReportEffect) -> None:
         """A report was taken in. `kind` is one of the contract's, or `none`."""
 
+    def spent(self, target_id: str, input_tokens: int, output_tokens: int) -> None:
+        """An answer of this target, which is configured, has cost so much."""
+
     def stream_opened(self) -> None:
         """An edge has opened a stream."""
 

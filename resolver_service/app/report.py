@@ -30,6 +30,9 @@ class Ended:
 
     target_id: str
     health_generation: int
+    input_tokens: int = 0
+    """What it cost; 0 where nobody says."""
+    output_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -249,9 +249,14 @@ def content(plan: plan_pb2.Plan) -> pb.OutcomeReport:
     return pb.OutcomeReport(decision_id=plan.decision_id, content=event)
 
 
-def ended(plan: plan_pb2.Plan) -> pb.OutcomeReport:
+def ended(plan: plan_pb2.Plan, input_tokens: int = 0, output_tokens: int = 0) -> pb.OutcomeReport:
     attempt = plan.attempts[0]
-    event = pb.AttemptEnded(target_id=attempt.target_id, health_generation=attempt.health_generation)
+    event = pb.AttemptEnded(
+        target_id=attempt.target_id,
+        health_generation=attempt.health_generation,
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+    )
     return pb.OutcomeReport(decision_id=plan.decision_id, ended=event)
 
 

@@ -15,6 +15,7 @@ from edge_service.domain.errors import (
     InvalidRequestError,
     LimitedError,
     ModelNotFoundError,
+    NeedsUnmetError,
     ResponseNotFoundError,
     UnavailableError,
 )
@@ -146,6 +147,8 @@ def outcome_report(decision_id: str, report: Report, latency_s: float, affinity_
         case ReportEnded(attempt):
             message.ended.target_id = attempt.target_id
             message.ended.health_generation = attempt.health_generation
+            message.ended.input_tokens = report.input_tokens
+            message.ended.output_tokens = report.output_tokens
         case ReportBound(attempt):
             message.bound.target_id = attempt.target_id
             message.bound.affinity_key = affinity_key
@@ -172,6 +175,7 @@ _ERRORS: dict[int, type[ApiError]] = {
 _REASONS: dict[str, type[ApiError]] = {
     "CONTEXT_LENGTH_EXCEEDED": ContextLengthError,
     "UNBOUND": ResponseNotFoundError,
+    "NEEDS_UNMET": NeedsUnmetError,
 }
 
 

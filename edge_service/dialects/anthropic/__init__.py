@@ -15,6 +15,7 @@ from edge_service.dialects.anthropic import (
     client_events,
     client_request,
     errors,
+    needs,
     passthrough,
     provider_answer,
     provider_events,
@@ -23,7 +24,7 @@ from edge_service.dialects.anthropic import (
 )
 from edge_service.domain.errors import ApiError
 
-__all__ = ["CLIENT", "COUNTING_CLIENT", "COUNTING_PROVIDER", "PROVIDER", "is_error_body", "passthrough"]
+__all__ = ["CLIENT", "COUNTING_CLIENT", "COUNTING_PROVIDER", "PROVIDER", "is_error_body", "needs", "passthrough"]
 
 is_error_body = errors.is_error_body
 

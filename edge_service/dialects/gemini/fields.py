@@ -62,6 +62,10 @@ class Fields:
         self._left = {camel(name): value for name, value in fields.items()} if "_" in "".join(fields) else fields
         self.path = path
 
+    def copy(self) -> Fields:
+        """Of which other fields may be taken."""
+        return Fields(dict(self._left), self.path)
+
     def at(self, name: str) -> str:
         """The path of a field."""
         return f"{self.path}.{name}" if self.path else name

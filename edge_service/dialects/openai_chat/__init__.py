@@ -14,6 +14,7 @@ from edge_service.dialects.openai_chat import (
     client_events,
     client_request,
     errors,
+    needs,
     provider_answer,
     provider_events,
     provider_request,
@@ -22,8 +23,6 @@ from edge_service.dialects.openai_chat.errors import error_body, error_event, is
 from edge_service.dialects.openai_chat.passthrough import (
     ChatRequest,
     EventReader,
-    Whole,
-    complete,
     read_request,
     whole,
 )
@@ -39,11 +38,10 @@ __all__ = [
     "ChatRequest",
     "EventReader",
     "Quirks",
-    "Whole",
-    "complete",
     "error_body",
     "error_event",
     "is_error_body",
+    "needs",
     "read_request",
     "whole",
 ]

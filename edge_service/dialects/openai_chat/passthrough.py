@@ -14,7 +14,14 @@ import msgspec
 
 from edge_service.dialects import reasoning, surrogates
 from edge_service.dialects.canonical import Usage
-from edge_service.dialects.exchange import EmptyAnswerError, EventKind, MalformedAnswerError, ReportedError, Written
+from edge_service.dialects.exchange import (
+    EmptyAnswerError,
+    EventKind,
+    MalformedAnswerError,
+    ReportedError,
+    Whole,
+    Written,
+)
 from edge_service.dialects.openai_chat import terms, thoughts
 from edge_service.dialects.openai_chat.quirks import DEFAULT, Quirks
 from edge_service.dialects.openai_chat.wire import PATH, decode_object, encode
@@ -169,20 +176,6 @@ def _typed(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw, name: str, kind
         return decoder.decode(raw)
     except msgspec.ValidationError as error:
         raise InvalidRequestError(f"'{name}' must be {kind}", param=name) from error
-
-
-@dataclass(frozen=True, slots=True)
-class Whole:
-    """An answer that came all at once."""
-
-    body: bytes
-    usage: Usage | None
-    """None if the provider has not told it."""
-
-
-def complete(body: bytes, model: str) -> bytes:
-    """The body of what `whole` finds."""
-    return whole(body, model).body
 
 
 def whole(body: bytes, model: str) -> Whole:

@@ -145,6 +145,9 @@ class RetoldReader:
 
     __slots__ = ("_reader", "error")
 
+    usage = None
+    """What it costs was told when it was made."""
+
     def __init__(self, model: str) -> None:
         self._reader = EventReader(model)
         self.error = self._reader.error

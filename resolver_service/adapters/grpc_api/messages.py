@@ -195,7 +195,8 @@ def event(report: resolver_service_pb2.OutcomeReport, path: str = "") -> Event |
             retry_after_s = failed.retry_after_ms / 1000 if failed.retry_after_ms else None
             return Failed(failed.target_id, failed.health_generation, disposition, retry_after_s)
         case "ended":
-            return Ended(report.ended.target_id, report.ended.health_generation)
+            ended = report.ended
+            return Ended(ended.target_id, ended.health_generation, ended.input_tokens, ended.output_tokens)
         case "closed":
             return Closed()
         case "bound":

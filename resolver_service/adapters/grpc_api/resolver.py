@@ -16,7 +16,7 @@ from forebay.resolver.v1 import resolver_service_pb2 as pb
 from resolver_service.adapters.grpc_api import messages
 from resolver_service.adapters.grpc_api.messages import InvalidRequestError
 from resolver_service.app.ports import ReportEffect, Revisions, Telemetry
-from resolver_service.app.report import Event, Reports
+from resolver_service.app.report import Ended, Event, Reports
 from resolver_service.app.resolve import (
     BoundElsewhereError,
     NoTargetError,
@@ -144,6 +144,8 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
     def _learn(self, report: pb.OutcomeReport, event: Event | None) -> None:
         effect: ReportEffect = "unused" if event is None else self._reports.apply(report.decision_id, event)
         self._telemetry.reported(report.WhichOneof("event") or "none", effect)
+        if effect == "applied" and isinstance(event, Ended):
+            self._telemetry.spent(event.target_id, event.input_tokens, event.output_tokens)
 
 
 def _tell(request: pb.ResolveRequest, error: Exception) -> None:

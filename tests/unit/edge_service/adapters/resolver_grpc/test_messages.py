@@ -240,6 +240,10 @@ def test_each_report_carries_the_target_and_its_generation() -> None:
     assert messages.outcome_report("d", ReportEnded(TARGET), 0.0) == pb.OutcomeReport(
         decision_id="d", ended=pb.AttemptEnded(target_id="p/m#1", health_generation=2**63)
     )
+    assert messages.outcome_report("d", ReportEnded(TARGET, 7, 3), 0.0) == pb.OutcomeReport(
+        decision_id="d",
+        ended=pb.AttemptEnded(target_id="p/m#1", health_generation=2**63, input_tokens=7, output_tokens=3),
+    )
     closed = messages.outcome_report("d", ReportClosed(), 0.0)
     assert closed.WhichOneof("event") == "closed"
 
@@ -301,7 +305,7 @@ def test_a_request_that_fits_into_no_context_is_told_as_such() -> None:
     info.reason = "NEEDS_UNMET"
     status = status_pb2.Status(code=code_pb2.INVALID_ARGUMENT, message="no vision", details=[detail(info)])
     error = messages.api_error(status)
-    assert (type(error), error.status, error.code) == (InvalidRequestError, 400, "invalid_request")
+    assert (error.status, error.code, error.message) == (400, "needs_unmet", "no vision")
 
 
 def test_details_that_cannot_be_read_are_passed_over() -> None:
