@@ -58,16 +58,23 @@ def replies(reply: Reply) -> Script:
     """A provider of whatever dialect it is asked in."""
 
     async def script(connection: Connection) -> None:
-        name = wire(connection.call.path)
+        api = wire(connection.call.path)
         if not (connection.call.json.get("stream") or ":streamGenerateContent" in connection.call.path):
-            await connection.answer(200, json.dumps(_WHOLE[name](reply)).encode())
+            await connection.answer(200, whole(api, reply))
             return
         await connection.head(200, "text/event-stream", transfer_encoding="chunked")
-        for event in _STREAMS[name](reply):
-            await connection.chunk(event)
-        await connection.chunk(b"")
+        await connection.chunk(*streamed(api, reply), b"")
 
     return script
+
+
+def whole(api: str, reply: Reply) -> bytes:
+    return json.dumps(_WHOLE[api](reply)).encode()
+
+
+def streamed(api: str, reply: Reply) -> Iterator[bytes]:
+    """Event by event, each text and each call's arguments in two pieces."""
+    return _STREAMS[api](reply)
 
 
 def _halves(text: str) -> tuple[str, str]:
