@@ -113,7 +113,9 @@ def _chat_usage(usage: Any) -> Usage | None:
     if usage is None:
         return None
     of_input, of_output = usage.prompt_tokens_details, usage.completion_tokens_details
-    return Usage(usage.prompt_tokens, of_input.cached_tokens, usage.completion_tokens, of_output.reasoning_tokens)
+    cached = 0 if of_input is None else of_input.cached_tokens
+    reasoning = 0 if of_output is None else of_output.reasoning_tokens
+    return Usage(usage.prompt_tokens, cached, usage.completion_tokens, reasoning)
 
 
 def _chat_seen(answer: Any) -> Seen:
