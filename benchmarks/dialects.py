@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import debian, forebay, nginx, processes, report, streams, wrk
+from benchmarks import codecs, debian, forebay, nginx, processes, report, streams, wrk
 from benchmarks.first import Bench, System, WrongAnswerError
 from benchmarks.forebay import Forebay
 from benchmarks.report import Load, Window
@@ -28,7 +28,7 @@ from benchmarks.streams import APIS, PIECES
 
 RESULTS = Path(__file__).parent / "results" / "dialects.md"
 CLIENTS = 32
-WARM_UP_S = 1
+WARM_UP_S = 2
 GOAL_US = 8
 NAMES = {"chat": "chat completions", "responses": "Responses", "anthropic": "Anthropic", "gemini": "Gemini"}
 _PASSES = {("chat", "responses")}
@@ -153,6 +153,7 @@ def text(measured: Measured) -> str:
     streams_ = [[NAMES[client], *(_cost(measured, Pair(client, api)) for api in APIS)] for client in APIS]
     limits = ["nginx as a proxy", *(f"{_us(measured.nginx[api], report.NGINX):,.0f}" for api in APIS)]
     events = [[NAMES[client], *(_above(measured, Pair(client, api)) for api in APIS)] for client in APIS]
+    alone = [[NAMES[client], *(_alone(Pair(client, api)) for api in APIS)] for client in APIS]
     windows = [window for each in (*measured.edge.values(), *measured.nginx.values()) for window in each]
     foreign = statistics.median(window.foreign_s / window.wall_s for window in windows)
     return "\n".join(
@@ -164,6 +165,10 @@ def text(measured: Measured) -> str:
             f"Above the same stream passed through, us per event (goal: {GOAL_US}):",
             "",
             *_table([head, *events]),
+            "",
+            "The codecs alone, us per event, the least of many blocks:",
+            "",
+            *_table([head, *alone]),
             "",
             f"`make bench-dialects`: medians of {measured.rounds} rounds of windows of {measured.seconds} s, in which "
             f"all take turns, {sum(window.result.requests for window in windows):,} streams without an error; "
@@ -183,6 +188,10 @@ def _above(measured: Measured, pair: Pair) -> str:
     return f"{statistics.median(above_us(measured, pair)):.1f}"
 
 
+def _alone(pair: Pair) -> str:
+    return f"{codecs.event_us(pair.client, pair.provider):.1f}" if pair in PAIRS else "passed"
+
+
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
     head, *others = rows
     return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *others)]
@@ -190,8 +199,8 @@ def _table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.dialects", description=__doc__)
-    parser.add_argument("--seconds", type=int, default=1, help="how long a window is (default: 1)")
-    parser.add_argument("--rounds", type=int, default=12, help="how many windows of each kind (default: 12)")
+    parser.add_argument("--seconds", type=int, default=2, help="how long a window is (default: 2)")
+    parser.add_argument("--rounds", type=int, default=5, help="how many windows of each kind (default: 5)")
     given = parser.parse_args()
     if given.seconds < 1 or given.rounds < 1:
         parser.error("--seconds and --rounds are at least 1")

@@ -114,82 +114,30 @@ CONVERSATION = Scenario(
 )
 
 CALLS = (Call("call_1", "weather", {"city": "Köln"}), Call("call_2", "weather", {"city": "Oslo"}))
-TOOLS = Scenario(
+_NAMED = {"name": "weather", "description": "of a city"}
+TOOLS: Mapping[str, list[dict[str, Any]]] = {
+    "chat": [{"type": "function", "function": {**_NAMED, "parameters": CITY}}],
+    "responses": [{"type": "function", **_NAMED, "parameters": CITY, "strict": False}],
+    "anthropic": [{**_NAMED, "input_schema": CITY}],
+    "gemini": [{"function_declarations": [{**_NAMED, "parameters_json_schema": CITY}]}],
+}
+_CHOICE = {"tool_choice": "required", "parallel_tool_calls": True}
+_ANY = {"type": "any", "disable_parallel_tool_use": False}
+_FORCED = {"function_calling_config": {"mode": "ANY"}}
+CALLING = Scenario(
     reply=Reply(calls=CALLS, finish="calls"),
     asks={
-        "chat": {
-            "messages": HELLO,
-            "tools": [
-                {"type": "function", "function": {"name": "weather", "description": "of a city", "parameters": CITY}}
-            ],
-            "tool_choice": "required",
-            "parallel_tool_calls": True,
-        },
-        "responses": {
-            "input": HELLO,
-            "tools": [
-                {
-                    "type": "function",
-                    "name": "weather",
-                    "description": "of a city",
-                    "parameters": CITY,
-                    "strict": False,
-                }
-            ],
-            "tool_choice": "required",
-            "parallel_tool_calls": True,
-        },
-        "anthropic": {
-            "messages": HELLO,
-            "max_tokens": 100,
-            "tools": [{"name": "weather", "description": "of a city", "input_schema": CITY}],
-            "tool_choice": {"type": "any", "disable_parallel_tool_use": False},
-        },
-        "gemini": {
-            "contents": contents("hello"),
-            "config": {
-                "tools": [
-                    {
-                        "function_declarations": [
-                            {"name": "weather", "description": "of a city", "parameters_json_schema": CITY}
-                        ]
-                    }
-                ],
-                "tool_config": {"function_calling_config": {"mode": "ANY"}},
-            },
-        },
+        "chat": {"messages": HELLO, "tools": TOOLS["chat"], **_CHOICE},
+        "responses": {"input": HELLO, "tools": TOOLS["responses"], **_CHOICE},
+        "anthropic": {"messages": HELLO, "max_tokens": 100, "tools": TOOLS["anthropic"], "tool_choice": _ANY},
+        "gemini": {"contents": contents("hello"), "config": {"tools": TOOLS["gemini"], "tool_config": _FORCED}},
     },
     receives={
-        "chat": {
-            "tools": [
-                {"type": "function", "function": {"name": "weather", "description": "of a city", "parameters": CITY}}
-            ],
-            "tool_choice": "required",
-        },
-        "responses": {
-            "tools": [
-                {
-                    "type": "function",
-                    "name": "weather",
-                    "description": "of a city",
-                    "parameters": CITY,
-                    "strict": False,
-                }
-            ],
-            "tool_choice": "required",
-        },
-        "anthropic": {
-            "tools": [{"name": "weather", "description": "of a city", "input_schema": CITY}],
-            "tool_choice": {"type": "any"},
-        },
+        "chat": {"tools": TOOLS["chat"], "tool_choice": "required"},
+        "responses": {"tools": TOOLS["responses"], "tool_choice": "required"},
+        "anthropic": {"tools": TOOLS["anthropic"], "tool_choice": {"type": "any"}},
         "gemini": {
-            "tools": [
-                {
-                    "functionDeclarations": [
-                        {"name": "weather", "description": "of a city", "parametersJsonSchema": CITY}
-                    ]
-                }
-            ],
+            "tools": [{"functionDeclarations": [{**_NAMED, "parametersJsonSchema": CITY}]}],
             "toolConfig": {"functionCallingConfig": {"mode": "ANY"}},
         },
     },
@@ -216,7 +164,6 @@ def _function_response(id_: str, output: str, case: str = "functionResponse") ->
     return {case: {"id": id_, "name": "weather", "response": {"output": output}}}
 
 
-_DECLARED = {name: {"tools": asked["tools"]} for name, asked in TOOLS.asks.items() if name != "gemini"}
 _CHAT_RESULTS = [
     user("weather?"),
     {
@@ -256,9 +203,9 @@ _BLOCKS = [
 RESULTS = Scenario(
     reply=Reply("rain in Rome, snow in Oslo"),
     asks={
-        "chat": {"messages": _CHAT_RESULTS, **_DECLARED["chat"]},
-        "responses": {"input": _ITEMS, **_DECLARED["responses"]},
-        "anthropic": {"messages": _BLOCKS, "max_tokens": 100, **_DECLARED["anthropic"]},
+        "chat": {"messages": _CHAT_RESULTS, "tools": TOOLS["chat"]},
+        "responses": {"input": _ITEMS, "tools": TOOLS["responses"]},
+        "anthropic": {"messages": _BLOCKS, "max_tokens": 100, "tools": TOOLS["anthropic"]},
         "gemini": {
             "contents": [
                 {"role": "user", "parts": [{"text": "weather?"}]},
@@ -278,7 +225,7 @@ RESULTS = Scenario(
                     ],
                 },
             ],
-            "config": {"tools": TOOLS.asks["gemini"]["config"]["tools"]},
+            "config": {"tools": TOOLS["gemini"]},
         },
     },
     receives={
@@ -467,7 +414,7 @@ _SHORT_RECEIVED = {
 
 SCENARIOS: Mapping[str, Scenario] = {
     "a conversation": CONVERSATION,
-    "tools": TOOLS,
+    "tools": CALLING,
     "results of tools": RESULTS,
     "an image": IMAGE,
     "an image by URL": IMAGE_BY_URL,
@@ -492,9 +439,9 @@ def turns(client: str, reply: Reply, model: str) -> dict[str, Any]:
     """The first request, for an answer of this kind."""
     asked = {"model": model, **REASONING.asks[client]}
     if reply.calls and client == "gemini":
-        asked["config"] = {**asked["config"], "tools": TOOLS.asks["gemini"]["config"]["tools"]}
+        asked["config"] = {**asked["config"], "tools": TOOLS["gemini"]}
     elif reply.calls:
-        asked["tools"] = TOOLS.asks[client]["tools"]
+        asked["tools"] = TOOLS[client]
     return asked
 
 
