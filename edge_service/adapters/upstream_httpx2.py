@@ -89,8 +89,9 @@ class Httpx2Upstream:
 def _url(attempt: Attempt, path: str) -> str:
     quirks = attempt.quirks
     if quirks.deployment_paths:
-        # https://learn.microsoft.com/azure/ai-foundry/openai/reference
-        path = f"/openai/deployments/{quote(attempt.upstream_model, safe='')}{path}"
+        # https://learn.microsoft.com/azure/ai-foundry/openai/reference; of responses the body alone says the model.
+        deployment = "" if path.startswith("/responses") else f"/deployments/{quote(attempt.upstream_model, safe='')}"
+        path = f"/openai{deployment}{path}"
     if quirks.api_version:
         path += ("&" if "?" in path else "?") + "api-version=" + quote(quirks.api_version, safe="")
     return attempt.base_url + path

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from types import MappingProxyType
 
 import msgspec
 
-from edge_service.dialects import anthropic, canonical, gemini, openai_chat, reasoning
+from edge_service.dialects import anthropic, canonical, gemini, openai_chat, openai_responses, reasoning
 from edge_service.dialects.exchange import (
     ClientEvents,
     EventKind,
@@ -43,16 +44,12 @@ class Translated:
         """Raises `InexpressibleError`."""
         if request.bound:
             raise InexpressibleError(request.bound)
-        provider = PROVIDERS.get(attempt.dialect)
-        if provider is None:
-            raise InexpressibleError(("model",))
         self._client = client
-        self._provider = provider
         self._request = request
         self.usage: canonical.Usage | None = None
         if (asked := reasoning.of_suffix(attempt.reasoning)) is not None:
             request = msgspec.structs.replace(request, reasoning=asked)
-        written = _write(provider, request, attempt)
+        self._provider, written = _written(request, attempt)
         self.written = Written(written.path, written.body, written.headers, (*request.unsaid, *written.dropped))
 
     def complete(self, body: bytes) -> bytes:
@@ -69,13 +66,22 @@ class Translated:
 _UNTOLD = canonical.Usage()
 
 
-def _write(provider: ProviderSide, request: canonical.Request, attempt: Attempt) -> Written:
+def _written(request: canonical.Request, attempt: Attempt) -> tuple[ProviderSide, Written]:
+    """By whom it was written, who also reads the answer."""
+    if attempt.responses and attempt.dialect == "openai":
+        # It alone shows OpenAI's thoughts and takes them back. What it lacks (stop sequences, several answers, audio)
+        # is said by chat completions.
+        with contextlib.suppress(InexpressibleError):
+            return openai_responses.PROVIDER, openai_responses.PROVIDER.write(request, attempt.upstream_model)
+    provider = PROVIDERS.get(attempt.dialect)
+    if provider is None:
+        raise InexpressibleError(("model",))
     if provider is openai_chat.PROVIDER and attempt.quirks is not NO_QUIRKS:
         quirks = openai_chat.Quirks(
             names={"max_tokens": attempt.quirks.max_tokens_field}, system=attempt.quirks.system_role
         )
-        return openai_chat.PROVIDER.write(request, attempt.upstream_model, quirks)
-    return provider.write(request, attempt.upstream_model)
+        return provider, openai_chat.PROVIDER.write(request, attempt.upstream_model, quirks)
+    return provider, provider.write(request, attempt.upstream_model)
 
 
 def _events(provider: ProviderSide, request: canonical.Request) -> ProviderEvents:
