@@ -19,7 +19,7 @@ from edge_service.dialects.exchange import (
     Written,
 )
 from edge_service.dialects.exchange import ClientSide as Client
-from edge_service.domain.plan import NO_QUIRKS, Attempt
+from edge_service.domain.plan import Attempt
 
 PROVIDERS: Mapping[str, ProviderSide] = MappingProxyType(
     {
@@ -63,11 +63,8 @@ class Translated:
 
 
 def _write(provider: ProviderSide, request: canonical.Request, attempt: Attempt) -> Written:
-    if provider is openai_chat.PROVIDER and attempt.quirks is not NO_QUIRKS:
-        quirks = openai_chat.Quirks(
-            names={"max_tokens": attempt.quirks.max_tokens_field}, system=attempt.quirks.system_role
-        )
-        return openai_chat.PROVIDER.write(request, attempt.upstream_model, quirks)
+    if provider is openai_chat.PROVIDER:
+        return openai_chat.PROVIDER.write(request, attempt.upstream_model, openai_chat.quirks_of(attempt.quirks))
     return provider.write(request, attempt.upstream_model)
 
 

@@ -28,6 +28,7 @@ from edge_service.dialects.openai_chat.passthrough import (
     whole,
 )
 from edge_service.dialects.openai_chat.quirks import DEFAULT, Quirks
+from edge_service.dialects.openai_chat.quirks import of as quirks_of
 from edge_service.dialects.openai_chat.wire import PATH
 from edge_service.domain.errors import ApiError
 
@@ -44,6 +45,7 @@ __all__ = [
     "error_body",
     "error_event",
     "is_error_body",
+    "quirks_of",
     "read_request",
     "whole",
 ]
