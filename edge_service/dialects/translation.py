@@ -65,6 +65,8 @@ class Translated:
 def _write(provider: ProviderSide, request: canonical.Request, attempt: Attempt) -> Written:
     if provider is openai_chat.PROVIDER:
         return openai_chat.PROVIDER.write(request, attempt.upstream_model, openai_chat.quirks_of(attempt.quirks))
+    if provider is anthropic.PROVIDER:
+        return anthropic.PROVIDER.write(request, attempt.upstream_model, attempt.max_output_tokens)
     return provider.write(request, attempt.upstream_model)
 
 

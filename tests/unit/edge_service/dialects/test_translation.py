@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -47,3 +48,23 @@ def test_quirks_name_the_fields() -> None:
     sent = json.loads(call.written.body)
     assert (sent["max_completion_tokens"], sent["messages"][0]["role"]) == (7, "developer")
     assert "max_tokens" not in sent
+
+
+@pytest.mark.parametrize(
+    ("asked", "known", "said"),
+    [({}, 0, 8192), ({}, 64_000, 64_000), ({}, 100, 100), ({"max_tokens": 7}, 64_000, 7), ({"max_tokens": 9}, 0, 9)],
+)
+def test_where_a_limit_is_demanded_and_none_is_said_it_is_what_the_model_can_write(
+    asked: dict[str, int], known: int, said: int
+) -> None:
+    target = replace(attempt("anthropic"), max_output_tokens=known)
+    sent = json.loads(chat_completion(json.dumps({**CHAT, **asked}).encode(), []).of(target).written.body)
+    assert sent["max_tokens"] == said
+
+
+def test_a_budget_for_thinking_does_not_go_beyond_what_the_model_can_write() -> None:
+    target = replace(attempt("anthropic"), max_output_tokens=16_000, upstream_model="claude-sonnet-4-5")
+    body = {**CHAT, "reasoning_effort": "high"}
+    sent = json.loads(chat_completion(json.dumps(body).encode(), []).of(target).written.body)
+    assert sent["max_tokens"] == 16_000
+    assert sent["thinking"]["budget_tokens"] < 16_000
