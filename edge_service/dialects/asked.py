@@ -168,8 +168,9 @@ def chat_completion(body: bytes, head: Headers) -> Asked:
     name = request.model
 
     def passed(attempt: Attempt) -> Call:
-        levelled = request.at_level(attempt.reasoning) if attempt.reasoning else request
-        written = levelled.write(attempt.upstream_model)
+        quirks = openai_chat.quirks_of(attempt.quirks)
+        levelled = request.at_level(attempt.reasoning, quirks) if attempt.reasoning else request
+        written = levelled.write(attempt.upstream_model, quirks)
         return Passed(written, lambda it: openai_chat.whole(it, name), request.reader)
 
     client = openai_chat.CLIENT

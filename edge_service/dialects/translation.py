@@ -20,7 +20,7 @@ from edge_service.dialects.exchange import (
     Written,
 )
 from edge_service.dialects.exchange import ClientSide as Client
-from edge_service.domain.plan import NO_QUIRKS, Attempt
+from edge_service.domain.plan import Attempt
 
 PROVIDERS: Mapping[str, ProviderSide] = MappingProxyType(
     {
@@ -76,11 +76,11 @@ def _written(request: canonical.Request, attempt: Attempt) -> tuple[ProviderSide
     provider = PROVIDERS.get(attempt.dialect)
     if provider is None:
         raise InexpressibleError(("model",))
-    if provider is openai_chat.PROVIDER and attempt.quirks is not NO_QUIRKS:
-        quirks = openai_chat.Quirks(
-            names={"max_tokens": attempt.quirks.max_tokens_field}, system=attempt.quirks.system_role
-        )
+    if provider is openai_chat.PROVIDER:
+        quirks = openai_chat.quirks_of(attempt.quirks)
         return provider, openai_chat.PROVIDER.write(request, attempt.upstream_model, quirks)
+    if provider is anthropic.PROVIDER:
+        return provider, anthropic.PROVIDER.write(request, attempt.upstream_model, attempt.max_output_tokens)
     return provider, provider.write(request, attempt.upstream_model)
 
 

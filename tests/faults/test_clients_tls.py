@@ -15,28 +15,29 @@ import trustme
 from edge_service.adapters.certificates_files import Files, load
 from edge_service.adapters.http.protocol import Bounds, protocol
 from edge_service.adapters.http.tls import Certificate, over_tls
-from tests.faults import test_clients
-from tests.faults.test_clients import (  # noqa: F401  # they are run from here as well
-    SHORT,
-    Echo,
-    Wire,
-    serving,
-    test_a_body_that_keeps_coming_drop_by_drop_is_answered_408,
-    test_a_client_that_asks_twice_and_leaves_leaves_its_provider,
+from tests.faults import talking, test_clients
+from tests.faults.talking import SHORT, Echo, Wire, serving
+from tests.faults.test_client_connections import (  # noqa: F401  # they are run from here as well
     test_a_client_that_leaves_is_noticed_whatever_it_has_sent,
-    test_a_client_that_reads_slowly_is_not,
-    test_a_client_that_stops_reading_is_given_up_and_its_provider_left,
-    test_a_connection_that_asks_for_nothing_is_closed_without_a_word,
     test_a_last_answer_that_is_read_slowly_arrives,
     test_a_last_answer_that_nobody_reads_does_not_keep_the_connection,
     test_a_request_that_has_been_answered_is_not_answered_again,
-    test_a_request_that_stays_unfinished_is_answered_408,
     test_an_answer_that_ends_the_connection_arrives_while_the_client_still_sends,
-    test_headers_beyond_the_limit_are_answered_431,
-    test_headers_up_to_the_limit_are_not,
     test_http_1_0_gets_a_stream_that_ends_with_the_connection,
     test_what_follows_a_last_request_is_not_answered_either,
     test_who_asks_when_it_has_the_answer_is_served_on_the_same_connection,
+)
+from tests.faults.test_client_heads import (  # noqa: F401  # they are run from here as well
+    test_headers_beyond_the_limit_are_answered_431,
+    test_headers_up_to_the_limit_are_not,
+)
+from tests.faults.test_clients import (  # noqa: F401  # they are run from here as well
+    test_a_body_that_keeps_coming_drop_by_drop_is_answered_408,
+    test_a_client_that_asks_twice_and_leaves_leaves_its_provider,
+    test_a_client_that_reads_slowly_is_not,
+    test_a_client_that_stops_reading_is_given_up_and_its_provider_left,
+    test_a_connection_that_asks_for_nothing_is_closed_without_a_word,
+    test_a_request_that_stays_unfinished_is_answered_408,
 )
 from tests.support.certified import HOSTS, Pair, pair, trusting
 from tests.support.setup import setup
@@ -69,7 +70,7 @@ class Tls(Wire):
 def wire(monkeypatch: pytest.MonkeyPatch, shown: Pair, ca: trustme.CA) -> Tls:
     it = Tls(shown, ca)
     environment = {"FOREBAY_EDGE_TLS_CERT": str(shown.certificate), "FOREBAY_EDGE_TLS_KEY": str(shown.key)}
-    monkeypatch.setattr(test_clients, "wire", it)
+    monkeypatch.setattr(talking, "wire", it)
     monkeypatch.setattr(test_clients, "setup", functools.partial(setup, trust=it.client, **environment))
     return it
 
@@ -131,15 +132,15 @@ async def test_the_versions_of_tls_are_those_that_are_safe(wire: Tls, version: s
     async with serving(Echo(), Bounds()) as port:
         if not is_spoken:
             with pytest.raises((ssl.SSLError, ConnectionError)):
-                await test_clients.opened(port)
+                await talking.opened(port)
             return
-        assert b"HTTP/1.1 200" in await test_clients.exchange(port, test_clients.WHOLE, until_closed=False)
+        assert b"HTTP/1.1 200" in await talking.exchange(port, talking.WHOLE, until_closed=False)
 
 
 async def test_what_is_spoken_inside_is_said(wire: Tls) -> None:
     assert wire.client is not None
     wire.client.set_alpn_protocols(["h2", "http/1.1"])
     async with serving(Echo(), Bounds()) as port:
-        _, writer = await test_clients.opened(port)
+        _, writer = await talking.opened(port)
         assert writer.get_extra_info("ssl_object").selected_alpn_protocol() == "http/1.1"
         writer.close()

@@ -35,10 +35,6 @@ class Shedding:
         self._of_key: dict[bytes, int] = {}
         """How many are under way, by the key's SHA-256; never 0."""
 
-    @property
-    def keys_under_way(self) -> int:
-        return len(self._of_key)
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in EXEMPT:
             await self._app(scope, receive, send)

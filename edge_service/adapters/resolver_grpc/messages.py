@@ -106,6 +106,14 @@ def _quirks(message: plan_pb2.Quirks) -> Quirks:
         headers=tuple((header.name.encode(), header.value.encode()) for header in message.headers),
         api_version=message.api_version,
         deployment_paths=message.deployment_paths,
+        takes=frozenset(message.takes),
+        lacks=frozenset(message.lacks),
+        rename=tuple(sorted(message.rename.items())),
+        efforts=tuple(message.efforts),
+        effort_field=message.effort_field or NO_QUIRKS.effort_field,
+        thoughts=tuple(message.thoughts),
+        max_stops=message.max_stops or NO_QUIRKS.max_stops,
+        call_id_chars=message.call_id_chars,
     )
 
 

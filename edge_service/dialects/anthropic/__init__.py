@@ -53,8 +53,8 @@ class Client:
 class Provider:
     """The dialect as providers speak it."""
 
-    def write(self, request: canonical.Request, model: str) -> exchange.Written:
-        return provider_request.write(request, model)
+    def write(self, request: canonical.Request, model: str, max_output_tokens: int = 0) -> exchange.Written:
+        return provider_request.write(request, model, max_output_tokens)
 
     def read(self, body: bytes) -> canonical.Answer:
         return provider_answer.read(body)

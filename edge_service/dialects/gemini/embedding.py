@@ -25,8 +25,8 @@ from edge_service.dialects.gemini import fields
 from edge_service.dialects.gemini.fields import Fields
 from edge_service.dialects.gemini.paths import Method
 from edge_service.dialects.gemini.provider_request import path
-from edge_service.dialects.gemini.raw import first, is_null
 from edge_service.dialects.gemini.wire import NULL
+from edge_service.dialects.values import first_byte, is_null
 from edge_service.domain.errors import InvalidRequestError
 from edge_service.domain.needs import Capability, Needs
 
@@ -157,7 +157,7 @@ def pass_on(body: bytes, model: str, *, many: bool) -> Written:
         request = _object.decode(body)
         if not many:
             body = msgspec.json.encode({**request, "model": name})
-        elif first(request.get("requests", NULL)) == b"[":
+        elif first_byte(request.get("requests", NULL)) == b"[":
             each = [{**_object.decode(one), "model": name} for one in _list.decode(request["requests"])]
             body = msgspec.json.encode({**request, "requests": each})
     except (ValueError, RecursionError):

@@ -18,7 +18,7 @@ from edge_service.dialects.gemini import fields, needs, usage, wire, words
 from edge_service.dialects.gemini.client_events import Framing
 from edge_service.dialects.gemini.provider_events import Endings
 from edge_service.dialects.gemini.provider_request import generate_path
-from edge_service.dialects.gemini.raw import first, is_null
+from edge_service.dialects.values import first_byte, is_null
 from edge_service.domain import sse
 from edge_service.domain.errors import ApiError, InvalidRequestError
 from edge_service.domain.needs import Needs
@@ -64,7 +64,7 @@ def read_request(body: bytes, model: str, stream: bool, *, array: bool = False) 
             raise InvalidRequestError("'contents' is missing: it holds the conversation", param="contents")
         needed = needs.of(request.copy())
         contents = request.raw("contents")
-        if contents is not None and first(contents) not in (b"[", b"{"):
+        if contents is not None and first_byte(contents) not in (b"[", b"{"):
             raise fields.wrong("contents", "an array of objects")
         config = request.object("generationConfig")
         candidates = config.integer("candidateCount") if config is not None else None
@@ -89,7 +89,7 @@ def whole(body: bytes, model: str) -> Whole:
     if _says(answer, "error"):
         raise ReportedError("the provider reported an error")
     candidates = answer.get("candidates")
-    if candidates is not None and first(candidates) not in (b"[", b"n"):
+    if candidates is not None and first_byte(candidates) not in (b"[", b"n"):
         raise MalformedAnswerError("'candidates' is not an array")
     if not _list(candidates) and not _is_blocked(answer):
         raise EmptyAnswerError("no candidates")

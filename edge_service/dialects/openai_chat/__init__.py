@@ -27,6 +27,7 @@ from edge_service.dialects.openai_chat.passthrough import (
     whole,
 )
 from edge_service.dialects.openai_chat.quirks import DEFAULT, Quirks
+from edge_service.dialects.openai_chat.quirks import of as quirks_of
 from edge_service.dialects.openai_chat.wire import PATH
 from edge_service.domain.errors import ApiError
 
@@ -42,6 +43,7 @@ __all__ = [
     "error_event",
     "is_error_body",
     "needs",
+    "quirks_of",
     "read_request",
     "whole",
 ]

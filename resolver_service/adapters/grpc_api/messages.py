@@ -177,6 +177,14 @@ def _quirks(provider: Provider) -> plan_pb2.Quirks | None:
         headers=[plan_pb2.Header(name=name, value=value) for name, value in quirks.headers],
         api_version=quirks.api_version,
         deployment_paths=quirks.deployment_paths,
+        takes=quirks.takes,
+        lacks=quirks.lacks,
+        rename=dict(quirks.rename),
+        efforts=quirks.efforts,
+        effort_field=quirks.effort_field,
+        thoughts=quirks.thoughts,
+        max_stops=quirks.max_stops,
+        call_id_chars=quirks.call_id_chars,
     )
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -72,3 +73,23 @@ def test_what_the_responses_api_lacks_is_said_by_chat_completions() -> None:
 def test_the_responses_api_is_one_of_openais_dialect() -> None:
     call = message(json.dumps(MESSAGE).encode(), []).of(attempt("gemini", responses=True))
     assert call.written.path == "/v1beta/models/upstream:generateContent"
+
+
+@pytest.mark.parametrize(
+    ("asked", "known", "said"),
+    [({}, 0, 8192), ({}, 64_000, 64_000), ({}, 100, 100), ({"max_tokens": 7}, 64_000, 7), ({"max_tokens": 9}, 0, 9)],
+)
+def test_where_a_limit_is_demanded_and_none_is_said_it_is_what_the_model_can_write(
+    asked: dict[str, int], known: int, said: int
+) -> None:
+    target = replace(attempt("anthropic"), max_output_tokens=known)
+    sent = json.loads(chat_completion(json.dumps({**CHAT, **asked}).encode(), []).of(target).written.body)
+    assert sent["max_tokens"] == said
+
+
+def test_a_budget_for_thinking_does_not_go_beyond_what_the_model_can_write() -> None:
+    target = replace(attempt("anthropic"), max_output_tokens=16_000, upstream_model="claude-sonnet-4-5")
+    body = {**CHAT, "reasoning_effort": "high"}
+    sent = json.loads(chat_completion(json.dumps(body).encode(), []).of(target).written.body)
+    assert sent["max_tokens"] == 16_000
+    assert sent["thinking"]["budget_tokens"] < 16_000
