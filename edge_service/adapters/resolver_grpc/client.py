@@ -11,6 +11,7 @@ from dataclasses import replace
 import grpc.aio
 
 from edge_service.adapters.resolver_grpc import messages
+from edge_service.adapters.resolver_grpc.management import ManagementClient
 from edge_service.adapters.resolver_grpc.stream import ResolveStream, StreamLostError
 from edge_service.app.ports import Model, Question, Report
 from edge_service.domain.errors import ModelNotFoundError, UnavailableError
@@ -38,6 +39,8 @@ class ResolverClient:
         """By decision, until it is reported closed."""
         self._remembered = RememberedPlans()
         self._clock = asyncio.get_running_loop().time
+        self.management = ManagementClient(self._streams)
+        """The same resolvers, for whoever manages them."""
 
     @property
     def is_ready(self) -> bool:

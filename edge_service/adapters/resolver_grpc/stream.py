@@ -9,10 +9,11 @@ from typing import Any
 
 import grpc.aio
 import structlog
+from google.protobuf.message import Message
 
 from edge_service.adapters.resolver_grpc.outbox import Outbox
+from forebay.resolver.v1 import pool_admin_service_pb2_grpc, resolver_service_pb2_grpc
 from forebay.resolver.v1 import resolver_service_pb2 as pb
-from forebay.resolver.v1 import resolver_service_pb2_grpc
 
 BACKOFF_MIN_S = 0.1
 BACKOFF_MAX_S = 1.0
@@ -54,6 +55,7 @@ class ResolveStream:
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
         self._stub: Any = resolver_service_pb2_grpc.ResolverServiceStub(self._channel)
+        self._admin: Any = pool_admin_service_pb2_grpc.PoolAdminServiceStub(self._channel)
         self._ids = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[pb.ResolveAnswer]] = {}
         self._resolves: list[pb.ResolveItem] = []
@@ -100,6 +102,11 @@ class ResolveStream:
             pb.ListModelsRequest(), timeout=timeout_s, metadata=self._metadata, wait_for_ready=True
         )
         return response
+
+    async def administer(self, method: str, request: Message, key: str, timeout_s: float) -> Any:
+        """A call of `PoolAdminService` with this management key. Raises `grpc.aio.AioRpcError`."""
+        metadata = (*self._metadata, ("x-management-key", key))
+        return await getattr(self._admin, method)(request, timeout=timeout_s, metadata=metadata)
 
     def drop(self) -> None:
         """Gives the stream up; another is opened."""
