@@ -352,3 +352,29 @@ async def managed(*, key: str = KEY, shown: str = KEY) -> AsyncIterator[Managed]
             transport=transport, base_url="http://edge/v0/management", headers=head
         ) as client:
             yield Managed(admin, links, client, app, clock, told)
+
+
+class DirectLink:
+    """A `Link` without a network, for applications that run in event loops of somebody else's."""
+
+    is_up = True
+
+    def __init__(self, admin: PoolAdmin) -> None:
+        self._admin = admin
+
+    async def administer(self, method: str, request: Any, key: str, timeout_s: float) -> Any:
+        if key != KEY:
+            raise grpc.aio.AioRpcError(grpc.StatusCode.UNAUTHENTICATED, grpc.aio.Metadata(), grpc.aio.Metadata())
+        return await getattr(self._admin, method)(request, _DirectContext(timeout_s))
+
+
+class _DirectContext:
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+
+    def time_remaining(self) -> float:
+        return self._timeout_s
+
+    async def abort_with_status(self, status: Any) -> NoReturn:
+        trailing = grpc.aio.Metadata(*status.trailing_metadata)
+        raise grpc.aio.AioRpcError(status.code, grpc.aio.Metadata(), trailing, status.details)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -67,10 +68,8 @@ def test_what_is_deep_enough_for_any_configuration_is_read() -> None:
 
 @given(st.binary())
 def test_whatever_the_body_is_it_is_read_or_refused(body: bytes) -> None:
-    try:
+    with contextlib.suppress(BadQuestionError):
         requests.decoded(body)
-    except BadQuestionError as error:
-        assert error.message.isprintable() or "\\" in repr(error.message)
 
 
 EVERY = frozenset(requests.QUERY)
