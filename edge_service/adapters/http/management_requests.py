@@ -26,7 +26,7 @@ from edge_service.domain.management import (
 from edge_service.domain.preconditions import PreconditionError, if_match
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
-MAX_DEPTH = 64
+MAX_DEPTH = 50
 """Of JSON. What a configuration has to say is said within ten levels; `params` may add some."""
 
 KEY = b"x-management-key"

@@ -28,8 +28,6 @@ from forebay.resolver.v1 import pool_admin_service_pb2 as pb
 READ_TIMEOUT_S = 5.0
 CHANGE_TIMEOUT_S = 20.0
 """A change waits for every replica to serve from it."""
-RETRY_AFTER_S = 1.0
-
 _log = structlog.get_logger("forebay.edge.management")
 
 
@@ -118,7 +116,7 @@ class ManagementClient:
                 if (refusal := messages.refusal(method, error)) is not None:
                     raise refusal from None
                 _unanswered(method, error)
-        raise UnavailableError("the resolver cannot be reached", retry_after_s=RETRY_AFTER_S)
+        raise UnavailableError("no resolver can be reached", retry_after_s=messages.RETRY_AFTER_S)
 
     async def _call(self, method: str, request: Message, key: str, timeout_s: float) -> Any:
         """Once: what has got no answer may have been done."""
@@ -129,9 +127,9 @@ class ManagementClient:
                 refusal: ApiError | None = messages.refusal(method, error)
                 if refusal is None:
                     _unanswered(method, error)
-                    refusal = UncertainError(RETRY_AFTER_S)
+                    refusal = UncertainError(messages.RETRY_AFTER_S)
                 raise refusal from None
-        raise UnavailableError("the resolver cannot be reached; nothing was changed", retry_after_s=RETRY_AFTER_S)
+        raise UnavailableError("no resolver can be reached; nothing was changed", retry_after_s=messages.RETRY_AFTER_S)
 
     def _standing(self) -> list[Link]:
         return [link for link in self._links if link.is_up]

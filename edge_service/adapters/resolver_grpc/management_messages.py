@@ -123,6 +123,8 @@ def _seconds(milliseconds: int) -> float | None:
     return milliseconds / 1000 if milliseconds else None
 
 
+RETRY_AFTER_S = 1.0
+
 _NOT_THERE: Mapping[str, str] = MappingProxyType(
     {
         "DeletePool": "pool not found",
@@ -158,7 +160,9 @@ def refusal(method: str, error: grpc.aio.AioRpcError) -> ApiError | None:
             return LockedError(_LOCKED) if _reason(said) == "PROVIDERS_LOCKED" else ConflictError(details)
         case grpc.StatusCode.RESOURCE_EXHAUSTED:
             # More calls at a time than are served, or a message that is too large: neither has been looked at.
-            return UnavailableError(f"the resolver turned the call away: {details}", retry_after_s=1.0)
+            return UnavailableError(f"the resolver turned the call away: {details}", retry_after_s=RETRY_AFTER_S)
+        case grpc.StatusCode.UNAVAILABLE if _reason(said):
+            return UnavailableError(details, retry_after_s=RETRY_AFTER_S)  # The resolver's own word: it could not.
     return None
 
 

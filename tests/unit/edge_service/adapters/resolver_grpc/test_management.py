@@ -109,7 +109,7 @@ async def test_only_those_are_asked_that_have_taken_the_edge_in(name: str) -> No
         await call(it)
         assert (first.calls, len(second.calls)) == ([], 1)
         links[1].is_up = False
-        with pytest.raises(UnavailableError, match="cannot be reached") as caught:
+        with pytest.raises(UnavailableError, match="no resolver can be reached") as caught:
             await call(it)
         assert caught.value.retry_after == "1"
         assert len(second.calls) == 1
@@ -200,3 +200,13 @@ async def test_a_refusal_without_details_is_told_in_the_words_there_are(
         with pytest.raises(type(error), match=error.message) as caught:
             await call(it)
     assert getattr(caught.value, "mistakes", None) == getattr(error, "mistakes", None)
+
+
+async def test_a_resolver_that_says_that_it_could_not_has_not() -> None:
+    class Full(PoolAdmin):
+        async def Rollback(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC names it
+            await self._abort(context, 14, "the history cannot be written", "HISTORY")
+
+    async with linked(Full()) as (it, _):
+        with pytest.raises(UnavailableError, match="the history cannot be written"):
+            await it.rollback(KEY, 1, Change())
