@@ -93,7 +93,7 @@ def test_no_answer_is_one_that_the_document_does_not_know(operation: Operation) 
 @pytest.mark.slow
 @every_operation
 def test_no_answer_is_one_that_the_document_does_not_know_at_length(operation: Operation) -> None:
-    try_out(operation, 200, GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
+    try_out(operation, 50, GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
 
 
 async def test_the_document_is_served_and_says_what_there_is() -> None:
