@@ -23,6 +23,8 @@ class Settings:
     check: bool
     state_dir: Path | None
     """Where health, drains and turns outlive a restart; None: nowhere."""
+    provider_edits: bool
+    """Whether the management API may change providers."""
     token: str = field(repr=False)
     """The services' shared secret; empty for none. From `FOREBAY_TOKEN` alone, since everyone can read arguments."""
     management_key: str = field(repr=False)
@@ -80,6 +82,12 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         "(default: they are kept in memory)",
     )
     parser.add_argument(
+        "--allow-provider-edits",
+        action="store_true",
+        default=switched_on("allow-provider-edits"),
+        help="let whoever has the management key change providers as well: where requests go, and with whose keys",
+    )
+    parser.add_argument(
         "--drain",
         metavar="SECONDS",
         type=_seconds,
@@ -118,6 +126,7 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         drain_s=given.drain,
         check=given.check,
         state_dir=Path(given.state_dir) if given.state_dir else None,
+        provider_edits=given.allow_provider_edits,
         token=token,
         management_key=management_key,
     )

@@ -51,7 +51,7 @@ class Resolving:
         self.told: list[HealthChanged] = []
         self.probes = ProbeBook(PROBE_LEASE_S)
         self.in_flight = InFlight()
-        self.configuration = Configuration(config_yaml.load, lambda: 1_700_000_000.5, text.encode())
+        self.configuration = Configuration(config_yaml.parsed, lambda: 1_700_000_000.5, text.encode())
         numbers = itertools.count(1)
         self.resolver = Resolver(
             revisions=self.configuration,

@@ -28,6 +28,7 @@ def test_a_configuration_is_all_that_must_be_told() -> None:
         drain_s=1,
         check=False,
         state_dir=None,
+        provider_edits=False,
     )
 
 
@@ -44,6 +45,7 @@ def test_every_flag_can_be_told_by_the_environment() -> None:
         "FOREBAY_RESOLVER_NO_REFLECTION": "1",
         "FOREBAY_RESOLVER_DRAIN": "2.5",
         "FOREBAY_RESOLVER_STATE_DIR": "/var/lib/forebay",
+        "FOREBAY_RESOLVER_ALLOW_PROVIDER_EDITS": "true",
         "FOREBAY_TOKEN": "secret",
         "FOREBAY_MANAGEMENT_KEY": "another",
     }
@@ -57,6 +59,7 @@ def test_every_flag_can_be_told_by_the_environment() -> None:
         drain_s=2.5,
         check=False,
         state_dir=Path("/var/lib/forebay"),
+        provider_edits=True,
     )
 
 
