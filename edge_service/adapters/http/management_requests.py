@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -100,7 +101,8 @@ async def read_json(scope: Scope, receive: Receive) -> tuple[bytes, object]:
     if kind is not None and kind.partition(b";")[0].strip().lower() != b"application/json":
         raise BadQuestionError("the body has to be JSON: send it with 'content-type: application/json'")
     body = await read_body(receive, MAX_BODY_BYTES)
-    return body, decoded(body)
+    # In a thread: megabytes take a while, and streams must not wait for them.
+    return body, await asyncio.to_thread(decoded, body)
 
 
 def decoded(body: bytes) -> object:

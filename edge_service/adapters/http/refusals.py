@@ -10,11 +10,12 @@ from edge_service.domain.errors import ApiError
 from edge_service.domain.management import InvalidChangeError
 
 MANAGEMENT = "/v0/management"
+_BELOW = f"{MANAGEMENT}/"
 
 
 def is_management(scope: Scope) -> bool:
     path: str = scope["path"]
-    return path.startswith(f"{MANAGEMENT}/")
+    return path.startswith(_BELOW)
 
 
 def error_body(scope: Scope, error: ApiError) -> bytes:
