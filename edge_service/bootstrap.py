@@ -21,6 +21,8 @@ from starlette.middleware import Middleware
 from edge_service.adapters import telemetry_structlog
 from edge_service.adapters.certificates_files import Files, Followed
 from edge_service.adapters.credentials_local import LocalCredentials
+from edge_service.adapters.http.cors import Cors
+from edge_service.adapters.http.management import management_routes
 from edge_service.adapters.http.operations import operations_routes
 from edge_service.adapters.http.protocol import Bounds, protocol
 from edge_service.adapters.http.routes import http_error, internal_error, routes
@@ -35,6 +37,7 @@ from edge_service.adapters.transport_httpcore2 import Transport, ssl_context
 from edge_service.adapters.upstream_httpx2 import Httpx2Upstream
 from edge_service.app.draining import UnderWay
 from edge_service.app.estimating import Estimator
+from edge_service.app.gate import Gate
 from edge_service.app.gateway import Gateway
 from edge_service.app.incoming import Services
 from edge_service.settings import Settings
@@ -85,6 +88,7 @@ def create(settings: Settings, under_way: UnderWay, transport: httpx2.AsyncBaseT
 
     app = Starlette(
         middleware=[
+            *([Middleware(Cors, origins=settings.cors_origins)] if settings.cors_origins else []),
             Middleware(
                 Shedding,
                 most=settings.max_concurrent,
@@ -92,7 +96,10 @@ def create(settings: Settings, under_way: UnderWay, transport: httpx2.AsyncBaseT
                 tell=telemetry.turned_away,
             ),
         ],
-        routes=routes(gateway, resolver, under_way, is_ready),
+        routes=[
+            *routes(gateway, resolver, under_way, is_ready),
+            *management_routes(resolver.management, Gate(time.monotonic, telemetry.turned_away)),
+        ],
         exception_handlers={HTTPException: http_error, Exception: internal_error},
         lifespan=lifespan,
     )

@@ -6,9 +6,13 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
+_USUAL_PORTS = {"http": ":80", "https": ":443"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,8 @@ class Settings:
     """The files of the certificate that resolvers are shown, and of its key."""
     resolver_name: str
     """What the resolvers' certificates are for; empty: the host of their address."""
+    cors_origins: frozenset[str]
+    """Whose pages in browsers may call the APIs of models; `*` alone for everyone's."""
     credential_names: tuple[str, ...]
     upstream_ca: Path | None
     """Certificate authorities to trust for providers beside the system's."""
@@ -182,6 +188,13 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         help="how many requests one client key may have under way, and all together that show none; those beyond are "
         "answered 429 at once (default: 0, as many as --max-concurrent lets through)",
     )
+    parser.add_argument(
+        "--cors-origins",
+        metavar="ORIGIN[,ORIGIN...]",
+        default=default("cors-origins", ""),
+        help="whose pages in browsers may call the APIs of models, such as https://app.example.com, or * for "
+        "everyone's; the management API never (default: none)",
+    )
     given = parser.parse_args(arguments)
 
     resolvers = tuple(address.strip() for address in given.resolver.split(",") if address.strip())
@@ -221,6 +234,14 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         parser.error(f"--max-concurrent: {given.max_concurrent} is not a number above 0")
     if given.max_concurrent_per_key < 0:
         parser.error(f"--max-concurrent-per-key: {given.max_concurrent_per_key} is neither 0 nor a number above it")
+    origins = frozenset(origin.strip() for origin in given.cors_origins.split(",") if origin.strip())
+    for origin in sorted(origins):
+        if origin != "*" and not is_origin(origin):
+            parser.error(
+                f"--cors-origins: '{origin}' is no origin, such as https://app.example.com or http://localhost:3000"
+            )
+    if "*" in origins and len(origins) > 1:
+        parser.error("--cors-origins: * is everyone, and stands alone")
     token = environment.get("FOREBAY_TOKEN", "")
     if not (token.isascii() and token.isprintable()):
         parser.error("FOREBAY_TOKEN has characters in it that cannot stand in a header")
@@ -242,6 +263,7 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         resolver_ca=Path(given.resolver_ca) if given.resolver_ca else None,
         resolver_pair=(Path(given.resolver_cert), Path(given.resolver_key)) if given.resolver_cert else None,
         resolver_name=given.resolver_name,
+        cors_origins=origins,
         credential_names=tuple(name.strip() for name in given.credential_env.split(",") if name.strip()),
         upstream_ca=Path(given.upstream_ca) if given.upstream_ca else None,
         token=token,
@@ -256,6 +278,11 @@ def is_address(address: str) -> bool:
     if ":" in host and not (host.startswith("[") and host.endswith("]")):
         return False  # An IPv6 address without brackets: where it ends and the port begins is anyone's guess.
     return bool(host) and port.isascii() and port.isdigit() and int(port) < 65536
+
+
+def is_origin(text: str) -> bool:
+    """As a browser writes it (RFC 6454, 6.2): in lower case, without a path, without the scheme's own port."""
+    return _ORIGIN.fullmatch(text) is not None and not text.endswith(_USUAL_PORTS.get(text.partition(":")[0], " "))
 
 
 def _host_and_port(address: str) -> tuple[str, int]:

@@ -27,6 +27,8 @@ class Settings:
     """The files of the certificate that callers are shown, and of its key; None: no TLS."""
     client_ca: Path | None
     """The authorities that every caller must have a certificate of; None: callers need none."""
+    provider_edits: bool
+    """Whether the management API may change providers."""
     token: str = field(repr=False)
     """The services' shared secret; empty for none. From `FOREBAY_TOKEN` alone, since everyone can read arguments."""
     management_key: str = field(repr=False)
@@ -97,6 +99,12 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         "(default: they are kept in memory)",
     )
     parser.add_argument(
+        "--allow-provider-edits",
+        action="store_true",
+        default=switched_on("allow-provider-edits"),
+        help="let whoever has the management key change providers as well: where requests go, and with whose keys",
+    )
+    parser.add_argument(
         "--drain",
         metavar="SECONDS",
         type=_seconds,
@@ -141,6 +149,7 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         state_dir=Path(given.state_dir) if given.state_dir else None,
         tls=(Path(given.tls_cert), Path(given.tls_key)) if given.tls_cert else None,
         client_ca=Path(given.tls_client_ca) if given.tls_client_ca else None,
+        provider_edits=given.allow_provider_edits,
         token=token,
         management_key=management_key,
     )

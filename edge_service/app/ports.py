@@ -10,6 +10,16 @@ from typing import Protocol
 from edge_service.domain.affinity import Made
 from edge_service.domain.failover import ReportClosed, ReportContent, ReportEnded, ReportFailed
 from edge_service.domain.headers import Headers
+from edge_service.domain.management import (
+    Applied,
+    Change,
+    Document,
+    Explanation,
+    Kind,
+    Revision,
+    Section,
+    Status,
+)
 from edge_service.domain.needs import NO_NEEDS, Needs, Operation
 from edge_service.domain.plan import Attempt, Plan
 
@@ -71,6 +81,44 @@ class Resolver(Protocol):
 
     async def models(self) -> Sequence[Model]:
         """Every name that can be called. Raises `UnavailableError`."""
+
+
+class Management(Protocol):
+    """The resolver for whoever holds the management key, which is shown with every call and verified there alone.
+
+    Everything here raises `KeyRefusedError`, `NotServedError` or `UnavailableError`. A change is sent once, and raises
+    also `OutdatedError`, `InvalidChangeError`, `NotThereError`, `ConflictError`, `LockedError`, or `UncertainError` if
+    nobody can tell what became of it.
+    """
+
+    async def authenticate(self, key: str) -> None:
+        """Has the key verified, and does nothing."""
+
+    async def read(self, key: str, section: Section) -> Document: ...
+
+    async def replace(self, key: str, section: Section, content: bytes, change: Change) -> Applied: ...
+
+    async def upsert(self, key: str, kind: Kind, content: bytes, change: Change) -> Applied: ...
+
+    async def delete(self, key: str, kind: Kind, id: str, change: Change) -> Applied: ...  # noqa: A002
+
+    async def revisions(self, key: str, page_size: int, before: int) -> Sequence[Revision]:
+        """The newest of those before `before`, newest first; 0 for the newest of all."""
+
+    async def rollback(self, key: str, revision: int, change: Change) -> Applied:
+        """Makes a new revision with the content of this one."""
+
+    async def clear(self, key: str, target_id: str) -> None:
+        """Ends a cool-down."""
+
+    async def drain(self, key: str, target_id: str, *, drained: bool) -> None:
+        """Takes a target out of new plans, or puts it back."""
+
+    async def status(self, key: str) -> Status: ...
+
+    async def explain(self, key: str, question: Question, excluded: Sequence[str]) -> Explanation:
+        """What `question` would get now, without these targets. Moves nothing. Raises `NotThereError` for an unknown
+        name, and `BadQuestionError` if no target can serve what is needed."""
 
 
 class UpstreamFailure(Exception):  # noqa: N818 - it is the base of the errors below

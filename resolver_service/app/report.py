@@ -10,6 +10,7 @@ from resolver_service.app.in_flight import InFlight
 from resolver_service.app.ports import Clock, HealthChanged, HealthStore, ReportEffect, Revisions, Tell
 from resolver_service.app.probes import ProbeBook
 from resolver_service.app.receipts import Receipts
+from resolver_service.app.recent import RecentOutcomes
 from resolver_service.domain import health as machine
 from resolver_service.domain.catalog import Disposition, Scopes
 
@@ -74,6 +75,7 @@ class Reports:
         self._bindings = bindings
         self._tell = tell
         self._receipts = Receipts()
+        self.recent = RecentOutcomes()
 
     def apply(self, decision_id: str, event: Event) -> ReportEffect:
         self._count(decision_id, event)
@@ -93,6 +95,8 @@ class Reports:
             return self._bindings.bind(decision_id, event.key, scopes.target, model)
         if not self._is_new(decision_id, event):
             return "repeated"
+        outcome = event.disposition if isinstance(event, Failed) else Disposition.OK
+        self.recent.note(event.target_id, outcome, self._clock())
         if isinstance(event, Failed):
             self._failed(event, machine.scope_failed(scopes, event.disposition))
         elif not self._health.scopes().isdisjoint(scopes):

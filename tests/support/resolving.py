@@ -54,7 +54,7 @@ class Resolving:
         self.in_flight = InFlight()
         self.wall_clock = Clock(1_700_000_000.0)
         self.bindings = Bindings(stores.bindings, self.wall_clock)
-        self.configuration = Configuration(config_yaml.load, lambda: 1_700_000_000.5, text.encode())
+        self.configuration = Configuration(config_yaml.parsed, lambda: 1_700_000_000.5, text.encode())
         numbers = itertools.count(1)
         self.resolver = Resolver(
             revisions=self.configuration,

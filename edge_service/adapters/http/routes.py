@@ -11,8 +11,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from edge_service.adapters.http.listings import GetModel, ListModels, voice_of
+from edge_service.adapters.http.listings import GetModel, ListModels
 from edge_service.adapters.http.operations import Status
+from edge_service.adapters.http.refusals import error_body
 from edge_service.adapters.http.serving import Conversations, Generations, Serving, StoredResponses
 from edge_service.app.draining import UnderWay
 from edge_service.app.gateway import Gateway
@@ -82,4 +83,4 @@ class _HttpError(ApiError):
 def _error_response(request: Request, error: ApiError, extra: Mapping[str, str] | None = None) -> Response:
     request_id = headers.request_id(headers.first(request.scope["headers"], headers.REQUEST_ID))
     own = {headers.REQUEST_ID.decode(): request_id, **(extra or {})}
-    return Response(voice_of(request.scope).error_body(error), error.status, own, media_type="application/json")
+    return Response(error_body(request.scope, error), error.status, own, media_type="application/json")

@@ -12,6 +12,7 @@ import grpc.aio
 
 from edge_service.adapters.resolver_grpc import messages
 from edge_service.adapters.resolver_grpc.channels import Channels
+from edge_service.adapters.resolver_grpc.management import ManagementClient
 from edge_service.adapters.resolver_grpc.stream import ResolveStream, StreamLostError
 from edge_service.app.ports import Certificates, Model, Question, Report, ReportBound
 from edge_service.domain.affinity import AffinityKeys
@@ -43,6 +44,8 @@ class ResolverClient:
         """By decision, until it is reported closed."""
         self._remembered = RememberedPlans()
         self._clock = asyncio.get_running_loop().time
+        self.management = ManagementClient(self._streams)
+        """The same resolvers, for whoever manages them."""
 
     @property
     def is_ready(self) -> bool:

@@ -9,11 +9,12 @@ from typing import Any
 
 import grpc.aio
 import structlog
+from google.protobuf.message import Message
 
 from edge_service.adapters.resolver_grpc.channels import Channels
 from edge_service.adapters.resolver_grpc.outbox import Outbox
+from forebay.resolver.v1 import pool_admin_service_pb2_grpc, resolver_service_pb2_grpc
 from forebay.resolver.v1 import resolver_service_pb2 as pb
-from forebay.resolver.v1 import resolver_service_pb2_grpc
 
 BACKOFF_MIN_S = 0.1
 BACKOFF_MAX_S = 1.0
@@ -56,6 +57,7 @@ class ResolveStream:
         self._version = self._channels.version
         self._channel = self._channels.open(self.address)
         self._stub: Any = resolver_service_pb2_grpc.ResolverServiceStub(self._channel)
+        self._admin: Any = pool_admin_service_pb2_grpc.PoolAdminServiceStub(self._channel)
 
     async def resolve(self, request: pb.ResolveRequest, timeout_s: float) -> pb.ResolveAnswer:
         """Raises `TimeoutError` or `StreamLostError`."""
@@ -94,6 +96,11 @@ class ResolveStream:
             pb.ListModelsRequest(), timeout=timeout_s, metadata=self._metadata, wait_for_ready=True
         )
         return response
+
+    async def administer(self, method: str, request: Message, key: str, timeout_s: float) -> Any:
+        """A call of `PoolAdminService` with this management key. Raises `grpc.aio.AioRpcError`."""
+        metadata = (*self._metadata, ("x-management-key", key))
+        return await getattr(self._admin, method)(request, timeout=timeout_s, metadata=metadata)
 
     def drop(self) -> None:
         """Gives the stream up; another is opened."""

@@ -8,6 +8,7 @@ from google.protobuf import any_pb2, message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from forebay.resolver.v1 import plan_pb2, resolver_service_pb2
+from resolver_service.app import watch
 from resolver_service.app.operate import UnknownTargetError
 from resolver_service.app.ports import Revision
 from resolver_service.app.report import Bound, Closed, Ended, Event, Failed
@@ -269,6 +270,16 @@ def _known(found: Group | RawModel) -> Abilities:
     if not found.has_abilities:
         return UNKNOWN
     return in_common(t.abilities for t in selection.targets_of(found) if not t.disabled)
+
+
+def watched(event: watch.Event) -> resolver_service_pb2.WatchResponse:
+    if isinstance(event, int):
+        return resolver_service_pb2.WatchResponse(revision=resolver_service_pb2.RevisionChanged(revision=event))
+    return resolver_service_pb2.WatchResponse(
+        health=resolver_service_pb2.HealthChanged(
+            target_id=event.target_id, state=event.state.value, retry_after_ms=_ms(event.retry_after_s)
+        )
+    )
 
 
 def error_status(error: ResolveError | InvalidRequestError | UnknownTargetError) -> status_pb2.Status:

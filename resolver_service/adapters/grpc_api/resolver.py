@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from typing import Any, NoReturn
@@ -26,6 +27,7 @@ from resolver_service.app.resolve import (
     UnknownModelError,
     UnservableError,
 )
+from resolver_service.app.watch import Watch
 
 _log = structlog.get_logger("forebay.resolver.grpc")
 
@@ -36,11 +38,14 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
-    def __init__(self, resolver: Resolver, reports: Reports, revisions: Revisions, telemetry: Telemetry) -> None:
+    def __init__(
+        self, resolver: Resolver, reports: Reports, revisions: Revisions, telemetry: Telemetry, watch: Watch
+    ) -> None:
         self._resolver = resolver
         self._reports = reports
         self._revisions = revisions
         self._telemetry = telemetry
+        self._watch = watch
         self._writer = messages.PlanWriter()
 
     async def Resolve(self, request: pb.ResolveRequest, context: Context) -> pb.ResolveResponse:
@@ -92,8 +97,11 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
         return pb.ReportResponse()
 
     async def Watch(self, request: pb.WatchRequest, context: Context) -> AsyncIterator[pb.WatchResponse]:
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this resolver cannot be watched yet")
-        yield pb.WatchResponse()  # Never reached: it makes this a stream.
+        # At once, so that the caller knows that it watches even if there is nothing to tell.
+        await context.send_initial_metadata(())
+        async with contextlib.aclosing(self._watch.events(request.after_revision)) as events:
+            async for event in events:
+                yield messages.watched(event)
 
     def _answer(self, item: pb.ResolveItem, answer: pb.ResolveAnswer, caller: object) -> None:
         answer.id = item.id

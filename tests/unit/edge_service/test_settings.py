@@ -37,6 +37,11 @@ FLAGS: dict[str, tuple[str | None, str, object]] = {
     "--ops-listen": ("[::1]:99", "ops", ("::1", 99)),
     "--allow-open": (None, "host", "0.0.0.0"),
     "--plaintext-network": (None, "resolvers", ("resolver:8401",)),
+    "--cors-origins": (
+        "https://app.example.com, http://localhost:3000",
+        "cors_origins",
+        {"https://app.example.com", "http://localhost:3000"},
+    ),
     "--credential-env": ("A_*, B,", "credential_names", ("A_*", "B")),
     "--tls-cert": ("/etc/cert.pem", "tls", (Path("/etc/cert.pem"), Path("key"))),
     "--tls-key": ("/etc/key.pem", "tls", (Path("cert"), Path("/etc/key.pem"))),
@@ -271,3 +276,30 @@ def test_no_secret_is_in_the_representation() -> None:
 @pytest.mark.parametrize("argument", ["--list", "--resolv", "--allow", "stray"])
 def test_flags_are_not_guessed(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "unrecognized arguments" in refused(capsys, argument)
+
+
+@pytest.mark.parametrize("origin", ["*", "https://a.example", "http://[::1]:3000", "chrome-extension://abcdef", ""])
+def test_origins_are_as_browsers_write_them(origin: str) -> None:
+    assert load("--cors-origins", origin).cors_origins == ({origin} if origin else set())
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://a.example/",
+        "https://A.example",
+        "https://a.example:443",
+        "http://a.example:80",
+        "a.example",
+        "https://*.example",
+        "https://u@a.example",
+        "null",
+        "https://",
+    ],
+)
+def test_what_no_browser_would_write_is_refused(capsys: pytest.CaptureFixture[str], origin: str) -> None:
+    assert f"'{origin}' is no origin" in refused(capsys, "--cors-origins", origin)
+
+
+def test_everyone_stands_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "stands alone" in refused(capsys, "--cors-origins", "*,https://a.example")

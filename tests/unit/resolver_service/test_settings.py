@@ -30,6 +30,7 @@ def test_a_configuration_is_all_that_must_be_told() -> None:
         state_dir=None,
         tls=None,
         client_ca=None,
+        provider_edits=False,
     )
 
 
@@ -49,6 +50,7 @@ def test_every_flag_can_be_told_by_the_environment() -> None:
         "FOREBAY_RESOLVER_TLS_CERT": "/etc/cert.pem",
         "FOREBAY_RESOLVER_TLS_KEY": "/etc/key.pem",
         "FOREBAY_RESOLVER_TLS_CLIENT_CA": "/etc/ca.pem",
+        "FOREBAY_RESOLVER_ALLOW_PROVIDER_EDITS": "true",
         "FOREBAY_TOKEN": "secret",
         "FOREBAY_MANAGEMENT_KEY": "another",
     }
@@ -64,6 +66,7 @@ def test_every_flag_can_be_told_by_the_environment() -> None:
         state_dir=Path("/var/lib/forebay"),
         tls=(Path("/etc/cert.pem"), Path("/etc/key.pem")),
         client_ca=Path("/etc/ca.pem"),
+        provider_edits=True,
     )
 
 

@@ -28,7 +28,7 @@ class Watched(Configuration):
     """Remembers what became of everything that it was offered, and which pools were ever in effect."""
 
     def __init__(self, text: str) -> None:
-        super().__init__(config_yaml.load, Clock(), text.encode())
+        super().__init__(config_yaml.parsed, Clock(), text.encode())
         self.outcomes: list[str] = []
         self.seen = [self.pools]
 

@@ -7,7 +7,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from edge_service.adapters.http.asgi import AsgiClient
-from edge_service.adapters.http.shedding import Shedding
+from edge_service.adapters.http.shedding import MOST_MANAGING, Shedding
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -141,6 +141,26 @@ async def test_without_a_bound_for_keys_there_is_none() -> None:
 async def test_who_asks_after_the_edges_health_is_not_counted() -> None:
     asking = Asking()
     assert [(await asking.start(path="/healthz")).status for _ in range(2)] == [0, 0]
+
+
+async def test_who_manages_has_room_of_its_own() -> None:
+    asking = Asking(most=1)
+    await asking.start(BEARER)
+    managing = [await asking.start(BEARER, path="/v0/management/status") for _ in range(MOST_MANAGING)]
+    assert [each.status for each in managing] == [0] * MOST_MANAGING
+    refused = await asking.start(path="/v0/management/status")
+    assert refused.status == 503
+    assert json.loads(refused.messages[1]["body"]) == {"error": "the gateway is serving as many requests as it can"}
+    assert asking.told == ["overloaded"]
+    asking.app.go_on.set()
+    await asyncio.gather(*(each.task for each in managing))
+    assert (await asking.start(path="/v0/management/status")).status == 200
+
+
+async def test_who_manages_takes_no_room_of_others() -> None:
+    asking = Asking(most=1)
+    await asking.start(path="/v0/management/status")
+    assert (await asking.start()).status == 0
 
 
 @pytest.mark.parametrize("cancelled", [True, False])
