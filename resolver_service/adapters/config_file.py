@@ -92,7 +92,7 @@ async def _offer(path: Path, look: _Look, configuration: Configuration) -> None:
         _log.warning("config_unreadable", path=str(path), error=look.error, kept_revision=kept)
         return
     try:
-        changed = await configuration.offer(look.text)
+        changed = await configuration.offer(look.text, lambda: _look(path).digest == look.digest)
     except ConfigError as error:
         _log.error(
             "config_rejected",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from resolver_service.app.collecting import put_off
 from resolver_service.app.configure import Configuration, Proposal, digest_of
 from resolver_service.app.ports import (
     AWKWARD,
@@ -93,10 +94,14 @@ class Manager:
 
     async def _to_the_end(self, doing: Coroutine[Any, Any, Result]) -> Result:
         """Whoever asked may leave at any time, but what has been written comes into effect."""
-        task = asyncio.create_task(doing)
+        task = asyncio.create_task(self._undisturbed(doing))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         return await asyncio.shield(task)
+
+    async def _undisturbed(self, doing: Coroutine[Any, Any, Result]) -> Result:
+        with put_off():
+            return await doing
 
     async def _change(self, change: Change, terms: Terms) -> Revision:
         if not self._provider_edits and concerns_providers(change):
@@ -142,7 +147,7 @@ class Manager:
             await asyncio.sleep(SETTLED_S)
             before, text = text, await asyncio.to_thread(self._record.read)
         try:
-            await self._configuration.offer(text)
+            await self._configuration.offer(text, lambda: self._record.read() == text)
         except ConfigError:
             raise ConflictError("the file has been edited, and is not valid: mend it first") from None
         raise ConflictError("the file has been edited, and that has been taken in: read the configuration again")

@@ -36,9 +36,9 @@ class Watched(Configuration):
     def pools(self) -> tuple[str, ...]:
         return tuple(self.current.catalog.pools)
 
-    async def offer(self, text: bytes) -> bool:
+    async def offer(self, text: bytes, is_there_still: Callable[[], bool] = lambda: True) -> bool:
         try:
-            changed = await super().offer(text)
+            changed = await super().offer(text, is_there_still)
         except ConfigError:
             self.outcomes.append("rejected")
             raise
