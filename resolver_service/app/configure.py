@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from resolver_service.app.collecting import put_off
+from resolver_service.app.considerate import considerate
 from resolver_service.app.ports import ConflictError, History, HistoryError, Parsed, PastRevision, Revision
 from resolver_service.domain.config import ConfigError
 from resolver_service.domain.config_summary import diff, summary
@@ -75,7 +75,7 @@ class Configuration:
         async with self._one_at_a_time:
             if digest_of(text) == self._current.digest or not await asyncio.to_thread(is_there_still):
                 return False
-            with put_off():
+            with considerate():
                 return await self._take(text)
 
     async def _take(self, text: bytes) -> bool:

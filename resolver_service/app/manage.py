@@ -7,8 +7,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from resolver_service.app.collecting import put_off
 from resolver_service.app.configure import Configuration, Proposal, digest_of
+from resolver_service.app.considerate import considerate
 from resolver_service.app.ports import (
     AWKWARD,
     ConflictError,
@@ -100,7 +100,7 @@ class Manager:
         return await asyncio.shield(task)
 
     async def _undisturbed(self, doing: Coroutine[Any, Any, Result]) -> Result:
-        with put_off():
+        with considerate():
             return await doing
 
     async def _change(self, change: Change, terms: Terms) -> Revision:
