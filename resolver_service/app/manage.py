@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from resolver_service.app.configure import Configuration, Proposal, digest_of
+from resolver_service.app.configure import FILE, Configuration, Proposal, digest_of
 from resolver_service.app.considerate import considerate
 from resolver_service.app.ports import (
     AWKWARD,
@@ -160,5 +160,6 @@ class Manager:
         if terms.validate_only:
             return base
         author = "".join(c for c in terms.author if c.isprintable())[:LONGEST_AUTHOR].strip()
+        author = "" if author == FILE else author
         proposal = Proposal(base, text, parsed, author)
         return await self._configuration.accept(proposal, lambda: self._record.replace(base.text, text))

@@ -91,6 +91,8 @@ async def test_the_watch_of_the_file_does_not_take_a_change_for_an_edit(tmp_path
 
         await until(is_taken_in)
         assert [line["revision"] for line in told(it.services.resolver, "config_reloaded")] == [7]
+        changed = told(it.services.resolver, "config_changed")
+        assert [(line["by"], line["revision"]) for line in changed] == [("UpsertPool", n) for n in range(2, 7)]
 
 
 async def test_revisions_go_on_over_restarts_and_the_file_wins(tmp_path: Path) -> None:

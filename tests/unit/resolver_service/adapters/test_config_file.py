@@ -251,6 +251,14 @@ async def test_what_was_written_before_the_watch_began_takes_effect(file: File) 
         await watched.until(lambda: watched.pools == ("second",))
 
 
+async def test_what_was_in_the_file_before_a_change_takes_effect_when_it_is_put_back(file: File) -> None:
+    async with following(file) as watched:
+        await watched.offer(config("second").encode())  # A change, of which only the end is seen here.
+        assert watched.pools == ("second",)
+        file.write(FIRST)
+        await watched.until(lambda: watched.pools == ("first",))
+
+
 async def test_other_files_beside_it_change_nothing(file: File) -> None:
     async with following(file) as watched:
         file.write_beside(config("neighbour"))
