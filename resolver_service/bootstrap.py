@@ -19,9 +19,10 @@ from resolver_service.adapters.grpc_api import server as grpc_server
 from resolver_service.adapters.grpc_api.pool_admin import PoolAdminServicer
 from resolver_service.adapters.grpc_api.resolver import ResolverServicer
 from resolver_service.adapters.operations_uvicorn import Operations, OperationsServer, listen, url
-from resolver_service.adapters.stores_memory import MemoryDrains, MemoryHealth, MemoryRotation
+from resolver_service.adapters.stores_memory import MemoryBindings, MemoryDrains, MemoryHealth, MemoryRotation
 from resolver_service.adapters.stores_sqlite import SqliteState
 from resolver_service.adapters.telemetry_prometheus import PrometheusTelemetry, Sources
+from resolver_service.app.bindings import Bindings
 from resolver_service.app.configure import Configuration
 from resolver_service.app.in_flight import InFlight
 from resolver_service.app.operate import Operator
@@ -61,7 +62,7 @@ async def serve(settings: Settings) -> None:
 async def _serve(settings: Settings, configuration: Configuration, operating: socket.socket | None) -> None:
     certificates = Followed(Files(*settings.tls, settings.client_ca)) if settings.tls else None
     state = SqliteState(settings.state_dir, time.monotonic, time.time) if settings.state_dir else None
-    stores = state.stores if state else Stores(MemoryRotation(), MemoryHealth(), MemoryDrains())
+    stores = state.stores if state else Stores(MemoryRotation(), MemoryHealth(), MemoryDrains(), MemoryBindings())
     probes, registry = ProbeBook(PROBE_LEASE_S), CollectorRegistry()
     telemetry = PrometheusTelemetry(registry, _sources(configuration, stores, probes, state))
     servicer, admin = create_servicers(configuration, stores, probes, telemetry)
@@ -112,7 +113,7 @@ def create_servicers(
         telemetry_structlog.health_changed(change)
         telemetry.health_changed(change)
 
-    in_flight = InFlight()
+    in_flight, bindings = InFlight(), Bindings(stores.bindings, time.time)
     # Unique over resolvers and restarts, and cheaper than a random number each.
     boot, count = secrets.token_hex(6), itertools.count(1)
     resolver = Resolver(
@@ -124,8 +125,9 @@ def create_servicers(
         new_id=lambda: f"{boot}-{next(count):x}",
         probes=probes,
         in_flight=in_flight,
+        bindings=bindings,
     )
-    reports = Reports(configuration, stores.health, time.monotonic, probes, in_flight, tell)
+    reports = Reports(configuration, stores.health, time.monotonic, probes, in_flight, bindings, tell)
     # The stubs call every method abstract; those that are not there answer UNIMPLEMENTED.
     admin = PoolAdminServicer(Operator(configuration, stores.health, stores.drains, tell))  # type: ignore[abstract]
     return ResolverServicer(resolver, reports, configuration, telemetry), admin

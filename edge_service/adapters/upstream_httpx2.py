@@ -57,7 +57,9 @@ class Httpx2Upstream:
         self._transport = transport
         self._secret_of = secret_of
 
-    async def send(self, attempt: Attempt, path: str, headers: Headers, body: bytes) -> Httpx2Response:
+    async def send(
+        self, attempt: Attempt, path: str, headers: Headers, body: bytes, method: str = "POST"
+    ) -> Httpx2Response:
         """As the port says."""
         secret = self._secret_of(attempt.credential_ref) if attempt.credential_ref else ""
         own: Headers = [(b"accept-encoding", b"identity"), (b"user-agent", b"forebay")]
@@ -67,7 +69,7 @@ class Httpx2Upstream:
         own += attempt.quirks.headers
         try:
             request = httpx2.Request(
-                "POST",
+                method,
                 _url(attempt, path),
                 headers=[*headers, *own],
                 content=body,

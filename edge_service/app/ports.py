@@ -7,12 +7,22 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from edge_service.domain.affinity import Made
 from edge_service.domain.failover import ReportClosed, ReportContent, ReportEnded, ReportFailed
 from edge_service.domain.headers import Headers
 from edge_service.domain.needs import NO_NEEDS, Needs, Operation
 from edge_service.domain.plan import Attempt, Plan
 
-Report = ReportFailed | ReportContent | ReportEnded | ReportClosed
+
+@dataclass(frozen=True, slots=True)
+class ReportBound:
+    """Tell the resolver that an attempt made something that only its target knows."""
+
+    attempt: Attempt
+    made: Made
+
+
+Report = ReportFailed | ReportContent | ReportEnded | ReportClosed | ReportBound
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +34,8 @@ class Question:
     stream: bool
     operation: Operation = Operation.GENERATE
     needs: Needs = NO_NEEDS
+    goes_on_from: Made | None = None
+    """Only who made this may serve; of `RETRIEVE`, what is wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +61,13 @@ class Resolver(Protocol):
     """The resolver as the edge uses it."""
 
     async def resolve(self, question: Question) -> Plan:
-        """A remembered plan if nobody can be asked. Raises `ModelNotFoundError`, `LimitedError`,
-        `UnavailableError`, or `InvalidRequestError` if no target behind the name can serve what is needed."""
+        """A remembered plan if nobody can be asked, but never for what goes on from something. Raises
+        `ModelNotFoundError`, `ResponseNotFoundError`, `LimitedError`, `UnavailableError`, or `InvalidRequestError` if
+        no target behind the name can serve what is needed, or none of them made what it goes on from."""
 
     def report(self, decision_id: str, report: Report, latency_s: float = 0.0) -> None:
         """Sends what became of an attempt. Never waits and never fails; a report may get lost. Of plans for counting
-        nothing is reported."""
+        and retrieving nothing is reported."""
 
     async def models(self) -> Sequence[Model]:
         """Every name that can be called. Raises `UnavailableError`."""
@@ -95,8 +108,10 @@ class UpstreamResponse(Protocol):
 class Upstream(Protocol):
     """Calls providers."""
 
-    async def send(self, attempt: Attempt, path: str, headers: Headers, body: bytes) -> UpstreamResponse:
-        """Posts the request and waits for the head of the answer; what kind of content the body is stands among the
+    async def send(
+        self, attempt: Attempt, path: str, headers: Headers, body: bytes, method: str = "POST"
+    ) -> UpstreamResponse:
+        """Sends the request and waits for the head of the answer; what kind of content the body is stands among the
         headers. The attempt's connect time-out applies, no other.
 
         Raises `UpstreamFailure`, or `CredentialError` if the attempt's credential cannot be had.

@@ -12,6 +12,7 @@ from edge_service.app.ports import (
     Client,
     CredentialError,
     Question,
+    ReportBound,
     UpstreamFailure,
     UpstreamResponse,
 )
@@ -32,6 +33,7 @@ from edge_service.dialects.exchange import (
     Voice,
 )
 from edge_service.domain import headers
+from edge_service.domain.affinity import Made
 from edge_service.domain.classification import classify
 from edge_service.domain.errors import UnavailableError, UpstreamError
 from edge_service.domain.failover import (
@@ -128,7 +130,13 @@ class Walk:
     async def run(self, allowed_s: float | None = None) -> None:
         """Raises `ApiError` if there is no plan. The client may allow less time than the plan does."""
         self._limit(0.0, allowed_s)
-        question = Question(self._incoming.request_id, self._request.model, self._request.stream)
+        question = Question(
+            self._incoming.request_id,
+            self._request.model,
+            self._request.stream,
+            self._request.operation,
+            goes_on_from=self._made(self._request.goes_on_from) if self._request.goes_on_from else None,
+        )
         asked_at = self._clock()
         try:
             plan = await self._services.resolver.resolve(question)
@@ -147,11 +155,12 @@ class Walk:
             self._record.resolve_s = self._clock() - asked_at
         self._record.decision_id, self._record.name = plan.decision_id, plan.name
         self._is_stale = plan.is_stale
+        self._request.model = self._request.model or plan.name
         self._limit(plan.total_s, allowed_s)
         if self._request.stream and self._services.heartbeat_s and self._request.voice.heartbeat:
             self._reply.keep_warm(self._services.heartbeat_s, self._early_headers())
         try:
-            commands = self._machine.resolved(plan)
+            commands = self._machine.resolved(plan, self._request.acts)
             while (attempt := await self._carry_out(commands)) is not None:
                 commands = await self._try(attempt)
                 if self._machine.state is State.DONE:
@@ -260,11 +269,12 @@ class Walk:
         written = call.written
         head = [] if call.is_translated else headers.to_upstream(self._incoming.headers)
         head += written.headers
-        head.append((b"content-type", written.content_type))
+        if written.content_type:
+            head.append((b"content-type", written.content_type))
         head.append((PROVIDER_REQUEST_ID, self._incoming.request_id.encode()))
         self._wait()
         self._response = await self._services.upstream.send(
-            attempt, written.path, head, overrides.applied(attempt, written)
+            attempt, written.path, head, overrides.applied(attempt, written), written.method
         )
         self._waited()
         self._interrupts.lift(Reason.HEADERS)
@@ -287,13 +297,15 @@ class Walk:
             self._ready = call.complete(body)
         except (EmptyAnswerError, MalformedAnswerError, ReportedError) as error:
             return self._machine.failed(unusable(error, response.status, body, self._rulings(attempt)))
+        if call.made:
+            self._bind(attempt, call.made)
         return self._machine.ended()
 
     async def _stream(self, attempt: Attempt, call: Call, response: UpstreamResponse) -> list[Command]:
         """An answer that comes in events."""
         reader = call.reader()
         relay = ByteRelay() if reader is None else StreamRelay(reader, self._rulings(attempt))
-        committed = False
+        committed, is_bound = False, call.made is None
         self._wait()
         async for chunk in response.chunks():
             if not committed:
@@ -304,6 +316,9 @@ class Walk:
                 if committed:
                     await self._reply.send(relay.rest())
                 raise
+            if ready and not is_bound and call.made:
+                is_bound = True
+                self._bind(attempt, call.made)
             if relay.is_new_content:
                 self._interrupts.lift(Reason.IDLE)  # While the client takes its time the provider is not silent.
             if committed:
@@ -322,11 +337,20 @@ class Walk:
             if relay.complete:
                 return self._machine.ended()
         ready = relay.ended()
+        if not is_bound and call.made:
+            self._bind(attempt, call.made)
         if committed:
             await self._reply.send(ready)
         else:
             self._ready = ready
         return self._machine.ended()
+
+    def _made(self, made_id: str) -> Made:
+        return Made(made_id, self._incoming.client_key)
+
+    def _bind(self, attempt: Attempt, made_id: str) -> None:
+        """Before the client hears of it, so that what it asks for then finds its way back."""
+        self._services.resolver.report(self._record.decision_id, ReportBound(attempt, self._made(made_id)))
 
     def _interrupted(self, reason: Reason | None) -> list[Command]:
         if reason is None or reason is Reason.DRAINING:

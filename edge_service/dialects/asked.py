@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edge_service.dialects import anthropic, canonical, gemini, openai_chat
+from edge_service.dialects import acting, anthropic, canonical, gemini, openai_chat
 from edge_service.dialects.exchange import EVENT_STREAM, Asked, Call, ClientSide, EventReader, Voice, Written
 from edge_service.dialects.gemini.client_events import Framing
 from edge_service.dialects.translation import Translated
 from edge_service.domain import sse
 from edge_service.domain.errors import ApiError
 from edge_service.domain.headers import Headers
+from edge_service.domain.needs import Operation
 from edge_service.domain.plan import Attempt
 
 HEARTBEAT = b": forebay\n\n"
@@ -80,6 +81,7 @@ class Passed:
     __slots__ = ("complete", "reader", "written")
 
     is_translated = False
+    made = None
 
     def __init__(
         self, written: Written, complete: Callable[[bytes], bytes], reader: Callable[[], EventReader | None]
@@ -92,7 +94,20 @@ class Passed:
 class Conversation:
     """An `Asked`."""
 
-    __slots__ = ("_client", "_pass", "_passes", "_read", "_request", "model", "stream", "voice")
+    __slots__ = (
+        "_client",
+        "_pass",
+        "_passes",
+        "_read",
+        "_request",
+        "acts",
+        "goes_on_from",
+        "model",
+        "stream",
+        "voice",
+    )
+
+    operation = Operation.GENERATE
 
     def __init__(
         self,
@@ -103,12 +118,16 @@ class Conversation:
         passed: Callable[[Attempt], Call],
         client: ClientSide,
         read: Callable[[], canonical.Request],
+        acts: Callable[[], bool],
+        goes_on_from: str = "",
     ) -> None:
         """`passed` is the call of a target that the request `passes` through to, since it speaks the client's dialect;
         `read` reads all of the request, for the others."""
         self.model = model
         self.stream = stream
         self.voice = voice
+        self.acts = acts
+        self.goes_on_from = goes_on_from
         self._passes = passes
         self._pass = passed
         self._client = client
@@ -144,7 +163,16 @@ def chat_completion(body: bytes, head: Headers) -> Asked:
         return Passed(written, lambda it: openai_chat.complete(it, name), request.reader)
 
     client = openai_chat.CLIENT
-    return Conversation(name, request.stream, OPENAI, _speaks_openai, passed, client, lambda: client.read(body))
+    return Conversation(
+        name,
+        request.stream,
+        OPENAI,
+        _speaks_openai,
+        passed,
+        client,
+        lambda: client.read(body),
+        lambda: acting.in_chat(body),
+    )
 
 
 def message(body: bytes, head: Headers) -> Asked:
@@ -159,7 +187,14 @@ def message(body: bytes, head: Headers) -> Asked:
 
     client = anthropic.CLIENT
     return Conversation(
-        name, request.stream, ANTHROPIC, _unlevelled("anthropic"), passed, client, lambda: client.read(body)
+        name,
+        request.stream,
+        ANTHROPIC,
+        _unlevelled("anthropic"),
+        passed,
+        client,
+        lambda: client.read(body),
+        lambda: acting.in_messages(body),
     )
 
 
@@ -179,7 +214,16 @@ def generation(body: bytes, model: str, *, stream: bool, array: bool) -> Asked:
         return Passed(written, lambda it: gemini.passthrough.complete(it, model), reader)
 
     client = _GeminiClient(model, stream, voice if isinstance(voice, ArrayVoice) else None)
-    return Conversation(model, stream, voice, _unlevelled("gemini"), passed, client, lambda: client.read(body))
+    return Conversation(
+        model,
+        stream,
+        voice,
+        _unlevelled("gemini"),
+        passed,
+        client,
+        lambda: client.read(body),
+        lambda: acting.in_contents(body),
+    )
 
 
 class _GeminiClient:

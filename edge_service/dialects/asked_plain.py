@@ -24,6 +24,7 @@ from edge_service.dialects.openai_chat.passthrough import open_request
 from edge_service.dialects.openai_plain import EMBEDDINGS, TEXT_COMPLETIONS, Api, embedding, multipart
 from edge_service.domain.errors import ApiError
 from edge_service.domain.headers import Headers, first
+from edge_service.domain.needs import Operation
 from edge_service.domain.plan import Attempt
 
 
@@ -54,6 +55,12 @@ class _Plain:
     write: Callable[[str], Written]
     complete: Callable[[bytes], bytes]
     reader: Callable[[], EventReader | None]
+    operation: Operation = Operation.GENERATE
+    goes_on_from: str = ""
+
+    def acts(self) -> bool:
+        """As the protocol says."""
+        return False
 
     def of(self, attempt: Attempt) -> Call:
         """As the protocol says."""
@@ -119,6 +126,7 @@ class _Translated:
     __slots__ = ("_count", "_provider", "_write", "written")
 
     is_translated = True
+    made = None
 
     def __init__(self, provider: _Provider, asked: Embedding, attempt: Attempt, write: Callable[[Vectors], bytes]):
         self._provider = provider
@@ -151,6 +159,12 @@ class _Vectors:
     read: Callable[[], Embedding]
     write: Callable[[Vectors, Embedding], bytes]
     stream: bool = False
+    operation: Operation = Operation.GENERATE
+    goes_on_from: str = ""
+
+    def acts(self) -> bool:
+        """As the protocol says."""
+        return False
 
     def of(self, attempt: Attempt) -> Call:
         """As the protocol says."""

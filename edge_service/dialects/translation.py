@@ -37,6 +37,7 @@ class Translated:
     __slots__ = ("_client", "_provider", "_request", "written")
 
     is_translated = True
+    made = None  # Its id is the gateway's own.
 
     def __init__(self, client: Client, request: canonical.Request, attempt: Attempt) -> None:
         """Raises `InexpressibleError`."""

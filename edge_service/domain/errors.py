@@ -8,6 +8,7 @@ ApiError
 +- HeadersTooLargeError     431
 +- ModelNotFoundError       404  nothing has this name
 +- NoSuchMethodError        404  nothing of the API is called so
++- ResponseNotFoundError    404  no response is known under this id, or not to this client
 +- LimitedError             429  every target has reached a limit
 +- TooManyConcurrentError   429  this client has as many requests under way as it may
 +- UnavailableError         503  every target is out of service, or nobody can tell
@@ -85,6 +86,11 @@ class ModelNotFoundError(ApiError):
 class NoSuchMethodError(ApiError):
     status = 404
     code = "not_found"
+
+
+class ResponseNotFoundError(ApiError):
+    status = 404
+    code = "response_not_found"
 
 
 class LimitedError(ApiError):

@@ -22,8 +22,9 @@ from resolver_service.adapters import config_yaml
 from resolver_service.adapters.grpc_api import server as grpc_server
 from resolver_service.adapters.grpc_api.pool_admin import PoolAdminServicer
 from resolver_service.adapters.grpc_api.resolver import ResolverServicer
-from resolver_service.adapters.stores_memory import MemoryDrains, MemoryHealth, MemoryRotation
+from resolver_service.adapters.stores_memory import MemoryBindings, MemoryDrains, MemoryHealth, MemoryRotation
 from resolver_service.adapters.telemetry_prometheus import PrometheusTelemetry, Sources
+from resolver_service.app.bindings import Bindings
 from resolver_service.app.configure import Configuration
 from resolver_service.app.in_flight import InFlight
 from resolver_service.app.operate import Operator
@@ -182,6 +183,7 @@ async def serving(
     configuration = Configuration(config_yaml.load, lambda: LOADED_AT, text.encode())
     health, drains = MemoryHealth(), MemoryDrains()
     probes, in_flight = ProbeBook(PROBE_LEASE_S), InFlight()
+    bindings = Bindings(MemoryBindings(), lambda: LOADED_AT + clock.now)
     told: list[HealthChanged] = []
     resolver = Resolver(
         revisions=configuration,
@@ -192,6 +194,7 @@ async def serving(
         new_id=lambda: f"decision-{next(count)}",
         probes=probes,
         in_flight=in_flight,
+        bindings=bindings,
     )
     registry = CollectorRegistry()
     sources = Sources(
@@ -207,7 +210,7 @@ async def serving(
         told.append(change)
         telemetry.health_changed(change)
 
-    reports = Reports(configuration, health, clock, probes, in_flight, tell)
+    reports = Reports(configuration, health, clock, probes, in_flight, bindings, tell)
     servicer = ResolverServicer(resolver, reports, configuration, telemetry)
     admin = PoolAdminServicer(Operator(configuration, health, drains, tell))
     server = grpc_server.build(listen, servicer, admin, grpc_server.Secrets(token, management_key), reflect=reflect)

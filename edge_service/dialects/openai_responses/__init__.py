@@ -21,9 +21,10 @@ from edge_service.dialects.openai_responses import (
 )
 from edge_service.domain.errors import ApiError
 
-__all__ = ["CLIENT", "PROVIDER", "EventReader", "is_error_body", "passthrough"]
+__all__ = ["CLIENT", "PROVIDER", "EventReader", "RetoldReader", "is_error_body", "passthrough"]
 
 EventReader = passing_events.EventReader
+RetoldReader = passing_events.RetoldReader
 is_error_body = errors.is_error_body
 
 

@@ -10,14 +10,16 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from forebay.resolver.v1 import plan_pb2, resolver_service_pb2
 from resolver_service.app.operate import UnknownTargetError
 from resolver_service.app.ports import Revision
-from resolver_service.app.report import Closed, Ended, Event, Failed
+from resolver_service.app.report import Bound, Closed, Ended, Event, Failed
 from resolver_service.app.resolve import (
+    BoundElsewhereError,
     Decision,
     Explanation,
     NoTargetError,
     Query,
     ResolveError,
     TargetView,
+    UnboundError,
     UnknownModelError,
     UnservableError,
 )
@@ -36,6 +38,8 @@ from resolver_service.domain.catalog import Disposition, Group, Provider, RawMod
 from resolver_service.domain.quirks import NO_QUIRKS
 
 ERROR_DOMAIN = "forebay"
+MAX_KEY_BYTES = 64
+"""Of an affinity key. An HMAC of SHA-256 has 32."""
 INTERNAL = status_pb2.Status(code=code_pb2.INTERNAL, message="the resolver failed; its log says how")
 
 _TO_WIRE = {d: plan_pb2.Disposition.Value(f"DISPOSITION_{d.name}") for d in Disposition}
@@ -57,8 +61,11 @@ class InvalidRequestError(Exception):
 
 def query(request: resolver_service_pb2.ResolveRequest, path: str = "") -> Query:
     """`path` leads to the request, for the fields that errors name. Raises `InvalidRequestError`."""
-    if not request.model.strip():
+    retrieving = request.operation == plan_pb2.OPERATION_RETRIEVE
+    if not request.model.strip() and not retrieving:
         raise InvalidRequestError(f"{path}model", "a model name is required")
+    if (retrieving or request.affinity_required) and not request.affinity_key:
+        raise InvalidRequestError(f"{path}affinity_key", "the key of what was made before is required")
     return Query(
         model=request.model,
         counting=request.operation == plan_pb2.OPERATION_COUNT,
@@ -66,6 +73,9 @@ def query(request: resolver_service_pb2.ResolveRequest, path: str = "") -> Query
         will_report=request.will_report,
         excluded=frozenset(request.excluded_targets),
         needs=_needs(request),
+        affinity_key=request.affinity_key,
+        affinity_required=request.affinity_required,
+        retrieving=retrieving,
     )
 
 
@@ -188,10 +198,15 @@ def event(report: resolver_service_pb2.OutcomeReport, path: str = "") -> Event |
             return Ended(report.ended.target_id, report.ended.health_generation)
         case "closed":
             return Closed()
+        case "bound":
+            size = len(report.bound.affinity_key)
+            if not 0 < size <= MAX_KEY_BYTES:
+                raise InvalidRequestError(f"{path}bound.affinity_key", f"1 to {MAX_KEY_BYTES} bytes, not {size}")
+            return Bound(report.bound.target_id, report.bound.affinity_key)
         case "content":
             return None
         case _:
-            raise InvalidRequestError(f"{path}event", "one of failed, content, ended and closed is required")
+            raise InvalidRequestError(f"{path}event", "one of failed, content, ended, closed and bound is required")
 
 
 def explanation(found: Explanation, writer: PlanWriter) -> resolver_service_pb2.ExplainResponse:
@@ -255,8 +270,12 @@ def error_status(error: ResolveError | InvalidRequestError | UnknownTargetError)
             return _status(code_pb2.INVALID_ARGUMENT, error, error_details_pb2.BadRequest(field_violations=[violation]))
         case UnknownModelError(closest=closest):
             return _status(code_pb2.NOT_FOUND, error, _info(error.code, {"closest": ",".join(closest)}))
-        case UnknownTargetError():
+        case UnknownTargetError() | UnboundError():
             return _status(code_pb2.NOT_FOUND, error, _info(error.code, {}))
+        case BoundElsewhereError():
+            violation = error_details_pb2.BadRequest.FieldViolation(field="model", description=str(error))
+            fields = error_details_pb2.BadRequest(field_violations=[violation])
+            return _status(code_pb2.INVALID_ARGUMENT, error, _info(error.code, {}), fields)
         case UnservableError(lacking=lacking):
             return _unservable(error, lacking)
         case NoTargetError(retry_after_s=retry_after_s):

@@ -17,7 +17,15 @@ from resolver_service.adapters.grpc_api import messages
 from resolver_service.adapters.grpc_api.messages import InvalidRequestError
 from resolver_service.app.ports import ReportEffect, Revisions, Telemetry
 from resolver_service.app.report import Event, Reports
-from resolver_service.app.resolve import NoTargetError, ResolveError, Resolver, UnknownModelError, UnservableError
+from resolver_service.app.resolve import (
+    BoundElsewhereError,
+    NoTargetError,
+    ResolveError,
+    Resolver,
+    UnboundError,
+    UnknownModelError,
+    UnservableError,
+)
 
 _log = structlog.get_logger("forebay.resolver.grpc")
 
@@ -112,7 +120,10 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
         except UnknownModelError:
             result = "not_found"
             raise
-        except (NoTargetError, UnservableError) as error:
+        except UnboundError as error:
+            result = error.code
+            raise
+        except (NoTargetError, UnservableError, BoundElsewhereError) as error:
             name, result = error.name, error.code
             raise
         except InvalidRequestError:

@@ -6,12 +6,14 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from edge_service.adapters.resolver_grpc import messages
-from edge_service.app.ports import Model, Question
+from edge_service.app.ports import Model, Question, ReportBound
+from edge_service.domain.affinity import Made
 from edge_service.domain.errors import (
     ApiError,
     InvalidRequestError,
     LimitedError,
     ModelNotFoundError,
+    ResponseNotFoundError,
     UnavailableError,
 )
 from edge_service.domain.failover import ReportClosed, ReportContent, ReportEnded, ReportFailed
@@ -46,6 +48,27 @@ def test_what_a_request_needs_goes_with_the_question() -> None:
         capabilities=["json-schema", "vision"], estimated_input_tokens=2**32 - 1, max_output_tokens=64_000
     )
     assert not messages.resolve_request(Question("id-1", "m", False), 300).HasField("needs")
+
+
+def test_what_a_request_goes_on_from_is_told_as_a_key_alone() -> None:
+    made = Made("resp_1", b"o" * 32)
+    request = messages.resolve_request(Question("r", "m", False, goes_on_from=made), 300, b"k" * 32)
+    assert (request.affinity_key, request.affinity_required) == (b"k" * 32, True)
+    report = messages.outcome_report("d", ReportBound(TARGET, made), 0.0, b"k" * 32)
+    assert report == pb.OutcomeReport(decision_id="d", bound=pb.AttemptBound(target_id="p/m#1", affinity_key=b"k" * 32))
+
+
+@pytest.mark.parametrize("reason", ["UNBOUND", "UNKNOWN_TARGET"])
+def test_a_response_that_is_not_found_is_no_model_that_is_not(reason: str) -> None:
+    status = status_pb2.Status(code=code_pb2.NOT_FOUND, message="no")
+    detail = any_pb2.Any()
+    detail.Pack(error_details_pb2.ErrorInfo(reason=reason))
+    status.details.append(detail)
+    error = messages.api_error(status)
+    if reason == "UNBOUND":
+        assert (type(error), error.code, error.param) == (ResponseNotFoundError, "response_not_found", None)
+    else:
+        assert (type(error), error.param) == (ModelNotFoundError, "model")
 
 
 @pytest.mark.parametrize("operation", Operation)
