@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import socket
 import ssl
@@ -144,3 +145,41 @@ async def test_what_is_spoken_inside_is_said(wire: Tls) -> None:
         _, writer = await talking.opened(port)
         assert writer.get_extra_info("ssl_object").selected_alpn_protocol() == "http/1.1"
         writer.close()
+
+
+async def test_records_may_come_in_any_pieces(wire: Tls) -> None:
+    """Byte by byte, and all that follows the handshake at once with its end."""
+    assert wire.client is not None
+    app, incoming, outgoing = Echo(), ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = wire.client.wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
+    async with serving(app, Bounds()) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    tls.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    await dripped(writer, outgoing.read())
+                    incoming.write(await reader.read(65536))
+            tls.write(test_clients.WHOLE)
+            writer.write(outgoing.read())
+            tls.write(test_clients.LAST)
+            await asyncio.sleep(0.05)
+            await dripped(writer, outgoing.read())
+            answer = b""
+            while received := await reader.read(65536):
+                incoming.write(received)
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    while part := tls.read(65536):
+                        answer += part
+        writer.close()
+    assert (answer.count(b"HTTP/1.1 200"), app.served) == (2, 2)
+
+
+async def dripped(writer: asyncio.StreamWriter, data: bytes) -> None:
+    writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for number in range(len(data)):
+        writer.write(data[number : number + 1])
+        await writer.drain()
+        await asyncio.sleep(0)

