@@ -25,7 +25,7 @@ async def it(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Setup]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def client(it: Setup) -> AsyncIterator[openai.AsyncOpenAI]:
-    async with openai.AsyncOpenAI(base_url=f"{it.services.url}/v1", api_key="mine", max_retries=0) as sdk:
+    async with openai.AsyncOpenAI(base_url=f"{it.services.url}/v1", api_key="mine") as sdk:
         yield sdk
 
 

@@ -235,6 +235,17 @@ def test_a_report_that_comes_again_when_its_decision_is_closed_changes_nothing(i
     assert retrieve(it).name == "Pool"
 
 
+def test_a_name_that_is_known_outweighs_one_that_is_not_whichever_is_told_first() -> None:
+    """Every resolver is told, and over one store only one of them has made the decision."""
+    for first_knows in (True, False):
+        stores = Stores(MemoryRotation(), MemoryHealth(), MemoryDrains(), MemoryBindings())
+        made_it, heard_of_it = Resolving(CONFIG, stores=stores), Resolving(CONFIG, stores=stores, boot="other")
+        made = made_it.decide("pool")
+        for each in (made_it, heard_of_it) if first_knows else (heard_of_it, made_it):
+            each.bind(made, KEY)
+        assert retrieve(heard_of_it).name == "Pool"
+
+
 def test_where_the_decision_is_not_known_the_model_stands_for_the_name() -> None:
     stores = Stores(MemoryRotation(), MemoryHealth(), MemoryDrains(), MemoryBindings())
     made = Resolving(CONFIG, stores=stores).decide("pool")
