@@ -10,8 +10,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 import pytest_asyncio
 
+from resolver_service.adapters.stores_redis.link import ANSWER_S
 from resolver_service.adapters.stores_redis.state import RedisState
 from resolver_service.app.ports import Granted, Wanted
+from resolver_service.domain.bindings import Binding
 from resolver_service.domain.catalog import CoolDownBounds, Disposition, Group
 from resolver_service.domain.health import WELL, Health, failed, probe_returned, probe_taken, succeeded
 from resolver_service.domain.selection import TurnKey, claim, order
@@ -19,6 +21,8 @@ from tests.support.catalogs import cluster, member, pool, raw_member
 from tests.support.valkey import Store
 
 SCOPE = "one/m#0"
+PATIENT_S = 10.0
+"""For answers of a server that is well, on a machine that is busy with other tests."""
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +39,8 @@ def store(server: Store) -> Store:
 
 
 @contextlib.asynccontextmanager
-async def resolvers(store: Store, count: int = 2) -> AsyncIterator[list[RedisState]]:
-    states = [RedisState(store.url, time.monotonic) for _ in range(count)]
+async def resolvers(store: Store, count: int = 2, answer_s: float = PATIENT_S) -> AsyncIterator[list[RedisState]]:
+    states = [RedisState(store.url, time.monotonic, answer_s) for _ in range(count)]
     keeping = [asyncio.create_task(state.keep()) for state in states]
     await asyncio.gather(*(state.begun() for state in states))
     try:
@@ -244,6 +248,31 @@ async def test_a_probe_that_comes_back_is_the_next_ones(both: list[RedisState]) 
     assert not granted.probes
 
 
+# --- Bindings --------------------------------------------------------------------------------------------------------
+
+
+async def test_what_was_made_is_found_by_all(both: list[RedisState], store: Store) -> None:
+    first, second = both
+    made = Binding("one/m#0", "pool", 1_700_000_000.0)
+    first.stores.bindings.put(b"key", made)
+    await until(lambda: bool(store.ask("EXISTS", "forebay:bound:6b6579")))
+    assert second.stores.bindings.get(b"key") is None
+    (granted,) = await second.take([Wanted("a", binding=b"key")])
+    assert (granted.turns, granted.probes) == ({}, frozenset())
+    assert second.stores.bindings.get(b"key") == made
+    assert 29 * 86400 < store.ask("TTL", "forebay:bound:6b6579") <= 30 * 86400
+    second.stores.bindings.forget(b"key")
+    await until(lambda: not store.ask("EXISTS", "forebay:bound:6b6579"))
+
+
+@pytest.mark.parametrize("said", [b"", b"x", b"[1]"])
+async def test_nothing_is_bound_by_what_makes_no_sense(both: list[RedisState], store: Store, said: bytes) -> None:
+    store.ask("SET", "forebay:bound:6b6579", said)
+    await both[0].take([Wanted("a", binding=b"key"), Wanted("b", binding=b"other")])
+    assert both[0].stores.bindings.get(b"key") is None
+    assert not both[0].is_degraded
+
+
 # --- Losing the server -----------------------------------------------------------------------------------------------
 
 
@@ -282,14 +311,16 @@ async def test_a_server_that_is_gone_is_done_without(store: Store, both: list[Re
     assert [state.losses for state in both] == [1, 1]
 
 
-async def test_a_frozen_server_is_waited_for_once(store: Store, both: list[RedisState]) -> None:
+async def test_a_frozen_server_is_waited_for_once(store: Store) -> None:
     wanted = claim(pool("p", member("x"), member("y")), lambda target: True)
-    with store.frozen():
-        granted = await both[0].take([Wanted("a", wanted)])
-        assert both[0].is_degraded
-        granted = [*granted, *(await both[0].take([Wanted("b", wanted)]))]
-        assert [each.turns["pool:p", 0] for each in granted] == [0, 1]
-    await until(lambda: not both[0].is_degraded)
+    async with resolvers(store, 1, ANSWER_S) as (state,):
+        await until(lambda: not state.is_degraded)
+        with store.frozen():
+            granted = await state.take([Wanted("a", wanted)])
+            assert state.is_degraded
+            granted = [*granted, *(await state.take([Wanted("b", wanted)]))]
+            assert [each.turns["pool:p", 0] for each in granted] == [0, 1]
+        await until(lambda: not state.is_degraded)
 
 
 async def test_a_server_that_has_forgotten_everything_is_told(store: Store, both: list[RedisState]) -> None:

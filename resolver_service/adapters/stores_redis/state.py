@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import structlog
 
+from resolver_service.adapters.stores_redis.bindings import KEPT_MS, BindingMirror, written
 from resolver_service.adapters.stores_redis.health import HealthMirror
 from resolver_service.adapters.stores_redis.link import ANSWER_S, Argument, Link, LinkError, Script, UnusableStoreError
 from resolver_service.adapters.stores_redis.rotation import (
@@ -33,8 +34,8 @@ BACKOFF_S = 0.1
 BACKOFF_MAX_S = 2.0
 """Before the server is tried again, with a random share on top: many resolvers lose it in the same moment."""
 
-_TURNS, _HEALTH, _NUMBERS, _DRAINS, _PROBES, _CHANNEL, _SCHEMA = (
-    PREFIX + name for name in ("turns", "health", "numbers", "drains", "probe:", "changes", "schema")
+_TURNS, _HEALTH, _NUMBERS, _DRAINS, _PROBES, _BOUND, _CHANNEL, _SCHEMA = (
+    PREFIX + name for name in ("turns", "health", "numbers", "drains", "probe:", "bound:", "changes", "schema")
 )
 
 _log = structlog.get_logger("forebay.resolver.store")
@@ -81,14 +82,16 @@ class RedisState:
     """A `SharedState`. Without the server it is as if this resolver were the only one; what happens meanwhile is told
     when the server is back."""
 
-    def __init__(self, url: str, clock: Clock) -> None:
+    def __init__(self, url: str, clock: Clock, answer_s: float = ANSWER_S) -> None:
         """Raises `ValueError` if the address is none."""
         self._link = Link(url)
+        self._answer_s = answer_s
         self._clock = clock
         self._to_tell = asyncio.Event()
         self._rotation = RotationMirror()
         self._health = HealthMirror(clock, self._to_tell.set, self._let_go)
         self._drains = DrainMirror(self._to_tell)
+        self._bindings = BindingMirror(self._to_tell.set)
         self._take, self._merge, self._drain, self._give_back = map(Script, ("take", "merge", "drain", "give_back"))
         self._asking: list[tuple[Wanted, asyncio.Future[Granted]]] = []
         self._asker: asyncio.Task[None] | None = None
@@ -105,7 +108,7 @@ class RedisState:
 
     @property
     def stores(self) -> Stores:
-        return Stores(self._rotation, self._health, self._drains, self)
+        return Stores(self._rotation, self._health, self._drains, self._bindings, self)
 
     # --- Asking -------------------------------------------------------------------------------------------------------
 
@@ -138,12 +141,14 @@ class RedisState:
     async def _granted(self, wanted: Sequence[Wanted]) -> list[Granted]:
         said: list[Argument] = [int(PROBE_LEASE_S * 1000)]
         for each in wanted:
-            said += (each.holder, len(each.probes), *each.probes)
+            said += (each.holder, len(each.probes), *each.probes, each.binding.hex())
             said += NO_CLAIM if each.claim is None else arguments(each.claim)
-        answers = await self._link.run(self._take, (_TURNS, _PROBES), said, ANSWER_S)
+        answers = await self._link.run(self._take, (_TURNS, _PROBES, _BOUND), said, self._answer_s)
         turns: list[dict[TurnKey, int]] = []
         rest: list[tuple[int, Claim]] = []
-        for number, (each, (numbers, _)) in enumerate(zip(wanted, answers, strict=True)):
+        for number, (each, (numbers, _, bound)) in enumerate(zip(wanted, answers, strict=True)):
+            if bound:
+                self._hear_bound(each.binding, bound)
             claim = each.claim
             if claim is not None and has_second_step(claim):
                 turns.append({claim.key: numbers[0]})
@@ -159,7 +164,7 @@ class RedisState:
             self._rotation.taken(taken)
         return [
             Granted(each.holder, its_turns, self._won(each, holders))
-            for each, its_turns, (_, holders) in zip(wanted, turns, answers, strict=True)
+            for each, its_turns, (_, holders, _) in zip(wanted, turns, answers, strict=True)
         ]
 
     def _won(self, wanted: Wanted, holders: Sequence[bytes | None]) -> frozenset[str]:
@@ -172,6 +177,12 @@ class RedisState:
             elif self._held.get(scope) != holder:
                 self._health.held_elsewhere(scope, self._clock() + PROBE_LEASE_S)
         return frozenset(won)
+
+    def _hear_bound(self, key: bytes, said: bytes) -> None:
+        try:
+            self._bindings.heard(key, said)
+        except ValueError:
+            _log.warning("store_not_understood", what="a binding")
 
     def give_back(self, holder: str, scopes: Iterable[str]) -> None:
         """As the port says."""
@@ -217,9 +228,21 @@ class RedisState:
                 raise
             for change, state in zip(changes, states, strict=True):
                 self._health.heard(change.scope, state, float(now_ms))
+        await self._tell_bindings()
         if released := self._released:
             self._released = []
             await self._link.run(self._give_back, (_PROBES,), [each for pair in released for each in pair])
+
+    async def _tell_bindings(self) -> None:
+        while untold := self._bindings.untold:
+            key = next(iter(untold))
+            binding = untold[key]
+            if binding is None:
+                await self._link.ask("DEL", _BOUND + key.hex())
+            else:
+                await self._link.ask("SET", _BOUND + key.hex(), written(binding), "PX", KEPT_MS)
+            if untold.get(key) is binding:
+                del untold[key]
 
     async def _tell_turns(self) -> None:
         while self._rotation.untold:

@@ -1,11 +1,12 @@
 -- Takes turns and probes for any number of requests.
 --
--- KEYS: the hash of turns, the prefix of probes. ARGV: how long a probe is held in milliseconds, then for each request
---   holder, number of probes, each scope, and a claim.
+-- KEYS: the hash of turns, the prefix of probes, the prefix of bindings. ARGV: how long a probe is held in milliseconds,
+-- then for each request
+--   holder, number of probes, each scope, the key of a binding or nothing, and a claim.
 -- A claim is 0 for none, else
 --   1, field of the turn, number of members behind which a pool stands or 0, and if there are any: how many members there
 --   are, their sequence (two bytes a turn; empty if they take turns one by one), and the claim behind each of them.
--- Answers for each request: the numbers of its turns, and for each probe who holds it.
+-- Answers for each request: the numbers of its turns, for each probe who holds it, and the binding if there is one.
 local at = 2
 local function arg()
   local value = ARGV[at]
@@ -56,7 +57,9 @@ while at <= #ARGV do
       holders[#holders + 1] = redis.call('GET', key)
     end
   end
+  local bound = arg()
+  if bound ~= '' then bound = redis.call('GET', KEYS[3] .. bound) end
   claim(turns)
-  answers[#answers + 1] = {turns, holders}
+  answers[#answers + 1] = {turns, holders, bound or ''}
 end
 return answers
