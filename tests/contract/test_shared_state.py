@@ -331,7 +331,7 @@ async def test_a_server_that_has_forgotten_everything_is_told(store: Store, both
     store.ask("FLUSHALL")
     store.ask("CLIENT", "KILL", "TYPE", "pubsub")
     await until(lambda: bool(store.ask("HGET", "forebay:health", SCOPE)))
-    assert store.ask("HGET", "forebay:turns", "pool:p\n0") == b"4"
+    await until(lambda: store.ask("HGET", "forebay:turns", "pool:p\n0") == b"4")
     await until(lambda: all(state.stores.health.get(SCOPE).cooling_until_at for state in both))
 
 

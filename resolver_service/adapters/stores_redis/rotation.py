@@ -54,6 +54,10 @@ class RotationMirror:
             claim = claim.behind[turn_of(claim.weights, number).index]
         return Granted(wanted.holder, turns, frozenset(wanted.probes))
 
+    def heard_of(self) -> dict[TurnKey, int]:
+        """The turns that the server has counted before, as far as this resolver knows."""
+        return {key: taken - self.untold.get(key, 0) for key, taken in self.turns.items()}
+
     def taken(self, turns: dict[TurnKey, int]) -> None:
         """By the server, for this resolver."""
         for key, number in turns.items():

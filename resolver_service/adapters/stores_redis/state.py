@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import secrets
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -92,12 +93,16 @@ class RedisState:
         self._health = HealthMirror(clock, self._to_tell.set, self._let_go)
         self._drains = DrainMirror(self._to_tell)
         self._bindings = BindingMirror(self._to_tell.set)
-        self._take, self._merge, self._drain, self._give_back = map(Script, ("take", "merge", "drain", "give_back"))
+        self._take, self._merge, self._drain, self._give_back, self._recount = map(
+            Script, ("take", "merge", "drain", "give_back", "recount")
+        )
         self._asking: list[tuple[Wanted, asyncio.Future[Granted]]] = []
         self._asker: asyncio.Task[None] | None = None
         self._held: dict[str, str] = {}
         """Probes that this resolver has, by scope: the decision that holds each."""
         self._released: list[tuple[str, str]] = []
+        self._life = b""
+        """Of the server's memory: another one has forgotten what the last one knew."""
         self._heard = -1
         """The number of the last change that was heard of."""
         self._listening: asyncio.Task[None] | None = None
@@ -300,17 +305,21 @@ class RedisState:
 
     async def _resume(self) -> None:
         """Tells what has happened without the server, and takes over what it has."""
+        await self._link.ask("SET", _SCHEMA, SCHEMA, "NX")
         schema = await self._link.ask("GET", _SCHEMA)
-        if schema is None:
-            await self._link.ask("SET", _SCHEMA, SCHEMA, "NX")
-            schema = await self._link.ask("GET", _SCHEMA)
-            self._health.tell_all()
-            for key, taken in self._rotation.turns.items():
-                await self._link.ask("HSETNX", _TURNS, field(key), taken)
-            self._rotation.untold.clear()
         if schema != str(SCHEMA).encode():
             found = schema.decode(errors="replace")[:40]
             raise UnusableStoreError(f"the store's schema is '{found}', and this resolver knows {SCHEMA}")
+        await self._link.ask("HSETNX", _NUMBERS, "life", secrets.token_hex(8))
+        life = await self._link.ask("HGET", _NUMBERS, "life")
+        if self._life not in (b"", life):
+            self._health.tell_all()
+        self._life = life
+        if taken := self._rotation.heard_of():
+            said: list[Argument] = []
+            for key, turns in taken.items():
+                said += (field(key), turns)
+            await self._link.run(self._recount, (_TURNS,), said)
         await self._tell_all()
         await self._read_all()
         self.is_degraded = False
