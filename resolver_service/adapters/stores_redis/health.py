@@ -112,7 +112,7 @@ class HealthMirror:
         self._forgotten.discard(change.scope)
         known = self.heard(change.scope, said, server_now_ms)
         mine = self.get(change.scope)
-        if is_taken and change.generation < mine.generation <= known.generation:
+        if is_taken and change.scope in self._changed and change.generation < mine.generation <= known.generation:
             self._keep(change.scope, replace(mine, generation=known.generation + 1))
 
     def heard(self, scope: str, said: bytes, server_now_ms: float) -> Health:
