@@ -145,7 +145,7 @@ async def refused(client: ResolverClient, times: int) -> None:
 
 
 async def measure(rounds: int, requests: int, rate: int) -> tuple[dict[str, Measured], dict[str, Counter[str]]]:
-    """What it costs, and what the store was asked: for `requests` at once, for as many one by one, and for 5 refusals."""
+    """What it costs, and what the store was asked: 32 at a time and for refusals."""
     cores = processes.split_cores()
     found = {"alone": Measured(), "shared": Measured()}
     asked: dict[str, Counter[str]] = {}

@@ -254,7 +254,11 @@ class RedisState:
             said = [_CHANNEL]
             for pair in released:
                 said += pair
-            await self._link.run(self._give_back, (_PROBES,), said)
+            try:
+                await self._link.run(self._give_back, (_PROBES,), said)
+            except LinkError:
+                self._released += released
+                raise
         await self._tell_bindings()
 
     async def _tell_bindings(self) -> None:
