@@ -14,7 +14,7 @@ from forebay_cli.client import CallError, ResolverClient
 
 _EPILOG = """\
 Every flag has an environment variable: --resolver is FOREBAY_RESOLVER, and so on. FOREBAY_TOKEN, if the resolver has
-one, is shown to it with every call, and FOREBAY_MANAGEMENT_KEY with those that change something. Exit status: 0 done,
+one, is shown to it with every call, and FOREBAY_MANAGEMENT_KEY with those that demand it. Exit status: 0 done,
 1 refused or failed, 2 not understood."""
 
 
@@ -51,6 +51,15 @@ def _run(parser: argparse.ArgumentParser, given: argparse.Namespace, environment
             case "drain" | "undrain":
                 key = _management_key(parser, environment)
                 return commands.drain(client, given.target, key, drained=given.command == "drain")
+            case "status":
+                key = _management_key(parser, environment)
+                return commands.status(client, key, every=given.all, as_json=given.json)
+            case "revisions":
+                key = _management_key(parser, environment)
+                return commands.revisions(client, given.most, key, with_diffs=given.diff, as_json=given.json)
+            case "rollback":
+                key = _management_key(parser, environment)
+                return commands.roll_back(client, given.revision, given.author, key)
             case "models":
                 return commands.models(client, as_json=given.json)
             case _:
@@ -142,6 +151,20 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     ):
         it = command(name, explanation, calling)
         it.add_argument("target", metavar="TARGET", help="as 'forebay explain' shows it, such as 'openai/gpt-5#0'")
+    it = command("status", "Show how targets are. Demands the management key.", calling, answering)
+    switch(it, "all", "also those that are ready and were not asked within five minutes")
+    it = command("revisions", "List the configurations of late. Demands the management key.", calling, answering)
+    it.add_argument("--most", metavar="N", type=_number, default=default("most", "20"), help="how many (default: 20)")
+    switch(it, "diff", "show what each changed, line by line")
+    it = command(
+        "rollback",
+        "Put the configuration of an earlier revision into effect, as a new one. Demands the management key.",
+        calling,
+    )
+    it.add_argument("revision", metavar="REVISION", type=_number, help="as 'forebay revisions' lists it")
+    it.add_argument(
+        "--author", metavar="NAME", default=default("author", "forebay"), help="who makes it (default: forebay)"
+    )
     command("models", "List the names that can be called.", calling, answering)
     it = command("health", "Tell whether the resolver serves. For container health checks: no token needed.", calling)
     it.add_argument(
@@ -151,6 +174,12 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         help="readiness, liveness, or '' for the server as a whole (default: readiness)",
     )
     return parser
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text[:20]) < 2**32):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a positive number")
+    return int(text)
 
 
 def _seconds(text: str) -> float:

@@ -64,6 +64,18 @@ class ResolverClient:
     def drain(self, target_id: str, management_key: str, *, drained: bool) -> None:
         self._call(self._admin.Drain, admin_pb.DrainRequest(target_id=target_id, drained=drained), management_key)
 
+    def status(self, management_key: str) -> admin_pb.GetStatusResponse:
+        method: Callable[..., admin_pb.GetStatusResponse] = self._admin.GetStatus
+        return self._call(method, admin_pb.GetStatusRequest(), management_key)
+
+    def revisions(self, most: int, management_key: str) -> admin_pb.ListRevisionsResponse:
+        method: Callable[..., admin_pb.ListRevisionsResponse] = self._admin.ListRevisions
+        return self._call(method, admin_pb.ListRevisionsRequest(page_size=most), management_key)
+
+    def roll_back(self, revision: int, author: str, management_key: str) -> admin_pb.RollbackResponse:
+        method: Callable[..., admin_pb.RollbackResponse] = self._admin.Rollback
+        return self._call(method, admin_pb.RollbackRequest(revision=revision, author=author), management_key)
+
     def health(self, service: str) -> str:
         """The health protocol's word for the state of a service, such as `SERVING`."""
         stub: Any = health_pb2_grpc.HealthStub(self._channel)
@@ -84,6 +96,10 @@ class ResolverClient:
         info = _error_info(error)
         if info is not None and info.reason == "TARGET_NOT_FOUND":
             return f"{details}; 'forebay explain NAME' lists those behind a name"
+        if info is not None and info.reason == "REVISION_NOT_FOUND":
+            return f"{details}; 'forebay revisions' lists those that are"
+        if info is not None and code in (grpc.StatusCode.ABORTED, grpc.StatusCode.FAILED_PRECONDITION):
+            return details
         if info is not None and code is grpc.StatusCode.NOT_FOUND:
             return details if info.metadata.get("closest") else f"{details}; 'forebay models' lists what can be called"
         if info is not None:

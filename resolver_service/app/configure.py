@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from resolver_service.app.considerate import considerate
 from resolver_service.app.ports import ConflictError, History, HistoryError, Parsed, PastRevision, Revision
 from resolver_service.domain.config import ConfigError
 from resolver_service.domain.config_summary import diff, summary
@@ -64,21 +65,27 @@ class Configuration:
     def current(self) -> Revision:
         return self._current
 
-    async def offer(self, text: bytes) -> bool:
+    async def offer(self, text: bytes, is_there_still: Callable[[], bool] = lambda: True) -> bool:
         """Puts what stands in the file into effect; False if it is the running one already.
 
-        Raises `ConfigError` with everything that is wrong, and then nothing has changed.
+        Since it was read, a change may have been written. `is_there_still` tells in a thread whether it stands there
+        now, while no other can be written; if not, there is another one to offer. Raises `ConfigError` with everything
+        that is wrong, and then nothing has changed.
         """
         async with self._one_at_a_time:
-            if digest_of(text) == self._current.digest:
+            if digest_of(text) == self._current.digest or not await asyncio.to_thread(is_there_still):
                 return False
-            parsed = await self.parse(text)
-            revision = self._next(text, parsed)
-            # What cannot be kept is in effect all the same: it stands in the file.
-            with contextlib.suppress(HistoryError):
-                await self._keep(revision, FILE)
-            self._swap(revision)
-            return True
+            with considerate():
+                return await self._take(text)
+
+    async def _take(self, text: bytes) -> bool:
+        parsed = await self.parse(text)
+        revision = self._next(text, parsed)
+        # What cannot be kept is in effect all the same: it stands in the file.
+        with contextlib.suppress(HistoryError):
+            await self._keep(revision, FILE)
+        self._swap(revision)
+        return True
 
     async def parse(self, text: bytes) -> Parsed:
         """In a thread: thousands of pools take a while, and resolves must not wait for them. Raises `ConfigError`."""

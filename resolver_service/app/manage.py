@@ -7,7 +7,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from resolver_service.app.configure import Configuration, Proposal, digest_of
+from resolver_service.app.configure import FILE, Configuration, Proposal, digest_of
+from resolver_service.app.considerate import considerate
 from resolver_service.app.ports import (
     AWKWARD,
     ConflictError,
@@ -93,10 +94,14 @@ class Manager:
 
     async def _to_the_end(self, doing: Coroutine[Any, Any, Result]) -> Result:
         """Whoever asked may leave at any time, but what has been written comes into effect."""
-        task = asyncio.create_task(doing)
+        task = asyncio.create_task(self._undisturbed(doing))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         return await asyncio.shield(task)
+
+    async def _undisturbed(self, doing: Coroutine[Any, Any, Result]) -> Result:
+        with considerate():
+            return await doing
 
     async def _change(self, change: Change, terms: Terms) -> Revision:
         if not self._provider_edits and concerns_providers(change):
@@ -142,7 +147,7 @@ class Manager:
             await asyncio.sleep(SETTLED_S)
             before, text = text, await asyncio.to_thread(self._record.read)
         try:
-            await self._configuration.offer(text)
+            await self._configuration.offer(text, lambda: self._record.read() == text)
         except ConfigError:
             raise ConflictError("the file has been edited, and is not valid: mend it first") from None
         raise ConflictError("the file has been edited, and that has been taken in: read the configuration again")
@@ -155,5 +160,6 @@ class Manager:
         if terms.validate_only:
             return base
         author = "".join(c for c in terms.author if c.isprintable())[:LONGEST_AUTHOR].strip()
+        author = "" if author == FILE else author
         proposal = Proposal(base, text, parsed, author)
         return await self._configuration.accept(proposal, lambda: self._record.replace(base.text, text))

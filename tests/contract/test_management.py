@@ -309,7 +309,7 @@ async def test_a_file_that_cannot_be_written_is_told_of() -> None:
 async def test_revisions_tell_who_changed_what() -> None:
     async with management() as it:
         await do(it, "UpsertPool", pool_json={**SOLO, "description": "x"}, author="  the\x1b editor\n")
-        await do(it, "DeleteCluster", cluster_id="chat")
+        await do(it, "DeleteCluster", cluster_id="chat", author="file")
         found = (await do(it, "ListRevisions")).revisions
         assert [(r.revision, r.author, r.summary, r.created_at) for r in found] == [
             (3, "", "cluster chat removed", LOADED_AT),

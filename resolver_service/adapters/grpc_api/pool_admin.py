@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn, TypeVar
 
 import grpc.aio
+import structlog
 from google.rpc import status_pb2
 from grpc_status import rpc_status
 
@@ -15,7 +16,7 @@ from forebay.resolver.v1 import pool_admin_service_pb2 as pb
 from forebay.resolver.v1 import pool_admin_service_pb2_grpc
 from resolver_service.adapters.grpc_api import json_values, messages, refusals
 from resolver_service.adapters.grpc_api.messages import InvalidRequestError
-from resolver_service.app.manage import Manager, Terms
+from resolver_service.app.manage import LONGEST_AUTHOR, Manager, Terms
 from resolver_service.app.operate import Operator, UnknownTargetError
 from resolver_service.app.ports import MOST_REVISIONS, Revision
 from resolver_service.app.resolve import ResolveError, Resolver
@@ -26,6 +27,8 @@ Context = grpc.aio.ServicerContext[Any, Any]
 Response = TypeVar("Response")
 
 USUAL_PAGE = 50
+
+_log = structlog.get_logger("forebay.resolver.config")
 
 
 class PoolAdminServicer(pool_admin_service_pb2_grpc.PoolAdminServiceServicer):
@@ -107,6 +110,7 @@ class PoolAdminServicer(pool_admin_service_pb2_grpc.PoolAdminServiceServicer):
     async def Rollback(self, request: pb.RollbackRequest, context: Context) -> pb.RollbackResponse:
         number = min(request.revision, 2**62)
         made = await self._or_refuse(self._manager.roll_back(number, _terms(request)), context)
+        _tell(request, made)
         return pb.RollbackResponse(revision=made.number, etag=made.digest)
 
     # --- Targets ---
@@ -136,6 +140,7 @@ class PoolAdminServicer(pool_admin_service_pb2_grpc.PoolAdminServiceServicer):
         self, make: Callable[[], Change], request: Any, made: Callable[..., Response], context: Context
     ) -> Response:
         revision = await self._or_refuse(self._made(make, _terms(request)), context)
+        _tell(request, revision)
         return made(revision=revision.number, etag=revision.digest)
 
     async def _made(self, make: Callable[[], Change], terms: Terms) -> Revision:
@@ -152,6 +157,13 @@ class PoolAdminServicer(pool_admin_service_pb2_grpc.PoolAdminServiceServicer):
             what(target_id)
         except UnknownTargetError as error:
             await _abort(context, messages.error_status(error))
+
+
+def _tell(request: Any, made: Revision) -> None:
+    if not request.validate_only:
+        what = request.DESCRIPTOR.name.removesuffix("Request")
+        author = request.author[:LONGEST_AUTHOR]
+        _log.info("config_changed", by=what, author=author, revision=made.number)
 
 
 def _terms(request: Any) -> Terms:

@@ -58,6 +58,14 @@ async def test_the_same_content_is_no_new_revision() -> None:
     assert configuration.current.number == 3
 
 
+async def test_what_does_not_stand_in_the_file_any_more_is_not_taken_in() -> None:
+    """The watch of the file reads it, waits, and offers what it read; meanwhile a change may have been written."""
+    configuration = Configuration(empty, Clock(), b"first")
+    assert not await configuration.offer(b"second", lambda: False)
+    assert configuration.current.number == 1
+    assert await configuration.offer(b"second", lambda: True)
+
+
 async def test_a_bad_configuration_keeps_the_last_good_one() -> None:
     resolving = Resolving(pool("a", "b").decode())
     before = resolving.configuration.current
