@@ -8,9 +8,11 @@ import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from forebay_cli import commands
 from forebay_cli.client import CallError, ResolverClient
+from forebay_cli.tls import Tls, TlsError
 
 _EPILOG = """\
 Every flag has an environment variable: --resolver is FOREBAY_RESOLVER, and so on. FOREBAY_TOKEN, if the resolver has
@@ -25,7 +27,7 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
     try:
         status = _run(parser, given, environment)
         sys.stdout.flush()
-    except CallError as error:
+    except (CallError, TlsError) as error:
         print(f"forebay: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
@@ -71,14 +73,21 @@ def _client(parser: argparse.ArgumentParser, given: argparse.Namespace, token: s
     address = given.resolver
     if not is_address(address):
         parser.error(f"--resolver: '{address}' is neither HOST:PORT nor unix:PATH")
-    if not given.plaintext_network and not is_local(address):
+    if bool(given.resolver_cert) != bool(given.resolver_key):
+        parser.error("--resolver-cert and --resolver-key go together: a certificate, and its key")
+    if not given.resolver_ca and (given.resolver_cert or given.resolver_name):
+        parser.error("--resolver-cert and --resolver-name need --resolver-ca: without it there is no TLS")
+    if not given.resolver_ca and not given.plaintext_network and not is_local(address):
         parser.error(
-            f"--resolver {address} is not on loopback, and gRPC to it would be plaintext: "
+            f"--resolver {address} is not on loopback, and gRPC to it would be plaintext: set --resolver-ca, "
             "add --plaintext-network to consent, or use 127.0.0.1 or unix:PATH"
         )
     if not (token.isascii() and token.isprintable()):
         parser.error("FOREBAY_TOKEN: only printable ASCII characters can be sent to the resolver")
-    return ResolverClient(address, token, given.timeout)
+    if not given.resolver_ca:
+        return ResolverClient(address, token, given.timeout)
+    pair = (Path(given.resolver_cert), Path(given.resolver_key)) if given.resolver_cert else None
+    return ResolverClient(address, token, given.timeout, tls=Tls(Path(given.resolver_ca), pair, given.resolver_name))
 
 
 def _management_key(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> str:
@@ -113,6 +122,13 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         default=default("timeout", "5"),
         help="how long to wait for the answer (default: 5)",
     )
+    for flag, metavar, explanation in (
+        ("resolver-ca", "FILE", "speak TLS with the resolver, whose certificate must be of these authorities (PEM)"),
+        ("resolver-cert", "FILE", "the certificate to show to it (PEM, its chain behind it)"),
+        ("resolver-key", "FILE", "the key of --resolver-cert (PEM)"),
+        ("resolver-name", "NAME", "what its certificate is for, if it is not the host of its address"),
+    ):
+        calling.add_argument(f"--{flag}", metavar=metavar, default=default(flag, ""), help=explanation)
     switch(calling, "plaintext-network", "consent to gRPC without TLS to an address that is not loopback")
     answering = argparse.ArgumentParser(add_help=False)
     switch(answering, "json", "print the answer as JSON, in the spelling of the gRPC contract")

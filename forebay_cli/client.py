@@ -14,6 +14,7 @@ from grpc_status import rpc_status
 from forebay.resolver.v1 import pool_admin_service_pb2 as admin_pb
 from forebay.resolver.v1 import pool_admin_service_pb2_grpc, resolver_service_pb2_grpc
 from forebay.resolver.v1 import resolver_service_pb2 as pb
+from forebay_cli.tls import Tls, handshake_failure
 
 Response = TypeVar("Response")
 
@@ -35,11 +36,22 @@ class CallError(Exception):
 class ResolverClient:
     """Calls one resolver. Every call waits at most `timeout_s` and raises `CallError`."""
 
-    def __init__(self, address: str, token: str, timeout_s: float, channel: grpc.Channel | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        token: str,
+        timeout_s: float,
+        channel: grpc.Channel | None = None,
+        tls: Tls | None = None,
+    ) -> None:
+        """Plaintext without `tls`. Raises `TlsError`."""
         self.address = address
+        self._is_secure = tls is not None
         self._timeout_s = timeout_s
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
-        self._channel = channel or grpc.insecure_channel(address, options=_OPTIONS)
+        if channel is None:
+            channel = tls.channel(address, _OPTIONS) if tls else grpc.insecure_channel(address, options=_OPTIONS)
+        self._channel = channel
         self._stub = resolver_service_pb2_grpc.ResolverServiceStub(self._channel)
         self._admin: Any = pool_admin_service_pb2_grpc.PoolAdminServiceStub(self._channel)
 
@@ -105,6 +117,8 @@ class ResolverClient:
         if info is not None:
             return f"{details}; 'forebay explain NAME' says why"
         match code:
+            case grpc.StatusCode.UNAVAILABLE if reason := handshake_failure(details, is_secure=self._is_secure):
+                return f"no resolver can be talked to at {self.address}: {reason}"
             case grpc.StatusCode.UNAVAILABLE:
                 return (
                     f"no resolver can be reached at {self.address}: start it with 'forebay-resolver --config FILE', "

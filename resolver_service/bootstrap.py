@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from resolver_service.adapters import config_file, config_yaml, telemetry_structlog
 from resolver_service.adapters.amend_yaml import amend
+from resolver_service.adapters.certificates_files import Files, Followed
 from resolver_service.adapters.grpc_api import server as grpc_server
 from resolver_service.adapters.grpc_api.pool_admin import PoolAdminServicer
 from resolver_service.adapters.grpc_api.resolver import ResolverServicer
@@ -22,9 +23,10 @@ from resolver_service.adapters.history_memory import MemoryHistory
 from resolver_service.adapters.history_sqlite import SqliteHistory
 from resolver_service.adapters.operations_uvicorn import Operations, OperationsServer, listen, url
 from resolver_service.adapters.record_file import FileRecord
-from resolver_service.adapters.stores_memory import MemoryDrains, MemoryHealth, MemoryRotation
+from resolver_service.adapters.stores_memory import MemoryBindings, MemoryDrains, MemoryHealth, MemoryRotation
 from resolver_service.adapters.stores_sqlite import SqliteState
 from resolver_service.adapters.telemetry_prometheus import PrometheusTelemetry, Sources
+from resolver_service.app.bindings import Bindings
 from resolver_service.app.configure import Configuration
 from resolver_service.app.in_flight import InFlight
 from resolver_service.app.manage import Manager
@@ -56,8 +58,8 @@ def check(settings: Settings) -> str:
 
 
 async def serve(settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT. Raises `ConfigError`, `UnreadableError`, `OSError` or `AddressInUseError` if it
-    cannot start."""
+    """Serves until SIGTERM or SIGINT. Raises `ConfigError`, `UnreadableError`, `CertificateError`, `OSError` or
+    `AddressInUseError` if it cannot start."""
     telemetry_structlog.configure()
     bell = Bell()
     with contextlib.ExitStack() as stack:
@@ -72,21 +74,24 @@ async def serve(settings: Settings) -> None:
 async def _serve(
     settings: Settings, configuration: Configuration, history: History, bell: Bell, operating: socket.socket | None
 ) -> None:
+    certificates = Followed(Files(*settings.tls, settings.client_ca)) if settings.tls else None
     state = SqliteState(settings.state_dir, time.monotonic, time.time) if settings.state_dir else None
-    stores = state.stores if state else Stores(MemoryRotation(), MemoryHealth(), MemoryDrains())
+    stores = state.stores if state else Stores(MemoryRotation(), MemoryHealth(), MemoryDrains(), MemoryBindings())
     probes, registry = ProbeBook(PROBE_LEASE_S), CollectorRegistry()
     telemetry = PrometheusTelemetry(registry, _sources(configuration, stores, probes, state))
     record = FileRecord(settings.config)
     manager = Manager(configuration, record, history, amend, provider_edits=settings.provider_edits)
     servicer, admin, watch = create_servicers(configuration, manager, stores, probes, telemetry, bell)
     secrets_shown = grpc_server.Secrets(settings.token, settings.management_key)
-    grpc = grpc_server.build(settings.listen, servicer, admin, secrets_shown, reflect=settings.reflection)
+    tls = grpc_server.Tls(certificates.current) if certificates else None
+    grpc = grpc_server.build(settings.listen, servicer, admin, secrets_shown, reflect=settings.reflection, tls=tls)
 
     told_to_stop, is_serving = asyncio.Event(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
     following = asyncio.create_task(config_file.follow(settings.config, configuration))
     keeping = asyncio.create_task(state.keep()) if state else None
+    renewing = asyncio.create_task(certificates.follow(tls.renew)) if certificates and tls else None
     operations = OperationsServer(Operations(registry, is_serving.is_set))
     if operating:
         await operations.serve(operating)
@@ -101,6 +106,8 @@ async def _serve(
     if not following.done():
         following.cancel()
     stopping.cancel()
+    if renewing:
+        renewing.cancel()
     watch.close()
     await grpc.drain(settings.drain_s)
     # To the last: that is when operators look.
@@ -129,7 +136,7 @@ def create_servicers(
         telemetry.health_changed(change)
         bell.ring()
 
-    in_flight = InFlight()
+    in_flight, bindings = InFlight(), Bindings(stores.bindings, time.time)
     # Unique over resolvers and restarts, and cheaper than a random number each.
     boot, count = secrets.token_hex(6), itertools.count(1)
     resolver = Resolver(
@@ -141,8 +148,9 @@ def create_servicers(
         new_id=lambda: f"{boot}-{next(count):x}",
         probes=probes,
         in_flight=in_flight,
+        bindings=bindings,
     )
-    reports = Reports(configuration, stores.health, time.monotonic, probes, in_flight, tell)
+    reports = Reports(configuration, stores.health, time.monotonic, probes, in_flight, bindings, tell)
     operator = Operator(configuration, stores.health, stores.drains, tell)
     status = Status(configuration, stores.health, stores.drains, in_flight, reports.recent, time.monotonic)
     watch = Watch(status, bell)

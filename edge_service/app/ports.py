@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from edge_service.domain.affinity import Made
 from edge_service.domain.failover import ReportClosed, ReportContent, ReportEnded, ReportFailed
 from edge_service.domain.headers import Headers
 from edge_service.domain.management import (
@@ -21,7 +23,16 @@ from edge_service.domain.management import (
 from edge_service.domain.needs import NO_NEEDS, Needs, Operation
 from edge_service.domain.plan import Attempt, Plan
 
-Report = ReportFailed | ReportContent | ReportEnded | ReportClosed
+
+@dataclass(frozen=True, slots=True)
+class ReportBound:
+    """Tell the resolver that an attempt made something that only its target knows."""
+
+    attempt: Attempt
+    made: Made
+
+
+Report = ReportFailed | ReportContent | ReportEnded | ReportClosed | ReportBound
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +44,8 @@ class Question:
     stream: bool
     operation: Operation = Operation.GENERATE
     needs: Needs = NO_NEEDS
+    goes_on_from: Made | None = None
+    """Only who made this may serve; of `RETRIEVE`, what is wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +71,13 @@ class Resolver(Protocol):
     """The resolver as the edge uses it."""
 
     async def resolve(self, question: Question) -> Plan:
-        """A remembered plan if nobody can be asked. Raises `ModelNotFoundError`, `LimitedError`,
-        `UnavailableError`, or `InvalidRequestError` if no target behind the name can serve what is needed."""
+        """A remembered plan if nobody can be asked, but never for what goes on from something. Raises
+        `ModelNotFoundError`, `ResponseNotFoundError`, `LimitedError`, `UnavailableError`, or `InvalidRequestError` if
+        no target behind the name can serve what is needed, or none of them made what it goes on from."""
 
     def report(self, decision_id: str, report: Report, latency_s: float = 0.0) -> None:
         """Sends what became of an attempt. Never waits and never fails; a report may get lost. Of plans for counting
-        nothing is reported."""
+        and retrieving nothing is reported."""
 
     async def models(self) -> Sequence[Model]:
         """Every name that can be called. Raises `UnavailableError`."""
@@ -142,8 +156,10 @@ class UpstreamResponse(Protocol):
 class Upstream(Protocol):
     """Calls providers."""
 
-    async def send(self, attempt: Attempt, path: str, headers: Headers, body: bytes) -> UpstreamResponse:
-        """Posts the request and waits for the head of the answer; what kind of content the body is stands among the
+    async def send(
+        self, attempt: Attempt, path: str, headers: Headers, body: bytes, method: str = "POST"
+    ) -> UpstreamResponse:
+        """Sends the request and waits for the head of the answer; what kind of content the body is stands among the
         headers. The attempt's connect time-out applies, no other.
 
         Raises `UpstreamFailure`, or `CredentialError` if the attempt's credential cannot be had.
@@ -175,3 +191,16 @@ class Client(Protocol):
 
     async def end(self) -> None:
         """The body is complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """By what one end of a connection shows who it is, and knows the other: PEM texts."""
+
+    chain: bytes
+    """Its own certificate first; empty: it has none to show."""
+    key: bytes = field(repr=False)
+    authorities: bytes
+    """Whose certificates it believes; empty: it asks for none."""
+    context: ssl.SSLContext = field(compare=False, repr=False)
+    """For a server that shows the certificate."""

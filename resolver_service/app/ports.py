@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
+from resolver_service.domain.bindings import Binding
 from resolver_service.domain.catalog import Catalog, Disposition
 from resolver_service.domain.health import Health
 from resolver_service.domain.selection import TurnKey
@@ -50,6 +51,16 @@ class DrainStore(Protocol):
     def put(self, target_id: str, *, drained: bool) -> None: ...
 
 
+class BindingStore(Protocol):
+    """What is bound to targets, by keys that say nothing of it. It may forget what was not asked for the longest."""
+
+    def get(self, key: bytes) -> Binding | None: ...
+
+    def put(self, key: bytes, binding: Binding) -> None: ...
+
+    def forget(self, key: bytes) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Stores:
     """All that a resolver remembers besides its configuration."""
@@ -57,6 +68,7 @@ class Stores:
     rotation: RotationStore
     health: HealthStore
     drains: DrainStore
+    bindings: BindingStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +95,14 @@ class Telemetry(Protocol):
 
     def resolved(self, name: str, result: str, seconds: float) -> None:
         """A name was resolved, or not. `name` is as it is configured, and empty if nothing was found under it; `result`
-        is `ok`, `not_found`, `needs_unmet`, `rate_limited`, `busy`, `unavailable`, `invalid` or `failed`."""
+        is `ok`, `not_found`, `unbound`, `bound_elsewhere`, `needs_unmet`, `rate_limited`, `busy`, `unavailable`,
+        `invalid` or `failed`."""
 
     def reported(self, kind: str, effect: ReportEffect) -> None:
         """A report was taken in. `kind` is one of the contract's, or `none`."""
+
+    def spent(self, target_id: str, input_tokens: int, output_tokens: int) -> None:
+        """An answer of this target, which is configured, has cost so much."""
 
     def stream_opened(self) -> None:
         """An edge has opened a stream."""
@@ -125,6 +141,17 @@ class Revisions(Protocol):
 
     @property
     def current(self) -> Revision: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """By what one end of a connection shows who it is, and knows the other: PEM texts."""
+
+    chain: bytes
+    """Its own certificate first."""
+    key: bytes = field(repr=False)
+    authorities: bytes = b""
+    """Whose certificates it believes; empty: it asks for none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,9 @@ from resolver_service.adapters.grpc_api import server as grpc_server
 from resolver_service.adapters.grpc_api.pool_admin import PoolAdminServicer
 from resolver_service.adapters.grpc_api.resolver import ResolverServicer
 from resolver_service.adapters.history_memory import MemoryHistory
-from resolver_service.adapters.stores_memory import MemoryDrains, MemoryHealth, MemoryRotation
+from resolver_service.adapters.stores_memory import MemoryBindings, MemoryDrains, MemoryHealth, MemoryRotation
 from resolver_service.adapters.telemetry_prometheus import PrometheusTelemetry, Sources
+from resolver_service.app.bindings import Bindings
 from resolver_service.app.configure import Configuration
 from resolver_service.app.in_flight import InFlight
 from resolver_service.app.manage import Manager
@@ -214,6 +215,7 @@ async def serving(
     manager = Manager(configuration, record, history, amend, provider_edits=provider_edits)
     health, drains = MemoryHealth(), MemoryDrains()
     probes, in_flight = ProbeBook(PROBE_LEASE_S), InFlight()
+    bindings = Bindings(MemoryBindings(), lambda: LOADED_AT + clock.now)
     told: list[HealthChanged] = []
     resolver = Resolver(
         revisions=configuration,
@@ -224,6 +226,7 @@ async def serving(
         new_id=lambda: f"decision-{next(count)}",
         probes=probes,
         in_flight=in_flight,
+        bindings=bindings,
     )
     registry = CollectorRegistry()
     sources = Sources(
@@ -240,7 +243,7 @@ async def serving(
         telemetry.health_changed(change)
         bell.ring()
 
-    reports = Reports(configuration, health, clock, probes, in_flight, tell)
+    reports = Reports(configuration, health, clock, probes, in_flight, bindings, tell)
     status = Status(configuration, health, drains, in_flight, reports.recent, clock)
     watch = Watch(status, bell)
     servicer = ResolverServicer(resolver, reports, configuration, telemetry, watch)
@@ -281,9 +284,14 @@ def content(plan: plan_pb2.Plan) -> pb.OutcomeReport:
     return pb.OutcomeReport(decision_id=plan.decision_id, content=event)
 
 
-def ended(plan: plan_pb2.Plan) -> pb.OutcomeReport:
+def ended(plan: plan_pb2.Plan, input_tokens: int = 0, output_tokens: int = 0) -> pb.OutcomeReport:
     attempt = plan.attempts[0]
-    event = pb.AttemptEnded(target_id=attempt.target_id, health_generation=attempt.health_generation)
+    event = pb.AttemptEnded(
+        target_id=attempt.target_id,
+        health_generation=attempt.health_generation,
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+    )
     return pb.OutcomeReport(decision_id=plan.decision_id, ended=event)
 
 

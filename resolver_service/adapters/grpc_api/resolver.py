@@ -17,8 +17,16 @@ from forebay.resolver.v1 import resolver_service_pb2 as pb
 from resolver_service.adapters.grpc_api import messages
 from resolver_service.adapters.grpc_api.messages import InvalidRequestError
 from resolver_service.app.ports import ReportEffect, Revisions, Telemetry
-from resolver_service.app.report import Event, Reports
-from resolver_service.app.resolve import NoTargetError, ResolveError, Resolver, UnknownModelError, UnservableError
+from resolver_service.app.report import Ended, Event, Reports
+from resolver_service.app.resolve import (
+    BoundElsewhereError,
+    NoTargetError,
+    ResolveError,
+    Resolver,
+    UnboundError,
+    UnknownModelError,
+    UnservableError,
+)
 from resolver_service.app.watch import Watch
 
 _log = structlog.get_logger("forebay.resolver.grpc")
@@ -120,7 +128,10 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
         except UnknownModelError:
             result = "not_found"
             raise
-        except (NoTargetError, UnservableError) as error:
+        except UnboundError as error:
+            result = error.code
+            raise
+        except (NoTargetError, UnservableError, BoundElsewhereError) as error:
             name, result = error.name, error.code
             raise
         except InvalidRequestError:
@@ -141,6 +152,8 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
     def _learn(self, report: pb.OutcomeReport, event: Event | None) -> None:
         effect: ReportEffect = "unused" if event is None else self._reports.apply(report.decision_id, event)
         self._telemetry.reported(report.WhichOneof("event") or "none", effect)
+        if effect == "applied" and isinstance(event, Ended):
+            self._telemetry.spent(event.target_id, event.input_tokens, event.output_tokens)
 
 
 def _tell(request: pb.ResolveRequest, error: Exception) -> None:

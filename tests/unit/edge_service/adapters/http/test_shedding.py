@@ -167,10 +167,10 @@ async def test_who_manages_takes_no_room_of_others() -> None:
 async def test_nothing_is_remembered_of_keys_that_have_nothing_under_way(*, cancelled: bool) -> None:
     asking = Asking()
     asked = [await asking.start([(b"x-api-key", b"%d" % number)]) for number in range(10)]
-    assert asking.shedding.keys_under_way == 10
+    assert len(asking.shedding._of_key) == 10
     if cancelled:
         for each in asked:
             each.task.cancel()
     asking.app.go_on.set()
     await asyncio.gather(*(each.task for each in asked), return_exceptions=True)
-    assert asking.shedding.keys_under_way == 0
+    assert not asking.shedding._of_key
