@@ -21,8 +21,10 @@ from resolver_service.adapters.operations_uvicorn import Operations, OperationsS
 from resolver_service.adapters.stores_memory import MemoryDrains, MemoryHealth, MemoryRotation
 from resolver_service.adapters.stores_sqlite import SqliteState
 from resolver_service.adapters.telemetry_prometheus import PrometheusTelemetry, Sources
+from resolver_service.app.access import Access
 from resolver_service.app.configure import Configuration
 from resolver_service.app.in_flight import InFlight
+from resolver_service.app.limits import ClientLimits
 from resolver_service.app.operate import Operator
 from resolver_service.app.ports import HealthChanged, Stores
 from resolver_service.app.probes import ProbeBook
@@ -106,7 +108,7 @@ def create_servicers(
         telemetry_structlog.health_changed(change)
         telemetry.health_changed(change)
 
-    in_flight = InFlight()
+    in_flight, limits = InFlight(), ClientLimits()
     # Unique over resolvers and restarts, and cheaper than a random number each.
     boot, count = secrets.token_hex(6), itertools.count(1)
     resolver = Resolver(
@@ -118,8 +120,10 @@ def create_servicers(
         new_id=lambda: f"{boot}-{next(count):x}",
         probes=probes,
         in_flight=in_flight,
+        access=Access(time.time),
+        limits=limits,
     )
-    reports = Reports(configuration, stores.health, time.monotonic, probes, in_flight, tell)
+    reports = Reports(configuration, stores.health, time.monotonic, probes, in_flight, limits, tell)
     # The stubs call every method abstract; those that are not there answer UNIMPLEMENTED.
     admin = PoolAdminServicer(Operator(configuration, stores.health, stores.drains, tell))  # type: ignore[abstract]
     return ResolverServicer(resolver, reports, configuration, telemetry), admin

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from resolver_service.app.in_flight import InFlight
+from resolver_service.app.limits import ClientLimits
 from resolver_service.app.ports import Clock, HealthChanged, HealthStore, ReportEffect, Revisions, Tell
 from resolver_service.app.probes import ProbeBook
 from resolver_service.app.receipts import Receipts
@@ -29,6 +30,8 @@ class Ended:
 
     target_id: str
     health_generation: int
+    tokens: int = 0
+    """Of request and answer together; 0 if that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ class Reports:
         clock: Clock,
         probes: ProbeBook,
         in_flight: InFlight,
+        limits: ClientLimits,
         tell: Tell,
     ) -> None:
         self._revisions = revisions
@@ -57,6 +61,7 @@ class Reports:
         self._clock = clock
         self._probes = probes
         self._in_flight = in_flight
+        self._limits = limits
         self._tell = tell
         self._receipts = Receipts()
 
@@ -81,13 +86,16 @@ class Reports:
         return "applied"
 
     def _count(self, decision_id: str, event: Event) -> None:
-        """Repetitions change nothing, and what no name leads to any more is in flight all the same."""
+        """Repetitions change nothing, and what no name leads to any more is in flight, and used, all the same."""
         if isinstance(event, Failed):
             self._in_flight.failed(decision_id, event.target_id, event.disposition)
+            self._limits.failed(decision_id, event.disposition)
         elif isinstance(event, Ended):
             self._in_flight.ended(decision_id, event.target_id)
+            self._limits.ended(decision_id, event.tokens, self._clock())
         else:
             self._in_flight.closed(decision_id)
+            self._limits.closed(decision_id, self._clock())
 
     def _is_new(self, decision_id: str, event: Failed | Ended) -> bool:
         """What names no decision cannot be told apart, and counts each time. `Closed` does nothing the second time."""

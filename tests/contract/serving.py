@@ -24,8 +24,10 @@ from resolver_service.adapters.grpc_api.pool_admin import PoolAdminServicer
 from resolver_service.adapters.grpc_api.resolver import ResolverServicer
 from resolver_service.adapters.stores_memory import MemoryDrains, MemoryHealth, MemoryRotation
 from resolver_service.adapters.telemetry_prometheus import PrometheusTelemetry, Sources
+from resolver_service.app.access import Access
 from resolver_service.app.configure import Configuration
 from resolver_service.app.in_flight import InFlight
+from resolver_service.app.limits import ClientLimits
 from resolver_service.app.operate import Operator
 from resolver_service.app.ports import HealthChanged
 from resolver_service.app.probes import ProbeBook
@@ -181,7 +183,7 @@ async def serving(
     clock, count = Clock(), itertools.count(1)
     configuration = Configuration(config_yaml.load, lambda: LOADED_AT, text.encode())
     health, drains = MemoryHealth(), MemoryDrains()
-    probes, in_flight = ProbeBook(PROBE_LEASE_S), InFlight()
+    probes, in_flight, limits = ProbeBook(PROBE_LEASE_S), InFlight(), ClientLimits()
     told: list[HealthChanged] = []
     resolver = Resolver(
         revisions=configuration,
@@ -192,6 +194,8 @@ async def serving(
         new_id=lambda: f"decision-{next(count)}",
         probes=probes,
         in_flight=in_flight,
+        access=Access(lambda: LOADED_AT),
+        limits=limits,
     )
     registry = CollectorRegistry()
     sources = Sources(
@@ -207,7 +211,7 @@ async def serving(
         told.append(change)
         telemetry.health_changed(change)
 
-    reports = Reports(configuration, health, clock, probes, in_flight, tell)
+    reports = Reports(configuration, health, clock, probes, in_flight, limits, tell)
     servicer = ResolverServicer(resolver, reports, configuration, telemetry)
     admin = PoolAdminServicer(Operator(configuration, health, drains, tell))
     server = grpc_server.build(listen, servicer, admin, grpc_server.Secrets(token, management_key), reflect=reflect)

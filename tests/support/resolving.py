@@ -7,8 +7,10 @@ import itertools
 
 from resolver_service.adapters import config_yaml
 from resolver_service.adapters.stores_memory import MemoryDrains, MemoryHealth, MemoryRotation
+from resolver_service.app.access import Access
 from resolver_service.app.configure import Configuration
 from resolver_service.app.in_flight import InFlight
+from resolver_service.app.limits import ClientLimits
 from resolver_service.app.operate import Operator
 from resolver_service.app.ports import HealthChanged, Stores
 from resolver_service.app.probes import ProbeBook
@@ -51,7 +53,9 @@ class Resolving:
         self.told: list[HealthChanged] = []
         self.probes = ProbeBook(PROBE_LEASE_S)
         self.in_flight = InFlight()
-        self.configuration = Configuration(config_yaml.load, lambda: 1_700_000_000.5, text.encode())
+        self.limits = ClientLimits()
+        self.wall_clock = Clock(1_700_000_000.5)
+        self.configuration = Configuration(config_yaml.load, self.wall_clock, text.encode())
         numbers = itertools.count(1)
         self.resolver = Resolver(
             revisions=self.configuration,
@@ -62,9 +66,11 @@ class Resolving:
             new_id=lambda: f"{boot}-{next(numbers)}",
             probes=self.probes,
             in_flight=self.in_flight,
+            access=Access(self.wall_clock),
+            limits=self.limits,
         )
         self.reports = Reports(
-            self.configuration, self.health, self.clock, self.probes, self.in_flight, self.told.append
+            self.configuration, self.health, self.clock, self.probes, self.in_flight, self.limits, self.told.append
         )
         self.operator = Operator(self.configuration, self.health, self.drains, self.told.append)
         self._others = itertools.count(1)

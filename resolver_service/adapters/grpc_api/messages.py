@@ -8,15 +8,17 @@ from google.protobuf import any_pb2, message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from forebay.resolver.v1 import plan_pb2, resolver_service_pb2
+from resolver_service.app.access import ClientKeyError
+from resolver_service.app.limits import ClientLimitError
 from resolver_service.app.operate import UnknownTargetError
 from resolver_service.app.ports import Revision
+from resolver_service.app.refusals import ResolveError
 from resolver_service.app.report import Closed, Ended, Event, Failed
 from resolver_service.app.resolve import (
     Decision,
     Explanation,
     NoTargetError,
     Query,
-    ResolveError,
     TargetView,
     UnknownModelError,
     UnservableError,
@@ -32,7 +34,9 @@ from resolver_service.domain.abilities import (
     Needs,
     in_common,
 )
-from resolver_service.domain.catalog import Disposition, Group, Provider, RawModel, Target
+from resolver_service.domain.catalog import Disposition, Group, Provider, RawModel, Target, name_key
+from resolver_service.domain.clients import Client
+from resolver_service.domain.limits import Allowance, Allowances
 from resolver_service.domain.quirks import NO_QUIRKS
 
 ERROR_DOMAIN = "forebay"
@@ -57,7 +61,7 @@ class InvalidRequestError(Exception):
 
 def query(request: resolver_service_pb2.ResolveRequest, path: str = "") -> Query:
     """`path` leads to the request, for the fields that errors name. Raises `InvalidRequestError`."""
-    if not request.model.strip():
+    if not request.model.strip() and request.operation != plan_pb2.OPERATION_AUTHENTICATE:
         raise InvalidRequestError(f"{path}model", "a model name is required")
     return Query(
         model=request.model,
@@ -66,6 +70,8 @@ def query(request: resolver_service_pb2.ResolveRequest, path: str = "") -> Query
         will_report=request.will_report,
         excluded=frozenset(request.excluded_targets),
         needs=_needs(request),
+        client_key=request.client_key_sha256,
+        key_required=request.client_key_required,
     )
 
 
@@ -104,6 +110,8 @@ class PlanWriter:
         plan.name = decision.name
         if decision.depends_on_needs:
             plan.depends_on_needs = True
+        if decision.limits is not None:
+            plan.limits.CopyFrom(_limits(decision.limits))
         for planned in decision.attempts:
             attempt = plan.attempts.add()
             attempt.CopyFrom(self._attempt(planned.target))
@@ -118,6 +126,16 @@ class PlanWriter:
         if known is None:
             known = self._attempts[id(target)] = (target, _attempt(target))
         return known[1]
+
+
+def _limits(allowances: Allowances) -> plan_pb2.ClientLimits:
+    return plan_pb2.ClientLimits(requests=_allowance(allowances.requests), tokens=_allowance(allowances.tokens))
+
+
+def _allowance(allowance: Allowance | None) -> plan_pb2.Allowance | None:
+    if allowance is None:
+        return None
+    return plan_pb2.Allowance(limit=allowance.limit, remaining=allowance.remaining, reset_ms=allowance.reset_ms)
 
 
 def _attempt(target: Target) -> plan_pb2.Attempt:
@@ -185,7 +203,8 @@ def event(report: resolver_service_pb2.OutcomeReport, path: str = "") -> Event |
             retry_after_s = failed.retry_after_ms / 1000 if failed.retry_after_ms else None
             return Failed(failed.target_id, failed.health_generation, disposition, retry_after_s)
         case "ended":
-            return Ended(report.ended.target_id, report.ended.health_generation)
+            ended = report.ended
+            return Ended(ended.target_id, ended.health_generation, ended.input_tokens + ended.output_tokens)
         case "closed":
             return Closed()
         case "content":
@@ -211,8 +230,9 @@ def _target_view(view: TargetView) -> resolver_service_pb2.TargetExplanation:
     )
 
 
-def models(revision: Revision) -> resolver_service_pb2.ListModelsResponse:
-    """Pools, clusters, raw models; a name that stands for several things is listed as what it finds."""
+def models(revision: Revision, client: Client | None = None) -> resolver_service_pb2.ListModelsResponse:
+    """Pools, clusters, raw models, as far as the client may call them; a name that stands for several things is listed
+    as what it finds."""
     catalog = revision.catalog
     entries = [
         _model(g, resolver_service_pb2.ModelEntry(kind=g.kind, description=g.description))
@@ -223,6 +243,8 @@ def models(revision: Revision) -> resolver_service_pb2.ListModelsResponse:
         for model in catalog.models.values()
         if not catalog.is_virtual(model.id)
     ]
+    if client is not None:
+        entries = [entry for entry in entries if client.may_call(name_key(entry.id))]
     for entry in entries:
         entry.created_at = revision.loaded_at
     return resolver_service_pb2.ListModelsResponse(models=entries, revision=revision.number)
@@ -257,17 +279,27 @@ def error_status(error: ResolveError | InvalidRequestError | UnknownTargetError)
             return _status(code_pb2.NOT_FOUND, error, _info(error.code, {"closest": ",".join(closest)}))
         case UnknownTargetError():
             return _status(code_pb2.NOT_FOUND, error, _info(error.code, {}))
+        case ClientKeyError():
+            return _status(code_pb2.UNAUTHENTICATED, error, _info(error.code, {}))
+        case ClientLimitError(retry_after_s=retry_after_s, allowances=allowances):
+            return _status(
+                code_pb2.RESOURCE_EXHAUSTED, error, _info(error.code, {}), _retry(retry_after_s), _limits(allowances)
+            )
         case UnservableError(lacking=lacking):
             return _unservable(error, lacking)
         case NoTargetError(retry_after_s=retry_after_s):
             limited = error.code == "rate_limited"
             details: list[message.Message] = [_info(error.code, {})]
             if retry_after_s is not None:
-                retry = error_details_pb2.RetryInfo()
-                retry.retry_delay.FromMilliseconds(_ms(retry_after_s))
-                details.append(retry)
+                details.append(_retry(retry_after_s))
             return _status(code_pb2.RESOURCE_EXHAUSTED if limited else code_pb2.UNAVAILABLE, error, *details)
     return _status(code_pb2.INTERNAL, error)
+
+
+def _retry(after_s: float) -> error_details_pb2.RetryInfo:
+    retry = error_details_pb2.RetryInfo()
+    retry.retry_delay.FromMilliseconds(_ms(after_s))
+    return retry
 
 
 def _unservable(error: UnservableError, lacking: tuple[str, ...]) -> status_pb2.Status:

@@ -612,7 +612,7 @@ def test_switched_off_model_pools_are_unknown_but_still_checked() -> None:
 
 NESTED = "clusters do not nest; name the pools and models that it gathers"
 ONE_OF = "expected exactly one of 'pool' and 'model'"
-KNOWN = "known here: providers, policy, model-pools"
+KNOWN = "known here: providers, policy, model-pools, clients"
 
 
 @pytest.mark.parametrize(
