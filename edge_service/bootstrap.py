@@ -49,7 +49,7 @@ def create(settings: Settings, under_way: UnderWay, transport: httpx2.AsyncBaseT
     """To be called where an event loop runs. The lifespan of the application closes what it opened."""
     transport = transport or Transport(ssl_context(settings.upstream_ca))
     credentials = LocalCredentials(settings.environment, settings.credential_names)
-    resolver = ResolverClient(settings.resolvers, settings.token)
+    resolver = ResolverClient(settings.resolvers, settings.token, key_required=settings.key_required)
     upstream = Httpx2Upstream(transport, credentials.secret)
     registry = CollectorRegistry()
     telemetry = PrometheusTelemetry(registry, resolver)

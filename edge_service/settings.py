@@ -29,6 +29,8 @@ class Settings:
     """Requests under way at a time."""
     max_concurrent_per_key: int
     """Of these, of one client key; 0 for no bound of its own."""
+    key_required: bool
+    """Nobody is served whose client key the resolver does not know, even where it has no clients."""
     credential_names: tuple[str, ...]
     upstream_ca: Path | None
     """Certificate authorities to trust for providers beside the system's."""
@@ -77,7 +79,8 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         "--allow-open",
         action="store_true",
         default=switched_on("allow-open"),
-        help="consent to serving whoever can reach an address that is not loopback: there are no client keys",
+        help="consent to serving whoever can reach an address that is not loopback, as long as the resolver's "
+        "configuration has no clients; without it every request there needs the key of one",
     )
     parser.add_argument(
         "--plaintext-network",
@@ -160,11 +163,6 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
             )
     if not is_address(given.listen) or given.listen.startswith("unix:"):
         parser.error(f"--listen: '{given.listen}' is not HOST:PORT")
-    if not given.allow_open and not is_local(given.listen):
-        parser.error(
-            f"--listen {given.listen} is not loopback, and anyone who reaches it could use the providers' keys: "
-            "add --allow-open to consent, or listen on 127.0.0.1"
-        )
     for flag, seconds in (
         ("--drain", given.drain),
         ("--drain-delay", given.drain_delay),
@@ -195,6 +193,7 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         heartbeat_s=given.heartbeat,
         max_concurrent=given.max_concurrent,
         max_concurrent_per_key=given.max_concurrent_per_key,
+        key_required=not (given.allow_open or is_local(given.listen)),
         credential_names=tuple(name.strip() for name in given.credential_env.split(",") if name.strip()),
         upstream_ca=Path(given.upstream_ca) if given.upstream_ca else None,
         token=token,

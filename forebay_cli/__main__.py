@@ -9,13 +9,14 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
-from forebay_cli import commands
+from forebay_cli import commands, keys
 from forebay_cli.client import CallError, ResolverClient
 
 _EPILOG = """\
 Every flag has an environment variable: --resolver is FOREBAY_RESOLVER, and so on. FOREBAY_TOKEN, if the resolver has
-one, is shown to it with every call, and FOREBAY_MANAGEMENT_KEY with those that change something. Exit status: 0 done,
-1 refused or failed, 2 not understood."""
+one, is shown to it with every call, and FOREBAY_MANAGEMENT_KEY with those that change something. FOREBAY_CLIENT_KEY is
+the client's key to ask with, where the configuration has clients: only its SHA-256 is sent. Exit status: 0 done, 1
+refused or failed, 2 not understood."""
 
 
 def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] | None = None) -> int:
@@ -40,7 +41,11 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
 def _run(parser: argparse.ArgumentParser, given: argparse.Namespace, environment: Mapping[str, str]) -> int:
     if given.command == "check":
         return commands.check(given.file, environment)
-    with _client(parser, given, environment.get("FOREBAY_TOKEN", "")) as client:
+    if given.command == "key":
+        return keys.new(given.id) if given.action == "new" else keys.tell_hash(sys.stdin.buffer.read(keys.LONGEST + 1))
+    with _client(
+        parser, given, environment.get("FOREBAY_TOKEN", ""), environment.get("FOREBAY_CLIENT_KEY", "")
+    ) as client:
         match given.command:
             case "resolve":
                 return commands.resolve(client, given.name, stream=given.stream, as_json=given.json)
@@ -57,7 +62,7 @@ def _run(parser: argparse.ArgumentParser, given: argparse.Namespace, environment
                 return commands.health(client, given.service)
 
 
-def _client(parser: argparse.ArgumentParser, given: argparse.Namespace, token: str) -> ResolverClient:
+def _client(parser: argparse.ArgumentParser, given: argparse.Namespace, token: str, client_key: str) -> ResolverClient:
     """Ends the program with status 2 if the flags make no sense."""
     address = given.resolver
     if not is_address(address):
@@ -69,7 +74,7 @@ def _client(parser: argparse.ArgumentParser, given: argparse.Namespace, token: s
         )
     if not (token.isascii() and token.isprintable()):
         parser.error("FOREBAY_TOKEN: only printable ASCII characters can be sent to the resolver")
-    return ResolverClient(address, token, given.timeout)
+    return ResolverClient(address, token, given.timeout, client_key_sha256=keys.sha256(client_key.encode()))
 
 
 def _management_key(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> str:
@@ -142,6 +147,11 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     ):
         it = command(name, explanation, calling)
         it.add_argument("target", metavar="TARGET", help="as 'forebay explain' shows it, such as 'openai/gpt-5#0'")
+    key = command("key", "Make a key for a client of the gateway, or tell the hash of one. Needs no running resolver.")
+    actions = key.add_subparsers(dest="action", metavar="ACTION", required=True)
+    it = actions.add_parser("new", help="make a key and print it, this once, with the lines for the configuration")
+    it.add_argument("--id", metavar="ID", help="what the configuration is to call the client")
+    actions.add_parser("hash", help="read a key from standard input and print its SHA-256")
     command("models", "List the names that can be called.", calling, answering)
     it = command("health", "Tell whether the resolver serves. For container health checks: no token needed.", calling)
     it.add_argument(

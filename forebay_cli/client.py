@@ -35,9 +35,17 @@ class CallError(Exception):
 class ResolverClient:
     """Calls one resolver. Every call waits at most `timeout_s` and raises `CallError`."""
 
-    def __init__(self, address: str, token: str, timeout_s: float, channel: grpc.Channel | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        token: str,
+        timeout_s: float,
+        channel: grpc.Channel | None = None,
+        client_key_sha256: bytes = b"",
+    ) -> None:
         self.address = address
         self._timeout_s = timeout_s
+        self._client_key = client_key_sha256
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         self._channel = channel or grpc.insecure_channel(address, options=_OPTIONS)
         self._stub = resolver_service_pb2_grpc.ResolverServiceStub(self._channel)
@@ -50,13 +58,15 @@ class ResolverClient:
         self._channel.close()
 
     def resolve(self, request: pb.ResolveRequest) -> pb.ResolveResponse:
+        request.client_key_sha256 = self._client_key
         return self._call(self._stub.Resolve, request)
 
     def explain(self, request: pb.ResolveRequest) -> pb.ExplainResponse:
+        request.client_key_sha256 = self._client_key
         return self._call(self._stub.Explain, pb.ExplainRequest(request=request))
 
     def models(self) -> pb.ListModelsResponse:
-        return self._call(self._stub.ListModels, pb.ListModelsRequest())
+        return self._call(self._stub.ListModels, pb.ListModelsRequest(client_key_sha256=self._client_key))
 
     def clear(self, target_id: str, management_key: str) -> None:
         self._call(self._admin.ClearCooldown, admin_pb.ClearCooldownRequest(target_id=target_id), management_key)
@@ -82,6 +92,8 @@ class ResolverClient:
         """What happened and what to do, on one line. `error` is a `grpc.Call` as well, which no type says."""
         code, details = error.code(), " ".join(str(error.details() or "").split())
         info = _error_info(error)
+        if info is not None and code is grpc.StatusCode.UNAUTHENTICATED:
+            return f"{details}: the configuration has clients, so set FOREBAY_CLIENT_KEY to the key of one"
         if info is not None and info.reason == "TARGET_NOT_FOUND":
             return f"{details}; 'forebay explain NAME' lists those behind a name"
         if info is not None and code is grpc.StatusCode.NOT_FOUND:

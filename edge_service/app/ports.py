@@ -23,6 +23,8 @@ class Question:
     stream: bool
     operation: Operation = Operation.GENERATE
     needs: Needs = NO_NEEDS
+    client_key: bytes = b""
+    """SHA-256 of the key that the client shows; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +50,16 @@ class Resolver(Protocol):
     """The resolver as the edge uses it."""
 
     async def resolve(self, question: Question) -> Plan:
-        """A remembered plan if nobody can be asked. Raises `ModelNotFoundError`, `LimitedError`,
-        `UnavailableError`, or `InvalidRequestError` if no target behind the name can serve what is needed."""
+        """A remembered plan if nobody can be asked. Raises `ClientKeyError`, `ModelNotFoundError`, `LimitedError`,
+        `ClientLimitError`, `UnavailableError`, or `InvalidRequestError` if no target behind the name can serve what is
+        needed."""
 
     def report(self, decision_id: str, report: Report, latency_s: float = 0.0) -> None:
         """Sends what became of an attempt. Never waits and never fails; a report may get lost. Of plans for counting
         nothing is reported."""
 
-    async def models(self) -> Sequence[Model]:
-        """Every name that can be called. Raises `UnavailableError`."""
+    async def models(self, client_key: bytes) -> Sequence[Model]:
+        """Every name that can be called with this key. Raises `ClientKeyError` or `UnavailableError`."""
 
 
 class UpstreamFailure(Exception):  # noqa: N818 - it is the base of the errors below

@@ -44,6 +44,8 @@ class Record:
     """A word of `failover.Ending`."""
     code: str = ""
     """Of the error that the client was told of, if it was."""
+    is_unmetered: bool = False
+    """The client has limits, and a remembered plan enforces none."""
     tried: list[Tried] = field(default_factory=list)
     resolve_s: float = 0.0
     upstream_s: float = 0.0

@@ -128,7 +128,12 @@ class Walk:
     async def run(self, allowed_s: float | None = None) -> None:
         """Raises `ApiError` if there is no plan. The client may allow less time than the plan does."""
         self._limit(0.0, allowed_s)
-        question = Question(self._incoming.request_id, self._request.model, self._request.stream)
+        question = Question(
+            self._incoming.request_id,
+            self._request.model,
+            self._request.stream,
+            client_key=self._incoming.client_key,
+        )
         asked_at = self._clock()
         try:
             plan = await self._services.resolver.resolve(question)
@@ -147,6 +152,7 @@ class Walk:
             self._record.resolve_s = self._clock() - asked_at
         self._record.decision_id, self._record.name = plan.decision_id, plan.name
         self._is_stale = plan.is_stale
+        self._reply.tell_limits(plan, self._services.wall_clock())
         self._limit(plan.total_s, allowed_s)
         if self._request.stream and self._services.heartbeat_s and self._request.voice.heartbeat:
             self._reply.keep_warm(self._services.heartbeat_s, self._early_headers())

@@ -6,6 +6,8 @@ from edge_service.dialects import canonical, openai_responses
 from edge_service.dialects.asked import HEARTBEAT, Conversation, Passed
 from edge_service.dialects.exchange import EVENT_STREAM, Asked, Call, ClientEvents, EventReader
 from edge_service.dialects.openai_responses.client_events import Events
+from edge_service.domain import client_limits
+from edge_service.domain.client_limits import ClientLimits
 from edge_service.domain.errors import ApiError
 from edge_service.domain.headers import Headers
 from edge_service.domain.plan import Attempt
@@ -31,6 +33,9 @@ class NumberedVoice:
 
     def is_error_body(self, body: bytes) -> bool:
         return openai_responses.is_error_body(body)
+
+    def limit_headers(self, limits: ClientLimits, now: float) -> Headers:
+        return client_limits.headers(limits, now)
 
     def said_event(self, body: bytes) -> bytes | None:
         return None  # It has another shape than an error that stands alone.

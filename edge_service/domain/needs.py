@@ -13,6 +13,12 @@ class Operation(StrEnum):
     EMBED = "embed"
     COUNT = "count"
     """Counting tokens: takes no turn and no probe."""
+    AUTHENTICATE = "authenticate"
+    """Nothing yet: whether the client's key is known."""
+
+
+UNREPORTED = frozenset({Operation.COUNT, Operation.AUTHENTICATE})
+"""What comes of these the resolver is not told."""
 
 
 class Capability(StrEnum):

@@ -5,13 +5,12 @@ It does so before any work, and in a few words.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from urllib.parse import unquote_to_bytes
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edge_service.adapters.http.asgi import AsgiClient
+from edge_service.adapters.http.client_keys import client_key
 from edge_service.adapters.http.listings import voice_of
 from edge_service.domain import headers
 from edge_service.domain.errors import ApiError, OverloadedError, TooManyConcurrentError
@@ -20,8 +19,6 @@ EXEMPT = frozenset({"/healthz", "/readyz"})
 """Who watches over the edge must not take its being busy for its being dead."""
 
 RETRY_AFTER_S = 1.0
-
-_KEYLESS = b""
 
 
 class Shedding:
@@ -60,7 +57,7 @@ class Shedding:
             self._under_way -= 1
 
     async def _serve_in_turn(self, scope: Scope, receive: Receive, send: Send) -> None:
-        key = _key(scope)
+        key = client_key(scope)
         count = self._of_key.get(key, 0)
         if count >= self._most_per_key:
             whose = "this API key has" if key else "those without an API key have"
@@ -82,26 +79,3 @@ class Shedding:
         request_id = headers.request_id(headers.first(scope["headers"], headers.REQUEST_ID))
         own = (headers.REQUEST_ID, request_id.encode())
         await AsgiClient(send).respond(error.status, [*error.headers, own], voice_of(scope).error_body(error))
-
-
-def _key(scope: Scope) -> bytes:
-    """The SHA-256 of the key that the client shows, wherever its dialect has it; empty if it shows none.
-
-    It is good for counting alone: nobody has checked it.
-    """
-    shown = dict(scope["headers"])
-    scheme, _, token = shown.get(b"authorization", b"").partition(b" ")
-    key = (
-        (token.strip() if scheme.lower() == b"bearer" else b"")
-        or shown.get(b"x-api-key", b"").strip()
-        or shown.get(b"x-goog-api-key", b"").strip()
-        or _in_query(scope["query_string"])
-    )
-    return hashlib.sha256(key).digest() if key else _KEYLESS
-
-
-def _in_query(query: bytes) -> bytes:
-    for part in query.split(b"&"):
-        if part.startswith(b"key="):
-            return unquote_to_bytes(part[4:])
-    return b""

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import TypeVar
 
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from edge_service.app.ports import Model, Question, Report
+from edge_service.domain.client_limits import Allowance, ClientLimits
 from edge_service.domain.errors import (
     ApiError,
+    ClientKeyError,
+    ClientLimitError,
     ContextLengthError,
     InvalidRequestError,
     LimitedError,
@@ -18,11 +22,13 @@ from edge_service.domain.errors import (
     UnavailableError,
 )
 from edge_service.domain.failover import ReportClosed, ReportContent, ReportEnded, ReportFailed
-from edge_service.domain.needs import NO_NEEDS, Operation
+from edge_service.domain.needs import NO_NEEDS, UNREPORTED, Operation
 from edge_service.domain.outcome import Disposition, Outcome
 from edge_service.domain.plan import NO_PARAMS, NO_QUIRKS, AnswerRule, Attempt, Params, Plan, Quirks, Timeouts
 from forebay.resolver.v1 import plan_pb2
 from forebay.resolver.v1 import resolver_service_pb2 as pb
+
+Detail = TypeVar("Detail", bound=Message)
 
 _TO_WIRE = {d: plan_pb2.Disposition.Value(f"DISPOSITION_{d.name}") for d in Disposition}
 _FROM_WIRE: dict[int, Disposition] = {number: disposition for disposition, number in _TO_WIRE.items()}
@@ -30,14 +36,16 @@ _OPERATIONS = {o: plan_pb2.Operation.Value(f"OPERATION_{o.name}") for o in Opera
 _LARGEST = 2**32 - 1
 
 
-def resolve_request(question: Question, timeout_ms: int) -> pb.ResolveRequest:
+def resolve_request(question: Question, timeout_ms: int, *, key_required: bool = False) -> pb.ResolveRequest:
     request = pb.ResolveRequest(
         request_id=question.request_id,
         model=question.model,
         operation=_OPERATIONS[question.operation],
         stream=question.stream,
         timeout_ms=timeout_ms,
-        will_report=question.operation is not Operation.COUNT,
+        will_report=question.operation not in UNREPORTED,
+        client_key_sha256=question.client_key,
+        client_key_required=key_required,
     )
     needs = question.needs
     if needs is not NO_NEEDS:
@@ -55,7 +63,19 @@ def plan(message: plan_pb2.Plan) -> Plan:
         total_s=message.total_ms / 1000,
         name=message.name,
         depends_on_needs=message.depends_on_needs,
+        limits=_limits(message.limits) if message.HasField("limits") else None,
     )
+
+
+def _limits(message: plan_pb2.ClientLimits) -> ClientLimits:
+    return ClientLimits(
+        requests=_allowance(message.requests) if message.HasField("requests") else None,
+        tokens=_allowance(message.tokens) if message.HasField("tokens") else None,
+    )
+
+
+def _allowance(message: plan_pb2.Allowance) -> Allowance:
+    return Allowance(message.limit, message.remaining, message.reset_ms / 1000)
 
 
 def _attempt(message: plan_pb2.Attempt) -> Attempt:
@@ -161,33 +181,50 @@ _ERRORS: dict[int, type[ApiError]] = {
     code_pb2.NOT_FOUND: ModelNotFoundError,
     code_pb2.RESOURCE_EXHAUSTED: LimitedError,
 }
-_REASONS: dict[str, type[ApiError]] = {"CONTEXT_LENGTH_EXCEEDED": ContextLengthError}
+_REASONS: dict[str, type[ApiError]] = {
+    "CONTEXT_LENGTH_EXCEEDED": ContextLengthError,
+    "CLIENT_KEY_MISSING": ClientKeyError,
+    "CLIENT_KEY_UNKNOWN": ClientKeyError,
+    "CLIENT_KEY_EXPIRED": ClientKeyError,
+    "CLIENT_REQUESTS": ClientLimitError,
+    "CLIENT_TOKENS": ClientLimitError,
+    "CLIENT_CONCURRENT": ClientLimitError,
+}
 
 
 def api_error(status: status_pb2.Status) -> ApiError:
     """The resolver's refusal as the client is told of it."""
     kind = _REASONS.get(_reason(status)) or _ERRORS.get(status.code, UnavailableError)
     param = "model" if status.code in (code_pb2.NOT_FOUND, code_pb2.INVALID_ARGUMENT) else None
-    return kind(status.message, param=param, retry_after_s=_retry_after_s(status))
+    error = kind(status.message, param=param, retry_after_s=_retry_after_s(status))
+    limits = _detail(status, plan_pb2.ClientLimits())
+    if limits is not None:
+        error.limits = _limits(limits)
+    return error
+
+
+def key_error(status: status_pb2.Status | None) -> ClientKeyError | None:
+    """A refusal as what it says of the client's key; None if it says nothing of it."""
+    error = None if status is None else api_error(status)
+    return error if isinstance(error, ClientKeyError) else None
 
 
 def _reason(status: status_pb2.Status) -> str:
-    for detail in status.details:
-        info = error_details_pb2.ErrorInfo()
-        try:
-            if detail.Unpack(info):
-                return str(info.reason)
-        except DecodeError:
-            continue
-    return ""
+    info = _detail(status, error_details_pb2.ErrorInfo())
+    return "" if info is None else str(info.reason)
 
 
 def _retry_after_s(status: status_pb2.Status) -> float | None:
+    retry = _detail(status, error_details_pb2.RetryInfo())
+    return None if retry is None else float(retry.retry_delay.ToMilliseconds() / 1000)
+
+
+def _detail(status: status_pb2.Status, kind: Detail) -> Detail | None:
+    """The first detail of the kind, read into the message that stands for it."""
     for detail in status.details:
-        retry = error_details_pb2.RetryInfo()
         try:
-            if detail.Unpack(retry):
-                return float(retry.retry_delay.ToMilliseconds() / 1000)
+            if detail.Unpack(kind):
+                return kind
         except DecodeError:
             continue
     return None

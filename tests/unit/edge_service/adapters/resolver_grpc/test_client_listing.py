@@ -68,7 +68,7 @@ async def test_a_listing_that_nobody_answers_fails_within_half_a_second(many: in
     async with listing(Lists(hangs=True)) as address, client(*[address] * many) as it:
         began_at = time.monotonic()
         with pytest.raises(UnavailableError):
-            await it.models()
+            await it.models(b"")
         assert time.monotonic() - began_at < HALF_A_SECOND
 
 
@@ -81,12 +81,12 @@ async def test_a_listing_comes_from_whoever_is_there(away: int) -> None:
         client(*[address] * away, NOBODY, last) as it,
     ):
         began_at = time.monotonic()
-        assert [model.id for model in await it.models()] == ["chat"]
+        assert [model.id for model in await it.models(b"")] == ["chat"]
         assert time.monotonic() - began_at < HALF_A_SECOND
 
 
 async def test_only_one_is_asked_if_it_answers() -> None:
     first, second = Lists(), Lists()
     async with listing(first) as one, listing(second) as other, client(one, other) as it:
-        await it.models()
+        await it.models(b"")
     assert (first.asked, second.asked) == (1, 0)
