@@ -64,6 +64,11 @@ class ClientLimits:
         """How many decisions are under way."""
         return len(self._open)
 
+    @property
+    def clients(self) -> int:
+        """How many clients' usage is kept."""
+        return len(self._usage)
+
     def check(self, client: Client, now: float) -> None:
         """Raises `ClientLimitError` if it may not make a request now. Counts nothing."""
         if client.limits is None:
