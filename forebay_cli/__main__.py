@@ -50,7 +50,8 @@ def _run(parser: argparse.ArgumentParser, given: argparse.Namespace, environment
             case "resolve":
                 return commands.resolve(client, given.name, stream=given.stream, as_json=given.json)
             case "explain":
-                return commands.explain(client, given.name, as_json=given.json)
+                key = environment.get("FOREBAY_MANAGEMENT_KEY", "")
+                return commands.explain(client, given.name, key, as_json=given.json)
             case "clear":
                 return commands.clear(client, given.target, _management_key(parser, environment))
             case "drain" | "undrain":

@@ -32,6 +32,12 @@ class CallError(Exception):
     code = "call_failed"
 
 
+class ClientKeyNeededError(CallError):
+    """The configuration has clients, and the call has shown the key of none."""
+
+    code = "client_key_needed"
+
+
 class ResolverClient:
     """Calls one resolver. Every call waits at most `timeout_s` and raises `CallError`."""
 
@@ -61,9 +67,19 @@ class ResolverClient:
         request.client_key_sha256 = self._client_key
         return self._call(self._stub.Resolve, request)
 
-    def explain(self, request: pb.ResolveRequest) -> pb.ExplainResponse:
+    def explain(self, request: pb.ResolveRequest, management_key: str = "") -> pb.ExplainResponse:
+        """What the client sees whose key is shown; where one is needed and none is at hand, the management key shows
+        everything."""
         request.client_key_sha256 = self._client_key
-        return self._call(self._stub.Explain, pb.ExplainRequest(request=request))
+        explain = pb.ExplainRequest(request=request)
+        try:
+            return self._call(self._stub.Explain, explain)
+        except ClientKeyNeededError:
+            if self._client_key or not management_key:
+                raise
+        named = admin_pb.ExplainNameRequest(explain=explain)
+        response: admin_pb.ExplainNameResponse = self._call(self._admin.ExplainName, named, management_key)
+        return response.explanation
 
     def models(self) -> pb.ListModelsResponse:
         return self._call(self._stub.ListModels, pb.ListModelsRequest(client_key_sha256=self._client_key))
@@ -86,7 +102,12 @@ class ResolverClient:
         try:
             return method(request, timeout=self._timeout_s, metadata=(*self._metadata, *key))
         except grpc.RpcError as error:
-            raise CallError(self._sentence(error)) from None
+            raise self._refusal(error) from None
+
+    def _refusal(self, error: Any) -> CallError:
+        info = _error_info(error)
+        is_of_key = info is not None and error.code() is grpc.StatusCode.UNAUTHENTICATED
+        return (ClientKeyNeededError if is_of_key else CallError)(self._sentence(error))
 
     def _sentence(self, error: Any) -> str:
         """What happened and what to do, on one line. `error` is a `grpc.Call` as well, which no type says."""

@@ -220,11 +220,12 @@ class Resolver:
                 self._health.put(scope, probe_taken(health, holder=decision_id, now=now))
                 self._probes.taken(decision_id, scope, now)
 
-    def explain(self, query: Query) -> Explanation:
-        """What `resolve` would answer now, and why, whatever the client has left; changes nothing. Raises
-        `ClientKeyError` or `UnknownModelError`."""
+    def explain(self, query: Query, *, everything: bool = False) -> Explanation:
+        """What `resolve` would answer now, and why, whatever the client has left; changes nothing. An operator, whoever
+        is a client, is told `everything`. Raises `ClientKeyError` or `UnknownModelError`."""
         revision = self._revisions.current
-        client = self._access.client(revision.catalog, query.client_key, required=query.key_required)
+        access = self._access.client
+        client = None if everything else access(revision.catalog, query.client_key, required=query.key_required)
         entry, reasoning = _find(revision.catalog, query.model, client)
         survey = self._survey(query, entry)
         order = survey.order(entry, self._rotation.turn)

@@ -117,6 +117,7 @@ def test_what_is_explained_is_what_may_be_called() -> None:
         explain(Query("secret-chat", client_key=sha256("new")))
     with pytest.raises(ClientKeyError):
         explain(Query("chat"))
+    assert explain(Query("secret-chat"), everything=True).kind == "cluster"
 
 
 async def test_a_key_that_is_taken_out_is_refused_at_once() -> None:
