@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from resolver_service.domain.clients import Limits
 
@@ -78,8 +79,7 @@ class Window:
         return self._entries[-1].at_ms + WINDOW_MS - now_ms if self.used(now_ms) else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Allowance:
+class Allowance(NamedTuple):
     """One limit as the client is told of it."""
 
     limit: int
@@ -88,8 +88,7 @@ class Allowance:
     """Until all of it is there again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Allowances:
+class Allowances(NamedTuple):
     """None for what has no limit."""
 
     requests: Allowance | None
