@@ -8,6 +8,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+MOST_KEPT = 1_000
+"""Names of which a client's globs have been asked. There may be thousands of names, and of clients."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -34,15 +37,19 @@ class Names:
         globs = frozenset(key for key in keys if "*" in key or "?" in key)
         self._exact = keys - globs
         # Each `*` is an atomic group there, which is never gone back into: at most name times glob steps.
-        self._globs = tuple(re.compile(fnmatch.translate(glob.replace("[", "[[]"))) for glob in sorted(globs))
+        patterns = [fnmatch.translate(glob.replace("[", "[[]")) for glob in sorted(globs)]
+        self._globs = re.compile("|".join(patterns)) if patterns else None
         self._known: dict[str, bool] = {}
 
     def __contains__(self, key: str) -> bool:
-        """Whether a configured name is among them. Answers are kept: there are only so many such names."""
+        """Whether a configured name is among them."""
+        if self._globs is None:
+            return key in self._exact
         known = self._known.get(key)
         if known is None:
-            known = key in self._exact or any(glob.match(key) for glob in self._globs)
-            self._known[key] = known
+            known = key in self._exact or self._globs.match(key) is not None
+            if len(self._known) < MOST_KEPT:
+                self._known[key] = known
         return known
 
 

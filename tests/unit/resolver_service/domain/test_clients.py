@@ -5,7 +5,7 @@ import time
 import pytest
 
 from resolver_service.domain.catalog import name_key
-from resolver_service.domain.clients import Client, Names
+from resolver_service.domain.clients import MOST_KEPT, Client, Names
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,19 @@ def test_an_entry_stands_for_names(entry: str, names: list[str], others: list[st
     for _ in range(2):  # The second time it knows.
         assert [client.may_call(name_key(name)) for name in names] == [True] * len(names)
         assert [client.may_call(name_key(name)) for name in others] == [False] * len(others)
+
+
+def test_a_list_may_have_names_and_globs() -> None:
+    names = Names(["one", "t?o", "th*", "four"])
+    assert [key in names for key in ("one", "two", "three", "four", "five", "on", "one!")] == [True] * 4 + [False] * 3
+
+
+def test_memory_is_bounded_however_many_names_there_are() -> None:
+    names = Names(["a*"])
+    for number in range(3 * MOST_KEPT):
+        assert f"a{number}" in names
+        assert f"b{number}" not in names
+    assert len(names._known) == MOST_KEPT
 
 
 def test_whoever_has_no_names_may_call_every_one() -> None:
