@@ -157,14 +157,18 @@ async def test_two_edges_share_one_limit(tmp_path: Path) -> None:
         try:
             async with httpx2.AsyncClient(timeout=20, headers=bearer(MINE)) as client_of_both:
 
-                async def ask(number: int) -> int:
-                    url = (it.services.url, other.address)[number % 2]
-                    return (await client_of_both.post(f"{url}/v1/chat/completions", json=CHAT)).status_code
+                async def is_ready() -> bool:
+                    return (await client_of_both.get(f"{other.address}/readyz")).status_code == 200
 
-                statuses = await asyncio.gather(*map(ask, range(30)))
+                await until(is_ready)
+                statuses = []
+                # One after another: a busy machine may make a resolve of many miss its deadline.
+                for number in range(20):
+                    url = (it.services.url, other.address)[number % 2]
+                    statuses.append((await client_of_both.post(f"{url}/v1/chat/completions", json=CHAT)).status_code)
         finally:
             await other.stop()
-        assert sorted(statuses) == [200] * 7 + [429] * 23
+        assert statuses == [200] * 7 + [429] * 13
         assert it.hits == [7]
 
 
