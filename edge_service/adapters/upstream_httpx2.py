@@ -57,7 +57,9 @@ class Httpx2Upstream:
         self._transport = transport
         self._secret_of = secret_of
 
-    async def send(self, attempt: Attempt, path: str, headers: Headers, body: bytes) -> Httpx2Response:
+    async def send(
+        self, attempt: Attempt, path: str, headers: Headers, body: bytes, method: str = "POST"
+    ) -> Httpx2Response:
         """As the port says."""
         secret = self._secret_of(attempt.credential_ref) if attempt.credential_ref else ""
         own: Headers = [(b"accept-encoding", b"identity"), (b"user-agent", b"forebay")]
@@ -67,7 +69,7 @@ class Httpx2Upstream:
         own += attempt.quirks.headers
         try:
             request = httpx2.Request(
-                "POST",
+                method,
                 _url(attempt, path),
                 headers=[*headers, *own],
                 content=body,
@@ -87,8 +89,9 @@ class Httpx2Upstream:
 def _url(attempt: Attempt, path: str) -> str:
     quirks = attempt.quirks
     if quirks.deployment_paths:
-        # https://learn.microsoft.com/azure/ai-foundry/openai/reference
-        path = f"/openai/deployments/{quote(attempt.upstream_model, safe='')}{path}"
+        # https://learn.microsoft.com/azure/ai-foundry/openai/reference; of responses the body alone says the model.
+        deployment = "" if path.startswith("/responses") else f"/deployments/{quote(attempt.upstream_model, safe='')}"
+        path = f"/openai{deployment}{path}"
     if quirks.api_version:
         path += ("&" if "?" in path else "?") + "api-version=" + quote(quirks.api_version, safe="")
     return attempt.base_url + path

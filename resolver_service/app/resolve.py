@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from resolver_service.app.access import Access
+from resolver_service.app.bindings import Bindings
 from resolver_service.app.in_flight import InFlight
 from resolver_service.app.limits import ClientLimits
 from resolver_service.app.ports import Clock, DrainStore, HealthStore, Revision, Revisions, RotationStore
@@ -16,6 +17,7 @@ from resolver_service.app.probes import ProbeBook
 from resolver_service.app.refusals import ResolveError
 from resolver_service.domain import selection
 from resolver_service.domain.abilities import NO_NEEDS, Needs, Shortfall, can_serve, shortfall, why_not
+from resolver_service.domain.bindings import sent_nowhere_else
 from resolver_service.domain.catalog import Catalog, Group, OnExhausted, RawModel, Target, name_key
 from resolver_service.domain.clients import Client
 from resolver_service.domain.health import LIMITS, WELL, Availability, Health, probe_taken, worst
@@ -41,6 +43,12 @@ class Query:
     stream: bool = False
     """The answer is to be streamed, which may take longer."""
     needs: Needs = NO_NEEDS
+    affinity_key: bytes = b""
+    """Of what the request goes on from, or wants; empty for nothing."""
+    affinity_required: bool = False
+    """Only who made that may serve."""
+    retrieving: bool = False
+    """It wants what was made itself: there is no model, and who made it is asked, however well it is."""
     client_key: bytes = b""
     """SHA-256 of the key that the client showed; empty for none."""
     key_required: bool = False
@@ -139,6 +147,27 @@ class UnservableError(ResolveError):
         super().__init__(f"no target of '{name}' offers {needed.text}")
 
 
+class UnboundError(ResolveError):
+    """Nobody is known who made what is asked for."""
+
+    code = "unbound"
+
+    def __init__(self) -> None:
+        super().__init__("nothing is known under this id")
+
+
+class BoundElsewhereError(ResolveError):
+    """The name is known, but does not lead to who made what the request goes on from."""
+
+    code = "bound_elsewhere"
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"'{name}' does not lead to the provider that made what the request goes on from: ask by a name that does"
+        )
+
+
 class Resolver:
     """Resolves against the current revision. Never waits: it runs to its end between two steps of the event loop."""
 
@@ -152,6 +181,7 @@ class Resolver:
         new_id: Callable[[], str],
         probes: ProbeBook,
         in_flight: InFlight,
+        bindings: Bindings,
         access: Access,
         limits: ClientLimits,
     ) -> None:
@@ -163,6 +193,7 @@ class Resolver:
         self._new_id = new_id
         self._probes = probes
         self._in_flight = in_flight
+        self._bindings = bindings
         self._access = access
         self._limits = limits
 
@@ -179,7 +210,13 @@ class Resolver:
         """`caller` stands for the stream it is asked on, if it is on one. Raises `ResolveError`."""
         revision = self._revisions.current
         client = self._access.client(revision.catalog, query.client_key, required=query.key_required)
+        if query.retrieving:
+            return self._retrieve(query, revision, client)
         entry, reasoning = _find(revision.catalog, query.model, client)
+        if query.affinity_required:
+            entry = sent_nowhere_else(entry, self._bindings.find(query.affinity_key))
+            if isinstance(entry, RawModel) and not entry.sources:
+                raise BoundElsewhereError(entry.id)
         survey = self._survey(query, entry)
         if client is not None:
             self._limits.check(client, survey.now)
@@ -194,11 +231,23 @@ class Resolver:
         if revision.catalog.has_limits and is_walked:
             targets = tuple(attempt.target.scopes for attempt in decision.attempts)
             self._in_flight.decided(decision.id, targets, survey.now + decision.longest_s(query.stream), caller)
+        if revision.catalog.has_responses and query.will_report and not query.counting:
+            self._bindings.decided(decision.id, decision.name)
         if client is None or client.limits is None:
             return decision
         until_at = survey.now + decision.longest_s(query.stream) if is_walked else None
         allowances = self._limits.decided(client, decision.id, query.needs, survey.now, until_at, caller)
         return replace(decision, limits=allowances)
+
+    def _retrieve(self, query: Query, revision: Revision, client: Client | None) -> Decision:
+        """Health is a matter of generating: it does not keep anyone from what was made before. To a client, what was
+        made by a name that it may not call was not made."""
+        binding = self._bindings.find(query.affinity_key)
+        target = None if binding is None else revision.catalog.targets.get(binding.target_id)
+        if binding is None or target is None or not (client is None or client.may_call(name_key(binding.name))):
+            raise UnboundError
+        attempt = PlannedAttempt(target, reasoning="", probe=False, health_generation=self._health.latest)
+        return Decision(self._new_id(), (attempt,), 1, target.timeouts.total_s, revision.number, binding.name)
 
     def caller_left(self, caller: object) -> None:
         """Nothing more is asked on its stream."""
@@ -222,11 +271,17 @@ class Resolver:
 
     def explain(self, query: Query, *, everything: bool = False) -> Explanation:
         """What `resolve` would answer now, and why, whatever the client has left; changes nothing. An operator, whoever
-        is a client, is told `everything`. Raises `ClientKeyError` or `UnknownModelError`."""
+        is a client, is told `everything`. Raises `ClientKeyError`, `UnknownModelError` or `UnboundError`."""
         revision = self._revisions.current
         access = self._access.client
         client = None if everything else access(revision.catalog, query.client_key, required=query.key_required)
-        entry, reasoning = _find(revision.catalog, query.model, client)
+        if query.retrieving:
+            made = self._retrieve(query, revision, client)
+            return Explanation(made, "", (TargetView(made.attempts[0].target, True, "made it", 0.0),))
+        found, reasoning = _find(revision.catalog, query.model, client)
+        entry = found
+        if query.affinity_required:
+            entry = sent_nowhere_else(found, self._bindings.find(query.affinity_key))
         survey = self._survey(query, entry)
         order = survey.order(entry, self._rotation.turn)
         try:
@@ -240,7 +295,10 @@ class Resolver:
         for target in (*order.targets, *permitted, *selection.targets_of(entry)):
             if target.id not in views:
                 views[target.id] = survey.view(target)
-        kind = entry.kind if isinstance(entry, Group) else "model"
+        for target in selection.targets_of(found):
+            if target.id not in views:
+                views[target.id] = TargetView(target, False, "did not make what the request goes on from", 0.0)
+        kind = found.kind if isinstance(found, Group) else "model"
         return Explanation(decision, kind, tuple(views.values()))
 
     def _decide(

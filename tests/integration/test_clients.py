@@ -10,11 +10,11 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.support.faulty_upstream import refuses, says
+from tests.support.faulty_upstream import completion, delta, refuses, says
 from tests.support.keys import MINE, OTHERS, bearer, client, clients
 from tests.support.metrics import metrics
 from tests.support.processes import start_edge
-from tests.support.scripts import hangs
+from tests.support.scripts import answers, hangs, streams
 from tests.support.setup import Setup, setup, until
 
 CHAT = {"model": "chat", "messages": [{"role": "user", "content": "hello"}]}
@@ -179,7 +179,7 @@ async def test_a_client_is_told_of_its_own_limits_and_of_no_providers(tmp_path: 
         mine = await asked(it, MINE)
         assert mine.headers["x-ratelimit-limit-requests"] == "10"
         assert mine.headers["x-ratelimit-remaining-requests"] == "9"
-        assert mine.headers["x-ratelimit-remaining-tokens"] == "1000"
+        assert 900 < int(mine.headers["x-ratelimit-remaining-tokens"]) < 1000, "what was sent is estimated, and held"
         assert (await asked(it, OTHERS)).headers["x-ratelimit-limit-requests"] == "5000"
         it.providers[0].script = says("hello")
         for stream in (False, True):
@@ -190,6 +190,21 @@ async def test_a_client_is_told_of_its_own_limits_and_of_no_providers(tmp_path: 
         assert message.headers["anthropic-ratelimit-requests-remaining"] == "6"
         assert message.headers["anthropic-ratelimit-tokens-reset"].endswith("Z")
         assert "x-ratelimit-limit-requests" not in (await asked(it, OTHERS)).headers
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_tokens_are_what_the_provider_says_they_were(tmp_path: Path, stream: bool) -> None:
+    usage = {"prompt_tokens": 300, "completion_tokens": 400, "total_tokens": 700}
+    whole = json.dumps({**json.loads(completion("hello")), "usage": usage}).encode()
+    last = b"data: " + json.dumps({"choices": [], "usage": usage}).encode() + b"\n\n"
+    streamed = streams(delta(content="hello"), delta(finish_reason="stop"), last, b"data: [DONE]\n\n")
+    more = clients(client(MINE, limits={"tpm": 1000}))
+    async with setup(tmp_path, streamed if stream else answers(200, whole), more=more) as it:
+        assert (await asked(it, MINE, stream=stream)).status_code == 200
+        assert 290 < int((await asked(it, MINE, stream=stream)).headers["x-ratelimit-remaining-tokens"]) < 300
+        limited = await asked(it, MINE, stream=stream)
+        assert (limited.status_code, limited.headers["x-ratelimit-remaining-tokens"]) == (429, "0")
+        assert it.hits == [2]
 
 
 async def test_a_place_is_held_until_the_answer_is_over_or_its_client_has_left(tmp_path: Path) -> None:

@@ -6,15 +6,16 @@ from __future__ import annotations
 import itertools
 
 from resolver_service.adapters import config_yaml
-from resolver_service.adapters.stores_memory import MemoryDrains, MemoryHealth, MemoryRotation
+from resolver_service.adapters.stores_memory import MemoryBindings, MemoryDrains, MemoryHealth, MemoryRotation
 from resolver_service.app.access import Access
+from resolver_service.app.bindings import Bindings
 from resolver_service.app.configure import Configuration
 from resolver_service.app.in_flight import InFlight
 from resolver_service.app.limits import ClientLimits
 from resolver_service.app.operate import Operator
 from resolver_service.app.ports import HealthChanged, Stores
 from resolver_service.app.probes import ProbeBook
-from resolver_service.app.report import Closed, Ended, Failed, Reports
+from resolver_service.app.report import Bound, Closed, Ended, Failed, Reports
 from resolver_service.app.resolve import (
     Decision,
     Explanation,
@@ -48,14 +49,15 @@ class Resolving:
     ) -> None:
         """`boot` tells this life's decisions from those of another."""
         self.clock = clock or Clock()
-        stores = stores or Stores(MemoryRotation(), MemoryHealth(), MemoryDrains())
+        stores = stores or Stores(MemoryRotation(), MemoryHealth(), MemoryDrains(), MemoryBindings())
         self.rotation, self.health, self.drains = stores.rotation, stores.health, stores.drains
         self.told: list[HealthChanged] = []
         self.probes = ProbeBook(PROBE_LEASE_S)
         self.in_flight = InFlight()
         self.limits = ClientLimits()
-        self.wall_clock = Clock(1_700_000_000.5)
-        self.configuration = Configuration(config_yaml.load, self.wall_clock, text.encode())
+        self.wall_clock = Clock(1_700_000_000.0)
+        self.bindings = Bindings(stores.bindings, self.wall_clock)
+        self.configuration = Configuration(config_yaml.parsed, lambda: 1_700_000_000.5, text.encode())
         numbers = itertools.count(1)
         self.resolver = Resolver(
             revisions=self.configuration,
@@ -68,9 +70,17 @@ class Resolving:
             in_flight=self.in_flight,
             access=Access(self.wall_clock),
             limits=self.limits,
+            bindings=self.bindings,
         )
         self.reports = Reports(
-            self.configuration, self.health, self.clock, self.probes, self.in_flight, self.limits, self.told.append
+            self.configuration,
+            self.health,
+            self.clock,
+            self.probes,
+            self.in_flight,
+            self.bindings,
+            self.limits,
+            self.told.append,
         )
         self.operator = Operator(self.configuration, self.health, self.drains, self.told.append)
         self._others = itertools.count(1)
@@ -127,6 +137,10 @@ class Resolving:
         """The worst of its scopes'."""
         scopes = self.configuration.current.catalog.scopes.get(target_id, (target_id,))
         return worst(map(self.health.get, scopes), self.clock())
+
+    def bind(self, decision: Decision, key: bytes, target_id: str = "") -> str:
+        """Reports that an attempt of the decision, the first unless told, made something; what came of it."""
+        return self.reports.apply(decision.id, Bound(target_id or decision.attempts[0].target.id, key))
 
     def close(self, decision: Decision) -> None:
         self.reports.apply(decision.id, Closed())

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from urllib.parse import unquote_to_bytes
+from urllib.parse import parse_qsl, unquote_to_bytes, urlencode
 
 from starlette.types import Scope
 
 _KEPT = "forebay.client_key"
+_AS_BYTES = "latin-1"
+"""A character for each byte, whatever they mean."""
 
 
 def client_key(scope: Scope) -> bytes:
@@ -18,6 +20,12 @@ def client_key(scope: Scope) -> bytes:
         key = _shown(scope)
         kept = scope[_KEPT] = hashlib.sha256(key).digest() if key else b""
     return kept
+
+
+def without_key(query: bytes) -> str:
+    """A query for a provider: all of it but the client's key."""
+    pairs = parse_qsl(query.decode(_AS_BYTES), keep_blank_values=True, encoding=_AS_BYTES)
+    return urlencode([pair for pair in pairs if pair[0] != "key"], encoding=_AS_BYTES)
 
 
 def _shown(scope: Scope) -> bytes:

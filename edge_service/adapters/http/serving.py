@@ -9,12 +9,13 @@ from urllib.parse import parse_qs
 from starlette.types import Receive, Scope, Send
 
 from edge_service.adapters.http.asgi import UNASKED_BYTES, AsgiClient, ClientGoneError, disconnected, read_body
-from edge_service.adapters.http.client_keys import client_key
+from edge_service.adapters.http.client_keys import client_key, without_key
 from edge_service.app.draining import UnderWay
 from edge_service.app.gateway import Gateway
 from edge_service.app.incoming import Incoming
 from edge_service.app.interrupts import Interrupts, Reason
 from edge_service.dialects import asked, asked_plain, counting, gemini
+from edge_service.dialects.asked_stored import Stored
 from edge_service.dialects.counting import Countable
 from edge_service.dialects.exchange import Asked, Voice
 from edge_service.domain import headers
@@ -60,6 +61,22 @@ class Generations:
             return asked.generation(body, called.model, stream=stream, array=array)
 
         await self._serving.serve(scope, receive, send, read, asked.GEMINI)
+
+
+class StoredResponses:
+    """`/v1/responses/{id}`, and what is below it."""
+
+    def __init__(self, serving: Serving, behind: str = "") -> None:
+        self._serving = serving
+        self._behind = behind
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        response_id = scope["path_params"]["id"]
+        query = without_key(scope["query_string"])
+        await self._serving.serve(
+            scope, receive, send, lambda _: Stored(method, response_id, self._behind, query), asked.OPENAI
+        )
 
 
 class Serving:

@@ -11,14 +11,21 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edge_service.adapters.http.asgi import AsgiClient
 from edge_service.adapters.http.client_keys import client_key
-from edge_service.adapters.http.listings import voice_of
+from edge_service.adapters.http.refusals import error_body, is_management
 from edge_service.domain import headers
 from edge_service.domain.errors import ApiError, OverloadedError, TooManyConcurrentError
 
 EXEMPT = frozenset({"/healthz", "/readyz"})
 """Who watches over the edge must not take its being busy for its being dead."""
 
+MOST_MANAGING = 32
+"""Requests of the management API at a time. They have a bound of their own: while models are asked for more than can be
+served, an operator has to be able to do something about it, and whoever guesses keys must not keep models from being
+served."""
+
 RETRY_AFTER_S = 1.0
+
+_BUSY = "the gateway is serving as many requests as it can"
 
 
 class Shedding:
@@ -32,20 +39,19 @@ class Shedding:
         self._most = most
         self._most_per_key = most_per_key
         self._under_way = 0
+        self._managing = 0
         self._of_key: dict[bytes, int] = {}
         """How many are under way, by the key's SHA-256; never 0."""
-
-    @property
-    def keys_under_way(self) -> int:
-        return len(self._of_key)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in EXEMPT:
             await self._app(scope, receive, send)
             return
+        if is_management(scope):
+            await self._serve_managing(scope, receive, send)
+            return
         if self._under_way >= self._most:
-            message = "the gateway is serving as many requests as it can"
-            await self._refuse(scope, send, OverloadedError(message, retry_after_s=RETRY_AFTER_S))
+            await self._refuse(scope, send, OverloadedError(_BUSY, retry_after_s=RETRY_AFTER_S))
             return
         self._under_way += 1
         try:
@@ -55,6 +61,16 @@ class Shedding:
                 await self._app(scope, receive, send)
         finally:
             self._under_way -= 1
+
+    async def _serve_managing(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._managing >= MOST_MANAGING:
+            await self._refuse(scope, send, OverloadedError(_BUSY, retry_after_s=RETRY_AFTER_S))
+            return
+        self._managing += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._managing -= 1
 
     async def _serve_in_turn(self, scope: Scope, receive: Receive, send: Send) -> None:
         key = client_key(scope)
@@ -78,4 +94,4 @@ class Shedding:
         self._tell(error.code)
         request_id = headers.request_id(headers.first(scope["headers"], headers.REQUEST_ID))
         own = (headers.REQUEST_ID, request_id.encode())
-        await AsgiClient(send).respond(error.status, [*error.headers, own], voice_of(scope).error_body(error))
+        await AsgiClient(send).respond(error.status, [*error.headers, own], error_body(scope, error))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import gzip
 import socket
 import ssl
@@ -15,7 +16,7 @@ from edge_service.adapters.transport_httpcore2 import Transport, ssl_context
 from edge_service.adapters.upstream_httpx2 import FAILURES, Httpx2Response, Httpx2Upstream
 from edge_service.app.ports import BrokenError, CredentialError, SilentError, UnreachableError, UpstreamFailure
 from edge_service.domain.headers import Headers
-from edge_service.domain.plan import Attempt, Timeouts
+from edge_service.domain.plan import Attempt, Quirks, Timeouts
 from tests.support.faulty_upstream import Connection, Script, provider, refuses, says
 
 SECRET = "sk-canary-77"
@@ -121,6 +122,21 @@ async def test_a_request_goes_out_with_its_own_headers_and_those_it_was_given(up
         "authorization": f"Bearer {SECRET}",
         "content-length": "13",
     }
+
+
+@pytest.mark.parametrize(
+    ("path", "below"),
+    [("/chat/completions", "/openai/deployments/m/chat/completions"), ("/responses", "/openai/responses")],
+)
+async def test_azures_deployments_are_in_the_path_where_azure_has_them(
+    upstream: Httpx2Upstream, path: str, below: str
+) -> None:
+    quirks = Quirks(api_version="2025-04-01-preview", deployment_paths=True)
+    async with provider(says("hi")) as server:
+        asked = dataclasses.replace(attempt(server.url.removesuffix("/v1")), quirks=quirks)
+        response = await upstream.send(asked, path, [], b"{}")
+        await response.aclose()
+    assert server.calls[0].path == f"{below}?api-version=2025-04-01-preview"
 
 
 async def test_without_a_credential_none_is_shown(upstream: Httpx2Upstream) -> None:
