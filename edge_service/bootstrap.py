@@ -57,7 +57,7 @@ def create(settings: Settings, under_way: UnderWay, transport: httpx2.AsyncBaseT
     credentials = LocalCredentials(settings.environment, settings.credential_names)
     proofs = Followed(Files(settings.resolver_pair, settings.resolver_ca)) if settings.resolver_ca else None
     channels = Channels(proofs.current, settings.resolver_name) if proofs else Channels()
-    resolver = ResolverClient(settings.resolvers, settings.token, channels)
+    resolver = ResolverClient(settings.resolvers, settings.token, channels, key_required=settings.key_required)
     upstream = Httpx2Upstream(transport, credentials.secret)
     registry = CollectorRegistry()
     telemetry = PrometheusTelemetry(registry, resolver)

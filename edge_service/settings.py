@@ -33,6 +33,8 @@ class Settings:
     """Requests under way at a time."""
     max_concurrent_per_key: int
     """Of these, of one client key; 0 for no bound of its own."""
+    key_required: bool
+    """Nobody is served whose client key the resolver does not know, even where it has no clients."""
     tls: tuple[Path, Path] | None
     """The files of the certificate that clients are shown, and of its key; None: plain HTTP."""
     resolver_ca: Path | None
@@ -91,7 +93,8 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         "--allow-open",
         action="store_true",
         default=switched_on("allow-open"),
-        help="consent to serving whoever can reach an address that is not loopback: there are no client keys",
+        help="consent to serving whoever can reach an address that is not loopback, as long as the resolver's "
+        "configuration has no clients; without it every request there needs the key of one",
     )
     parser.add_argument(
         "--plaintext-network",
@@ -216,11 +219,6 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         parser.error("--resolver-cert and --resolver-name need --resolver-ca: without it there is no TLS")
     if not is_address(given.listen) or given.listen.startswith("unix:"):
         parser.error(f"--listen: '{given.listen}' is not HOST:PORT")
-    if not given.allow_open and not is_local(given.listen):
-        parser.error(
-            f"--listen {given.listen} is not loopback, and anyone who reaches it could use the providers' keys: "
-            "add --allow-open to consent, or listen on 127.0.0.1"
-        )
     for flag, seconds in (
         ("--drain", given.drain),
         ("--drain-delay", given.drain_delay),
@@ -259,6 +257,7 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         heartbeat_s=given.heartbeat,
         max_concurrent=given.max_concurrent,
         max_concurrent_per_key=given.max_concurrent_per_key,
+        key_required=not (given.allow_open or is_local(given.listen)),
         tls=(Path(given.tls_cert), Path(given.tls_key)) if given.tls_cert else None,
         resolver_ca=Path(given.resolver_ca) if given.resolver_ca else None,
         resolver_pair=(Path(given.resolver_cert), Path(given.resolver_key)) if given.resolver_cert else None,

@@ -26,9 +26,11 @@ from resolver_service.adapters.record_file import FileRecord
 from resolver_service.adapters.stores_memory import MemoryBindings, MemoryDrains, MemoryHealth, MemoryRotation
 from resolver_service.adapters.stores_sqlite import SqliteState
 from resolver_service.adapters.telemetry_prometheus import PrometheusTelemetry, Sources
+from resolver_service.app.access import Access
 from resolver_service.app.bindings import Bindings
 from resolver_service.app.configure import Configuration
 from resolver_service.app.in_flight import InFlight
+from resolver_service.app.limits import ClientLimits
 from resolver_service.app.manage import Manager
 from resolver_service.app.operate import Operator
 from resolver_service.app.ports import HealthChanged, History, Stores
@@ -136,7 +138,7 @@ def create_servicers(
         telemetry.health_changed(change)
         bell.ring()
 
-    in_flight, bindings = InFlight(), Bindings(stores.bindings, time.time)
+    in_flight, bindings, limits = InFlight(), Bindings(stores.bindings, time.time), ClientLimits()
     # Unique over resolvers and restarts, and cheaper than a random number each.
     boot, count = secrets.token_hex(6), itertools.count(1)
     resolver = Resolver(
@@ -148,9 +150,11 @@ def create_servicers(
         new_id=lambda: f"{boot}-{next(count):x}",
         probes=probes,
         in_flight=in_flight,
+        access=Access(time.time),
+        limits=limits,
         bindings=bindings,
     )
-    reports = Reports(configuration, stores.health, time.monotonic, probes, in_flight, bindings, tell)
+    reports = Reports(configuration, stores.health, time.monotonic, probes, in_flight, bindings, limits, tell)
     operator = Operator(configuration, stores.health, stores.drains, tell)
     status = Status(configuration, stores.health, stores.drains, in_flight, reports.recent, time.monotonic)
     watch = Watch(status, bell)

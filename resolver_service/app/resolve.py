@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
+from resolver_service.app.access import Access
 from resolver_service.app.bindings import Bindings
 from resolver_service.app.in_flight import InFlight
+from resolver_service.app.limits import ClientLimits
 from resolver_service.app.ports import Clock, DrainStore, HealthStore, Revision, Revisions, RotationStore
 from resolver_service.app.probes import ProbeBook
+from resolver_service.app.refusals import ResolveError
 from resolver_service.domain import selection
 from resolver_service.domain.abilities import NO_NEEDS, Needs, Shortfall, can_serve, shortfall, why_not
 from resolver_service.domain.bindings import sent_nowhere_else
-from resolver_service.domain.catalog import Catalog, Group, OnExhausted, RawModel, Target
+from resolver_service.domain.catalog import Catalog, Group, OnExhausted, RawModel, Target, name_key
+from resolver_service.domain.clients import Client
 from resolver_service.domain.health import LIMITS, WELL, Availability, Health, probe_taken, worst
+from resolver_service.domain.limits import Allowances
 from resolver_service.domain.names import closest, split_reasoning
 
 BUSY_S = 1.0
@@ -44,6 +49,10 @@ class Query:
     """Only who made that may serve."""
     retrieving: bool = False
     """It wants what was made itself: there is no model, and who made it is asked, however well it is."""
+    client_key: bytes = b""
+    """SHA-256 of the key that the client showed; empty for none."""
+    key_required: bool = False
+    """The key must be known even where there are no clients."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +76,8 @@ class Decision:
     """The configured spelling of the name that was found."""
     depends_on_needs: bool = False
     """Other needs may lead to other attempts."""
+    limits: Allowances | None = None
+    """What the client may still do; None if it has no limits."""
 
     def longest_s(self, stream: bool) -> float:
         """How long whoever keeps to the plan takes at most."""
@@ -88,12 +99,6 @@ class Explanation:
     decision: Decision | None
     kind: str
     targets: tuple[TargetView, ...]
-
-
-class ResolveError(Exception):
-    """A request that gets no plan."""
-
-    code: str
 
 
 class UnknownModelError(ResolveError):
@@ -177,6 +182,8 @@ class Resolver:
         probes: ProbeBook,
         in_flight: InFlight,
         bindings: Bindings,
+        access: Access,
+        limits: ClientLimits,
     ) -> None:
         self._revisions = revisions
         self._rotation = rotation
@@ -187,18 +194,32 @@ class Resolver:
         self._probes = probes
         self._in_flight = in_flight
         self._bindings = bindings
+        self._access = access
+        self._limits = limits
+
+    def client(self, key_sha256: bytes, *, required: bool) -> Client | None:
+        """Whose key it is; None where there are no clients. Raises `ClientKeyError`."""
+        return self._access.client(self._revisions.current.catalog, key_sha256, required=required)
+
+    def authenticated(self, query: Query) -> Decision:
+        """A plan without attempts, for who may ask for others. Raises `ClientKeyError`."""
+        self.client(query.client_key, required=query.key_required)
+        return Decision(self._new_id(), (), 0, 0.0, self._revisions.current.number, "")
 
     def resolve(self, query: Query, caller: object = None) -> Decision:
         """`caller` stands for the stream it is asked on, if it is on one. Raises `ResolveError`."""
         revision = self._revisions.current
+        client = self._access.client(revision.catalog, query.client_key, required=query.key_required)
         if query.retrieving:
-            return self._retrieve(query, revision)
-        entry, reasoning = _find(revision.catalog, query.model)
+            return self._retrieve(query, revision, client)
+        entry, reasoning = _find(revision.catalog, query.model, client)
         if query.affinity_required:
             entry = sent_nowhere_else(entry, self._bindings.find(query.affinity_key))
             if isinstance(entry, RawModel) and not entry.sources:
                 raise BoundElsewhereError(entry.id)
         survey = self._survey(query, entry)
+        if client is not None:
+            self._limits.check(client, survey.now)
         order = survey.order(entry, self._rotation.turn, entry.policy.attempts)
         if not query.counting:
             self._rotation.take(order.took)
@@ -206,25 +227,33 @@ class Resolver:
         for attempt in decision.attempts:
             if attempt.probe:
                 self._take_probes(decision.id, attempt.target, survey.now)
-        if revision.catalog.has_limits and query.will_report and not query.counting:
+        is_walked = query.will_report and not query.counting
+        if revision.catalog.has_limits and is_walked:
             targets = tuple(attempt.target.scopes for attempt in decision.attempts)
             self._in_flight.decided(decision.id, targets, survey.now + decision.longest_s(query.stream), caller)
         if revision.catalog.has_responses and query.will_report and not query.counting:
             self._bindings.decided(decision.id, decision.name)
-        return decision
+        if client is None or client.limits is None:
+            return decision
+        until_at = survey.now + decision.longest_s(query.stream) if is_walked else None
+        allowances = self._limits.decided(client, decision.id, query.needs, survey.now, until_at, caller)
+        return replace(decision, limits=allowances)
 
-    def _retrieve(self, query: Query, revision: Revision) -> Decision:
-        """Health is a matter of generating: it does not keep anyone from what was made before."""
+    def _retrieve(self, query: Query, revision: Revision, client: Client | None) -> Decision:
+        """Health is a matter of generating: it does not keep anyone from what was made before. To a client, what was
+        made by a name that it may not call was not made."""
         binding = self._bindings.find(query.affinity_key)
         target = None if binding is None else revision.catalog.targets.get(binding.target_id)
-        if binding is None or target is None:
+        if binding is None or target is None or not (client is None or client.may_call(name_key(binding.name))):
             raise UnboundError
         attempt = PlannedAttempt(target, reasoning="", probe=False, health_generation=self._health.latest)
         return Decision(self._new_id(), (attempt,), 1, target.timeouts.total_s, revision.number, binding.name)
 
     def caller_left(self, caller: object) -> None:
         """Nothing more is asked on its stream."""
-        self._in_flight.caller_left(caller, self._clock())
+        now = self._clock()
+        self._in_flight.caller_left(caller, now)
+        self._limits.caller_left(caller, now)
 
     def _survey(self, query: Query, entry: Group | RawModel) -> _Survey:
         now = self._clock()
@@ -240,13 +269,16 @@ class Resolver:
                 self._health.put(scope, probe_taken(health, holder=decision_id, now=now))
                 self._probes.taken(decision_id, scope, now)
 
-    def explain(self, query: Query) -> Explanation:
-        """What `resolve` would answer now, and why; changes nothing. Raises `UnknownModelError` or `UnboundError`."""
+    def explain(self, query: Query, *, everything: bool = False) -> Explanation:
+        """What `resolve` would answer now, and why, whatever the client has left; changes nothing. An operator, whoever
+        is a client, is told `everything`. Raises `ClientKeyError`, `UnknownModelError` or `UnboundError`."""
         revision = self._revisions.current
+        access = self._access.client
+        client = None if everything else access(revision.catalog, query.client_key, required=query.key_required)
         if query.retrieving:
-            made = self._retrieve(query, revision)
+            made = self._retrieve(query, revision, client)
             return Explanation(made, "", (TargetView(made.attempts[0].target, True, "made it", 0.0),))
-        found, reasoning = _find(revision.catalog, query.model)
+        found, reasoning = _find(revision.catalog, query.model, client)
         entry = found
         if query.affinity_required:
             entry = sent_nowhere_else(found, self._bindings.find(query.affinity_key))
@@ -425,14 +457,24 @@ class _Survey:
         return [(target, health) for target, health in pairs if health.cooling_until_at is not None]
 
 
-def _find(catalog: Catalog, model: str) -> tuple[Group | RawModel, str]:
-    """The entry behind a name, and the reasoning suffix. The name as it stands comes first: it may have parentheses."""
-    entry = catalog.find(model)
+def _find(catalog: Catalog, model: str, client: Client | None) -> tuple[Group | RawModel, str]:
+    """The entry behind a name, and the reasoning suffix. The name as it stands comes first: it may have parentheses.
+
+    To a client, what it may not call is not there: neither the answer nor the way to it tells the two apart.
+    """
+    entry = _of(catalog, model, client)
     if entry is not None:
         return entry, ""
     name, reasoning = split_reasoning(model)
-    entry = catalog.find(name) if reasoning else None
+    entry = _of(catalog, name, client) if reasoning else None
     if entry is not None:
         return entry, reasoning
     names = [*(g.id for g in catalog.virtual_models()), *(m.id for m in catalog.models.values())]
+    if client is not None:
+        names = [name for name in names if client.may_call(name_key(name))]
     raise UnknownModelError(model.strip(), closest(name, names))
+
+
+def _of(catalog: Catalog, name: str, client: Client | None) -> Group | RawModel | None:
+    entry = catalog.find(name)
+    return entry if entry is None or client is None or client.may_call(name_key(name)) else None
