@@ -92,6 +92,10 @@ bench-dialects: setup ## What an event of a stream costs, passed through and tra
 bench-propagation: setup ## How soon what one edge learns is in every edge's plans
 	$(BIN)/python -m benchmarks.propagation
 
+.PHONY: bench-store
+bench-store: setup ## What sharing a store costs a resolver
+	$(BIN)/python -m benchmarks.shared_store
+
 .PHONY: soak
 soak: setup ## Five minutes of mixed load and faults: nothing may grow, get lost or be counted wrong (SOAK_S=60: one)
 	$(BIN)/python -m benchmarks.soak

@@ -17,8 +17,8 @@ from forebay_cli.tls import Tls, TlsError
 _EPILOG = """\
 Every flag has an environment variable: --resolver is FOREBAY_RESOLVER, and so on. FOREBAY_TOKEN, if the resolver has
 one, is shown to it with every call, and FOREBAY_MANAGEMENT_KEY with those that demand it. FOREBAY_CLIENT_KEY is the
-client's key to ask with, where the configuration has clients: only its SHA-256 is sent. Exit status: 0 done, 1 refused or
-failed, 2 not understood."""
+client's key to ask with, where the configuration has clients: only its SHA-256 is sent. Exit status: 0 done, 1
+refused or failed, 2 not understood."""
 
 
 def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] | None = None) -> int:

@@ -24,6 +24,7 @@ from resolver_service.adapters.history_sqlite import SqliteHistory
 from resolver_service.adapters.operations_uvicorn import Operations, OperationsServer, listen, url
 from resolver_service.adapters.record_file import FileRecord
 from resolver_service.adapters.stores_memory import MemoryBindings, MemoryDrains, MemoryHealth, MemoryRotation
+from resolver_service.adapters.stores_redis.state import RedisState
 from resolver_service.adapters.stores_sqlite import SqliteState
 from resolver_service.adapters.telemetry_prometheus import PrometheusTelemetry, Sources
 from resolver_service.app.access import Access
@@ -77,7 +78,7 @@ async def _serve(
     settings: Settings, configuration: Configuration, history: History, bell: Bell, operating: socket.socket | None
 ) -> None:
     certificates = Followed(Files(*settings.tls, settings.client_ca)) if settings.tls else None
-    state = SqliteState(settings.state_dir, time.monotonic, time.time) if settings.state_dir else None
+    state = _state(settings)
     stores = state.stores if state else Stores(MemoryRotation(), MemoryHealth(), MemoryDrains(), MemoryBindings())
     probes, registry = ProbeBook(PROBE_LEASE_S), CollectorRegistry()
     telemetry = PrometheusTelemetry(registry, _sources(configuration, stores, probes, state))
@@ -97,6 +98,8 @@ async def _serve(
     operations = OperationsServer(Operations(registry, is_serving.is_set))
     if operating:
         await operations.serve(operating)
+    if isinstance(state, RedisState):
+        await state.begun()
     await grpc.serving()
     is_serving.set()
     also = f"operations on {url(operating)}, " if operating else ""
@@ -123,6 +126,13 @@ async def _serve(
     with contextlib.suppress(asyncio.CancelledError):
         # A watch that ended by itself ended by an error, which must not go unseen.
         await following
+
+
+def _state(settings: Settings) -> SqliteState | RedisState | None:
+    """What outlives this process, and who shares it."""
+    if settings.store:
+        return RedisState(settings.store, time.monotonic)
+    return SqliteState(settings.state_dir, time.monotonic, time.time) if settings.state_dir else None
 
 
 def create_servicers(
@@ -153,16 +163,19 @@ def create_servicers(
         access=Access(time.time),
         limits=limits,
         bindings=bindings,
+        shared=stores.shared,
     )
     reports = Reports(configuration, stores.health, time.monotonic, probes, in_flight, bindings, limits, tell)
     operator = Operator(configuration, stores.health, stores.drains, tell)
     status = Status(configuration, stores.health, stores.drains, in_flight, reports.recent, time.monotonic)
     watch = Watch(status, bell)
     admin = PoolAdminServicer(operator, manager, status, resolver, f"{socket.gethostname()}-{boot}")
-    return ResolverServicer(resolver, reports, configuration, telemetry, watch), admin, watch
+    return ResolverServicer(resolver, reports, configuration, telemetry, watch, stores.shared), admin, watch
 
 
-def _sources(configuration: Configuration, stores: Stores, probes: ProbeBook, state: SqliteState | None) -> Sources:
+def _sources(
+    configuration: Configuration, stores: Stores, probes: ProbeBook, state: SqliteState | RedisState | None
+) -> Sources:
     return Sources(
         standings=lambda: standings(
             configuration.current.catalog, stores.health, stores.drains.drained(), time.monotonic()
@@ -170,7 +183,8 @@ def _sources(configuration: Configuration, stores: Stores, probes: ProbeBook, st
         revision=lambda: configuration.current.number,
         reloads=lambda: {"accepted": configuration.accepted, "rejected": configuration.rejected},
         probes=lambda: {"handed_out": probes.handed_out, "returned": probes.returned, "expired": probes.expired},
-        state_write_failures=(lambda: state.failures) if state else None,
+        state_write_failures=(lambda: state.failures) if isinstance(state, SqliteState) else None,
+        store=(lambda: state) if isinstance(state, RedisState) else None,
     )
 
 

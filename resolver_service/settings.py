@@ -29,6 +29,8 @@ class Settings:
     """The authorities that every caller must have a certificate of; None: callers need none."""
     provider_edits: bool
     """Whether the management API may change providers."""
+    store: str = field(repr=False)
+    """The address of what resolvers share, which may have a password in it; empty for a resolver by itself."""
     token: str = field(repr=False)
     """The services' shared secret; empty for none. From `FOREBAY_TOKEN` alone, since everyone can read arguments."""
     management_key: str = field(repr=False)
@@ -99,6 +101,14 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         "(default: they are kept in memory)",
     )
     parser.add_argument(
+        "--store",
+        metavar="URL",
+        default=default("store", ""),
+        help="redis://[USER:PASSWORD@]HOST:PORT/DB, rediss:// for TLS: what several resolvers share, in a Redis 7 or "
+        "Valkey 8 server; a password is better given as FOREBAY_RESOLVER_STORE, since everyone can read arguments "
+        "(default: this resolver shares nothing)",
+    )
+    parser.add_argument(
         "--allow-provider-edits",
         action="store_true",
         default=switched_on("allow-provider-edits"),
@@ -131,6 +141,10 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         )
     if given.ops_listen and (not is_address(given.ops_listen) or given.ops_listen.startswith("unix:")):
         parser.error(f"--ops-listen: '{given.ops_listen}' is not HOST:PORT")
+    if given.store and not given.store.startswith(("redis://", "rediss://", "unix://")):
+        parser.error("--store: not an address such as redis://127.0.0.1:6379/0")
+    if given.store and given.state_dir:
+        parser.error("--store and --state-dir: what resolvers share is kept in the store, so choose one")
     token, management_key = environment.get("FOREBAY_TOKEN", ""), environment.get("FOREBAY_MANAGEMENT_KEY", "")
     for name, secret in (("FOREBAY_TOKEN", token), ("FOREBAY_MANAGEMENT_KEY", management_key)):
         if not (secret.isascii() and secret.isprintable()):
@@ -150,6 +164,7 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         tls=(Path(given.tls_cert), Path(given.tls_key)) if given.tls_cert else None,
         client_ca=Path(given.tls_client_ca) if given.tls_client_ca else None,
         provider_edits=given.allow_provider_edits,
+        store=given.store,
         token=token,
         management_key=management_key,
     )

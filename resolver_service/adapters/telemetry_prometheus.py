@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -27,6 +27,13 @@ _Series: TypeAlias = Mapping[tuple[str, ...], int]
 _Counts: TypeAlias = defaultdict[tuple[str, ...], int]
 
 
+class SharedStore(Protocol):
+    """What is known of the store that resolvers share."""
+
+    is_degraded: bool
+    losses: int
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Where to read what is not counted here."""
@@ -40,6 +47,8 @@ class Sources:
     """By what became of them."""
     state_write_failures: Callable[[], int] | None
     """None where no state is kept."""
+    store: Callable[[], SharedStore] | None = None
+    """None for a resolver that shares nothing."""
 
 
 class PrometheusTelemetry(Collector):
@@ -119,6 +128,14 @@ class PrometheusTelemetry(Collector):
                 "Failures to open or write the file in the state directory",
                 value=self._sources.state_write_failures(),
             )
+        if self._sources.store is not None:
+            store = self._sources.store()
+            yield GaugeMetricFamily(
+                "forebay_store_up",
+                "Whether the store that resolvers share answers; 0: this one goes by itself",
+                value=float(not store.is_degraded),
+            )
+            yield CounterMetricFamily("forebay_store_losses", "How often that store was lost", value=store.losses)
 
     def _target_states(self) -> Metric:
         metric = GaugeMetricFamily(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
 from resolver_service.domain.bindings import Binding
 from resolver_service.domain.catalog import Catalog, Disposition
 from resolver_service.domain.health import Health
-from resolver_service.domain.selection import TurnKey
+from resolver_service.domain.selection import Claim, TurnKey
 
 
 class Clock(Protocol):
@@ -62,6 +62,39 @@ class BindingStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a request takes of what no two requests may have, whichever resolvers they are asked of."""
+
+    holder: str
+    """The id of the decision that it leads to."""
+    claim: Claim | None = None
+    """Turns."""
+    probes: tuple[str, ...] = ()
+    """Scopes that wait for one."""
+    binding: bytes = b""
+    """The key of one that the store of bindings is to have; empty for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    holder: str
+    turns: Mapping[TurnKey, int]
+    """The numbers of the turns that are this request's, counted from 0."""
+    probes: frozenset[str] = frozenset()
+    """The scopes whose probes are."""
+
+
+class SharedState(Protocol):
+    """What several resolvers have in common. The stores are this resolver's view of it."""
+
+    async def take(self, wanted: Sequence[Wanted]) -> Sequence[Granted]:
+        """All of it in one step. Never fails and never takes long: without the others, this resolver goes by itself."""
+
+    def give_back(self, holder: str, scopes: Iterable[str]) -> None:
+        """Probes that turned out not to be needed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stores:
     """All that a resolver remembers besides its configuration."""
 
@@ -69,6 +102,8 @@ class Stores:
     health: HealthStore
     drains: DrainStore
     bindings: BindingStore
+    shared: SharedState | None = None
+    """None for a resolver that shares nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,17 @@ from resolver_service.app.access import Access
 from resolver_service.app.bindings import Bindings
 from resolver_service.app.in_flight import InFlight
 from resolver_service.app.limits import ClientLimits
-from resolver_service.app.ports import Clock, DrainStore, HealthStore, Revision, Revisions, RotationStore
+from resolver_service.app.ports import (
+    Clock,
+    DrainStore,
+    Granted,
+    HealthStore,
+    Revision,
+    Revisions,
+    RotationStore,
+    SharedState,
+    Wanted,
+)
 from resolver_service.app.probes import ProbeBook
 from resolver_service.app.refusals import ResolveError
 from resolver_service.domain import selection
@@ -184,7 +194,9 @@ class Resolver:
         bindings: Bindings,
         access: Access,
         limits: ClientLimits,
+        shared: SharedState | None = None,
     ) -> None:
+        """`shared` is None for a resolver that shares nothing."""
         self._revisions = revisions
         self._rotation = rotation
         self._health = health
@@ -193,6 +205,7 @@ class Resolver:
         self._new_id = new_id
         self._probes = probes
         self._in_flight = in_flight
+        self._shared = shared
         self._bindings = bindings
         self._access = access
         self._limits = limits
@@ -206,24 +219,58 @@ class Resolver:
         self.client(query.client_key, required=query.key_required)
         return Decision(self._new_id(), (), 0, 0.0, self._revisions.current.number, "")
 
-    def resolve(self, query: Query, caller: object = None) -> Decision:
-        """`caller` stands for the stream it is asked on, if it is on one. Raises `ResolveError`."""
+    def wanted(self, query: Query) -> Wanted | None:
+        """What `resolve` would take if it were asked now; None for nothing, or if there will be no plan."""
+        if query.counting:
+            return None
+        revision = self._revisions.current
+        try:
+            client = self._access.client(revision.catalog, query.client_key, required=query.key_required)
+            if query.affinity_key and self._bindings.find(query.affinity_key) is None:
+                return Wanted(self._new_id(), binding=query.affinity_key)
+            if query.retrieving:
+                return None
+            entry, _ = self._entry(query, revision, client)
+            survey = self._survey(query, entry)
+            if client is not None:
+                self._limits.check(client, survey.now)
+        except ResolveError:
+            return None
+        claim, probes = survey.claim(entry), survey.awaited(entry)
+        return Wanted(self._new_id(), claim, probes) if claim or probes else None
+
+    def resolve(self, query: Query, caller: object = None, granted: Granted | None = None) -> Decision:
+        """`caller` stands for the stream it is asked on, if it is on one. `granted` is what the request has got of what
+        it wanted, where resolvers share. Raises `ResolveError`."""
+        if granted is None or self._shared is None:
+            return self._resolve(query, caller, None)
+        unused = set(granted.probes)
+        try:
+            decision = self._resolve(query, caller, granted)
+            for attempt in decision.attempts:
+                if attempt.probe:
+                    unused.difference_update(attempt.target.scopes)
+            return decision
+        finally:
+            if unused:
+                self._shared.give_back(granted.holder, unused)
+
+    def _resolve(self, query: Query, caller: object, granted: Granted | None) -> Decision:
         revision = self._revisions.current
         client = self._access.client(revision.catalog, query.client_key, required=query.key_required)
         if query.retrieving:
             return self._retrieve(query, revision, client)
-        entry, reasoning = _find(revision.catalog, query.model, client)
-        if query.affinity_required:
-            entry = sent_nowhere_else(entry, self._bindings.find(query.affinity_key))
-            if isinstance(entry, RawModel) and not entry.sources:
-                raise BoundElsewhereError(entry.id)
+        entry, reasoning = self._entry(query, revision, client)
         survey = self._survey(query, entry)
         if client is not None:
             self._limits.check(client, survey.now)
-        order = survey.order(entry, self._rotation.turn, entry.policy.attempts)
-        if not query.counting:
+        order = survey.order(entry, self._turns(granted), entry.policy.attempts)
+        if granted is not None:
+            # Others than were granted, if what is available has changed since.
+            self._rotation.take(key for key in order.took if key not in granted.turns)
+        elif not query.counting:
             self._rotation.take(order.took)
-        decision = self._decide(revision, entry, reasoning, order.targets, survey)
+        decision = self._decide(revision, entry, reasoning, order.targets, survey, granted.holder if granted else "")
         for attempt in decision.attempts:
             if attempt.probe:
                 self._take_probes(decision.id, attempt.target, survey.now)
@@ -239,6 +286,15 @@ class Resolver:
         allowances = self._limits.decided(client, decision.id, query.needs, survey.now, until_at, caller)
         return replace(decision, limits=allowances)
 
+    def _entry(self, query: Query, revision: Revision, client: Client | None) -> tuple[Group | RawModel, str]:
+        """What the request is about, and the reasoning suffix. Raises `UnknownModelError` or `BoundElsewhereError`."""
+        entry, reasoning = _find(revision.catalog, query.model, client)
+        if query.affinity_required:
+            entry = sent_nowhere_else(entry, self._bindings.find(query.affinity_key))
+            if isinstance(entry, RawModel) and not entry.sources:
+                raise BoundElsewhereError(entry.id)
+        return entry, reasoning
+
     def _retrieve(self, query: Query, revision: Revision, client: Client | None) -> Decision:
         """Health is a matter of generating: it does not keep anyone from what was made before. To a client, what was
         made by a name that it may not call was not made."""
@@ -248,6 +304,11 @@ class Resolver:
             raise UnboundError
         attempt = PlannedAttempt(target, reasoning="", probe=False, health_generation=self._health.latest)
         return Decision(self._new_id(), (attempt,), 1, target.timeouts.total_s, revision.number, binding.name)
+
+    def _turns(self, granted: Granted | None) -> selection.Turns:
+        if granted is None:
+            return self._rotation.turn
+        return lambda key: granted.turns[key] if key in granted.turns else self._rotation.turn(key)
 
     def caller_left(self, caller: object) -> None:
         """Nothing more is asked on its stream."""
@@ -308,6 +369,7 @@ class Resolver:
         reasoning: str,
         targets: tuple[Target, ...],
         survey: _Survey,
+        decision_id: str = "",
     ) -> Decision:
         policy = entry.policy
         attempts_allowed = policy.attempts
@@ -317,7 +379,7 @@ class Resolver:
             if not targets:
                 raise survey.exhausted(entry)
         return Decision(
-            id=self._new_id(),
+            id=decision_id or self._new_id(),
             attempts=tuple(survey.attempt(t, reasoning) for t in targets[:attempts_allowed]),
             attempts_allowed=attempts_allowed,
             total_s=policy.timeouts.total_s,
@@ -360,6 +422,25 @@ class _Survey:
             # Nothing but targets that wait for a probe. Whether one will ever come is not for this request to wait for.
             order = selection.order(entry, self._not_out, turns, limit)
         return order
+
+    def claim(self, entry: Group | RawModel) -> selection.Claim | None:
+        """The turns that the order takes."""
+        available = self._available if self._needs is None else self._suits
+        claim = selection.claim(entry, available)
+        return selection.claim(entry, self._not_out) if claim is None and not self._may_probe else claim
+
+    def awaited(self, entry: Group | RawModel) -> tuple[str, ...]:
+        """The scopes that wait for a probe which this request may get."""
+        if not self._may_probe or not self._noted:
+            return ()
+        scopes = {
+            scope
+            for target in selection.targets_of(entry)
+            if not self._noted.isdisjoint(target.scopes) and self.permitted(target)
+            for scope in target.scopes
+            if self._health.get(scope).availability(self.now) is Availability.PROBE
+        }
+        return tuple(scopes)
 
     def permitted(self, target: Target) -> bool:
         return not target.disabled and target.id not in self._barred and self._can_serve(target)

@@ -31,8 +31,9 @@ from resolver_service.domain.catalog import CoolDownBounds, Disposition, Scopes
 PROBE_LEASE_S = 60.0
 """How long a probe may take before another request becomes the probe."""
 
-NEWEST_BELIEVED = 2**62
-"""Generations that are reported beyond it are taken for this one. Those that follow must have room in 64 bits."""
+NEWEST_BELIEVED = 2**52
+"""Generations that are reported beyond it are taken for this one. Those that follow must have room in 64 bits, and in
+the floating-point numbers that scripts of a shared store count in."""
 
 
 @dataclass(frozen=True, slots=True)

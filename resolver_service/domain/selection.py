@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -41,6 +41,40 @@ def order(entry: Group | RawModel, available: Available, turns: Turns, limit: in
         if len(first) == limit:
             break
     return Order(tuple(first.values()), tuple(took))
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The turns that a request takes, told before anyone knows whose turn it is: one of this group, and one of the pool
+    that it falls on. What `order` comes to if it is given the turns that were taken, and `took`."""
+
+    key: TurnKey
+    weights: tuple[int, ...]
+    """Of the members that are available."""
+    behind: tuple[Claim | None, ...]
+    """The claim of the pool behind each of them; None where there is none."""
+
+    def falls_on(self, turn: int) -> Claim | None:
+        """That of the pool that this turn of the group falls on, if it does."""
+        return self.behind[turn_of(self.weights, turn).index]
+
+    def taken(self, numbers: Sequence[int]) -> dict[TurnKey, int]:
+        """Whose the turns with these numbers are: this group's, then that of the pool it fell on."""
+        turns = {self.key: numbers[0]}
+        pool = self.falls_on(numbers[0])
+        return turns if pool is None else turns | pool.taken(numbers[1:])
+
+
+def claim(entry: Group | RawModel, available: Available) -> Claim | None:
+    """None where nothing is available, or nothing rotates."""
+    if not isinstance(entry, Group):
+        return None
+    for tier in entry.tiers:
+        members = [m for m in tier.members if _can_serve(m, available)]
+        if members:
+            behind = tuple(claim(m.pool, available) if m.pool is not None else None for m in members)
+            return Claim((entry.rotation_key, tier.priority), tuple(m.weight for m in members), behind)
+    return None
 
 
 def targets_of(entry: Group | RawModel | Member) -> Iterator[Target]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from resolver_service.domain.catalog import Group, Member, RawModel, Strategy, Target, Tier
 from resolver_service.domain.rotation import turn_of
-from resolver_service.domain.selection import Order, TurnKey, order, targets_of
+from resolver_service.domain.selection import Order, TurnKey, claim, order, targets_of
 from tests.support.catalogs import cluster, member, pool, raw_member, raw_model, source
 
 NAMES = [f"p{number}" for number in range(8)]
@@ -335,3 +335,13 @@ def test_later_bands_only_look(made: Rotating, moved: dict[str, int]) -> None:
     again = made.look()
     assert again.targets[0] == found.targets[0]
     assert again.took == found.took
+
+
+@given(st.one_of(tangles(), clusters(), pools()), st.data())
+def test_a_claim_tells_beforehand_which_turns_an_order_takes(entry: Group | RawModel, data: st.DataObject) -> None:
+    out = data.draw(st.sets(st.sampled_from(sorted({t.id for t in targets_of(entry)}))))
+    numbers: dict[TurnKey, int] = defaultdict(lambda: data.draw(st.integers(0, 1000)))
+    found = order(entry, lambda target: target.id not in out, numbers.__getitem__)
+    claimed = claim(entry, lambda target: target.id not in out)
+    taken = claimed.taken([numbers[key] for key in found.took]) if claimed else {}
+    assert taken == {key: numbers[key] for key in found.took}

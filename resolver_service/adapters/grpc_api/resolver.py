@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, NoReturn
 
 import grpc.aio
@@ -18,7 +18,7 @@ from resolver_service.adapters.grpc_api import messages
 from resolver_service.adapters.grpc_api.messages import InvalidRequestError
 from resolver_service.app.access import ClientKeyError
 from resolver_service.app.limits import ClientLimitError
-from resolver_service.app.ports import ReportEffect, Revisions, Telemetry
+from resolver_service.app.ports import Granted, ReportEffect, Revisions, SharedState, Telemetry, Wanted
 from resolver_service.app.refusals import ResolveError
 from resolver_service.app.report import Ended, Event, Reports
 from resolver_service.app.resolve import (
@@ -42,9 +42,17 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
     def __init__(
-        self, resolver: Resolver, reports: Reports, revisions: Revisions, telemetry: Telemetry, watch: Watch
+        self,
+        resolver: Resolver,
+        reports: Reports,
+        revisions: Revisions,
+        telemetry: Telemetry,
+        watch: Watch,
+        shared: SharedState | None = None,
     ) -> None:
+        """`shared` is None for a resolver that shares nothing."""
         self._resolver = resolver
+        self._shared = shared
         self._reports = reports
         self._revisions = revisions
         self._telemetry = telemetry
@@ -53,8 +61,9 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
 
     async def Resolve(self, request: pb.ResolveRequest, context: Context) -> pb.ResolveResponse:
         response = pb.ResolveResponse()
+        (granted,) = await self._granted([request])
         try:
-            self._resolve(request, response.plan)
+            self._resolve(request, response.plan, granted=granted)
         except (ResolveError, InvalidRequestError) as error:
             _tell(request, error)
             await _abort(context, error)
@@ -73,8 +82,9 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
                 for item in message.reports:
                     self._apply(item.report)
                     response.acknowledged.append(item.id)
-                for resolve in message.resolves:
-                    self._answer(resolve, response.answers.add(), caller)
+                granted = await self._granted([item.request for item in message.resolves])
+                for resolve, its_share in zip(message.resolves, granted, strict=True):
+                    self._answer(resolve, response.answers.add(), caller, its_share)
                 yield response
         finally:
             self._resolver.caller_left(caller)
@@ -110,10 +120,26 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
             async for event in events:
                 yield messages.watched(event)
 
-    def _answer(self, item: pb.ResolveItem, answer: pb.ResolveAnswer, caller: object) -> None:
+    async def _granted(self, requests: Sequence[pb.ResolveRequest]) -> Sequence[Granted | None]:
+        """What each gets of what resolvers share."""
+        if self._shared is None or not requests:
+            return (None,) * len(requests)
+        wanted = [self._wanted(request) for request in requests]
+        granted = iter(await self._shared.take([each for each in wanted if each is not None]))
+        return [None if each is None else next(granted) for each in wanted]
+
+    def _wanted(self, request: pb.ResolveRequest) -> Wanted | None:
+        if request.operation == plan_pb2.OPERATION_AUTHENTICATE:
+            return None
+        try:
+            return self._resolver.wanted(messages.query(request))
+        except InvalidRequestError:
+            return None  # It is told when it is answered.
+
+    def _answer(self, item: pb.ResolveItem, answer: pb.ResolveAnswer, caller: object, granted: Granted | None) -> None:
         answer.id = item.id
         try:
-            self._resolve(item.request, answer.plan, caller)
+            self._resolve(item.request, answer.plan, caller, granted)
         except (ResolveError, InvalidRequestError) as error:
             _tell(item.request, error)
             answer.error.CopyFrom(messages.error_status(error))
@@ -121,7 +147,13 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
             _log.exception("resolve_failed", request_id=item.request.request_id)
             answer.error.CopyFrom(messages.INTERNAL)
 
-    def _resolve(self, request: pb.ResolveRequest, plan: plan_pb2.Plan, caller: object = None) -> None:
+    def _resolve(
+        self,
+        request: pb.ResolveRequest,
+        plan: plan_pb2.Plan,
+        caller: object = None,
+        granted: Granted | None = None,
+    ) -> None:
         """`caller` stands for the stream it is asked on, if it is on one. Raises `ResolveError` or
         `InvalidRequestError`."""
         began_at = time.perf_counter()
@@ -129,7 +161,7 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
         try:
             if caller is not None and not request.timeout_ms:
                 raise InvalidRequestError("timeout_ms", "how long the answer is waited for is required")
-            decision = self._decide(request, caller)
+            decision = self._decide(request, caller, granted)
             self._writer.write(decision, plan)
             name, result = decision.name, "ok"
         except UnknownModelError:
@@ -150,11 +182,11 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
         finally:
             self._telemetry.resolved(name, result, time.perf_counter() - began_at)
 
-    def _decide(self, request: pb.ResolveRequest, caller: object) -> Decision:
+    def _decide(self, request: pb.ResolveRequest, caller: object, granted: Granted | None) -> Decision:
         query = messages.query(request)
         if request.operation == plan_pb2.OPERATION_AUTHENTICATE:
             return self._resolver.authenticated(query)
-        return self._resolver.resolve(query, caller)
+        return self._resolver.resolve(query, caller, granted)
 
     def _apply(self, report: pb.OutcomeReport) -> None:
         try:

@@ -28,6 +28,7 @@ def test_a_configuration_is_all_that_must_be_told() -> None:
         drain_s=1,
         check=False,
         state_dir=None,
+        store="",
         tls=None,
         client_ca=None,
         provider_edits=False,
@@ -64,10 +65,23 @@ def test_every_flag_can_be_told_by_the_environment() -> None:
         drain_s=2.5,
         check=False,
         state_dir=Path("/var/lib/forebay"),
+        store="",
         tls=(Path("/etc/cert.pem"), Path("/etc/key.pem")),
         client_ca=Path("/etc/ca.pem"),
         provider_edits=True,
     )
+
+
+def test_what_is_shared_is_at_an_address_that_is_not_shown() -> None:
+    settings = load(CONFIG, {"FOREBAY_RESOLVER_STORE": "redis://:hunter2@store:6379/0"})
+    assert settings.store == "redis://:hunter2@store:6379/0"
+    assert "hunter2" not in repr(settings)
+
+
+def test_state_is_kept_in_one_place(capsys: pytest.CaptureFixture[str]) -> None:
+    store = ["--store", "redis://localhost/0"]
+    assert "choose one" in refusal(capsys, [*CONFIG, *store, "--state-dir", "state"])
+    assert "not an address such as redis://" in refusal(capsys, [*CONFIG, "--store", "localhost:6379"])
 
 
 def test_a_flag_wins_over_the_environment() -> None:

@@ -1,0 +1,61 @@
+"""Bindings: what this resolver has heard of lately, and what the server has not been told yet."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+import msgspec
+
+from resolver_service.domain.bindings import KEPT_S, MOST, Binding
+
+KEPT_MS = int(KEPT_S * 1000)
+
+_decoder = msgspec.json.Decoder(tuple[str, str, float])
+
+
+class BindingMirror:
+    """A `BindingStore`. What it does not have is asked for with the request that wants it."""
+
+    def __init__(self, note: Callable[[], None], most: int = MOST) -> None:
+        self._note = note
+        self._most = most
+        self._bindings: OrderedDict[bytes, Binding] = OrderedDict()
+        self.untold: dict[bytes, Binding | None] = {}
+        """None for those to be forgotten."""
+
+    def get(self, key: bytes) -> Binding | None:
+        binding = self._bindings.get(key)
+        if binding is not None:
+            self._bindings.move_to_end(key)
+        return binding
+
+    def put(self, key: bytes, binding: Binding) -> None:
+        self._keep(key, binding)
+        self._tell(key, binding)
+
+    def forget(self, key: bytes) -> None:
+        self._bindings.pop(key, None)
+        self._tell(key, None)
+
+    def heard(self, key: bytes, said: bytes) -> None:
+        """What the server has under a key. Raises `ValueError` for what is no binding."""
+        if key not in self.untold:
+            self._keep(key, Binding(*_decoder.decode(said)))
+
+    def _keep(self, key: bytes, binding: Binding) -> None:
+        self._bindings[key] = binding
+        self._bindings.move_to_end(key)
+        if len(self._bindings) > self._most:
+            self._bindings.popitem(last=False)
+
+    def _tell(self, key: bytes, binding: Binding | None) -> None:
+        self.untold[key] = binding
+        while len(self.untold) > self._most:  # The server is away, and has been for long.
+            del self.untold[next(iter(self.untold))]
+        self._note()
+
+
+def written(binding: Binding) -> bytes:
+    """As the server keeps it."""
+    return msgspec.json.encode((binding.target_id, binding.name, binding.bound_at))

@@ -1,0 +1,151 @@
+"""Health: what this resolver knows of it, what the server has not been told yet, and how states are written there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Set
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from resolver_service.app.ports import Clock
+from resolver_service.domain.catalog import Disposition
+from resolver_service.domain.health import WELL, Health, Tally
+
+_encode = msgspec.json.encode
+
+
+class _Stored(msgspec.Struct, omit_defaults=True):
+    """A state as `merge.lua` writes it."""
+
+    g: str
+    t: dict[str, tuple[int, int]] = {}
+    u: float | None = None
+    r: str = ""
+
+
+class _Told(msgspec.Struct, omit_defaults=True):
+    """A state as `merge.lua` reads it."""
+
+    g: str
+    t: dict[str, tuple[int, int]]
+    a: dict[str, int]
+    f: int | None = None
+    r: str = ""
+    c: bool = False
+
+
+_stored = msgspec.json.Decoder(_Stored)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What the server is told of a scope."""
+
+    scope: str
+    base: int
+    """The generation that the change starts from."""
+    said: bytes
+
+
+class HealthMirror:
+    """A `HealthStore`."""
+
+    def __init__(self, clock: Clock, note: Callable[[], None], let_go: Callable[[str, str], None]) -> None:
+        """`let_go` hears of probes, by scope and holder, that nobody here holds any more."""
+        self._clock = clock
+        self._note = note
+        self._let_go = let_go
+        self._health: dict[str, Health] = {}
+        self._known: dict[str, Health] = {}
+        """As the server last told it."""
+        self._changed: set[str] = set()
+        self.latest = 0
+
+    def scopes(self) -> Set[str]:
+        return self._health.keys()
+
+    def get(self, scope: str) -> Health:
+        return self._health.get(scope, WELL)
+
+    def put(self, scope: str, health: Health) -> None:
+        before = self.get(scope)
+        self._keep(scope, health)
+        if before.probe_holder and not health.probe_holder:
+            self._let_go(scope, before.probe_holder)
+        if _public(health) != _public(before):
+            self._changed.add(scope)
+            self._note()
+
+    def held_elsewhere(self, scope: str, until_at: float) -> None:
+        """The probe of a scope is somebody else's."""
+        health = self.get(scope)
+        if health.cooling_until_at is not None:
+            self._keep(scope, replace(health, probe_holder="", probe_until_at=until_at))
+
+    def changes(self) -> list[Change]:
+        """What the server has to be told. It counts as told, unless `untell` says otherwise."""
+        now = self._clock()
+        changes = [self._change(scope, now) for scope in self._changed]
+        self._changed.clear()
+        return changes
+
+    def untell(self, changes: Iterable[Change]) -> None:
+        self._changed.update(change.scope for change in changes)
+
+    def heard(self, scope: str, said: bytes, server_now_ms: float) -> None:
+        """How the server has it now. What has changed here in the meantime is told next. Raises `ValueError`."""
+        stored = _stored.decode(said)
+        until_at = None if stored.u is None else self._clock() + (stored.u - server_now_ms) / 1000
+        known = Health(
+            generation=int(stored.g),
+            cooling_until_at=until_at,
+            reason=Disposition(stored.r) if stored.r else None,
+            tallies={family: Tally(*tally) for family, tally in stored.t.items()},
+        )
+        self._known[scope] = known
+        if scope not in self._changed:
+            mine = self.get(scope)
+            if mine.generation == known.generation and known.cooling_until_at is not None:
+                known = replace(known, probe_holder=mine.probe_holder, probe_until_at=mine.probe_until_at)
+            self._keep(scope, known)
+
+    def forget_all_but(self, scopes: Set[str]) -> None:
+        """Those that the server knows nothing of are well, or are told to it."""
+        for scope in self._health.keys() - scopes - self._changed:
+            del self._health[scope]
+        for scope in self._known.keys() - scopes:
+            del self._known[scope]
+
+    def tell_all(self) -> None:
+        """The server has forgotten everything."""
+        self._known.clear()
+        self._changed.update(self._health)
+
+    def _change(self, scope: str, now: float) -> Change:
+        health, known = self.get(scope), self._known.get(scope, WELL)
+        added = {
+            family: more
+            for family, tally in health.tallies.items()
+            if (more := tally.failures - known.tallies.get(family, Tally()).failures) > 0
+        }
+        told = _Told(
+            g=str(health.generation),
+            t={family: (tally.failures, tally.cooldowns) for family, tally in health.tallies.items()},
+            a=added,
+            f=None if health.cooling_until_at is None else round((health.cooling_until_at - now) * 1000),
+            r=health.reason or "",
+            c=bool(known.tallies) and not health.tallies,
+        )
+        return Change(scope, known.generation, _encode(told))
+
+    def _keep(self, scope: str, health: Health) -> None:
+        self.latest = max(self.latest, health.generation)
+        if health == WELL:
+            self._health.pop(scope, None)
+        else:
+            self._health[scope] = health
+
+
+def _public(health: Health) -> Health:
+    """Without the probe, which is no matter of merging."""
+    return replace(health, probe_holder="", probe_until_at=0.0)

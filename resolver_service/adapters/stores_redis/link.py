@@ -1,0 +1,112 @@
+"""The connection to the server: what is asked of it, and how long that may take."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from importlib import resources
+from typing import Any, TypeAlias
+
+from redis import exceptions
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.maint_notifications import MaintNotificationsConfig
+
+ANSWER_S = 0.05
+"""For an answer. A resolver that waits longer goes on by itself."""
+CONNECT_S = 1.0
+SLOW_S = 1.0
+"""For an answer that nobody waits for."""
+
+Argument: TypeAlias = bytes | str | int
+
+
+class LinkError(Exception):
+    """The server cannot be asked, or does not answer in time."""
+
+    code = "store_lost"
+
+
+class UnusableStoreError(Exception):
+    """The server answers, and is not one to work with: the text says why."""
+
+    code = "store_unusable"
+
+
+class Script:
+    """A script of the server's, known to it by its digest."""
+
+    def __init__(self, name: str) -> None:
+        self.text = resources.files(__package__).joinpath(f"{name}.lua").read_bytes()
+        self.digest = ""
+
+
+class Link:
+    """Every method raises `LinkError`. None repeats what may have been done."""
+
+    def __init__(self, url: str) -> None:
+        """Raises `ValueError` if the address is none."""
+        self._redis: Any = Redis.from_url(
+            url,
+            retry=Retry(NoBackoff(), 0),
+            socket_connect_timeout=CONNECT_S,
+            socket_timeout=None,
+            maint_notifications_config=MaintNotificationsConfig(enabled=False),
+            client_name="forebay-resolver",
+            max_connections=8,
+        )
+
+    async def ask(self, *command: Argument, within_s: float = SLOW_S) -> Any:
+        async with _bounded(within_s):
+            return await self._redis.execute_command(*command)
+
+    async def run(
+        self, script: Script, keys: Sequence[str], arguments: Sequence[Argument], within_s: float = SLOW_S
+    ) -> Any:
+        """What a script answers."""
+        async with _bounded(within_s):
+            if script.digest:
+                with contextlib.suppress(exceptions.NoScriptError):  # It has been started anew: nothing was done.
+                    return await self._redis.execute_command("EVALSHA", script.digest, len(keys), *keys, *arguments)
+            script.digest = await self._redis.execute_command("SCRIPT LOAD", script.text)
+            return await self._redis.execute_command("EVALSHA", script.digest, len(keys), *keys, *arguments)
+
+    async def messages(self, channel: str, every_s: float) -> AsyncIterator[bytes | None]:
+        """What is published there. None comes once it is listened to, and whenever nothing has come for so long."""
+        listener = self._redis.pubsub()
+        try:
+            async with _bounded(CONNECT_S):
+                await listener.subscribe(channel)
+                while await listener.get_message(timeout=CONNECT_S) is None:
+                    pass
+            yield None
+            while True:
+                with _translated():
+                    message = await listener.get_message(ignore_subscribe_messages=True, timeout=every_s)
+                yield None if message is None else message["data"]
+        finally:
+            with contextlib.suppress(Exception):
+                await listener.aclose()
+
+    async def aclose(self) -> None:
+        with contextlib.suppress(exceptions.RedisError, OSError):
+            await self._redis.aclose()
+
+
+@contextlib.contextmanager
+def _translated() -> Any:
+    try:
+        yield
+    except (exceptions.ConnectionError, exceptions.TimeoutError, OSError, TimeoutError) as error:
+        raise LinkError(str(error) or type(error).__name__) from error
+    except exceptions.RedisError as error:
+        raise LinkError(f"the server says: {error}") from error
+
+
+@contextlib.asynccontextmanager
+async def _bounded(within_s: float) -> AsyncIterator[None]:
+    with _translated():
+        async with asyncio.timeout(within_s):
+            yield

@@ -1,0 +1,91 @@
+"""Turns: how claims are put to the server, and what this resolver knows of the turns taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from math import gcd
+
+from resolver_service.app.ports import Granted, Wanted
+from resolver_service.domain.rotation import turn_of
+from resolver_service.domain.selection import Claim, TurnKey
+
+LONGEST_SEQUENCE = 1024
+"""Turns. Whose they are goes with each request, and costs two bytes each. Where a cluster's is longer, the turn of the
+pool that it falls on is taken in a second step."""
+NO_CLAIM = (b"0",)
+
+
+def field(key: TurnKey) -> str:
+    """Where the server counts these turns."""
+    return f"{key[0]}\n{key[1]}"
+
+
+def key_of(name: str) -> TurnKey:
+    """The opposite of `field`. Raises `ValueError`."""
+    group, _, priority = name.rpartition("\n")
+    return group, int(priority)
+
+
+class RotationMirror:
+    """A `RotationStore`. The server counts; here is what was last heard of it, and what it has not been told yet."""
+
+    def __init__(self) -> None:
+        self.turns: dict[TurnKey, int] = {}
+        self.untold: dict[TurnKey, int] = {}
+        """How many turns were taken here without the server."""
+
+    def turn(self, key: TurnKey) -> int:
+        return self.turns.get(key, 0)
+
+    def take(self, keys: Iterable[TurnKey]) -> None:
+        """Without the server, which is told later."""
+        for key in keys:
+            self.turns[key] = self.turns.get(key, 0) + 1
+            self.untold[key] = self.untold.get(key, 0) + 1
+
+    def take_alone(self, wanted: Wanted) -> Granted:
+        """While the server is away."""
+        turns: dict[TurnKey, int] = {}
+        claim = wanted.claim
+        while claim is not None:
+            number = turns[claim.key] = self.turn(claim.key)
+            self.take([claim.key])
+            claim = claim.behind[turn_of(claim.weights, number).index]
+        return Granted(wanted.holder, turns, frozenset(wanted.probes))
+
+    def heard_of(self) -> dict[TurnKey, int]:
+        """The turns that the server has counted before, as far as this resolver knows."""
+        return {key: taken - self.untold.get(key, 0) for key, taken in self.turns.items()}
+
+    def taken(self, turns: dict[TurnKey, int]) -> None:
+        """By the server, for this resolver."""
+        for key, number in turns.items():
+            if number >= self.turns.get(key, 0):
+                self.turns[key] = number + 1
+
+
+@lru_cache(maxsize=4096)
+def arguments(claim: Claim) -> tuple[bytes, ...]:
+    """A claim as `take.lua` reads it."""
+    its_key = field(claim.key).encode()
+    if not any(claim.behind) or has_second_step(claim):
+        return (b"1", its_key, b"0")
+    said = [b"1", its_key, b"1", b"%d" % len(claim.weights), _sequence(claim.weights)]
+    for behind in claim.behind:
+        said += NO_CLAIM if behind is None else arguments(behind)
+    return tuple(said)
+
+
+def has_second_step(claim: Claim) -> bool:
+    return any(claim.behind) and _period(claim.weights) > LONGEST_SEQUENCE
+
+
+def _period(weights: tuple[int, ...]) -> int:
+    return 1 if min(weights) == max(weights) else sum(weights) // gcd(*weights)
+
+
+def _sequence(weights: tuple[int, ...]) -> bytes:
+    if min(weights) == max(weights):
+        return b""
+    return b"".join(turn_of(weights, turn).index.to_bytes(2, "big") for turn in range(_period(weights)))

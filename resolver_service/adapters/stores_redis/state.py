@@ -1,0 +1,389 @@
+"""This resolver's part in what all have in common: asks the server, tells it, and hears of the others."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import secrets
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import structlog
+
+from resolver_service.adapters.stores_redis.bindings import KEPT_MS, BindingMirror, written
+from resolver_service.adapters.stores_redis.health import HealthMirror
+from resolver_service.adapters.stores_redis.link import ANSWER_S, Argument, Link, LinkError, Script, UnusableStoreError
+from resolver_service.adapters.stores_redis.rotation import (
+    NO_CLAIM,
+    RotationMirror,
+    arguments,
+    field,
+    has_second_step,
+    key_of,
+)
+from resolver_service.app.ports import Clock, Granted, Stores, Wanted
+from resolver_service.domain.health import PROBE_LEASE_S
+from resolver_service.domain.selection import Claim, TurnKey
+
+PREFIX = "forebay:"
+SCHEMA = 1
+"""Of what is kept there. A resolver works with its own alone."""
+CHECK_S = 1.0
+"""How often what may have been missed is looked for."""
+BACKOFF_S = 0.1
+BACKOFF_MAX_S = 2.0
+"""Before the server is tried again, with a random share on top: many resolvers lose it in the same moment."""
+
+_TURNS, _HEALTH, _NUMBERS, _DRAINS, _PROBES, _BOUND, _CHANNEL, _SCHEMA = (
+    PREFIX + name for name in ("turns", "health", "numbers", "drains", "probe:", "bound:", "changes", "schema")
+)
+
+_log = structlog.get_logger("forebay.resolver.store")
+
+
+class _Message(msgspec.Struct):
+    """What `merge.lua` and `drain.lua` publish."""
+
+    n: int
+    s: str = ""
+    h: str = ""
+    at: float = 0.0
+    d: str = ""
+    on: bool = False
+
+
+_message = msgspec.json.Decoder(_Message)
+
+
+class DrainMirror:
+    """A `DrainStore`."""
+
+    def __init__(self, note: asyncio.Event) -> None:
+        self.targets: set[str] = set()
+        self.untold: dict[str, bool] = {}
+        self._note = note
+
+    def drained(self) -> set[str]:
+        return self.targets
+
+    def put(self, target_id: str, *, drained: bool) -> None:
+        self.heard(target_id, drained=drained)
+        self.untold[target_id] = drained
+        self._note.set()
+
+    def heard(self, target_id: str, *, drained: bool) -> None:
+        if drained:
+            self.targets.add(target_id)
+        else:
+            self.targets.discard(target_id)
+
+
+class RedisState:
+    """A `SharedState`. Without the server it is as if this resolver were the only one; what happens meanwhile is told
+    when the server is back."""
+
+    def __init__(self, url: str, clock: Clock, answer_s: float = ANSWER_S) -> None:
+        """Raises `ValueError` if the address is none."""
+        self._link = Link(url)
+        self._answer_s = answer_s
+        self._clock = clock
+        self._to_tell = asyncio.Event()
+        self._rotation = RotationMirror()
+        self._health = HealthMirror(clock, self._to_tell.set, self._let_go)
+        self._drains = DrainMirror(self._to_tell)
+        self._bindings = BindingMirror(self._to_tell.set)
+        self._take, self._merge, self._drain, self._give_back, self._recount = map(
+            Script, ("take", "merge", "drain", "give_back", "recount")
+        )
+        self._asking: list[tuple[Wanted, asyncio.Future[Granted]]] = []
+        self._asker: asyncio.Task[None] | None = None
+        self._held: dict[str, str] = {}
+        """Probes that this resolver has, by scope: the decision that holds each."""
+        self._released: list[tuple[str, str]] = []
+        self._life = b""
+        """Of the server's memory: another one has forgotten what the last one knew."""
+        self._heard = -1
+        """The number of the last change that was heard of."""
+        self._listening: asyncio.Task[None] | None = None
+        self._has_begun = asyncio.Event()
+        self.is_degraded = True
+        self.losses = 0
+        """How often the server was lost."""
+
+    @property
+    def stores(self) -> Stores:
+        return Stores(self._rotation, self._health, self._drains, self._bindings, self)
+
+    # --- Asking -------------------------------------------------------------------------------------------------------
+
+    async def take(self, wanted: Sequence[Wanted]) -> Sequence[Granted]:
+        """As the port says. What is asked while an answer is on its way goes together with the next question."""
+        if self.is_degraded:
+            return [self._rotation.take_alone(each) for each in wanted]
+        loop = asyncio.get_running_loop()
+        answers = [loop.create_future() for _ in wanted]
+        self._asking += zip(wanted, answers, strict=True)
+        if self._asker is None:
+            self._asker = asyncio.create_task(self._ask())
+        return list(await asyncio.gather(*answers))
+
+    async def _ask(self) -> None:
+        try:
+            while self._asking:
+                asking, self._asking = self._asking, []
+                try:
+                    granted = await self._granted([wanted for wanted, _ in asking])
+                except LinkError as error:
+                    self._lost(error)
+                    granted = [self._rotation.take_alone(wanted) for wanted, _ in asking]
+                for (_, answer), each in zip(asking, granted, strict=True):
+                    if not answer.done():
+                        answer.set_result(each)
+        finally:
+            self._asker = None
+
+    async def _granted(self, wanted: Sequence[Wanted]) -> list[Granted]:
+        said: list[Argument] = [int(PROBE_LEASE_S * 1000)]
+        for each in wanted:
+            said += (each.holder, len(each.probes), *each.probes, each.binding.hex())
+            said += NO_CLAIM if each.claim is None else arguments(each.claim)
+        answers = await self._link.run(self._take, (_TURNS, _PROBES, _BOUND), said, self._answer_s)
+        turns: list[dict[TurnKey, int]] = []
+        rest: list[tuple[int, Claim]] = []
+        for number, (each, (numbers, _, bound)) in enumerate(zip(wanted, answers, strict=True)):
+            if bound:
+                self._hear_bound(each.binding, bound)
+            claim = each.claim
+            if claim is not None and has_second_step(claim):
+                turns.append({claim.key: numbers[0]})
+                if (pool := claim.falls_on(numbers[0])) is not None:
+                    rest.append((number, pool))
+            else:
+                turns.append({} if claim is None else claim.taken(numbers))
+        if rest:
+            more = await self._granted([Wanted(wanted[number].holder, pool) for number, pool in rest])
+            for (number, _), each_more in zip(rest, more, strict=True):
+                turns[number] |= each_more.turns
+        for taken in turns:
+            self._rotation.taken(taken)
+        return [
+            Granted(each.holder, its_turns, self._won(each, holders))
+            for each, its_turns, (_, holders, _) in zip(wanted, turns, answers, strict=True)
+        ]
+
+    def _won(self, wanted: Wanted, holders: Sequence[bytes | None]) -> frozenset[str]:
+        won: set[str] = set()
+        for scope, said in zip(wanted.probes, holders, strict=True):
+            holder = "" if said is None else said.decode(errors="replace")
+            if holder == wanted.holder:
+                won.add(scope)
+                self._held[scope] = holder
+            elif self._held.get(scope) != holder:
+                self._health.held_elsewhere(scope, self._clock() + PROBE_LEASE_S)
+        return frozenset(won)
+
+    def _hear_bound(self, key: bytes, said: bytes) -> None:
+        try:
+            self._bindings.heard(key, said)
+        except ValueError:
+            _log.warning("store_not_understood", what="a binding")
+
+    def give_back(self, holder: str, scopes: Iterable[str]) -> None:
+        """As the port says."""
+        for scope in scopes:
+            self._let_go(scope, holder)
+
+    def _let_go(self, scope: str, holder: str) -> None:
+        if self._held.get(scope) == holder:
+            del self._held[scope]
+        self._released.append((scope, holder))
+        self._to_tell.set()
+
+    # --- Telling ------------------------------------------------------------------------------------------------------
+
+    async def _tell(self) -> None:
+        """Tells the server what has changed here, whenever something has."""
+        while True:
+            await self._to_tell.wait()
+            self._to_tell.clear()
+            if self.is_degraded:
+                continue  # It is told when it is back.
+            try:
+                await self._tell_all()
+            except LinkError as error:
+                self._lost(error)
+
+    async def _tell_all(self) -> None:
+        await self._tell_turns()
+        if drains := dict(self._drains.untold):
+            said: list[Argument] = [_CHANNEL]
+            for target_id, drained in drains.items():
+                said += (target_id, int(drained))
+            await self._link.run(self._drain, (_DRAINS, _NUMBERS), said)
+            self._drains.untold = {k: v for k, v in self._drains.untold.items() if drains.get(k) is not v}
+        if changes := self._health.changes():
+            said = [_CHANNEL]
+            for change in changes:
+                said += (change.scope, change.base, change.said)
+            try:
+                now_ms, states = await self._link.run(self._merge, (_HEALTH, _NUMBERS), said)
+            except LinkError:
+                self._health.untell(changes)
+                raise
+            for change, state in zip(changes, states, strict=True):
+                self._health.heard(change.scope, state, float(now_ms))
+        await self._tell_bindings()
+        if released := self._released:
+            self._released = []
+            await self._link.run(self._give_back, (_PROBES,), [each for pair in released for each in pair])
+
+    async def _tell_bindings(self) -> None:
+        while untold := self._bindings.untold:
+            key = next(iter(untold))
+            binding = untold[key]
+            if binding is None:
+                await self._link.ask("DEL", _BOUND + key.hex())
+            else:
+                await self._link.ask("SET", _BOUND + key.hex(), written(binding), "PX", KEPT_MS)
+            if untold.get(key) is binding:
+                del untold[key]
+
+    async def _tell_turns(self) -> None:
+        while self._rotation.untold:
+            key, count = self._rotation.untold.popitem()
+            try:
+                self._rotation.turns[key] = int(await self._link.ask("HINCRBY", _TURNS, field(key), count))
+            except LinkError:
+                self._rotation.untold[key] = self._rotation.untold.get(key, 0) + count
+                raise
+
+    # --- Hearing ------------------------------------------------------------------------------------------------------
+
+    async def keep(self) -> None:
+        """Keeps in touch with the server until `stop`, and then tells it the last things."""
+        telling = asyncio.create_task(self._tell())
+        self._listening = asyncio.create_task(self._listen())
+        try:
+            await asyncio.wait({self._listening, telling}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (self._listening, telling):
+                task.cancel()
+            ended = await asyncio.gather(self._listening, telling, return_exceptions=True)
+            with contextlib.suppress(LinkError):
+                if not self.is_degraded:
+                    await self._tell_all()
+            await self._link.aclose()
+        for error in ended:
+            if isinstance(error, Exception):
+                raise error  # A defect, which must not go unseen.
+
+    async def begun(self) -> None:
+        """Waits until the server has been reached, or has not."""
+        await self._has_begun.wait()
+
+    def stop(self) -> None:
+        if self._listening is not None:
+            self._listening.cancel()
+
+    async def _listen(self) -> None:
+        backoff_s = BACKOFF_S
+        while True:
+            try:
+                async for message in self._link.messages(_CHANNEL, CHECK_S):
+                    if self.is_degraded:
+                        await self._resume()
+                        backoff_s = BACKOFF_S
+                    await self._hear(message)
+            except (LinkError, UnusableStoreError) as error:
+                if not self._has_begun.is_set() or isinstance(error, UnusableStoreError):
+                    _log.warning("store_unavailable", error=str(error))
+                self._lost(error)
+            self._has_begun.set()
+            await asyncio.sleep(backoff_s * (1 + random.random()))  # noqa: S311 - it keeps resolvers apart, no secrets
+            backoff_s = min(BACKOFF_MAX_S, backoff_s * 2)
+
+    async def _resume(self) -> None:
+        """Tells what has happened without the server, and takes over what it has."""
+        await self._link.ask("SET", _SCHEMA, SCHEMA, "NX")
+        schema = await self._link.ask("GET", _SCHEMA)
+        if schema != str(SCHEMA).encode():
+            found = schema.decode(errors="replace")[:40]
+            raise UnusableStoreError(f"the store's schema is '{found}', and this resolver knows {SCHEMA}")
+        await self._link.ask("HSETNX", _NUMBERS, "life", secrets.token_hex(8))
+        life = await self._link.ask("HGET", _NUMBERS, "life")
+        if self._life not in (b"", life):
+            self._health.tell_all()
+        self._life = life
+        if taken := self._rotation.heard_of():
+            said: list[Argument] = []
+            for key, turns in taken.items():
+                said += (field(key), turns)
+            await self._link.run(self._recount, (_TURNS,), said)
+        await self._tell_all()
+        await self._read_all()
+        self.is_degraded = False
+        _log.info("store_connected", is_durable=await self._is_durable())
+        self._has_begun.set()
+
+    async def _is_durable(self) -> bool | None:
+        """Whether what was acknowledged outlives a crash of the server; None if it does not say."""
+        try:
+            said = dict(_pairs(await self._link.ask("CONFIG", "GET", "append*")))
+        except LinkError:
+            return None  # Those that are rented out often forbid it.
+        return said.get(b"appendonly") == b"yes" and said.get(b"appendfsync") == b"always"
+
+    async def _hear(self, message: bytes | None) -> None:
+        """`None` is a moment of silence: time to look whether something was missed."""
+        if message is None:
+            if int(await self._link.ask("HGET", _NUMBERS, "changes") or 0) != self._heard:
+                await self._read_all()
+            return
+        try:
+            said = _message.decode(message)
+            if said.n > self._heard + 1:
+                await self._read_all()
+            elif said.n == self._heard + 1:
+                self._heard = said.n
+                if said.d:
+                    self._drains.heard(said.d, drained=said.on)
+                else:
+                    self._health.heard(said.s, said.h.encode(), said.at)
+        except ValueError:
+            _log.warning("store_not_understood", channel=_CHANNEL)
+
+    async def _read_all(self) -> None:
+        # The number first: what changes while the rest is read is read twice, and never missed.
+        self._heard = int(await self._link.ask("HGET", _NUMBERS, "changes") or 0)
+        self._health.latest = max(self._health.latest, int(await self._link.ask("HGET", _NUMBERS, "latest") or 0))
+        seconds, micros = await self._link.ask("TIME")
+        now_ms = int(seconds) * 1000 + int(micros) / 1000
+        states = await self._link.ask("HGETALL", _HEALTH)
+        scopes = {scope.decode(): state for scope, state in _pairs(states)}
+        for scope, state in scopes.items():
+            try:
+                self._health.heard(scope, state, now_ms)
+            except ValueError:
+                _log.warning("store_not_understood", scope=scope)
+        self._health.forget_all_but(scopes.keys())
+        drained = {target.decode() for target in await self._link.ask("SMEMBERS", _DRAINS)}
+        for target_id in (self._drains.targets | drained) - self._drains.untold.keys():
+            self._drains.heard(target_id, drained=target_id in drained)
+        for name, taken in _pairs(await self._link.ask("HGETALL", _TURNS)):
+            with contextlib.suppress(ValueError):
+                self._rotation.turns[key_of(name.decode())] = int(taken)
+
+    def _lost(self, error: Exception) -> None:
+        if not self.is_degraded:
+            self.is_degraded = True
+            self.losses += 1
+            _log.warning("store_lost", error=str(error))
+
+
+def _pairs(answer: object) -> Iterable[tuple[bytes, bytes]]:
+    """Of a hash, in either version of the protocol."""
+    if isinstance(answer, dict):
+        return answer.items()
+    flat = list(answer)  # type: ignore[call-overload]
+    return zip(flat[::2], flat[1::2], strict=True)

@@ -1,0 +1,358 @@
+"""Several resolvers over one real server: what no two may have, and what all get to know."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+import pytest_asyncio
+
+from resolver_service.adapters.stores_redis.link import ANSWER_S
+from resolver_service.adapters.stores_redis.state import RedisState
+from resolver_service.app.ports import Granted, Wanted
+from resolver_service.domain.bindings import Binding
+from resolver_service.domain.catalog import CoolDownBounds, Disposition, Group
+from resolver_service.domain.health import WELL, Health, failed, probe_returned, probe_taken, succeeded
+from resolver_service.domain.selection import TurnKey, claim, order
+from tests.support.catalogs import cluster, member, pool, raw_member
+from tests.support.valkey import Store
+
+SCOPE = "one/m#0"
+PATIENT_S = 10.0
+"""For answers of a server that is well, on a machine that is busy with other tests."""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    store = Store(tmp_path_factory.mktemp("valkey"))
+    yield store
+    store.stop()
+
+
+@pytest.fixture
+def store(server: Store) -> Store:
+    server.ask("FLUSHALL")
+    return server
+
+
+@contextlib.asynccontextmanager
+async def resolvers(store: Store, count: int = 2, answer_s: float = PATIENT_S) -> AsyncIterator[list[RedisState]]:
+    states = [RedisState(store.url, time.monotonic, answer_s) for _ in range(count)]
+    keeping = [asyncio.create_task(state.keep()) for state in states]
+    await asyncio.gather(*(state.begun() for state in states))
+    try:
+        yield states
+    finally:
+        for state in states:
+            state.stop()
+        await asyncio.gather(*keeping)
+
+
+@pytest_asyncio.fixture
+async def both(store: Store) -> AsyncIterator[list[RedisState]]:
+    async with resolvers(store) as states:
+        yield states
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not holds():
+            await asyncio.sleep(0.002)
+
+
+def failing(state: RedisState, disposition: Disposition, generation: int | None = None) -> Health:
+    """A failed attempt is reported to this resolver; the health that it makes of it."""
+    health = state.stores.health
+    after = failed(
+        health.get(SCOPE),
+        generation=health.latest if generation is None else generation,
+        disposition=disposition,
+        retry_after_s=None,
+        now=time.monotonic(),
+        bounds=CoolDownBounds(),
+        latest=health.latest,
+    )
+    health.put(SCOPE, after)
+    return after
+
+
+def public(state: RedisState) -> tuple[int, Disposition | None, dict[str, tuple[int, int]]]:
+    health = state.stores.health.get(SCOPE)
+    return (
+        health.generation,
+        health.reason,
+        {family: (tally.failures, tally.cooldowns) for family, tally in health.tallies.items()},
+    )
+
+
+# --- Turns -----------------------------------------------------------------------------------------------------------
+
+NESTED = cluster(
+    "c",
+    member(pool("p1", member("x", 2), member("y")), 2),
+    member(pool("p2", member("u"), member("v"), member("w")), 1),
+    raw_member("raw", weight=3),
+)
+LONG = cluster(
+    "long",
+    member(pool("p1", member("x"), member("y")), 97),
+    member(pool("p2", member("u"), member("v")), 89),
+    *(raw_member(f"raw{number}", weight=83 + number) for number in range(10)),
+)
+"""Its turns repeat after so many that they do not go with a request."""
+
+
+@pytest.mark.parametrize("entry", [NESTED, LONG], ids=["one step", "two steps"])
+async def test_every_turn_is_one_requests(both: list[RedisState], entry: Group) -> None:
+    wanted = claim(entry, lambda target: True)
+
+    async def ask(state: RedisState, name: str, rounds: int) -> list[Granted]:
+        granted: list[Granted] = []
+        for number in range(rounds):
+            granted += await state.take([Wanted(f"{name}-{number}-{at}", wanted) for at in range(3)])
+        return granted
+
+    of_each = await asyncio.gather(*(ask(state, f"{at}", 40) for at, state in enumerate(both) for _ in range(2)))
+    granted = [each for of_one in of_each for each in of_one]
+    by_key: dict[TurnKey, list[int]] = {}
+    for each in granted:
+        # What was taken is what the order takes if it is told the turns.
+        assert order(entry, lambda target: True, lambda key, its=each.turns: its.get(key, 0)).took == tuple(each.turns)
+        for key, number in each.turns.items():
+            by_key.setdefault(key, []).append(number)
+    assert len(by_key["cluster:" + entry.id, 0]) == 480
+    for numbers in by_key.values():
+        assert sorted(numbers) == list(range(len(numbers)))
+
+
+async def test_turns_go_on_where_they_were(store: Store) -> None:
+    wanted = claim(pool("p", member("x"), member("y")), lambda target: True)
+    async with resolvers(store, 1) as (first,):
+        for number in range(3):
+            await first.take([Wanted(f"a{number}", wanted)])
+    async with resolvers(store, 1) as (second,):
+        assert second.stores.rotation.turn(("pool:p", 0)) == 3
+        (granted,) = await second.take([Wanted("b", wanted)])
+        assert granted.turns == {("pool:p", 0): 3}
+
+
+async def test_turns_that_were_taken_alone_are_told(both: list[RedisState]) -> None:
+    wanted = claim(pool("p", member("x"), member("y")), lambda target: True)
+    for state in both:
+        state.is_degraded = True
+        await state.take([Wanted(f"{number}", wanted) for number in range(5)])
+    await until(lambda: not any(state.is_degraded for state in both))
+    (granted,) = await both[0].take([Wanted("next", wanted)])
+    assert granted.turns == {("pool:p", 0): 10}
+
+
+# --- Health ----------------------------------------------------------------------------------------------------------
+
+
+async def test_what_one_learns_the_others_know(both: list[RedisState]) -> None:
+    first, second = both
+    cooled = failing(first, Disposition.RATE_LIMITED)
+    await until(lambda: second.stores.health.get(SCOPE).cooling_until_at is not None)
+    there = second.stores.health.get(SCOPE)
+    assert there.cooling_until_at is not None
+    assert cooled.cooling_until_at is not None
+    assert there.cooling_until_at == pytest.approx(cooled.cooling_until_at, abs=2)
+    assert public(first) == public(second)
+    second.stores.health.put(SCOPE, succeeded(there, generation=there.generation, latest=there.generation))
+    await until(lambda: first.stores.health.get(SCOPE).cooling_until_at is None)
+    assert first.stores.health.latest > there.generation
+
+
+async def test_refusals_of_one_moment_are_one_at_all_resolvers(store: Store) -> None:
+    async with resolvers(store, 4) as states:
+        for state in states:
+            failing(state, Disposition.RATE_LIMITED, generation=0)
+        await until(lambda: len({str(public(state)) for state in states}) == 1)
+        assert public(states[0])[1:] == (Disposition.RATE_LIMITED, {"rate": (1, 1)})
+
+
+async def test_failures_in_a_row_are_counted_together(both: list[RedisState]) -> None:
+    for number in range(5):
+        failing(both[number % 2], Disposition.SERVER_ERROR)
+        count = {"server-error": (number + 1, int(number == 4))}
+        await until(lambda c=count: all(public(state)[2] == c for state in both))  # type: ignore[misc]
+    assert all(state.stores.health.get(SCOPE).cooling_until_at is not None for state in both)
+
+
+async def test_failures_of_one_moment_add_up(both: list[RedisState]) -> None:
+    for state in both:
+        failing(state, Disposition.SERVER_ERROR)
+    await until(lambda: all(public(state)[2] == {"server-error": (2, 0)} for state in both))
+
+
+async def test_a_success_clears_what_was_counted_elsewhere(both: list[RedisState]) -> None:
+    first, second = both
+    failing(first, Disposition.SERVER_ERROR)
+    await until(lambda: bool(second.stores.health.get(SCOPE).tallies))
+    second.stores.health.put(SCOPE, succeeded(second.stores.health.get(SCOPE), generation=0))
+    await until(lambda: not first.stores.health.get(SCOPE).tallies)
+
+
+async def test_a_change_has_a_generation_that_no_resolver_has_handed_out(both: list[RedisState]) -> None:
+    first, second = both
+    failing(first, Disposition.RATE_LIMITED)
+    await until(lambda: second.stores.health.latest > 0)
+    handed_out = max(state.stores.health.latest for state in both)
+    second.stores.health.put("two/m#0", Health(generation=handed_out + 1))
+    await until(lambda: first.stores.health.get("two/m#0").generation > handed_out)
+
+
+async def test_drains_are_everybodys(both: list[RedisState]) -> None:
+    first, second = both
+    first.stores.drains.put(SCOPE, drained=True)
+    await until(lambda: SCOPE in second.stores.drains.drained())
+    second.stores.drains.put(SCOPE, drained=False)
+    await until(lambda: SCOPE not in first.stores.drains.drained())
+
+
+# --- Probes ----------------------------------------------------------------------------------------------------------
+
+
+async def cooled(states: list[RedisState]) -> None:
+    states[0].stores.health.put(SCOPE, Health(1, time.monotonic() - 1, Disposition.RATE_LIMITED))
+    await until(lambda: all(state.stores.health.get(SCOPE).cooling_until_at for state in states))
+
+
+async def test_one_request_of_all_probes(both: list[RedisState]) -> None:
+    await cooled(both)
+    granted = await asyncio.gather(*(s.take([Wanted(f"{at}", None, (SCOPE,))]) for at, s in enumerate(both)))
+    assert sorted(len(each.probes) for (each,) in granted) == [0, 1]
+    loser = both[0 if granted[1][0].probes else 1]
+    assert loser.stores.health.get(SCOPE).probe_until_at > time.monotonic() + 30
+    (again,) = await loser.take([Wanted("again", None, (SCOPE,))])
+    assert not again.probes
+
+
+async def test_a_probe_that_comes_back_is_the_next_ones(both: list[RedisState]) -> None:
+    await cooled(both)
+    first, second = both
+    (granted,) = await first.take([Wanted("a", None, (SCOPE,))])
+    assert granted.probes == {SCOPE}
+    taken = probe_taken(first.stores.health.get(SCOPE), holder="a", now=time.monotonic())
+    first.stores.health.put(SCOPE, taken)
+    first.stores.health.put(SCOPE, probe_returned(taken, holder="a"))
+
+    async with asyncio.timeout(10):
+        while not (await second.take([Wanted("b", None, (SCOPE,))]))[0].probes:
+            await asyncio.sleep(0.01)
+    first.give_back("a", [SCOPE])  # It is not the first one's any more.
+    (granted,) = await first.take([Wanted("c", None, (SCOPE,))])
+    assert not granted.probes
+
+
+# --- Bindings --------------------------------------------------------------------------------------------------------
+
+
+async def test_what_was_made_is_found_by_all(both: list[RedisState], store: Store) -> None:
+    first, second = both
+    made = Binding("one/m#0", "pool", 1_700_000_000.0)
+    first.stores.bindings.put(b"key", made)
+    await until(lambda: bool(store.ask("EXISTS", "forebay:bound:6b6579")))
+    assert second.stores.bindings.get(b"key") is None
+    (granted,) = await second.take([Wanted("a", binding=b"key")])
+    assert (granted.turns, granted.probes) == ({}, frozenset())
+    assert second.stores.bindings.get(b"key") == made
+    assert 29 * 86400 < store.ask("TTL", "forebay:bound:6b6579") <= 30 * 86400
+    second.stores.bindings.forget(b"key")
+    await until(lambda: not store.ask("EXISTS", "forebay:bound:6b6579"))
+
+
+@pytest.mark.parametrize("said", [b"", b"x", b"[1]"])
+async def test_nothing_is_bound_by_what_makes_no_sense(both: list[RedisState], store: Store, said: bytes) -> None:
+    store.ask("SET", "forebay:bound:6b6579", said)
+    await both[0].take([Wanted("a", binding=b"key"), Wanted("b", binding=b"other")])
+    assert both[0].stores.bindings.get(b"key") is None
+    assert not both[0].is_degraded
+
+
+# --- Losing the server -----------------------------------------------------------------------------------------------
+
+
+async def test_what_was_missed_is_looked_for(store: Store, both: list[RedisState]) -> None:
+    """A message that nobody got: a listener whose connection breaks gets none in between."""
+    first, second = both
+    store.ask("CLIENT", "KILL", "TYPE", "pubsub")
+    failing(first, Disposition.RATE_LIMITED)
+    await until(lambda: second.stores.health.get(SCOPE).cooling_until_at is not None)
+
+
+async def test_a_change_that_nobody_was_told_of_is_found(store: Store, both: list[RedisState]) -> None:
+    state = '{"g":"7","t":{"rate":[1,1]},"u":99999999999999,"r":"rate-limited"}'
+    store.ask("HSET", "forebay:health", SCOPE, state)
+    store.ask("HINCRBY", "forebay:numbers", "changes", 1)
+    await until(lambda: all(s.stores.health.get(SCOPE).generation == 7 for s in both))
+
+
+async def test_a_server_that_is_gone_is_done_without(store: Store, both: list[RedisState]) -> None:
+    wanted = claim(pool("p", member("x"), member("y")), lambda target: True)
+    store.stop()
+    try:
+        for state in both:
+            granted = await state.take([Wanted(f"{number}", wanted) for number in range(4)])
+            assert [each.turns["pool:p", 0] for each in granted] == [0, 1, 2, 3]
+        await until(lambda: all(state.is_degraded for state in both))
+        failing(both[0], Disposition.RATE_LIMITED)
+        both[1].stores.drains.put("two/m#0", drained=True)
+    finally:
+        store.start()
+    await until(lambda: not any(state.is_degraded for state in both))
+    await until(lambda: both[1].stores.health.get(SCOPE).cooling_until_at is not None)
+    await until(lambda: "two/m#0" in both[0].stores.drains.drained())
+    (granted,) = await both[0].take([Wanted("next", wanted)])
+    assert granted.turns == {("pool:p", 0): 8}
+    assert [state.losses for state in both] == [1, 1]
+
+
+async def test_a_frozen_server_is_waited_for_once(store: Store) -> None:
+    wanted = claim(pool("p", member("x"), member("y")), lambda target: True)
+    async with resolvers(store, 1, ANSWER_S) as (state,):
+        await until(lambda: not state.is_degraded)
+        with store.frozen():
+            granted = await state.take([Wanted("a", wanted)])
+            assert state.is_degraded
+            granted = [*granted, *(await state.take([Wanted("b", wanted)]))]
+            assert [each.turns["pool:p", 0] for each in granted] == [0, 1]
+        await until(lambda: not state.is_degraded)
+
+
+async def test_a_server_that_has_forgotten_everything_is_told(store: Store, both: list[RedisState]) -> None:
+    wanted = claim(pool("p", member("x"), member("y")), lambda target: True)
+    await both[0].take([Wanted(f"{number}", wanted) for number in range(4)])
+    failing(both[0], Disposition.RATE_LIMITED)
+    await until(lambda: both[1].stores.health.get(SCOPE).cooling_until_at is not None)
+    store.ask("FLUSHALL")
+    store.ask("CLIENT", "KILL", "TYPE", "pubsub")
+    await until(lambda: bool(store.ask("HGET", "forebay:health", SCOPE)))
+    await until(lambda: store.ask("HGET", "forebay:turns", "pool:p\n0") == b"4")
+    await until(lambda: all(state.stores.health.get(SCOPE).cooling_until_at for state in both))
+
+
+@pytest.mark.parametrize("garbage", ["nothing", "{}", '{"g":"x"}', '{"g":"1","r":"grumpy"}', "[1]"])
+async def test_what_makes_no_sense_is_passed_over(store: Store, garbage: str) -> None:
+    store.ask("SET", "forebay:schema", 1)
+    store.ask("HSET", "forebay:health", SCOPE, garbage)
+    store.ask("HSET", "forebay:turns", "no key", "no number")
+    store.ask("PUBLISH", "forebay:changes", garbage)
+    async with resolvers(store, 1) as (state,):
+        assert not state.is_degraded
+        assert state.stores.health.get(SCOPE) is WELL
+        store.ask("PUBLISH", "forebay:changes", garbage)
+        failing(state, Disposition.RATE_LIMITED)
+        await until(lambda: public(state)[1] is Disposition.RATE_LIMITED)
+        assert not state.is_degraded
+
+
+async def test_another_schema_is_left_alone(store: Store) -> None:
+    store.ask("SET", "forebay:schema", 2)
+    async with resolvers(store, 1) as (state,):
+        assert state.is_degraded
+        failing(state, Disposition.RATE_LIMITED)
+    assert store.ask("KEYS", "*") == [b"forebay:schema"]
