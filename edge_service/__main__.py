@@ -15,7 +15,7 @@ def main() -> None:
     # gRPC's core writes lines of its own on standard error, where each is to be JSON. It reads this when it is loaded.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from edge_service import bootstrap
-    from edge_service.adapters.transport_httpcore2 import TrustError
+    from edge_service.adapters.upstream.trust import TrustError
 
     try:
         uvloop.run(bootstrap.serve(given))

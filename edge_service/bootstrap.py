@@ -11,7 +11,6 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-import httpx2
 import uvicorn
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
@@ -28,8 +27,10 @@ from edge_service.adapters.http.shedding import Shedding
 from edge_service.adapters.resolver_grpc.client import ResolverClient
 from edge_service.adapters.telemetry_prometheus import PrometheusTelemetry
 from edge_service.adapters.tokenizer_bpe_openai import BpeTokenizer
-from edge_service.adapters.transport_httpcore2 import Transport, ssl_context
-from edge_service.adapters.upstream_httpx2 import Httpx2Upstream
+from edge_service.adapters.upstream.addresses import Guard
+from edge_service.adapters.upstream.calls import Calls
+from edge_service.adapters.upstream.pool import Pool
+from edge_service.adapters.upstream.trust import ssl_context
 from edge_service.app.draining import UnderWay
 from edge_service.app.estimating import Estimator
 from edge_service.app.gateway import Gateway
@@ -45,12 +46,12 @@ class Edge:
     operations: Starlette
 
 
-def create(settings: Settings, under_way: UnderWay, transport: httpx2.AsyncBaseTransport | None = None) -> Edge:
+def create(settings: Settings, under_way: UnderWay) -> Edge:
     """To be called where an event loop runs. The lifespan of the application closes what it opened."""
-    transport = transport or Transport(ssl_context(settings.upstream_ca))
+    pool = Pool(ssl_context(settings.upstream_ca), Guard())
     credentials = LocalCredentials(settings.environment, settings.credential_names)
     resolver = ResolverClient(settings.resolvers, settings.token)
-    upstream = Httpx2Upstream(transport, credentials.secret)
+    upstream = Calls(pool, credentials.secret)
     registry = CollectorRegistry()
     telemetry = PrometheusTelemetry(registry, resolver)
     services = Services(
@@ -70,7 +71,7 @@ def create(settings: Settings, under_way: UnderWay, transport: httpx2.AsyncBaseT
             yield
         finally:
             await resolver.aclose()
-            await transport.aclose()
+            await pool.aclose()
 
     def is_ready() -> bool:
         return resolver.is_ready and not under_way.is_draining

@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import httpx2
 import pytest
 
-from edge_service.adapters.transport_httpcore2 import Transport, ssl_context
-from edge_service.adapters.upstream_httpx2 import FAILURES, Httpx2Response, Httpx2Upstream
+from edge_service.adapters.upstream.stock import FAILURES, Httpx2Response, Httpx2Upstream
+from edge_service.adapters.upstream.stock_transport import Transport
+from edge_service.adapters.upstream.trust import ssl_context
 from edge_service.app.ports import BrokenError, CredentialError, SilentError, UnreachableError, UpstreamFailure
 from edge_service.domain.headers import Headers
 from edge_service.domain.plan import Attempt, Timeouts
