@@ -25,9 +25,10 @@ from edge_service.domain.headers import Headers
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADERS = 256
-HIGH_BYTES = 256 * 1024
-"""Of an answer that nobody has read yet: beyond it the provider has to wait."""
-LOW_BYTES = 64 * 1024
+UNREAD_BYTES = 64 * 1024
+"""Of an answer: beyond it the provider has to wait."""
+JOINED_BYTES = 64 * 1024
+"""A request up to this size goes out in one piece."""
 
 _NO_BODY = frozenset({204, 304})
 _SWITCHING = 101
@@ -101,7 +102,7 @@ class Answer:
         self._parts.append(part)
         self._size += len(part)
         self._wake()
-        return self._size < HIGH_BYTES
+        return self._size < UNREAD_BYTES
 
     def end(self, error: ConnectionBrokenError | None = None) -> None:
         """The connection has no more to do with it."""
@@ -174,7 +175,7 @@ class Connection(asyncio.Protocol):
         """Sends a request. The connection must be idle."""
         assert self._transport is not None and self._answer is None  # noqa: S101, PT018 - the pool sees to it
         answer = self._answer = Answer(self, self._loop)
-        if len(body) < LOW_BYTES:
+        if len(body) < JOINED_BYTES:
             self._transport.write(head + body)
         else:
             self._transport.writelines((head, body))
@@ -257,7 +258,7 @@ class Connection(asyncio.Protocol):
         name = name.lower()
         if name in (b"content-length", b"transfer-encoding"):
             self._framed = True
-        self._headers.append((name, value))
+        self._headers.append((name, value.rstrip(b" \t")))  # RFC 9112, 5.1; the parser takes off what stands before it.
 
     def on_headers_complete(self) -> None:
         answer = self._answer
