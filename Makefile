@@ -84,6 +84,10 @@ lock: setup ## Compute the locked requirements anew (needs uv)
 bench: setup ## CPU per request of edge and resolver beside nginx (installs Debian's nginx and wrk if missing)
 	$(BIN)/python -m benchmarks.first
 
+.PHONY: bench-dialects
+bench-dialects: setup ## What an event of a stream costs, passed through and translated, beside nginx
+	$(BIN)/python -m benchmarks.dialects
+
 .PHONY: bench-propagation
 bench-propagation: setup ## How soon what one edge learns is in every edge's plans
 	$(BIN)/python -m benchmarks.propagation

@@ -102,10 +102,12 @@ class Bench:
     directory: Path
     cores: Cores
     provider_pid: int
+    body: Callable[[str], bytes] = request_body
+    """What a route is asked."""
 
     def window(self, system: System, load: Load, seconds: int, answer_bytes: int) -> Window:
         """One system under one load for some seconds."""
-        script = wrk.write_script(self.directory / f"{load.route}.lua", request_body(load.route))
+        script = wrk.write_script(self.directory / f"{load.route}.lua", self.body(load.route))
         pids = {**system.pids, "provider": self.provider_pid}
         before = {name: processes.cpu_s(pid) for name, pid in pids.items()}
         machine_before, wrk_before, began = processes.machine_cpu_s(), processes.children_cpu_s(), time.perf_counter()

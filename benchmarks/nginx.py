@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import pwd
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,6 +84,22 @@ _PROVIDER = """
   }
 """
 
+_STREAMS = """
+  types { text/event-stream sse; }
+  open_file_cache max=10 inactive=1h;
+  open_file_cache_valid 1h;
+  server {
+    listen 127.0.0.1:%(port)d backlog=1024;
+    root %(directory)s;
+    etag off;
+    %(locations)s
+  }
+"""
+_STREAM = """
+    location /%(name)s/ { error_page 405 =200 /%(name)s.sse; return 405; }
+    location = /%(name)s.sse { output_buffers 1 %(bytes)d; sub_filter_types *; sub_filter '<never>' ''; }
+"""
+
 _PROXY = """
   upstream provider { server 127.0.0.1:%(provider_port)d; keepalive 256; keepalive_requests 1000000000; }
   server {
@@ -121,6 +137,22 @@ def provider(program: str, directory: Path, cores: tuple[int, ...]) -> Iterator[
     for name in ("events.sse", "burst.sse"):
         (directory / name).write_bytes(b"".join(stream))
     http = _PROVIDER % {"port": port, "directory": directory, "event_bytes": len(stream[0])}
+    with _nginx(program, directory, cores, port, http) as pid:
+        yield Nginx(pid, port)
+
+
+@contextlib.contextmanager
+def streams(
+    program: str, directory: Path, cores: tuple[int, ...], files: Mapping[str, Sequence[bytes]]
+) -> Iterator[Nginx]:
+    """Answers every POST below `/NAME/` with the stream of that name, in writes as long as its shortest event."""
+    port = processes.free_port()
+    directory.mkdir(mode=0o755)
+    for name, stream in files.items():
+        (directory / f"{name}.sse").write_bytes(b"".join(stream))
+    sizes = {name: min(map(len, stream)) for name, stream in files.items()}
+    locations = "".join(_STREAM % {"name": name, "bytes": size} for name, size in sizes.items())
+    http = _STREAMS % {"port": port, "directory": directory, "locations": locations}
     with _nginx(program, directory, cores, port, http) as pid:
         yield Nginx(pid, port)
 

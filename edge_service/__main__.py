@@ -15,12 +15,15 @@ def main() -> None:
     # gRPC's core writes lines of its own on standard error, where each is to be JSON. It reads this when it is loaded.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from edge_service import bootstrap
+    from edge_service.adapters.certificates_files import CertificateError
     from edge_service.adapters.upstream.trust import TrustError
 
     try:
         uvloop.run(bootstrap.serve(given))
     except TrustError as error:
         sys.exit(f"forebay-edge: --upstream-ca: {error}")
+    except CertificateError as error:
+        sys.exit(f"forebay-edge: {error}")
     except OSError as error:
         sys.exit(f"forebay-edge: {error.strerror or error}")
 

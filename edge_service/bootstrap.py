@@ -18,12 +18,17 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from edge_service.adapters import telemetry_structlog
+from edge_service.adapters.certificates_files import Files, Followed
 from edge_service.adapters.credentials_local import LocalCredentials
+from edge_service.adapters.http.cors import Cors
+from edge_service.adapters.http.management import management_routes
 from edge_service.adapters.http.operations import operations_routes
 from edge_service.adapters.http.protocol import Bounds, protocol
 from edge_service.adapters.http.routes import http_error, internal_error, routes
 from edge_service.adapters.http.server import Server, SignalFreeServer, url
 from edge_service.adapters.http.shedding import Shedding
+from edge_service.adapters.http.tls import Certificate, over_tls
+from edge_service.adapters.resolver_grpc.channels import Channels
 from edge_service.adapters.resolver_grpc.client import ResolverClient
 from edge_service.adapters.telemetry_prometheus import PrometheusTelemetry
 from edge_service.adapters.tokenizer_bpe_openai import BpeTokenizer
@@ -33,6 +38,7 @@ from edge_service.adapters.upstream.pool import Pool
 from edge_service.adapters.upstream.trust import ssl_context
 from edge_service.app.draining import UnderWay
 from edge_service.app.estimating import Estimator
+from edge_service.app.gate import Gate
 from edge_service.app.gateway import Gateway
 from edge_service.app.incoming import Services
 from edge_service.settings import Settings
@@ -50,7 +56,9 @@ def create(settings: Settings, under_way: UnderWay) -> Edge:
     """To be called where an event loop runs. The lifespan of the application closes what it opened."""
     pool = Pool(ssl_context(settings.upstream_ca), Guard())
     credentials = LocalCredentials(settings.environment, settings.credential_names)
-    resolver = ResolverClient(settings.resolvers, settings.token)
+    proofs = Followed(Files(settings.resolver_pair, settings.resolver_ca)) if settings.resolver_ca else None
+    channels = Channels(proofs.current, settings.resolver_name) if proofs else Channels()
+    resolver = ResolverClient(settings.resolvers, settings.token, channels)
     upstream = Calls(pool, credentials.secret)
     registry = CollectorRegistry()
     telemetry = PrometheusTelemetry(registry, resolver)
@@ -67,9 +75,12 @@ def create(settings: Settings, under_way: UnderWay) -> Edge:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        renewing = asyncio.create_task(proofs.follow(resolver.renew)) if proofs else None
         try:
             yield
         finally:
+            if renewing:
+                renewing.cancel()
             await resolver.aclose()
             await pool.aclose()
 
@@ -78,6 +89,7 @@ def create(settings: Settings, under_way: UnderWay) -> Edge:
 
     app = Starlette(
         middleware=[
+            *([Middleware(Cors, origins=settings.cors_origins)] if settings.cors_origins else []),
             Middleware(
                 Shedding,
                 most=settings.max_concurrent,
@@ -85,7 +97,10 @@ def create(settings: Settings, under_way: UnderWay) -> Edge:
                 tell=telemetry.turned_away,
             ),
         ],
-        routes=routes(gateway, resolver, under_way, is_ready),
+        routes=[
+            *routes(gateway, resolver, under_way, is_ready),
+            *management_routes(resolver.management, Gate(time.monotonic, telemetry.turned_away)),
+        ],
         exception_handlers={HTTPException: http_error, Exception: internal_error},
         lifespan=lifespan,
     )
@@ -96,19 +111,24 @@ def create(settings: Settings, under_way: UnderWay) -> Edge:
 
 
 async def serve(settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT. Raises `OSError` if the address cannot be listened on, or `TrustError`."""
+    """Serves until SIGTERM or SIGINT. Raises `OSError` if the address cannot be listened on, `TrustError` or
+    `CertificateError`."""
     telemetry_structlog.configure()
+    shown = Followed(Files(settings.tls)) if settings.tls else None
+    certificate = Certificate(shown.current) if shown else None
     _allow_open_files()
     listening = _listen(settings.host, settings.port)
     operating = _listen(*settings.ops) if settings.ops else None
     under_way = UnderWay()
     edge = create(settings, under_way)
+    bounds = Bounds(stall_s=settings.client_stall_s)
     server = Server(
         edge.app,
         under_way,
-        http=protocol(Bounds(stall_s=settings.client_stall_s)),
+        http=over_tls(protocol(bounds), certificate, bounds.head_s) if certificate else protocol(bounds),
         drain_s=settings.drain_s,
         delay_s=settings.drain_delay_s,
+        scheme="https" if certificate else "http",
         also=f"operations on {url(operating)}, " if operating else "",
     )
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -116,8 +136,11 @@ async def serve(settings: Settings) -> None:
     operations = SignalFreeServer(
         uvicorn.Config(edge.operations, http=protocol(Bounds()), ws="none", lifespan="off", log_config=None)
     )
+    renewing = asyncio.create_task(shown.follow(certificate.renew)) if shown and certificate else None
     serving_operations = asyncio.create_task(operations.serve([operating])) if operating else None
     await server.serve([listening])
+    if renewing:
+        renewing.cancel()
     if serving_operations is not None:
         operations.should_exit = True  # To the last: that is when operators look.
         await serving_operations

@@ -6,9 +6,13 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
+_USUAL_PORTS = {"http": ":80", "https": ":443"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,16 @@ class Settings:
     """Requests under way at a time."""
     max_concurrent_per_key: int
     """Of these, of one client key; 0 for no bound of its own."""
+    tls: tuple[Path, Path] | None
+    """The files of the certificate that clients are shown, and of its key; None: plain HTTP."""
+    resolver_ca: Path | None
+    """The authorities of the resolvers' certificates; None: plaintext gRPC."""
+    resolver_pair: tuple[Path, Path] | None
+    """The files of the certificate that resolvers are shown, and of its key."""
+    resolver_name: str
+    """What the resolvers' certificates are for; empty: the host of their address."""
+    cors_origins: frozenset[str]
+    """Whose pages in browsers may call the APIs of models; `*` alone for everyone's."""
     credential_names: tuple[str, ...]
     upstream_ca: Path | None
     """Certificate authorities to trust for providers beside the system's."""
@@ -84,6 +98,35 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         action="store_true",
         default=switched_on("plaintext-network"),
         help="consent to gRPC without TLS to a resolver that is not on loopback",
+    )
+    parser.add_argument(
+        "--tls-cert",
+        metavar="FILE",
+        default=default("tls-cert"),
+        help="serve HTTPS at --listen with this certificate (PEM, its chain behind it); renewed files take effect "
+        "without a restart. --ops-listen stays plain",
+    )
+    parser.add_argument("--tls-key", metavar="FILE", default=default("tls-key"), help="the key of --tls-cert (PEM)")
+    parser.add_argument(
+        "--resolver-ca",
+        metavar="FILE",
+        default=default("resolver-ca"),
+        help="speak TLS with the resolvers, whose certificates must be of these authorities (PEM)",
+    )
+    parser.add_argument(
+        "--resolver-cert",
+        metavar="FILE",
+        default=default("resolver-cert"),
+        help="the certificate to show to resolvers that ask for one (PEM, its chain behind it)",
+    )
+    parser.add_argument(
+        "--resolver-key", metavar="FILE", default=default("resolver-key"), help="the key of --resolver-cert (PEM)"
+    )
+    parser.add_argument(
+        "--resolver-name",
+        metavar="NAME",
+        default=default("resolver-name", ""),
+        help="what the resolvers' certificates are for, if it is not the host of their address",
     )
     parser.add_argument(
         "--credential-env",
@@ -145,6 +188,13 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         help="how many requests one client key may have under way, and all together that show none; those beyond are "
         "answered 429 at once (default: 0, as many as --max-concurrent lets through)",
     )
+    parser.add_argument(
+        "--cors-origins",
+        metavar="ORIGIN[,ORIGIN...]",
+        default=default("cors-origins", ""),
+        help="whose pages in browsers may call the APIs of models, such as https://app.example.com, or * for "
+        "everyone's; the management API never (default: none)",
+    )
     given = parser.parse_args(arguments)
 
     resolvers = tuple(address.strip() for address in given.resolver.split(",") if address.strip())
@@ -153,11 +203,17 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
     for address in resolvers:
         if not is_address(address):
             parser.error(f"--resolver: '{address}' is neither HOST:PORT nor unix:PATH")
-        if not given.plaintext_network and not is_local(address):
+        if not given.resolver_ca and not given.plaintext_network and not is_local(address):
             parser.error(
-                f"--resolver {address} is not on loopback, and gRPC to it would be plaintext: "
+                f"--resolver {address} is not on loopback, and gRPC to it would be plaintext: set --resolver-ca, "
                 "add --plaintext-network to consent, or use 127.0.0.1 or unix:PATH"
             )
+    for one, other in (("tls_cert", "tls_key"), ("resolver_cert", "resolver_key")):
+        if bool(getattr(given, one)) != bool(getattr(given, other)):
+            flags = f"--{one} and --{other}".replace("_", "-")
+            parser.error(f"{flags} go together: a certificate, and its key")
+    if not given.resolver_ca and (given.resolver_cert or given.resolver_name):
+        parser.error("--resolver-cert and --resolver-name need --resolver-ca: without it there is no TLS")
     if not is_address(given.listen) or given.listen.startswith("unix:"):
         parser.error(f"--listen: '{given.listen}' is not HOST:PORT")
     if not given.allow_open and not is_local(given.listen):
@@ -178,6 +234,14 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         parser.error(f"--max-concurrent: {given.max_concurrent} is not a number above 0")
     if given.max_concurrent_per_key < 0:
         parser.error(f"--max-concurrent-per-key: {given.max_concurrent_per_key} is neither 0 nor a number above it")
+    origins = frozenset(origin.strip() for origin in given.cors_origins.split(",") if origin.strip())
+    for origin in sorted(origins):
+        if origin != "*" and not is_origin(origin):
+            parser.error(
+                f"--cors-origins: '{origin}' is no origin, such as https://app.example.com or http://localhost:3000"
+            )
+    if "*" in origins and len(origins) > 1:
+        parser.error("--cors-origins: * is everyone, and stands alone")
     token = environment.get("FOREBAY_TOKEN", "")
     if not (token.isascii() and token.isprintable()):
         parser.error("FOREBAY_TOKEN has characters in it that cannot stand in a header")
@@ -195,6 +259,11 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         heartbeat_s=given.heartbeat,
         max_concurrent=given.max_concurrent,
         max_concurrent_per_key=given.max_concurrent_per_key,
+        tls=(Path(given.tls_cert), Path(given.tls_key)) if given.tls_cert else None,
+        resolver_ca=Path(given.resolver_ca) if given.resolver_ca else None,
+        resolver_pair=(Path(given.resolver_cert), Path(given.resolver_key)) if given.resolver_cert else None,
+        resolver_name=given.resolver_name,
+        cors_origins=origins,
         credential_names=tuple(name.strip() for name in given.credential_env.split(",") if name.strip()),
         upstream_ca=Path(given.upstream_ca) if given.upstream_ca else None,
         token=token,
@@ -209,6 +278,11 @@ def is_address(address: str) -> bool:
     if ":" in host and not (host.startswith("[") and host.endswith("]")):
         return False  # An IPv6 address without brackets: where it ends and the port begins is anyone's guess.
     return bool(host) and port.isascii() and port.isdigit() and int(port) < 65536
+
+
+def is_origin(text: str) -> bool:
+    """As a browser writes it (RFC 6454, 6.2): in lower case, without a path, without the scheme's own port."""
+    return _ORIGIN.fullmatch(text) is not None and not text.endswith(_USUAL_PORTS.get(text.partition(":")[0], " "))
 
 
 def _host_and_port(address: str) -> tuple[str, int]:

@@ -8,13 +8,15 @@ import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from forebay_cli import commands
 from forebay_cli.client import CallError, ResolverClient
+from forebay_cli.tls import Tls, TlsError
 
 _EPILOG = """\
 Every flag has an environment variable: --resolver is FOREBAY_RESOLVER, and so on. FOREBAY_TOKEN, if the resolver has
-one, is shown to it with every call, and FOREBAY_MANAGEMENT_KEY with those that change something. Exit status: 0 done,
+one, is shown to it with every call, and FOREBAY_MANAGEMENT_KEY with those that demand it. Exit status: 0 done,
 1 refused or failed, 2 not understood."""
 
 
@@ -25,7 +27,7 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
     try:
         status = _run(parser, given, environment)
         sys.stdout.flush()
-    except CallError as error:
+    except (CallError, TlsError) as error:
         print(f"forebay: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
@@ -51,6 +53,15 @@ def _run(parser: argparse.ArgumentParser, given: argparse.Namespace, environment
             case "drain" | "undrain":
                 key = _management_key(parser, environment)
                 return commands.drain(client, given.target, key, drained=given.command == "drain")
+            case "status":
+                key = _management_key(parser, environment)
+                return commands.status(client, key, every=given.all, as_json=given.json)
+            case "revisions":
+                key = _management_key(parser, environment)
+                return commands.revisions(client, given.most, key, with_diffs=given.diff, as_json=given.json)
+            case "rollback":
+                key = _management_key(parser, environment)
+                return commands.roll_back(client, given.revision, given.author, key)
             case "models":
                 return commands.models(client, as_json=given.json)
             case _:
@@ -62,14 +73,21 @@ def _client(parser: argparse.ArgumentParser, given: argparse.Namespace, token: s
     address = given.resolver
     if not is_address(address):
         parser.error(f"--resolver: '{address}' is neither HOST:PORT nor unix:PATH")
-    if not given.plaintext_network and not is_local(address):
+    if bool(given.resolver_cert) != bool(given.resolver_key):
+        parser.error("--resolver-cert and --resolver-key go together: a certificate, and its key")
+    if not given.resolver_ca and (given.resolver_cert or given.resolver_name):
+        parser.error("--resolver-cert and --resolver-name need --resolver-ca: without it there is no TLS")
+    if not given.resolver_ca and not given.plaintext_network and not is_local(address):
         parser.error(
-            f"--resolver {address} is not on loopback, and gRPC to it would be plaintext: "
+            f"--resolver {address} is not on loopback, and gRPC to it would be plaintext: set --resolver-ca, "
             "add --plaintext-network to consent, or use 127.0.0.1 or unix:PATH"
         )
     if not (token.isascii() and token.isprintable()):
         parser.error("FOREBAY_TOKEN: only printable ASCII characters can be sent to the resolver")
-    return ResolverClient(address, token, given.timeout)
+    if not given.resolver_ca:
+        return ResolverClient(address, token, given.timeout)
+    pair = (Path(given.resolver_cert), Path(given.resolver_key)) if given.resolver_cert else None
+    return ResolverClient(address, token, given.timeout, tls=Tls(Path(given.resolver_ca), pair, given.resolver_name))
 
 
 def _management_key(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> str:
@@ -104,6 +122,13 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         default=default("timeout", "5"),
         help="how long to wait for the answer (default: 5)",
     )
+    for flag, metavar, explanation in (
+        ("resolver-ca", "FILE", "speak TLS with the resolver, whose certificate must be of these authorities (PEM)"),
+        ("resolver-cert", "FILE", "the certificate to show to it (PEM, its chain behind it)"),
+        ("resolver-key", "FILE", "the key of --resolver-cert (PEM)"),
+        ("resolver-name", "NAME", "what its certificate is for, if it is not the host of its address"),
+    ):
+        calling.add_argument(f"--{flag}", metavar=metavar, default=default(flag, ""), help=explanation)
     switch(calling, "plaintext-network", "consent to gRPC without TLS to an address that is not loopback")
     answering = argparse.ArgumentParser(add_help=False)
     switch(answering, "json", "print the answer as JSON, in the spelling of the gRPC contract")
@@ -142,6 +167,20 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     ):
         it = command(name, explanation, calling)
         it.add_argument("target", metavar="TARGET", help="as 'forebay explain' shows it, such as 'openai/gpt-5#0'")
+    it = command("status", "Show how targets are. Demands the management key.", calling, answering)
+    switch(it, "all", "also those that are ready and were not asked within five minutes")
+    it = command("revisions", "List the configurations of late. Demands the management key.", calling, answering)
+    it.add_argument("--most", metavar="N", type=_number, default=default("most", "20"), help="how many (default: 20)")
+    switch(it, "diff", "show what each changed, line by line")
+    it = command(
+        "rollback",
+        "Put the configuration of an earlier revision into effect, as a new one. Demands the management key.",
+        calling,
+    )
+    it.add_argument("revision", metavar="REVISION", type=_number, help="as 'forebay revisions' lists it")
+    it.add_argument(
+        "--author", metavar="NAME", default=default("author", "forebay"), help="who makes it (default: forebay)"
+    )
     command("models", "List the names that can be called.", calling, answering)
     it = command("health", "Tell whether the resolver serves. For container health checks: no token needed.", calling)
     it.add_argument(
@@ -151,6 +190,12 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         help="readiness, liveness, or '' for the server as a whole (default: readiness)",
     )
     return parser
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text[:20]) < 2**32):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a positive number")
+    return int(text)
 
 
 def _seconds(text: str) -> float:

@@ -14,6 +14,7 @@ from grpc_status import rpc_status
 from forebay.resolver.v1 import pool_admin_service_pb2 as admin_pb
 from forebay.resolver.v1 import pool_admin_service_pb2_grpc, resolver_service_pb2_grpc
 from forebay.resolver.v1 import resolver_service_pb2 as pb
+from forebay_cli.tls import Tls, handshake_failure
 
 Response = TypeVar("Response")
 
@@ -35,11 +36,22 @@ class CallError(Exception):
 class ResolverClient:
     """Calls one resolver. Every call waits at most `timeout_s` and raises `CallError`."""
 
-    def __init__(self, address: str, token: str, timeout_s: float, channel: grpc.Channel | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        token: str,
+        timeout_s: float,
+        channel: grpc.Channel | None = None,
+        tls: Tls | None = None,
+    ) -> None:
+        """Plaintext without `tls`. Raises `TlsError`."""
         self.address = address
+        self._is_secure = tls is not None
         self._timeout_s = timeout_s
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
-        self._channel = channel or grpc.insecure_channel(address, options=_OPTIONS)
+        if channel is None:
+            channel = tls.channel(address, _OPTIONS) if tls else grpc.insecure_channel(address, options=_OPTIONS)
+        self._channel = channel
         self._stub = resolver_service_pb2_grpc.ResolverServiceStub(self._channel)
         self._admin: Any = pool_admin_service_pb2_grpc.PoolAdminServiceStub(self._channel)
 
@@ -64,6 +76,18 @@ class ResolverClient:
     def drain(self, target_id: str, management_key: str, *, drained: bool) -> None:
         self._call(self._admin.Drain, admin_pb.DrainRequest(target_id=target_id, drained=drained), management_key)
 
+    def status(self, management_key: str) -> admin_pb.GetStatusResponse:
+        method: Callable[..., admin_pb.GetStatusResponse] = self._admin.GetStatus
+        return self._call(method, admin_pb.GetStatusRequest(), management_key)
+
+    def revisions(self, most: int, management_key: str) -> admin_pb.ListRevisionsResponse:
+        method: Callable[..., admin_pb.ListRevisionsResponse] = self._admin.ListRevisions
+        return self._call(method, admin_pb.ListRevisionsRequest(page_size=most), management_key)
+
+    def roll_back(self, revision: int, author: str, management_key: str) -> admin_pb.RollbackResponse:
+        method: Callable[..., admin_pb.RollbackResponse] = self._admin.Rollback
+        return self._call(method, admin_pb.RollbackRequest(revision=revision, author=author), management_key)
+
     def health(self, service: str) -> str:
         """The health protocol's word for the state of a service, such as `SERVING`."""
         stub: Any = health_pb2_grpc.HealthStub(self._channel)
@@ -84,11 +108,17 @@ class ResolverClient:
         info = _error_info(error)
         if info is not None and info.reason == "TARGET_NOT_FOUND":
             return f"{details}; 'forebay explain NAME' lists those behind a name"
+        if info is not None and info.reason == "REVISION_NOT_FOUND":
+            return f"{details}; 'forebay revisions' lists those that are"
+        if info is not None and code in (grpc.StatusCode.ABORTED, grpc.StatusCode.FAILED_PRECONDITION):
+            return details
         if info is not None and code is grpc.StatusCode.NOT_FOUND:
             return details if info.metadata.get("closest") else f"{details}; 'forebay models' lists what can be called"
         if info is not None:
             return f"{details}; 'forebay explain NAME' says why"
         match code:
+            case grpc.StatusCode.UNAVAILABLE if reason := handshake_failure(details, is_secure=self._is_secure):
+                return f"no resolver can be talked to at {self.address}: {reason}"
             case grpc.StatusCode.UNAVAILABLE:
                 return (
                     f"no resolver can be reached at {self.address}: start it with 'forebay-resolver --config FILE', "

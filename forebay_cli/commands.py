@@ -56,6 +56,24 @@ def drain(client: ResolverClient, target: str, management_key: str, *, drained: 
     return 0
 
 
+def status(client: ResolverClient, management_key: str, *, every: bool, as_json: bool) -> int:
+    response = client.status(management_key)
+    print(output.json(response) if as_json else output.status(response, every=every))
+    return 0
+
+
+def revisions(client: ResolverClient, most: int, management_key: str, *, with_diffs: bool, as_json: bool) -> int:
+    response = client.revisions(most, management_key)
+    print(output.json(response) if as_json else output.revisions(response, with_diffs=with_diffs))
+    return 0
+
+
+def roll_back(client: ResolverClient, revision: int, author: str, management_key: str) -> int:
+    made = client.roll_back(revision, author, management_key)
+    print(f"revision {made.revision} is in effect, with the content of revision {revision}")
+    return 0
+
+
 def health(client: ResolverClient, service: str) -> int:
     """Raises `CallError` unless the service serves."""
     status = client.health(service)

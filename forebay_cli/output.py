@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
+from forebay.resolver.v1 import pool_admin_service_pb2 as admin_pb
 from forebay.resolver.v1 import resolver_service_pb2 as pb
 
 NOTHING = "-"
@@ -69,6 +71,49 @@ def models(response: pb.ListModelsResponse) -> str:
     return table(("ID", "KIND", "DESCRIPTION OR PROVIDER"), rows)
 
 
+def status(response: admin_pb.GetStatusResponse, *, every: bool) -> str:
+    """Of the targets those that are not just ready, or all of them."""
+    shown = [t for t in response.targets if every or t.state != "ready" or t.in_flight or t.recent]
+    replicas = [
+        f"{_line(r.id)} at revision {r.revision}{', degraded' if r.degraded else ''}" for r in response.replicas
+    ]
+    others = len(response.targets) - len(shown)
+    tail = f"{_count(others, 'other target')}: ready, and not asked of late" if others else ""
+    rows = [
+        (
+            target.target_id,
+            target.state,
+            target.reason,
+            _duration(target.retry_after_ms) if target.retry_after_ms else "",
+            str(target.in_flight or ""),
+            ", ".join(f"{outcome.count} {outcome.disposition}" for outcome in target.recent),
+        )
+        for target in shown
+    ]
+    listing = table(("TARGET", "STATE", "REASON", "RETRY AFTER", "IN FLIGHT", "LAST 5 MIN"), rows) if rows else ""
+    return "\n\n".join(filter(None, ("\n".join(replicas), listing, tail)))
+
+
+def revisions(response: admin_pb.ListRevisionsResponse, *, with_diffs: bool) -> str:
+    if not with_diffs:
+        rows = [(str(r.revision), _instant(r.created_at), r.author, r.summary) for r in response.revisions]
+        return table(("REVISION", "MADE AT", "AUTHOR", "SUMMARY"), rows)
+    told = []
+    for r in response.revisions:
+        head = f"revision {r.revision}, {_instant(r.created_at)}, {_line(r.author) or NOTHING}: {_line(r.summary)}"
+        told.append("\n".join((head, *map(_shown, r.diff.splitlines()))))
+    return "\n\n".join(told)
+
+
+def _instant(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _shown(text: str) -> str:
+    """A line as it is indented, without what a terminal would obey."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Columns as wide as their widest cell; empty cells are marked, so that every line splits into as many words."""
     lines = [head, *([_line(cell) or NOTHING for cell in row] for row in rows)]
@@ -80,7 +125,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _line(text: str) -> str:
     """On one line, and without what a terminal would obey."""
-    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+    return _shown(" ".join(text.split()))
 
 
 def _count(number: int, noun: str) -> str:

@@ -15,6 +15,7 @@ def main() -> None:
     # gRPC's core writes lines of its own on standard error, where each is to be JSON. It reads this when it is loaded.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from resolver_service import bootstrap
+    from resolver_service.adapters.certificates_files import CertificateError
     from resolver_service.adapters.grpc_api.server import AddressInUseError
     from resolver_service.bootstrap import UnreadableError
 
@@ -25,7 +26,7 @@ def main() -> None:
             asyncio.run(bootstrap.serve(given))
     except ConfigError as error:
         sys.exit(f"{given.config} is not a valid configuration:\n{error}")
-    except (UnreadableError, AddressInUseError) as error:
+    except (UnreadableError, AddressInUseError, CertificateError) as error:
         sys.exit(f"forebay-resolver: {error}")
     except OSError as error:
         sys.exit(f"forebay-resolver: {error.strerror or error}")

@@ -14,21 +14,30 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from resolver_service.adapters import config_file, config_yaml, telemetry_structlog
+from resolver_service.adapters.amend_yaml import amend
+from resolver_service.adapters.certificates_files import Files, Followed
 from resolver_service.adapters.grpc_api import server as grpc_server
 from resolver_service.adapters.grpc_api.pool_admin import PoolAdminServicer
 from resolver_service.adapters.grpc_api.resolver import ResolverServicer
+from resolver_service.adapters.history_memory import MemoryHistory
+from resolver_service.adapters.history_sqlite import SqliteHistory
 from resolver_service.adapters.operations_uvicorn import Operations, OperationsServer, listen, url
-from resolver_service.adapters.stores_memory import MemoryDrains, MemoryHealth, MemoryRotation
+from resolver_service.adapters.record_file import FileRecord
+from resolver_service.adapters.stores_memory import MemoryBindings, MemoryDrains, MemoryHealth, MemoryRotation
 from resolver_service.adapters.stores_sqlite import SqliteState
 from resolver_service.adapters.telemetry_prometheus import PrometheusTelemetry, Sources
+from resolver_service.app.bindings import Bindings
 from resolver_service.app.configure import Configuration
 from resolver_service.app.in_flight import InFlight
+from resolver_service.app.manage import Manager
 from resolver_service.app.operate import Operator
-from resolver_service.app.ports import HealthChanged, Stores
+from resolver_service.app.ports import HealthChanged, History, Stores
 from resolver_service.app.probes import ProbeBook
 from resolver_service.app.report import Reports
 from resolver_service.app.resolve import Resolver
 from resolver_service.app.standing import standings
+from resolver_service.app.status import Status
+from resolver_service.app.watch import Bell, Watch
 from resolver_service.domain.health import PROBE_LEASE_S
 from resolver_service.settings import Settings
 
@@ -49,28 +58,40 @@ def check(settings: Settings) -> str:
 
 
 async def serve(settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT. Raises `ConfigError`, `UnreadableError`, `OSError` or `AddressInUseError` if it
-    cannot start."""
+    """Serves until SIGTERM or SIGINT. Raises `ConfigError`, `UnreadableError`, `CertificateError`, `OSError` or
+    `AddressInUseError` if it cannot start."""
     telemetry_structlog.configure()
-    configuration = Configuration(config_yaml.load, time.time, _text(settings.config))
-    with listen(*settings.ops) if settings.ops else contextlib.nullcontext() as operating:
-        await _serve(settings, configuration, operating)
+    bell = Bell()
+    with contextlib.ExitStack() as stack:
+        history: History = MemoryHistory()
+        if settings.state_dir:
+            history = stack.enter_context(contextlib.closing(SqliteHistory(settings.state_dir, time.time)))
+        configuration = Configuration(config_yaml.parsed, time.time, _text(settings.config), history, bell.ring)
+        operating = stack.enter_context(listen(*settings.ops)) if settings.ops else None
+        await _serve(settings, configuration, history, bell, operating)
 
 
-async def _serve(settings: Settings, configuration: Configuration, operating: socket.socket | None) -> None:
+async def _serve(
+    settings: Settings, configuration: Configuration, history: History, bell: Bell, operating: socket.socket | None
+) -> None:
+    certificates = Followed(Files(*settings.tls, settings.client_ca)) if settings.tls else None
     state = SqliteState(settings.state_dir, time.monotonic, time.time) if settings.state_dir else None
-    stores = state.stores if state else Stores(MemoryRotation(), MemoryHealth(), MemoryDrains())
+    stores = state.stores if state else Stores(MemoryRotation(), MemoryHealth(), MemoryDrains(), MemoryBindings())
     probes, registry = ProbeBook(PROBE_LEASE_S), CollectorRegistry()
     telemetry = PrometheusTelemetry(registry, _sources(configuration, stores, probes, state))
-    servicer, admin = create_servicers(configuration, stores, probes, telemetry)
+    record = FileRecord(settings.config)
+    manager = Manager(configuration, record, history, amend, provider_edits=settings.provider_edits)
+    servicer, admin, watch = create_servicers(configuration, manager, stores, probes, telemetry, bell)
     secrets_shown = grpc_server.Secrets(settings.token, settings.management_key)
-    grpc = grpc_server.build(settings.listen, servicer, admin, secrets_shown, reflect=settings.reflection)
+    tls = grpc_server.Tls(certificates.current) if certificates else None
+    grpc = grpc_server.build(settings.listen, servicer, admin, secrets_shown, reflect=settings.reflection, tls=tls)
 
     told_to_stop, is_serving = asyncio.Event(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
     following = asyncio.create_task(config_file.follow(settings.config, configuration))
     keeping = asyncio.create_task(state.keep()) if state else None
+    renewing = asyncio.create_task(certificates.follow(tls.renew)) if certificates and tls else None
     operations = OperationsServer(Operations(registry, is_serving.is_set))
     if operating:
         await operations.serve(operating)
@@ -85,6 +106,9 @@ async def _serve(settings: Settings, configuration: Configuration, operating: so
     if not following.done():
         following.cancel()
     stopping.cancel()
+    if renewing:
+        renewing.cancel()
+    watch.close()
     await grpc.drain(settings.drain_s)
     # To the last: that is when operators look.
     operations.close()
@@ -100,13 +124,19 @@ async def _serve(settings: Settings, configuration: Configuration, operating: so
 
 
 def create_servicers(
-    configuration: Configuration, stores: Stores, probes: ProbeBook, telemetry: PrometheusTelemetry
-) -> tuple[ResolverServicer, PoolAdminServicer]:
+    configuration: Configuration,
+    manager: Manager,
+    stores: Stores,
+    probes: ProbeBook,
+    telemetry: PrometheusTelemetry,
+    bell: Bell,
+) -> tuple[ResolverServicer, PoolAdminServicer, Watch]:
     def tell(change: HealthChanged) -> None:
         telemetry_structlog.health_changed(change)
         telemetry.health_changed(change)
+        bell.ring()
 
-    in_flight = InFlight()
+    in_flight, bindings = InFlight(), Bindings(stores.bindings, time.time)
     # Unique over resolvers and restarts, and cheaper than a random number each.
     boot, count = secrets.token_hex(6), itertools.count(1)
     resolver = Resolver(
@@ -118,11 +148,14 @@ def create_servicers(
         new_id=lambda: f"{boot}-{next(count):x}",
         probes=probes,
         in_flight=in_flight,
+        bindings=bindings,
     )
-    reports = Reports(configuration, stores.health, time.monotonic, probes, in_flight, tell)
-    # The stubs call every method abstract; those that are not there answer UNIMPLEMENTED.
-    admin = PoolAdminServicer(Operator(configuration, stores.health, stores.drains, tell))  # type: ignore[abstract]
-    return ResolverServicer(resolver, reports, configuration, telemetry), admin
+    reports = Reports(configuration, stores.health, time.monotonic, probes, in_flight, bindings, tell)
+    operator = Operator(configuration, stores.health, stores.drains, tell)
+    status = Status(configuration, stores.health, stores.drains, in_flight, reports.recent, time.monotonic)
+    watch = Watch(status, bell)
+    admin = PoolAdminServicer(operator, manager, status, resolver, f"{socket.gethostname()}-{boot}")
+    return ResolverServicer(resolver, reports, configuration, telemetry, watch), admin, watch
 
 
 def _sources(configuration: Configuration, stores: Stores, probes: ProbeBook, state: SqliteState | None) -> Sources:

@@ -23,6 +23,12 @@ class Settings:
     check: bool
     state_dir: Path | None
     """Where health, drains and turns outlive a restart; None: nowhere."""
+    tls: tuple[Path, Path] | None
+    """The files of the certificate that callers are shown, and of its key; None: no TLS."""
+    client_ca: Path | None
+    """The authorities that every caller must have a certificate of; None: callers need none."""
+    provider_edits: bool
+    """Whether the management API may change providers."""
     token: str = field(repr=False)
     """The services' shared secret; empty for none. From `FOREBAY_TOKEN` alone, since everyone can read arguments."""
     management_key: str = field(repr=False)
@@ -67,6 +73,19 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         help="consent to gRPC without TLS on an address that is not loopback",
     )
     parser.add_argument(
+        "--tls-cert",
+        metavar="FILE",
+        default=default("tls-cert"),
+        help="speak TLS with this certificate (PEM, its chain behind it); renewed files take effect without a restart",
+    )
+    parser.add_argument("--tls-key", metavar="FILE", default=default("tls-key"), help="the key of --tls-cert (PEM)")
+    parser.add_argument(
+        "--tls-client-ca",
+        metavar="FILE",
+        default=default("tls-client-ca"),
+        help="turn away callers without a certificate of these authorities (PEM)",
+    )
+    parser.add_argument(
         "--no-reflection",
         action="store_true",
         default=switched_on("no-reflection"),
@@ -78,6 +97,12 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         default=default("state-dir"),
         help="a directory of this resolver's own, where health, drains and rotation outlive a restart "
         "(default: they are kept in memory)",
+    )
+    parser.add_argument(
+        "--allow-provider-edits",
+        action="store_true",
+        default=switched_on("allow-provider-edits"),
+        help="let whoever has the management key change providers as well: where requests go, and with whose keys",
     )
     parser.add_argument(
         "--drain",
@@ -95,9 +120,13 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         parser.error("--config FILE (or FOREBAY_RESOLVER_CONFIG) is required")
     if not is_address(given.listen):
         parser.error(f"--listen: '{given.listen}' is neither HOST:PORT nor unix:PATH")
-    if not given.plaintext_network and not is_local(given.listen):
+    if bool(given.tls_cert) != bool(given.tls_key):
+        parser.error("--tls-cert and --tls-key go together: a certificate, and its key")
+    if given.tls_client_ca and not given.tls_cert:
+        parser.error("--tls-client-ca needs --tls-cert and --tls-key: without TLS nobody shows a certificate")
+    if not given.tls_cert and not given.plaintext_network and not is_local(given.listen):
         parser.error(
-            f"--listen {given.listen} is not loopback, and gRPC there would be plaintext: "
+            f"--listen {given.listen} is not loopback, and gRPC there would be plaintext: set --tls-cert, "
             "add --plaintext-network to consent, or listen on 127.0.0.1 or unix:PATH"
         )
     if given.ops_listen and (not is_address(given.ops_listen) or given.ops_listen.startswith("unix:")):
@@ -118,6 +147,9 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         drain_s=given.drain,
         check=given.check,
         state_dir=Path(given.state_dir) if given.state_dir else None,
+        tls=(Path(given.tls_cert), Path(given.tls_key)) if given.tls_cert else None,
+        client_ca=Path(given.tls_client_ca) if given.tls_client_ca else None,
+        provider_edits=given.allow_provider_edits,
         token=token,
         management_key=management_key,
     )

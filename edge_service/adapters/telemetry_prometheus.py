@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from edge_service.app.record import Record
+from edge_service.app.record import Record, Tokens
 
 _log = structlog.get_logger("forebay.edge.request")
 
@@ -53,6 +53,30 @@ class PrometheusTelemetry:
         self._failovers = _Children(
             Counter("forebay_failovers", "Moves to the next target", ["disposition"], registry=registry)
         )
+        self._tokens = _Children(
+            Counter(
+                "forebay_attempt_tokens",
+                "Tokens that providers tell of: input with cached, cached, output with reasoning",
+                ["target", "kind"],
+                registry=registry,
+            )
+        )
+        self._dropped = _Children(
+            Counter(
+                "forebay_dropped",
+                "Fields that answers do without, by the dialect that has no words for them",
+                ["field", "dialect"],
+                registry=registry,
+            )
+        )
+        self._passed_over = _Children(
+            Counter(
+                "forebay_passed_over",
+                "Targets that were not asked, since their dialect cannot say what the request asks for",
+                ["dialect"],
+                registry=registry,
+            )
+        )
         self._possible_duplicates = Counter(
             "forebay_possible_duplicates",
             "Moves away from a target that may have run the request",
@@ -91,14 +115,21 @@ class PrometheusTelemetry:
         self._requests.of(record.name, str(record.status)).inc()
         for tried in record.tried:
             self._attempts.of(tried.target_id, tried.disposition).inc()
+            if tried.tokens is not None:
+                self._count(tried.target_id, tried.tokens)
         for tried in record.tried[:-1]:
             self._failovers.of(tried.disposition).inc()
+        for name in record.dropped:
+            self._dropped.of(name, record.dialect).inc()
+        for dialect in record.passed_over:
+            self._passed_over.of(dialect).inc()
         if duplicates := record.possible_duplicates:
             self._possible_duplicates.inc(duplicates)
         self._resolve.observe(record.resolve_s)
         self._overhead.observe(record.overhead_s)
         if record.first_content_s is not None:
             self._first_content.observe(record.first_content_s)
+        tokens = record.tokens
         _log.info(
             "request",
             request_id=record.request_id,
@@ -119,10 +150,19 @@ class PrometheusTelemetry:
                 }
                 for t in record.tried
             ],
+            dropped=record.dropped,
+            input_tokens=tokens and tokens.input,
+            output_tokens=tokens and tokens.output,
+            cached_tokens=tokens and tokens.cached,
             resolve_ms=_ms(record.resolve_s),
             overhead_ms=_ms(record.overhead_s),
             total_ms=_ms(now - record.arrived_at),
         )
+
+    def _count(self, target_id: str, tokens: Tokens) -> None:
+        self._tokens.of(target_id, "input").inc(tokens.input)
+        self._tokens.of(target_id, "output").inc(tokens.output)
+        self._tokens.of(target_id, "cached").inc(tokens.cached)
 
 
 class _Children:

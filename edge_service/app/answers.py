@@ -66,7 +66,7 @@ async def refusal(
         detail=", ".join(filter(None, (f"HTTP {response.status}", error.name))),
         by_rule=by_rule is not None,
     )
-    if body is None or not outcome.is_for_clients or not 400 <= response.status < 600:
+    if body is None or error.names_account or not outcome.is_for_clients or not 400 <= response.status < 600:
         return outcome
     if by_rule and not speaks_for_itself(response.status, by_rule):
         return outcome

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 
+from edge_service.app import heads
 from edge_service.app.answers import failure, read_whole, refusal, unusable
+from edge_service.app.heads import Heads
 from edge_service.app.incoming import Incoming, Services
 from edge_service.app.interrupts import Interrupts, Reason
 from edge_service.app.ports import Client, CredentialError, Question, UpstreamFailure, UpstreamResponse
@@ -22,7 +24,7 @@ from edge_service.domain import headers
 from edge_service.domain.classification import classify
 from edge_service.domain.errors import UnavailableError, UpstreamError
 from edge_service.domain.failover import CUT_SHORT, Ending
-from edge_service.domain.headers import PROVIDER_REQUEST_ID, REQUEST_ID, Headers
+from edge_service.domain.headers import PROVIDER_REQUEST_ID, Headers
 from edge_service.domain.needs import Operation
 from edge_service.domain.outcome import Disposition, Outcome
 from edge_service.domain.plan import Attempt, Plan
@@ -50,9 +52,9 @@ class Counting:
     __slots__ = (
         "_client",
         "_clock",
+        "_heads",
         "_incoming",
         "_interrupts",
-        "_is_stale",
         "_record",
         "_reply",
         "_request",
@@ -76,7 +78,7 @@ class Counting:
         self._reply = Reply(client, request.voice, record)
         self._interrupts = interrupts
         self._record = record
-        self._is_stale = False
+        self._heads = Heads(services.clock, incoming, record)
         self._response: UpstreamResponse | None = None
 
     async def run(self, allowed_s: float | None = None) -> None:
@@ -108,7 +110,7 @@ class Counting:
             self._record.resolve_s = self._clock() - asked_at
         self._interrupts.lift(Reason.TOTAL)
         self._record.decision_id, self._record.name = plan.decision_id, plan.name
-        self._is_stale = plan.is_stale
+        self._heads.is_stale = plan.is_stale
         return plan
 
     def _until(self, plan: Plan, allowed_s: float | None) -> float:
@@ -163,7 +165,7 @@ class Counting:
             self._interrupts.close()
             error = UpstreamError(outcome, asked)
             self._record.code = error.code
-            await self._reply.refuse(error, self._own_headers(attempt, asked))
+            await self._reply.refuse(error, self._heads.own(attempt, asked))
             return True
         return False
 
@@ -208,7 +210,8 @@ class Counting:
 
     async def _estimate(self) -> None:
         tokens = await self._services.estimator.estimate(self._request.request)
-        head = [(b"content-type", b"application/json"), ESTIMATE, *self._own_headers(None, len(self._record.tried))]
+        tried = len(self._record.tried)
+        head = [*heads.translated(self._request.voice, stream=False), ESTIMATE, *self._heads.own(None, tried)]
         await self._respond(head, self._request.write(tokens))
 
     async def _respond(self, head: Headers, content: bytes) -> None:
@@ -218,26 +221,12 @@ class Counting:
 
     def _shown_headers(self, attempt: Attempt, count: Count, asked: int) -> Headers:
         assert self._response is not None  # noqa: S101 - it has just been read
+        voice = self._request.voice
         if count.is_translated:
-            head = [(b"content-type", b"application/json")]
+            head = heads.translated(voice, stream=False)
         else:
-            head = headers.to_client(self._response.headers)
-        if count.written.dropped:
-            head.append((b"x-forebay-dropped", ", ".join(count.written.dropped).encode()))
-        return [*head, *self._own_headers(attempt, asked)]
-
-    def _own_headers(self, attempt: Attempt | None, asked: int) -> Headers:
-        overhead_s = self._clock() - self._incoming.arrived_at - self._record.upstream_s
-        self._record.overhead_s = overhead_s
-        own = [] if attempt is None else [(b"x-forebay-target", attempt.target_id.encode())]
-        own += [
-            (b"x-forebay-attempts", b"%d" % asked),
-            (b"x-forebay-overhead-ms", b"%.2f" % (overhead_s * 1000)),
-            (REQUEST_ID, self._incoming.request_id.encode()),
-        ]
-        if self._is_stale:
-            own.append((b"x-forebay-stale", b"1"))
-        return own
+            head = heads.passed(self._response.headers, voice, stream=False)
+        return [*head, *self._heads.losses(attempt, count.written), *self._heads.own(attempt, asked)]
 
     async def _release(self) -> None:
         response, self._response = self._response, None

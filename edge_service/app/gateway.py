@@ -44,7 +44,7 @@ class Gateway:
                 record.operation = Operation.COUNT
                 await Counting(self._services, incoming, request, client, interrupts, record).run(allowed_s)
                 return
-            record.stream = request.stream
+            record.operation, record.stream = request.operation, request.stream
             await Walk(self._services, incoming, request, client, interrupts, record).run(allowed_s)
         except ApiError as error:
             interrupts.close()  # The client may take its time to read this.

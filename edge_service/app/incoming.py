@@ -36,3 +36,5 @@ class Incoming:
     body: bytes
     arrived_at: float
     """On the walk's clock."""
+    client_key: bytes = b""
+    """SHA-256 of the key that the client shows; empty for none."""

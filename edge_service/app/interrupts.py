@@ -26,7 +26,7 @@ class Interrupts:
     From `fire` to `take` there is one reason. Deadlines that pass in between wait for `take`.
     """
 
-    __slots__ = ("_cancelling", "_closed", "_deadlines", "_loop", "_task", "_timer", "reason")
+    __slots__ = ("_cancelling", "_closed", "_deadlines", "_looks_at", "_loop", "_task", "_timer", "reason")
 
     def __init__(self) -> None:
         task = asyncio.current_task()
@@ -35,7 +35,9 @@ class Interrupts:
         self._cancelling = task.cancelling()
         self._loop = asyncio.get_running_loop()
         self._deadlines: dict[Reason, float] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._looks_at = 0.0
+        """When the timer is due. It cannot be asked: uvloop has none for what is due within half a millisecond."""
         self._closed = False
         self.reason: Reason | None = None
 
@@ -45,7 +47,7 @@ class Interrupts:
             self._deadlines.pop(reason, None)
             return
         due = self._deadlines[reason] = self._loop.time() + seconds
-        if self._timer is None or self._timer.when() > due:
+        if self._timer is None or self._looks_at > due:
             self._arm(due)
 
     def lift(self, *reasons: Reason) -> None:
@@ -85,7 +87,7 @@ class Interrupts:
     def _arm(self, due: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_at(due, self._look)
+        self._timer, self._looks_at = self._loop.call_at(due, self._look), due
 
     def _look(self) -> None:
         self._timer = None

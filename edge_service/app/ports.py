@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from edge_service.domain.affinity import Made
 from edge_service.domain.failover import ReportClosed, ReportContent, ReportEnded, ReportFailed
 from edge_service.domain.headers import Headers
+from edge_service.domain.management import (
+    Applied,
+    Change,
+    Document,
+    Explanation,
+    Kind,
+    Revision,
+    Section,
+    Status,
+)
 from edge_service.domain.needs import NO_NEEDS, Needs, Operation
 from edge_service.domain.plan import Attempt, Plan
 
-Report = ReportFailed | ReportContent | ReportEnded | ReportClosed
+
+@dataclass(frozen=True, slots=True)
+class ReportBound:
+    """Tell the resolver that an attempt made something that only its target knows."""
+
+    attempt: Attempt
+    made: Made
+
+
+Report = ReportFailed | ReportContent | ReportEnded | ReportClosed | ReportBound
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +44,8 @@ class Question:
     stream: bool
     operation: Operation = Operation.GENERATE
     needs: Needs = NO_NEEDS
+    goes_on_from: Made | None = None
+    """Only who made this may serve; of `RETRIEVE`, what is wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +71,54 @@ class Resolver(Protocol):
     """The resolver as the edge uses it."""
 
     async def resolve(self, question: Question) -> Plan:
-        """A remembered plan if nobody can be asked. Raises `ModelNotFoundError`, `LimitedError`,
-        `UnavailableError`, or `InvalidRequestError` if no target behind the name can serve what is needed."""
+        """A remembered plan if nobody can be asked, but never for what goes on from something. Raises
+        `ModelNotFoundError`, `ResponseNotFoundError`, `LimitedError`, `UnavailableError`, or `InvalidRequestError` if
+        no target behind the name can serve what is needed, or none of them made what it goes on from."""
 
     def report(self, decision_id: str, report: Report, latency_s: float = 0.0) -> None:
         """Sends what became of an attempt. Never waits and never fails; a report may get lost. Of plans for counting
-        nothing is reported."""
+        and retrieving nothing is reported."""
 
     async def models(self) -> Sequence[Model]:
         """Every name that can be called. Raises `UnavailableError`."""
+
+
+class Management(Protocol):
+    """The resolver for whoever holds the management key, which is shown with every call and verified there alone.
+
+    Everything here raises `KeyRefusedError`, `NotServedError` or `UnavailableError`. A change is sent once, and raises
+    also `OutdatedError`, `InvalidChangeError`, `NotThereError`, `ConflictError`, `LockedError`, or `UncertainError` if
+    nobody can tell what became of it.
+    """
+
+    async def authenticate(self, key: str) -> None:
+        """Has the key verified, and does nothing."""
+
+    async def read(self, key: str, section: Section) -> Document: ...
+
+    async def replace(self, key: str, section: Section, content: bytes, change: Change) -> Applied: ...
+
+    async def upsert(self, key: str, kind: Kind, content: bytes, change: Change) -> Applied: ...
+
+    async def delete(self, key: str, kind: Kind, id: str, change: Change) -> Applied: ...  # noqa: A002
+
+    async def revisions(self, key: str, page_size: int, before: int) -> Sequence[Revision]:
+        """The newest of those before `before`, newest first; 0 for the newest of all."""
+
+    async def rollback(self, key: str, revision: int, change: Change) -> Applied:
+        """Makes a new revision with the content of this one."""
+
+    async def clear(self, key: str, target_id: str) -> None:
+        """Ends a cool-down."""
+
+    async def drain(self, key: str, target_id: str, *, drained: bool) -> None:
+        """Takes a target out of new plans, or puts it back."""
+
+    async def status(self, key: str) -> Status: ...
+
+    async def explain(self, key: str, question: Question, excluded: Sequence[str]) -> Explanation:
+        """What `question` would get now, without these targets. Moves nothing. Raises `NotThereError` for an unknown
+        name, and `BadQuestionError` if no target can serve what is needed."""
 
 
 class UpstreamFailure(Exception):  # noqa: N818 - it is the base of the errors below
@@ -94,8 +156,10 @@ class UpstreamResponse(Protocol):
 class Upstream(Protocol):
     """Calls providers."""
 
-    async def send(self, attempt: Attempt, path: str, headers: Headers, body: bytes) -> UpstreamResponse:
-        """Posts the request and waits for the head of the answer; what kind of content the body is stands among the
+    async def send(
+        self, attempt: Attempt, path: str, headers: Headers, body: bytes, method: str = "POST"
+    ) -> UpstreamResponse:
+        """Sends the request and waits for the head of the answer; what kind of content the body is stands among the
         headers. The attempt's connect time-out applies, no other.
 
         Raises `UpstreamFailure`, or `CredentialError` if the attempt's credential cannot be had.
@@ -127,3 +191,16 @@ class Client(Protocol):
 
     async def end(self) -> None:
         """The body is complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """By what one end of a connection shows who it is, and knows the other: PEM texts."""
+
+    chain: bytes
+    """Its own certificate first; empty: it has none to show."""
+    key: bytes = field(repr=False)
+    authorities: bytes
+    """Whose certificates it believes; empty: it asks for none."""
+    context: ssl.SSLContext = field(compare=False, repr=False)
+    """For a server that shows the certificate."""

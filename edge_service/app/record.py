@@ -5,8 +5,31 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from edge_service.dialects.canonical import Usage
 from edge_service.domain.needs import Operation
 from edge_service.domain.outcome import AMBIGUOUS, Disposition
+
+MOST_TOKENS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What an answer has cost, as its provider tells it."""
+
+    input: int = 0
+    """Cached ones too."""
+    output: int = 0
+    """Those of reasoning too."""
+    cached: int = 0
+
+    def __add__(self, other: Tokens) -> Tokens:
+        return Tokens(self.input + other.input, self.output + other.output, self.cached + other.cached)
+
+
+def tokens(usage: Usage) -> Tokens:
+    """Within bounds: what a provider says is not to spoil a counter."""
+    told = usage.input_tokens, usage.output_tokens, usage.cache_read_tokens
+    return Tokens(*(max(0, min(number, MOST_TOKENS)) for number in told))
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +43,8 @@ class Tried:
     seconds: float
     provider_request_id: str = ""
     """What the provider calls the request; empty if it does not say."""
+    tokens: Tokens | None = None
+    """Also of an answer that broke off, as far as it was told; None if it was not."""
 
 
 @dataclass(slots=True)
@@ -45,6 +70,12 @@ class Record:
     code: str = ""
     """Of the error that the client was told of, if it was."""
     tried: list[Tried] = field(default_factory=list)
+    dropped: tuple[str, ...] = ()
+    """What whoever answered was not told, in the words of `losses.NAMES`."""
+    dialect: str = ""
+    """Whose words it has none for."""
+    passed_over: list[str] = field(default_factory=list)
+    """The dialects of targets that could not be asked, since they have no words for something that matters."""
     resolve_s: float = 0.0
     upstream_s: float = 0.0
     """Spent waiting for providers, up to the first content."""
@@ -52,6 +83,12 @@ class Record:
     """The gateway's own share of the time until the answer began."""
     first_content_s: float | None = None
     """From the request's arrival to the first content of a stream."""
+
+    @property
+    def tokens(self) -> Tokens | None:
+        """Of all attempts together; None if none was told."""
+        told = [tried.tokens for tried in self.tried if tried.tokens is not None]
+        return sum(told, Tokens()) if told else None
 
     @property
     def possible_duplicates(self) -> int:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edge_service.dialects import anthropic, canonical, gemini, openai_chat
-from edge_service.dialects.exchange import EVENT_STREAM, Asked, Call, ClientSide, EventReader, Voice, Written
+from edge_service.dialects import acting, anthropic, canonical, gemini, openai_chat
+from edge_service.dialects.exchange import EVENT_STREAM, Asked, Call, ClientSide, EventReader, Voice, Whole, Written
 from edge_service.dialects.gemini.client_events import Framing
 from edge_service.dialects.translation import Translated
 from edge_service.domain import sse
 from edge_service.domain.errors import ApiError
 from edge_service.domain.headers import Headers
+from edge_service.domain.needs import Needs, Operation
 from edge_service.domain.plan import Attempt
 
 HEARTBEAT = b": forebay\n\n"
@@ -77,38 +78,66 @@ class ArrayVoice:
 class Passed:
     """A `Call` of a target that speaks the client's own dialect."""
 
-    __slots__ = ("complete", "reader", "written")
+    __slots__ = ("_whole", "reader", "usage", "written")
 
     is_translated = False
+    made = None
 
     def __init__(
-        self, written: Written, complete: Callable[[bytes], bytes], reader: Callable[[], EventReader | None]
+        self, written: Written, whole: Callable[[bytes], Whole], reader: Callable[[], EventReader | None]
     ) -> None:
         self.written = written
-        self.complete = complete
+        self.usage: canonical.Usage | None = None
         self.reader = reader
+        self._whole = whole
+
+    def complete(self, body: bytes) -> bytes:
+        """As the protocol says."""
+        answer = self._whole(body)
+        self.usage = answer.usage
+        return answer.body
 
 
 class Conversation:
     """An `Asked`."""
 
-    __slots__ = ("_client", "_pass", "_passes", "_read", "_request", "model", "stream", "voice")
+    __slots__ = (
+        "_client",
+        "_pass",
+        "_passes",
+        "_read",
+        "_request",
+        "acts",
+        "goes_on_from",
+        "model",
+        "needs",
+        "stream",
+        "voice",
+    )
+
+    operation = Operation.GENERATE
 
     def __init__(
         self,
         model: str,
         stream: bool,
         voice: Voice,
+        needs: Needs,
         passes: Callable[[Attempt], bool],
         passed: Callable[[Attempt], Call],
         client: ClientSide,
         read: Callable[[], canonical.Request],
+        acts: Callable[[], bool],
+        goes_on_from: str = "",
     ) -> None:
         """`passed` is the call of a target that the request `passes` through to, since it speaks the client's dialect;
         `read` reads all of the request, for the others."""
         self.model = model
         self.stream = stream
         self.voice = voice
+        self.needs = needs
+        self.acts = acts
+        self.goes_on_from = goes_on_from
         self._passes = passes
         self._pass = passed
         self._client = client
@@ -139,12 +168,23 @@ def chat_completion(body: bytes, head: Headers) -> Asked:
     name = request.model
 
     def passed(attempt: Attempt) -> Call:
-        levelled = request.at_level(attempt.reasoning) if attempt.reasoning else request
-        written = levelled.write(attempt.upstream_model)
-        return Passed(written, lambda it: openai_chat.complete(it, name), request.reader)
+        quirks = openai_chat.quirks_of(attempt.quirks)
+        levelled = request.at_level(attempt.reasoning, quirks) if attempt.reasoning else request
+        written = levelled.write(attempt.upstream_model, quirks)
+        return Passed(written, lambda it: openai_chat.whole(it, name), request.reader)
 
     client = openai_chat.CLIENT
-    return Conversation(name, request.stream, OPENAI, _speaks_openai, passed, client, lambda: client.read(body))
+    return Conversation(
+        name,
+        request.stream,
+        OPENAI,
+        openai_chat.needs.of(request.fields),
+        _speaks_openai,
+        passed,
+        client,
+        lambda: client.read(body),
+        lambda: acting.in_chat(body),
+    )
 
 
 def message(body: bytes, head: Headers) -> Asked:
@@ -155,11 +195,19 @@ def message(body: bytes, head: Headers) -> Asked:
     def passed(attempt: Attempt) -> Call:
         reading = anthropic.passthrough
         written = request.write(attempt.upstream_model, head)
-        return Passed(written, lambda it: reading.complete(it, name), lambda: reading.EventReader(name))
+        return Passed(written, lambda it: reading.whole(it, name), lambda: reading.EventReader(name))
 
     client = anthropic.CLIENT
     return Conversation(
-        name, request.stream, ANTHROPIC, _unlevelled("anthropic"), passed, client, lambda: client.read(body)
+        name,
+        request.stream,
+        ANTHROPIC,
+        anthropic.needs.of(request.fields),
+        _unlevelled("anthropic"),
+        passed,
+        client,
+        lambda: client.read(body),
+        lambda: acting.in_messages(body),
     )
 
 
@@ -176,10 +224,20 @@ def generation(body: bytes, model: str, *, stream: bool, array: bool) -> Asked:
 
     def passed(attempt: Attempt) -> Call:
         written = Written(request.path(attempt.upstream_model), body)
-        return Passed(written, lambda it: gemini.passthrough.complete(it, model), reader)
+        return Passed(written, lambda it: gemini.passthrough.whole(it, model), reader)
 
     client = _GeminiClient(model, stream, voice if isinstance(voice, ArrayVoice) else None)
-    return Conversation(model, stream, voice, _unlevelled("gemini"), passed, client, lambda: client.read(body))
+    return Conversation(
+        model,
+        stream,
+        voice,
+        request.needs,
+        _unlevelled("gemini"),
+        passed,
+        client,
+        lambda: client.read(body),
+        lambda: acting.in_contents(body),
+    )
 
 
 class _GeminiClient:

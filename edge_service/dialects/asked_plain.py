@@ -9,6 +9,7 @@ from typing import Protocol
 
 from edge_service.dialects import gemini, openai_chat
 from edge_service.dialects.asked import GEMINI, OPENAI, EventVoice, Passed
+from edge_service.dialects.canonical import Usage
 from edge_service.dialects.embedding import Embedding, Vectors
 from edge_service.dialects.exchange import (
     Asked,
@@ -17,13 +18,15 @@ from edge_service.dialects.exchange import (
     InexpressibleError,
     MalformedAnswerError,
     Voice,
+    Whole,
     Written,
 )
 from edge_service.dialects.gemini import embedding as gemini_embedding
 from edge_service.dialects.openai_chat.passthrough import open_request
-from edge_service.dialects.openai_plain import EMBEDDINGS, TEXT_COMPLETIONS, Api, embedding, multipart
+from edge_service.dialects.openai_plain import EMBEDDINGS, TEXT_COMPLETIONS, Api, embedding, multipart, needs
 from edge_service.domain.errors import ApiError
 from edge_service.domain.headers import Headers, first
+from edge_service.domain.needs import NO_NEEDS, Needs, Operation
 from edge_service.domain.plan import Attempt
 
 
@@ -50,16 +53,24 @@ class _Plain:
     model: str
     stream: bool
     voice: Voice
+    needs: Needs
     api: Api
     write: Callable[[str], Written]
-    complete: Callable[[bytes], bytes]
+    whole: Callable[[bytes], Whole]
     reader: Callable[[], EventReader | None]
+    operation: Operation = Operation.GENERATE
+
+    goes_on_from: str = ""
+
+    def acts(self) -> bool:
+        """As the protocol says."""
+        return False
 
     def of(self, attempt: Attempt) -> Call:
         """As the protocol says."""
         if attempt.dialect != "openai":
             raise InexpressibleError((f"/v1{self.api.path}",))
-        return Passed(self.write(attempt.upstream_model), self.complete, self.reader)
+        return Passed(self.write(attempt.upstream_model), self.whole, self.reader)
 
 
 def text_completion(body: bytes, head: Headers) -> Asked:
@@ -70,9 +81,10 @@ def text_completion(body: bytes, head: Headers) -> Asked:
         name,
         request.stream,
         OPENAI,
+        needs.of_completion(request.fields),
         api,
         lambda model: Written(api.path, request.body(model)),
-        lambda it: api.complete(it, name),
+        lambda it: api.whole(it, name),
         lambda: openai_chat.EventReader(name),
     )
 
@@ -96,7 +108,7 @@ def passed_on(api: Api, body: bytes, head: Headers) -> Asked:
 
 
 def _passed_on(api: Api, name: str, stream: bool, write: Callable[[str], Written]) -> Asked:
-    return _Plain(name, stream, BYTES, api, write, lambda it: api.complete(it, name), lambda: None)
+    return _Plain(name, stream, BYTES, NO_NEEDS, api, write, lambda it: api.whole(it, name), lambda: None)
 
 
 class _Provider(Protocol):
@@ -116,14 +128,16 @@ _PROVIDERS: Mapping[str, _Provider] = MappingProxyType({"openai": embedding, "ge
 class _Translated:
     """A `Call`."""
 
-    __slots__ = ("_count", "_provider", "_write", "written")
+    __slots__ = ("_count", "_provider", "_write", "usage", "written")
 
     is_translated = True
+    made = None
 
     def __init__(self, provider: _Provider, asked: Embedding, attempt: Attempt, write: Callable[[Vectors], bytes]):
         self._provider = provider
         self._write = write
         self._count = len(asked.inputs)
+        self.usage: Usage | None = None
         self.written = provider.write_request(asked, attempt.upstream_model)
 
     def complete(self, body: bytes) -> bytes:
@@ -131,6 +145,7 @@ class _Translated:
         vectors = self._provider.read_answer(body)
         if len(vectors.values) != self._count:
             raise MalformedAnswerError(f"{len(vectors.values)} vectors for {self._count} inputs")
+        self.usage = vectors.usage
         return self._write(vectors)
 
     def reader(self) -> EventReader | None:
@@ -144,6 +159,7 @@ class _Vectors:
 
     model: str
     voice: Voice
+    needs: Needs
     dialect: str
     name: str
     """What the API is called, for those who do not have it."""
@@ -151,6 +167,12 @@ class _Vectors:
     read: Callable[[], Embedding]
     write: Callable[[Vectors, Embedding], bytes]
     stream: bool = False
+    operation: Operation = Operation.EMBED
+    goes_on_from: str = ""
+
+    def acts(self) -> bool:
+        """As the protocol says."""
+        return False
 
     def of(self, attempt: Attempt) -> Call:
         """As the protocol says."""
@@ -169,26 +191,28 @@ def embeddings(body: bytes, head: Headers) -> Asked:
     name = request.model
 
     def passed(model: str) -> Call:
-        return Passed(Written(api.path, request.body(model)), lambda it: api.complete(it, name), lambda: None)
+        return Passed(Written(api.path, request.body(model)), lambda it: api.whole(it, name), lambda: None)
 
     def read() -> Embedding:
         return embedding.read_request(body, name)
 
-    return _Vectors(name, OPENAI, "openai", f"/v1{api.path}", passed, read, embedding.write_answer)
+    needed = needs.of_embedding(request.fields)
+    return _Vectors(name, OPENAI, needed, "openai", f"/v1{api.path}", passed, read, embedding.write_answer)
 
 
 def embedded_content(body: bytes, model: str, *, many: bool) -> Asked:
     """Vectors in Google's words."""
     gemini.passthrough.check_model(model)
-    gemini_embedding.check(body, many=many)
+    needed = gemini_embedding.check(body, many=many)
 
     def passed(upstream_model: str) -> Call:
         written = gemini_embedding.pass_on(body, upstream_model, many=many)
-        return Passed(written, gemini_embedding.complete, lambda: None)
+        return Passed(written, gemini_embedding.whole, lambda: None)
 
     return _Vectors(
         model,
         GEMINI,
+        needed,
         "gemini",
         gemini.paths.Method.EMBED_MANY if many else gemini.paths.Method.EMBED,
         passed,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from edge_service.dialects import canonical, openai_responses
-from edge_service.dialects.asked import HEARTBEAT, Conversation, Passed
-from edge_service.dialects.exchange import EVENT_STREAM, Asked, Call, ClientEvents, EventReader
+from edge_service.dialects import acting, canonical, openai_responses
+from edge_service.dialects.asked import HEARTBEAT, Conversation
+from edge_service.dialects.exchange import EVENT_STREAM, Asked, Call, ClientEvents, Written
+from edge_service.dialects.openai_responses import passthrough as passing
 from edge_service.dialects.openai_responses.client_events import Events
 from edge_service.domain.errors import ApiError
 from edge_service.domain.headers import Headers
@@ -20,7 +21,7 @@ class NumberedVoice:
     heartbeat = HEARTBEAT
 
     def __init__(self) -> None:
-        self.stream: Events | openai_responses.EventReader | None = None
+        self.stream: Events | openai_responses.EventReader | openai_responses.RetoldReader | None = None
         """The one that the client gets to see."""
 
     def error_body(self, error: ApiError) -> bytes:
@@ -38,20 +39,63 @@ class NumberedVoice:
 
 def response(body: bytes, head: Headers) -> Asked:
     """Raises `InvalidRequestError`."""
-    passing = openai_responses.passthrough
     request = passing.read(body)
     name = request.model
     voice = NumberedVoice()
 
-    def reader() -> EventReader:
-        it = voice.stream = openai_responses.EventReader(name)
-        return it
-
     def passed(attempt: Attempt) -> Call:
-        return Passed(request.write(attempt.upstream_model), lambda it: passing.complete(it, name), reader)
+        return _Passed(request.write(attempt.upstream_model), name, voice, is_kept=request.is_kept)
 
     client = _Client(voice)
-    return Conversation(name, request.stream, voice, _has_it, passed, client, lambda: client.read(body))
+    return Conversation(
+        name,
+        request.stream,
+        voice,
+        openai_responses.needs.of(request.fields),
+        _has_it,
+        passed,
+        client,
+        lambda: client.read(body),
+        lambda: acting.in_response(body),
+        request.previous_response_id,
+    )
+
+
+class _Passed:
+    """A `Call` of a target that has this API."""
+
+    __slots__ = ("_is_kept", "_model", "_told", "_voice", "written")
+
+    is_translated = False
+
+    def __init__(self, written: Written, model: str, voice: NumberedVoice, *, is_kept: bool) -> None:
+        self.written = written
+        self._model = model
+        self._voice = voice
+        self._is_kept = is_kept
+        self._told: openai_responses.EventReader | passing.Whole | None = None
+
+    @property
+    def made(self) -> str | None:
+        """As the protocol says."""
+        if not self._is_kept:
+            return None
+        return "" if self._told is None else self._told.response_id
+
+    @property
+    def usage(self) -> canonical.Usage | None:
+        """As the protocol says."""
+        return None if self._told is None else self._told.usage
+
+    def complete(self, body: bytes) -> bytes:
+        """As the protocol says."""
+        self._told = passing.whole(body, self._model)
+        return self._told.body
+
+    def reader(self) -> openai_responses.EventReader:
+        """As the protocol says."""
+        it = self._told = self._voice.stream = openai_responses.EventReader(self._model)
+        return it
 
 
 def _has_it(attempt: Attempt) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edge_service.dialects.canonical import Usage
+
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
@@ -32,3 +34,7 @@ class Vectors:
     values: Sequence[Sequence[float]]
     tokens: int | None = None
     """Of the inputs; None if the provider does not say."""
+
+    @property
+    def usage(self) -> Usage | None:
+        return None if self.tokens is None else Usage(input_tokens=self.tokens)

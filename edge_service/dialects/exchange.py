@@ -16,6 +16,7 @@ from typing import Protocol
 from edge_service.dialects import canonical
 from edge_service.domain.errors import ApiError
 from edge_service.domain.headers import Headers
+from edge_service.domain.needs import Needs, Operation
 from edge_service.domain.plan import Attempt
 
 EVENT_STREAM = b"text/event-stream"
@@ -52,6 +53,15 @@ class InexpressibleError(Exception):
         super().__init__(f"the provider's dialect cannot express: {', '.join(names)}")
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """An answer that came all at once, as the client gets it."""
+
+    body: bytes
+    usage: canonical.Usage | None = None
+    """None if the provider does not say."""
+
+
 class EventKind(Enum):
     """What an event of a stream is to the relay."""
 
@@ -67,6 +77,10 @@ class EventKind(Enum):
 
 class EventReader(Protocol):
     """For one stream."""
+
+    @property
+    def usage(self) -> canonical.Usage | None:
+        """What the provider has told by now of what the answer costs; None if nothing."""
 
     def read(self, event: bytes) -> tuple[EventKind, bytes]:
         """What a provider's event, with the blank line that ends it, is; and what the client gets for it, which may be
@@ -100,6 +114,14 @@ class Call(Protocol):
     is_translated: bool
     """The target speaks another dialect than the client: of headers, too, none is for the other side."""
 
+    @property
+    def usage(self) -> canonical.Usage | None:
+        """What a whole answer has cost, once it is complete; None if the provider does not say."""
+
+    @property
+    def made(self) -> str | None:
+        """The id by which its maker keeps the answer, empty as long as it is not known; None if nobody keeps it."""
+
     def complete(self, body: bytes) -> bytes:
         """A whole answer for the client. Raises `MalformedAnswerError`, `EmptyAnswerError` or `ReportedError`."""
 
@@ -111,8 +133,17 @@ class Asked(Protocol):
     """A client's request, read as far as routing needs."""
 
     model: str
+    """As the answer has it. Empty for what was made before: that is known by the name it was made by."""
     stream: bool
     voice: Voice
+    operation: Operation
+    needs: Needs
+    goes_on_from: str
+    """The id of what was made before, and only its maker knows; empty for nothing."""
+
+    def acts(self) -> bool:
+        """Whether it does more at the provider than to be answered, so that it must not be done twice. All of the
+        request is read for it."""
 
     def of(self, attempt: Attempt) -> Call:
         """Raises `InexpressibleError`; or `InvalidRequestError`, for what only a translation finds wrong."""
@@ -131,6 +162,8 @@ class Written:
     """What this dialect cannot say and does without, in the words of `canonical.Request` (`top_k`, `n`,
     `messages.thinking`)."""
     content_type: bytes = JSON
+    """Empty where there is no body."""
+    method: str = "POST"
 
 
 class ProviderEvents(Protocol):

@@ -1,4 +1,5 @@
-"""What the configuration changes in the requests of one target: fields that are set, filled in or taken out."""
+"""What the configuration changes in the requests of one target: fields that have another name there, that are set,
+filled in or taken out."""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 def applied(attempt: Attempt, written: Written) -> bytes:
     """The body of a request for this target. What is not named in the configuration stays byte for byte, and so do
     forms."""
-    params, drop = attempt.params, attempt.quirks.drop
-    if (params is NO_PARAMS and not drop) or written.content_type != JSON:
+    params, quirks = attempt.params, attempt.quirks
+    if (params is NO_PARAMS and not quirks.drop and not quirks.rename) or written.content_type != JSON:
         return written.body
     try:
         return _changed(attempt, written.body)
@@ -30,6 +31,10 @@ def applied(attempt: Attempt, written: Written) -> bytes:
 def _changed(attempt: Attempt, body: bytes) -> bytes:
     params, drop = attempt.params, attempt.quirks.drop
     fields = _fields.decode(body)
+    for name, own in attempt.quirks.rename:
+        if name in fields:
+            value = fields.pop(name)
+            fields.setdefault(own, value)
     if params.default_json:
         fields = {**_fields.decode(params.default_json), **fields}
     for name in drop | params.drop:

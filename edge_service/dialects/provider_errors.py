@@ -7,17 +7,21 @@ takes them all: a provider of one dialect may well answer in the words of anothe
 - Anthropic: `{"type": "error", "error": {"type", "message"}}`, https://docs.claude.com/en/api/errors
 - Gemini: `{"error": {"code", "message", "status", "details"}}`, https://ai.google.dev/gemini-api/docs/troubleshooting,
   with details as in https://cloud.google.com/apis/design/errors#error_details; as the only element of an array at times
+- what moderation refuses: OpenRouter adds `metadata` with `reasons` and `flagged_input`
+  (https://openrouter.ai/docs/api/reference/errors-and-debugging#moderation-errors), xAI has a string for an error, in
+  which it names team and key (https://github.com/UKGovernmentBEIS/inspect_ai/pull/2267); both with a 403
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
 from edge_service.dialects import surrogates
-from edge_service.domain.classification import ProviderError, hint
+from edge_service.domain.classification import MODERATED, ProviderError, hint
 from edge_service.domain.outcome import Disposition
 from edge_service.domain.retry_after import span_s
 
@@ -40,14 +44,28 @@ def read(body: bytes) -> ProviderError:
         return ProviderError()
     error = said.get("error") or _of_response(said) or said
     if not isinstance(error, dict):
-        return ProviderError(hint=hint(_word(error)[:_MAX_MESSAGE_CHARS]))
+        words = _word(error)[:_MAX_MESSAGE_CHARS]
+        names_account = _MODERATED.match(words) is not None
+        return ProviderError(MODERATED if names_account else "", hint=hint(words), names_account=names_account)
+    words = _word(error.get("message"))[:_MAX_MESSAGE_CHARS]
+    names_account = _MODERATED.match(words) is not None
+    is_moderated = names_account or _is_flagged(error.get("metadata"))
     details = [detail for detail in _list(error.get("details")) if isinstance(detail, dict)]
     return ProviderError(
-        code=next(_reasons(details), "") or _word(error.get("code")),
+        code=MODERATED if is_moderated else next(_reasons(details), "") or _word(error.get("code")),
         kind=_word(error.get("status")) or _word(error.get("type")),
-        hint=_quota(details) or hint(_word(error.get("message"))[:_MAX_MESSAGE_CHARS], _word(error.get("param"))),
+        hint=_quota(details) or hint(words, _word(error.get("param"))),
         retry_after_s=next(_delays(details), None),
+        names_account=names_account,
     )
+
+
+_MODERATED = re.compile(r"content violates usage guidelines", re.IGNORECASE)
+"""At the very beginning: errors quote the request."""
+
+
+def _is_flagged(metadata: Any) -> bool:
+    return isinstance(metadata, dict) and ("flagged_input" in metadata or isinstance(metadata.get("reasons"), list))
 
 
 def _of_response(said: dict[str, Any]) -> Any:

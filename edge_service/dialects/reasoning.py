@@ -18,6 +18,9 @@ BUDGETS = {
     Effort.MAX: 32768,
 }
 
+IDLE = frozenset({Effort.NONE, Effort.MINIMAL})
+"""The least that some models can think is `minimal`: it stands for none."""
+
 _WORDS = ((0, Effort.NONE), (1024, Effort.LOW), (8192, Effort.MEDIUM), (24576, Effort.HIGH))
 """The largest budget that each word stands for; beyond them it is `xhigh`."""
 

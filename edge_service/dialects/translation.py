@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from types import MappingProxyType
 
 import msgspec
 
-from edge_service.dialects import anthropic, canonical, gemini, openai_chat, reasoning
+from edge_service.dialects import anthropic, canonical, gemini, openai_chat, openai_responses, reasoning
 from edge_service.dialects.exchange import (
     ClientEvents,
     EventKind,
@@ -19,7 +20,7 @@ from edge_service.dialects.exchange import (
     Written,
 )
 from edge_service.dialects.exchange import ClientSide as Client
-from edge_service.domain.plan import NO_QUIRKS, Attempt
+from edge_service.domain.plan import Attempt
 
 PROVIDERS: Mapping[str, ProviderSide] = MappingProxyType(
     {
@@ -34,41 +35,53 @@ PROVIDERS: Mapping[str, ProviderSide] = MappingProxyType(
 class Translated:
     """A `Call`."""
 
-    __slots__ = ("_client", "_provider", "_request", "written")
+    __slots__ = ("_client", "_provider", "_request", "usage", "written")
 
     is_translated = True
+    made = None  # Its id is the gateway's own.
 
     def __init__(self, client: Client, request: canonical.Request, attempt: Attempt) -> None:
         """Raises `InexpressibleError`."""
         if request.bound:
             raise InexpressibleError(request.bound)
-        provider = PROVIDERS.get(attempt.dialect)
-        if provider is None:
-            raise InexpressibleError(("model",))
         self._client = client
-        self._provider = provider
         self._request = request
+        self.usage: canonical.Usage | None = None
         if (asked := reasoning.of_suffix(attempt.reasoning)) is not None:
             request = msgspec.structs.replace(request, reasoning=asked)
-        written = _write(provider, request, attempt)
+        self._provider, written = _written(request, attempt)
         self.written = Written(written.path, written.body, written.headers, (*request.unsaid, *written.dropped))
 
     def complete(self, body: bytes) -> bytes:
         """As the protocol says."""
-        return self._client.write(self._provider.read(body), self._request.model)
+        answer = self._provider.read(body)
+        self.usage = answer.usage if answer.usage != _UNTOLD else None
+        return self._client.write(answer, self._request.model)
 
     def reader(self) -> EventReader:
         """As the protocol says."""
         return TranslatedEvents(_events(self._provider, self._request), self._client.events(self._request))
 
 
-def _write(provider: ProviderSide, request: canonical.Request, attempt: Attempt) -> Written:
-    if provider is openai_chat.PROVIDER and attempt.quirks is not NO_QUIRKS:
-        quirks = openai_chat.Quirks(
-            names={"max_tokens": attempt.quirks.max_tokens_field}, system=attempt.quirks.system_role
-        )
-        return openai_chat.PROVIDER.write(request, attempt.upstream_model, quirks)
-    return provider.write(request, attempt.upstream_model)
+_UNTOLD = canonical.Usage()
+
+
+def _written(request: canonical.Request, attempt: Attempt) -> tuple[ProviderSide, Written]:
+    """By whom it was written, who also reads the answer."""
+    if attempt.responses and attempt.dialect == "openai":
+        # It alone shows OpenAI's thoughts and takes them back. What it lacks (stop sequences, several answers, audio)
+        # is said by chat completions.
+        with contextlib.suppress(InexpressibleError):
+            return openai_responses.PROVIDER, openai_responses.PROVIDER.write(request, attempt.upstream_model)
+    provider = PROVIDERS.get(attempt.dialect)
+    if provider is None:
+        raise InexpressibleError(("model",))
+    if provider is openai_chat.PROVIDER:
+        quirks = openai_chat.quirks_of(attempt.quirks)
+        return provider, openai_chat.PROVIDER.write(request, attempt.upstream_model, quirks)
+    if provider is anthropic.PROVIDER:
+        return provider, anthropic.PROVIDER.write(request, attempt.upstream_model, attempt.max_output_tokens)
+    return provider, provider.write(request, attempt.upstream_model)
 
 
 def _events(provider: ProviderSide, request: canonical.Request) -> ProviderEvents:
@@ -80,11 +93,12 @@ def _events(provider: ProviderSide, request: canonical.Request) -> ProviderEvent
 class TranslatedEvents:
     """An `EventReader`."""
 
-    __slots__ = ("_client", "_provider")
+    __slots__ = ("_client", "_provider", "usage")
 
     def __init__(self, provider: ProviderEvents, client: ClientEvents) -> None:
         self._provider = provider
         self._client = client
+        self.usage: canonical.Usage | None = None
 
     def read(self, event: bytes) -> tuple[EventKind, bytes]:
         """As the protocol says."""
@@ -96,6 +110,8 @@ class TranslatedEvents:
         for said in events:
             if type(said) is canonical.Ended:
                 kind = EventKind.TERMINAL
+            elif type(said) is canonical.UsageSeen or type(said) is canonical.Started:
+                self.usage = said.usage or self.usage
             elif kind is EventKind.PREAMBLE and canonical.is_content(said):
                 kind = EventKind.CONTENT
         return kind, self._client.write(events) if events else b""

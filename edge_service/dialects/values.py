@@ -12,6 +12,7 @@ from edge_service.domain.errors import InvalidRequestError
 
 _T = TypeVar("_T")
 _fields = msgspec.json.Decoder(dict[str, Raw])
+_string = msgspec.json.Decoder(str)
 
 
 def decode_object(data: bytes) -> dict[str, Raw]:
@@ -33,19 +34,34 @@ _WHERE = re.compile(r" - at `\$(?P<path>.*)`\Z", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<name>\w+)`")
 
 
-def typed(decoder: msgspec.json.Decoder[_T], raw: Raw, path: str) -> _T:
-    """A client's value. Raises `InvalidRequestError`, which names the field by its path."""
+def typed(decoder: msgspec.json.Decoder[_T], json: bytes | Raw, path: str = "") -> _T:
+    """What a client has sent, all of it or the part at `path`. Raises `InvalidRequestError`, which names the field by
+    its path."""
     try:
-        return decoder.decode(raw)
+        return decoder.decode(json)
     except msgspec.ValidationError as error:
-        said = str(error)
-        where = _WHERE.search(said)
-        if where is not None:
-            said, path = said[: where.start()], path + where["path"]
-        missing = _MISSING.match(said)
-        if missing is not None:
-            path = f"{path}.{missing['name']}"
-            raise InvalidRequestError(f"'{path}' is missing", param=path) from error
-        raise InvalidRequestError(f"'{path}': {said[:1].lower()}{said[1:]}", param=path) from error
+        raise _wrong(str(error), path) from error
+    except msgspec.DecodeError as error:
+        raise InvalidRequestError(f"the body is not valid JSON: {error}", param=path or None) from error
     except RecursionError as error:
-        raise InvalidRequestError(f"'{path}' is nested too deeply", param=path) from error
+        where = f"'{path}'" if path else "the body"
+        raise InvalidRequestError(f"{where} is nested too deeply", param=path or None) from error
+
+
+def _wrong(said: str, path: str) -> InvalidRequestError:
+    """In the parser's words, but with the path from the outside."""
+    where = _WHERE.search(said)
+    if where is not None:
+        said, path = said[: where.start()], (path + where["path"]).removeprefix(".")
+    missing = _MISSING.match(said)
+    if missing is not None:
+        path = f"{path}.{missing['name']}".removeprefix(".")
+        return InvalidRequestError(f"'{path}' is missing", param=path)
+    if not path:
+        return InvalidRequestError("the body must be a JSON object")
+    return InvalidRequestError(f"'{path}': {said[:1].lower()}{said[1:]}", param=path)
+
+
+def pairs(raw: Raw, path: str) -> dict[str, str]:
+    """A client's map from strings to strings. Raises `InvalidRequestError`, likewise."""
+    return {name: typed(_string, each, f"{path}.{name}") for name, each in typed(_fields, raw, path).items()}

@@ -46,12 +46,18 @@ class ProviderError:
     hint: Disposition | None = None
     """What its words come to, where the code leaves it open; see `hint`."""
     retry_after_s: float | None = None
+    names_account: bool = False
+    """It is about the request, and yet quotes what identifies the gateway's account."""
 
     @property
     def name(self) -> str:
         """What happened in a word that is known here, so that it may be shown to anyone; empty if none is."""
         return next((w for w in (self.code, self.kind) if w.lower() in _SPECIFIC or w.lower() in _VAGUE), "")
 
+
+MODERATED = "content_policy_violation"
+"""The code of a request whose content a provider's moderation refuses. Some say it with a 403 and no code."""
+_OF_MODERATION = (MODERATED, "content_filter")
 
 _SPECIFIC: Mapping[str, Disposition] = MappingProxyType(
     {
@@ -65,6 +71,7 @@ _SPECIFIC: Mapping[str, Disposition] = MappingProxyType(
         "model_not_found": Disposition.MODEL_MISSING,
         "context_length_exceeded": Disposition.CONTEXT_LENGTH,
         "previous_response_not_found": Disposition.CLIENT_FAULT,
+        **dict.fromkeys(_OF_MODERATION, Disposition.CLIENT_FAULT),
         # Servers that speak OpenAI's dialect: Azure, Mistral, llama.cpp.
         "deploymentnotfound": Disposition.MODEL_MISSING,
         "invalid_model": Disposition.MODEL_MISSING,
@@ -174,6 +181,8 @@ def classify(status: int, error: ProviderError | None = None) -> Disposition:
         # OpenRouter, vLLM and Google repeat in the body the status that the answer should have had.
         return classify(int(error.code), error)
     words = (error.code.lower(), error.kind.lower())
+    if status == 403 and any(word in _OF_MODERATION for word in words):
+        return Disposition.CLIENT_FAULT
     said = [*map(_SPECIFIC.get, words)]
     if error.hint is not Disposition.CLIENT_FAULT or by_status is Disposition.MODEL_MISSING:
         said.append(error.hint)

@@ -3,11 +3,13 @@
 ApiError
 +- InvalidRequestError      400  the body is not what the route takes
 |  +- ContextLengthError    400  it does not fit into the context of any target
+|  +- NeedsUnmetError       400  no target behind the name can do what it asks for
 +- RequestTimeoutError      408  the request did not arrive in time
 +- PayloadTooLargeError     413
 +- HeadersTooLargeError     431
 +- ModelNotFoundError       404  nothing has this name
 +- NoSuchMethodError        404  nothing of the API is called so
++- ResponseNotFoundError    404  no response is known under this id, or not to this client
 +- LimitedError             429  every target has reached a limit
 +- TooManyConcurrentError   429  this client has as many requests under way as it may
 +- UnavailableError         503  every target is out of service, or nobody can tell
@@ -62,6 +64,10 @@ class ContextLengthError(InvalidRequestError):
     code = "context_length_exceeded"
 
 
+class NeedsUnmetError(InvalidRequestError):
+    code = "needs_unmet"
+
+
 class RequestTimeoutError(ApiError):
     status = 408
     code = "request_timeout"
@@ -85,6 +91,11 @@ class ModelNotFoundError(ApiError):
 class NoSuchMethodError(ApiError):
     status = 404
     code = "not_found"
+
+
+class ResponseNotFoundError(ApiError):
+    status = 404
+    code = "response_not_found"
 
 
 class LimitedError(ApiError):

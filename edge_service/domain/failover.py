@@ -6,7 +6,8 @@
 
 - Until content has reached the client, a failed attempt is followed by the next target of the plan, as long as the
   policy lets its disposition move on and attempts are left. Afterwards nothing moves.
-- A failure after which the provider may have run the request moves on once.
+- A failure after which the provider may have run the request moves on once; and not at all if the request acts on the
+  provider, unless the policy says of this very failure that it does.
 - What shares the cause of a failure is passed over: a credential that is used up or refused, a model that a provider
   does not have.
 - Whatever happens, each opened attempt is reported once as failed or ended, and the decision is closed once.
@@ -65,6 +66,9 @@ class ReportEnded:
     """Tell the resolver that an attempt served in full."""
 
     attempt: Attempt
+    input_tokens: int = 0
+    """What it cost, cached input and reasoning included; 0 where the provider does not say."""
+    output_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +143,19 @@ CUT_SHORT = Outcome(Disposition.TIMEOUT, detail="the time that the client allows
 """No target is to be held answerable for the haste of a client."""
 
 
+def _does_not_act() -> bool:
+    return False
+
+
 class Failover:
     """The walk of one request through its plan."""
 
-    __slots__ = ("_ahead", "_ambiguous_moved", "_attempt", "_plan", "_state", "opened", "outcomes")
+    __slots__ = ("_acts", "_ahead", "_ambiguous_moved", "_attempt", "_plan", "_state", "opened", "outcomes")
 
     def __init__(self) -> None:
         self._state = State.RESOLVING
         self._plan: Plan | None = None
+        self._acts: Callable[[], bool] = _does_not_act
         self._attempt: Attempt
         """The last that was opened."""
         self._ahead: tuple[Attempt, ...] = ()
@@ -161,12 +170,13 @@ class Failover:
     def state(self) -> State:
         return self._state
 
-    def resolved(self, plan: Plan) -> list[Command]:
-        """The resolver answered with a plan, which has at least one attempt."""
+    def resolved(self, plan: Plan, acts: Callable[[], bool] = _does_not_act) -> list[Command]:
+        """The resolver answered with a plan, which has at least one attempt. `acts` tells whether the request does more
+        at the provider than to be answered; it is asked when it matters, which is rarely."""
         self._expect("resolved")
         if not plan.attempts:
             raise IllegalEventError("'resolved' came without anything to try")
-        self._plan = plan
+        self._plan, self._acts = plan, acts
         self._ahead = plan.attempts
         self._state = State.ATTEMPTING
         return [self._open_next()]
@@ -239,10 +249,9 @@ class Failover:
         assert self._plan is not None  # noqa: S101 - for the type checker; `_expect` has seen to it
         if not self._ahead or self.opened >= self._plan.attempts_allowed:
             return False
-        disposition = outcome.disposition
-        if disposition in AMBIGUOUS and self._ambiguous_moved:
+        disposition, attempt = outcome.disposition, self._attempt
+        if disposition in AMBIGUOUS and (self._ambiguous_moved or (disposition not in attempt.also and self._acts())):
             return False
-        attempt = self._attempt
         return disposition in attempt.also or (disposition in MOVES_ON and disposition not in attempt.never)
 
     def _break_off(self, outcome: Outcome, ending: Ending) -> list[Command]:

@@ -13,6 +13,12 @@ class Operation(StrEnum):
     EMBED = "embed"
     COUNT = "count"
     """Counting tokens: takes no turn and no probe."""
+    RETRIEVE = "retrieve"
+    """Something that was made before, and that only its maker knows. Nothing of it is reported."""
+
+
+UNREPORTED = frozenset({Operation.COUNT, Operation.RETRIEVE})
+"""What comes of these the resolver is not told."""
 
 
 class Capability(StrEnum):

@@ -49,7 +49,8 @@ AMBIGUOUS = frozenset({Disposition.TIMEOUT, Disposition.BROKEN})
 
 _CREDENTIAL_STATUSES = frozenset({401, 402, 403})
 """Answers that speak of the gateway's own account. Clients are told neither the status nor the body: it is not their
-key that is wrong, and such bodies quote keys."""
+key that is wrong, and such bodies quote keys. A 403 that is about the request all the same is told like any other fault
+of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +86,17 @@ class Outcome:
         """As what the client hears of it."""
         if self.by_rule:
             return self.disposition
-        return Disposition.CREDENTIAL if self.status in _CREDENTIAL_STATUSES else self.disposition
+        return Disposition.CREDENTIAL if self._is_of_the_account else self.disposition
+
+    @property
+    def _is_of_the_account(self) -> bool:
+        return self.status in _CREDENTIAL_STATUSES and self.disposition is not Disposition.CLIENT_FAULT
 
     @property
     def is_for_clients(self) -> bool:
         """Whether the provider's own answer may be passed on. One that speaks of the gateway's account may not, but for
         a 429: that is what the client would be told anyway."""
-        if self.status in _CREDENTIAL_STATUSES:
+        if self._is_of_the_account or (self.by_rule and self.status in _CREDENTIAL_STATUSES):
             return False
         if self.told_as is Disposition.QUOTA:
             return self.status == 429

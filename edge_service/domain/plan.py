@@ -45,6 +45,21 @@ class Quirks:
     """The query parameter `api-version`; empty for none."""
     deployment_paths: bool = False
     """Paths are `/openai/deployments/MODEL/chat/completions` and the like, behind the base URL."""
+    takes: frozenset[str] = frozenset()
+    """What requests may have in them that it knows, though many do not; in the words of `x-forebay-dropped`."""
+    lacks: frozenset[str] = frozenset()
+    """Likewise what it does not know, though most do."""
+    rename: tuple[tuple[str, str], ...] = ()
+    """Top-level fields of requests that it calls by other names, each with its own for it."""
+    efforts: tuple[str, ...] = ()
+    """The words that it takes for how hard to think; none where that is not known."""
+    effort_field: str = "reasoning_effort"
+    """Where they stand; or `reasoning.effort`."""
+    thoughts: tuple[str, ...] = ()
+    """The fields of messages in which it takes thoughts back."""
+    max_stops: int = 4
+    call_id_chars: int = 0
+    """How many letters and digits the ids of calls must have; 0 where any will do."""
 
 
 NO_QUIRKS = Quirks()

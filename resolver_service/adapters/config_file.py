@@ -41,15 +41,16 @@ async def follow(path: Path, configuration: Configuration) -> None:
         rust_timeout=LOOK_MS,
         yield_on_timeout=True,
     )
-    told = ""
-    """What the last offer was of, or the last complaint: the same thing again, good or bad, is no news."""
+    told, is_wrong = "", False
+    """What the last offer was of, or the last complaint: the same thing again, good or bad, is no news. A good one is
+    news again if something else has come into effect meanwhile, which was not written here."""
     async for _ in changes:
         look = await asyncio.to_thread(_look, path)
         if look.digest not in {told, configuration.current.digest}:
             look = await _settled(path, look)
-        if look.digest != told:
+        if look.digest != told or not (is_wrong or look.digest == configuration.current.digest):
             told = look.digest
-            await _offer(path, look, configuration)
+            is_wrong = not await _offer(path, look, configuration)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +87,14 @@ async def _settled(path: Path, look: _Look) -> _Look:
             return look
 
 
-async def _offer(path: Path, look: _Look, configuration: Configuration) -> None:
+async def _offer(path: Path, look: _Look, configuration: Configuration) -> bool:
+    """Whether nothing is wrong with it."""
     if look.error:
         kept = configuration.current.number
         _log.warning("config_unreadable", path=str(path), error=look.error, kept_revision=kept)
-        return
+        return False
     try:
-        changed = await configuration.offer(look.text)
+        changed = await configuration.offer(look.text, lambda: _look(path).digest == look.digest)
     except ConfigError as error:
         _log.error(
             "config_rejected",
@@ -100,6 +102,7 @@ async def _offer(path: Path, look: _Look, configuration: Configuration) -> None:
             errors=[str(problem) for problem in error.problems],
             kept_revision=configuration.current.number,
         )
-    else:
-        if changed:
-            _log.info("config_reloaded", path=str(path), revision=configuration.current.number)
+        return False
+    if changed:
+        _log.info("config_reloaded", path=str(path), revision=configuration.current.number)
+    return True

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import yaml
 from yaml.constructor import ConstructorError
 from yaml.reader import ReaderError
 
+from resolver_service.app.ports import Parsed
 from resolver_service.domain.catalog import Catalog
 from resolver_service.domain.config import ConfigError, Problem, parse
 
@@ -23,6 +24,13 @@ _HARMLESS_KEY = re.compile(r"[a-z][a-z-]{0,30}\Z")
 def load(text: str | bytes) -> Catalog:
     """The catalog that a configuration describes. Raises `ConfigError` with all problems, and nothing else."""
     return parse(read(text))
+
+
+def parsed(text: bytes) -> Parsed:
+    """What a configuration says and what it comes to. Raises `ConfigError` with all problems, and nothing else."""
+    document = read(text)
+    catalog = parse(document)
+    return Parsed(cast("dict[str, Any]", document), catalog)
 
 
 def read(text: str | bytes) -> object:

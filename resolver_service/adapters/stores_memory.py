@@ -1,9 +1,11 @@
-"""Rotation, health and drains in this process's memory."""
+"""Rotation, health, drains and bindings in this process's memory."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Set
 
+from resolver_service.domain.bindings import MOST, Binding
 from resolver_service.domain.health import WELL, Health
 from resolver_service.domain.selection import TurnKey
 
@@ -61,3 +63,26 @@ class MemoryDrains:
             self._drained.add(target_id)
         else:
             self._drained.discard(target_id)
+
+
+class MemoryBindings:
+    """A `BindingStore`."""
+
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
+        self._bindings: OrderedDict[bytes, Binding] = OrderedDict()
+
+    def get(self, key: bytes) -> Binding | None:
+        binding = self._bindings.get(key)
+        if binding is not None:
+            self._bindings.move_to_end(key)
+        return binding
+
+    def put(self, key: bytes, binding: Binding) -> None:
+        self._bindings[key] = binding
+        self._bindings.move_to_end(key)
+        if len(self._bindings) > self._most:
+            self._bindings.popitem(last=False)
+
+    def forget(self, key: bytes) -> None:
+        self._bindings.pop(key, None)

@@ -1,4 +1,4 @@
-"""Rotation, health and drains in memory, and behind it in an SQLite file, for the next start.
+"""Rotation, health, drains and bindings in memory, and behind it in an SQLite file, for the next start.
 
 A resolve never waits for the file: stores note what has changed, and every tenth of a second at most a thread writes
 the present value of it. A crash loses that tenth. A file that cannot be written costs a warning, and the resolver goes
@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import sqlite3
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from pathlib import Path
 import structlog
 
 from resolver_service.app.ports import Clock, Stores
+from resolver_service.domain.bindings import KEPT_S, MOST, Binding
 from resolver_service.domain.catalog import LONGEST_COOL_DOWN_S, Disposition
 from resolver_service.domain.health import WELL, Health, Tally
 from resolver_service.domain.selection import TurnKey
@@ -37,6 +39,10 @@ _MIGRATIONS = (
         " cooling_s REAL, written_at REAL NOT NULL, tallies TEXT NOT NULL)",
         "CREATE TABLE drains (target TEXT PRIMARY KEY)",
         "CREATE TABLE turns (name TEXT, priority TEXT, taken INTEGER NOT NULL, PRIMARY KEY (name, priority))",
+    ),
+    (
+        "CREATE TABLE bindings (key BLOB PRIMARY KEY, target TEXT NOT NULL, name TEXT NOT NULL,"
+        " bound_at REAL NOT NULL) WITHOUT ROWID",
     ),
 )
 """What makes each version of the schema of the one before. The version is the file's `user_version`."""
@@ -113,6 +119,35 @@ class SqliteDrains:
         self._note()
 
 
+class SqliteBindings:
+    """A `BindingStore`. Which were asked for lately is not written: a new life begins in the order of their making."""
+
+    def __init__(self, note: Callable[[], None], most: int = MOST) -> None:
+        self.bindings: OrderedDict[bytes, Binding] = OrderedDict()
+        self.changed: set[bytes] = set()
+        self._note = note
+        self._most = most
+
+    def get(self, key: bytes) -> Binding | None:
+        binding = self.bindings.get(key)
+        if binding is not None:
+            self.bindings.move_to_end(key)
+        return binding
+
+    def put(self, key: bytes, binding: Binding) -> None:
+        self.bindings[key] = binding
+        self.bindings.move_to_end(key)
+        if len(self.bindings) > self._most:
+            self.changed.add(self.bindings.popitem(last=False)[0])
+        self.changed.add(key)
+        self._note()
+
+    def forget(self, key: bytes) -> None:
+        if self.bindings.pop(key, None) is not None:
+            self.changed.add(key)
+            self._note()
+
+
 @dataclass(frozen=True, slots=True)
 class _Changes:
     """What has changed since the last write, with its present values."""
@@ -120,6 +155,7 @@ class _Changes:
     turns: dict[TurnKey, int]
     health: dict[str, Health]
     drains: dict[str, bool]
+    bindings: dict[bytes, Binding | None]
 
 
 class SqliteState:
@@ -133,6 +169,7 @@ class SqliteState:
         self._rotation = SqliteRotation(self._changed.set)
         self._health = SqliteHealth(self._changed.set)
         self._drains = SqliteDrains(self._changed.set)
+        self._bindings = SqliteBindings(self._changed.set)
         self._path = directory / FILE
         self._is_kept = True
         self.failures = 0
@@ -141,7 +178,7 @@ class SqliteState:
 
     @property
     def stores(self) -> Stores:
-        return Stores(self._rotation, self._health, self._drains)
+        return Stores(self._rotation, self._health, self._drains, self._bindings)
 
     async def keep(self) -> None:
         """Writes what changes, until `stop`, and then once more."""
@@ -173,18 +210,22 @@ class SqliteState:
         if self._connection is None:
             return
         turns, scopes, targets = self._rotation.changed, self._health.changed, self._drains.changed
+        keys = self._bindings.changed
         changes = _Changes(
             {key: self._rotation.turn(key) for key in turns},
             {scope: self._health.get(scope) for scope in scopes},
             {target: target in self._drains.targets for target in targets},
+            {key: self._bindings.bindings.get(key) for key in keys},
         )
         self._rotation.changed, self._health.changed, self._drains.changed = set(), set(), set()
+        self._bindings.changed = set()
         try:
             await asyncio.to_thread(self._write, self._connection, changes)
         except (sqlite3.Error, OSError, OverflowError, ValueError) as error:
             self._rotation.changed |= turns
             self._health.changed |= scopes
             self._drains.changed |= targets
+            self._bindings.changed |= keys
             self.failures += 1
             if self._is_kept:
                 _log.warning("state_not_kept", path=str(self._path), error=str(error))
@@ -222,6 +263,10 @@ class SqliteState:
             connection.executemany("REPLACE INTO drains VALUES (?)", drained)
             back = [(target,) for target, is_drained in changes.drains.items() if not is_drained]
             connection.executemany("DELETE FROM drains WHERE target = ?", back)
+            bound = [(key, b.target_id, b.name, b.bound_at) for key, b in changes.bindings.items() if b is not None]
+            connection.executemany("REPLACE INTO bindings VALUES (?, ?, ?, ?)", bound)
+            unbound = [(key,) for key, binding in changes.bindings.items() if binding is None]
+            connection.executemany("DELETE FROM bindings WHERE key = ?", unbound)
 
     # --- Reading ---
 
@@ -267,6 +312,9 @@ class SqliteState:
             except (ValueError, TypeError, AttributeError) as error:
                 _log.warning("state_not_understood", path=str(self._path), scope=scope, error=str(error))
         self._rotation.turns, self._drains.targets, self._health.health = turns, drained, health
+        connection.execute("DELETE FROM bindings WHERE bound_at < ?", (self._wall_clock() - KEPT_S,))
+        rows = connection.execute("SELECT key, target, name, bound_at FROM bindings ORDER BY bound_at")
+        self._bindings.bindings = OrderedDict((bytes(key), Binding(*columns)) for key, *columns in rows)
         if health:
             self._health.latest = max(h.generation for h in health.values()) + GIVEN_OUT
 

@@ -53,6 +53,7 @@ class PrometheusTelemetry(Collector):
         self._resolve_sum_s = 0.0
         self._reports: _Counts = defaultdict(int)
         self._cooldowns: _Counts = defaultdict(int)
+        self._tokens: _Counts = defaultdict(int)
         self._streams = 0
         registry.register(self)
 
@@ -65,6 +66,11 @@ class PrometheusTelemetry(Collector):
     def reported(self, kind: str, effect: ReportEffect) -> None:
         """As the port says."""
         self._reports[kind, effect] += 1
+
+    def spent(self, target_id: str, input_tokens: int, output_tokens: int) -> None:
+        """As the port says."""
+        self._tokens[target_id, "input"] += input_tokens
+        self._tokens[target_id, "output"] += output_tokens
 
     def stream_opened(self) -> None:
         """As the port says."""
@@ -91,6 +97,12 @@ class PrometheusTelemetry(Collector):
         yield GaugeMetricFamily("forebay_resolve_streams", "Open streams, one for each edge", value=self._streams)
         yield _counter("forebay_reports", "Reports of what became of attempts", ("kind", "effect"), self._reports)
         yield _counter("forebay_cooldowns", "Cool-downs that have begun", ("scope", "reason"), self._cooldowns)
+        yield _counter(
+            "forebay_tokens",
+            "Tokens of answers that were reported as complete",
+            ("target", "direction"),
+            self._tokens,
+        )
         probes: _Series = {(event,): count for event, count in self._sources.probes().items()}
         yield _counter(
             "forebay_probes", "Probes: handed out, returned unused, never heard of again", ("event",), probes

@@ -1,16 +1,37 @@
-"""Takes configurations in: validate, then swap in one step, or keep what is running."""
+"""Takes configurations in: validate, keep, then swap in one step, or keep what is running."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from resolver_service.app.ports import Revision
-from resolver_service.domain.catalog import Catalog
+from resolver_service.app.considerate import considerate
+from resolver_service.app.ports import ConflictError, History, HistoryError, Parsed, PastRevision, Revision
 from resolver_service.domain.config import ConfigError
+from resolver_service.domain.config_summary import diff, summary
 
-Parse = Callable[[bytes], Catalog]
+Parse = Callable[[bytes], Parsed]
+
+FILE = "file"
+"""The author of what somebody wrote into the file."""
+
+
+def digest_of(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A configuration that is valid and to come into effect."""
+
+    base: Revision
+    """What it was made from."""
+    text: bytes
+    parsed: Parsed
+    author: str
 
 
 class Configuration:
@@ -20,37 +41,110 @@ class Configuration:
     kept elsewhere and survive.
     """
 
-    def __init__(self, parse: Parse, wall_clock: Callable[[], float], initial: bytes) -> None:
-        """Raises `ConfigError` if the initial configuration is invalid: there is nothing to fall back to."""
+    def __init__(
+        self,
+        parse: Parse,
+        wall_clock: Callable[[], float],
+        initial: bytes,
+        history: History | None = None,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`changed` is called after each swap. Without a history every life begins with revision 1. Raises
+        `ConfigError` if the initial configuration is invalid: there is nothing to fall back to."""
         self._parse = parse
         self._wall_clock = wall_clock
+        self._history = history
+        self._changed = changed
         self._one_at_a_time = asyncio.Lock()
         self.accepted = 0
         self.rejected = 0
         """How many of the configurations offered were put into effect, and how many were invalid."""
-        self._current = self._revision(1, initial, parse(initial))
+        self._current = self._first(initial, parse(initial))
 
     @property
     def current(self) -> Revision:
         return self._current
 
-    async def offer(self, text: bytes) -> bool:
-        """Puts the configuration into effect; False if it is the running one already.
+    async def offer(self, text: bytes, is_there_still: Callable[[], bool] = lambda: True) -> bool:
+        """Puts what stands in the file into effect; False if it is the running one already.
 
-        Raises `ConfigError` with everything that is wrong, and then nothing has changed.
+        Since it was read, a change may have been written. `is_there_still` tells in a thread whether it stands there
+        now, while no other can be written; if not, there is another one to offer. Raises `ConfigError` with everything
+        that is wrong, and then nothing has changed.
         """
         async with self._one_at_a_time:
-            if hashlib.sha256(text).hexdigest() == self._current.digest:
+            if digest_of(text) == self._current.digest or not await asyncio.to_thread(is_there_still):
                 return False
-            # In a thread: thousands of pools take a while, and resolves must not wait for them.
-            try:
-                catalog = await asyncio.to_thread(self._parse, text)
-            except ConfigError:
-                self.rejected += 1
-                raise
-            self._current = self._revision(self._current.number + 1, text, catalog)
-            self.accepted += 1
-            return True
+            with considerate():
+                return await self._take(text)
 
-    def _revision(self, number: int, text: bytes, catalog: Catalog) -> Revision:
-        return Revision(number, catalog, int(self._wall_clock()), hashlib.sha256(text).hexdigest())
+    async def _take(self, text: bytes) -> bool:
+        parsed = await self.parse(text)
+        revision = self._next(text, parsed)
+        # What cannot be kept is in effect all the same: it stands in the file.
+        with contextlib.suppress(HistoryError):
+            await self._keep(revision, FILE)
+        self._swap(revision)
+        return True
+
+    async def parse(self, text: bytes) -> Parsed:
+        """In a thread: thousands of pools take a while, and resolves must not wait for them. Raises `ConfigError`."""
+        try:
+            return await asyncio.to_thread(self._parse, text)
+        except ConfigError:
+            self.rejected += 1
+            raise
+
+    async def accept(self, proposal: Proposal, write: Callable[[], None]) -> Revision:
+        """Puts a proposal into effect. It is kept before it is written, and a crash in between leaves a revision that
+        was never in effect, behind which the next start puts what the file says.
+
+        Raises `ConflictError` if another configuration has come into effect, `HistoryError`, or what `write`
+        raises; then nothing has changed.
+        """
+        async with self._one_at_a_time:
+            if self._current is not proposal.base:
+                raise ConflictError("another change has come first")
+            revision = self._next(proposal.text, proposal.parsed)
+            await self._keep(revision, proposal.author)
+            try:
+                await asyncio.to_thread(write)
+            except BaseException:
+                if self._history:
+                    await asyncio.to_thread(self._history.drop, revision.number)
+                raise
+            self._swap(revision)
+            return revision
+
+    def _first(self, text: bytes, parsed: Parsed) -> Revision:
+        """The file wins: what is new in it is a new revision."""
+        latest = self._history.latest() if self._history else None
+        digest, now = digest_of(text), int(self._wall_clock())
+        number = latest.number + (latest.digest != digest) if latest else 1
+        revision = Revision(number, parsed.catalog, now, digest, parsed.document, text)
+        if self._history and (latest is None or latest.number != number):
+            told = "the first configuration" if latest is None else "changed while no resolver was running"
+            before = self._history.text(latest.number) if latest else text
+            past = PastRevision(number, now, FILE, told, diff(before or text, text), digest)
+            with contextlib.suppress(HistoryError):
+                self._history.keep(past, text)
+        return revision
+
+    def _next(self, text: bytes, parsed: Parsed) -> Revision:
+        number, now = self._current.number + 1, int(self._wall_clock())
+        return Revision(number, parsed.catalog, now, digest_of(text), parsed.document, text)
+
+    async def _keep(self, revision: Revision, author: str) -> None:
+        if self._history:
+            await asyncio.to_thread(_keep, self._history, self._current, revision, author)
+
+    def _swap(self, revision: Revision) -> None:
+        self._current = revision
+        self.accepted += 1
+        self._changed()
+
+
+def _keep(history: History, before: Revision, after: Revision, author: str) -> None:
+    told = summary(before.document, after.document)
+    lines = diff(before.text, after.text)
+    history.keep(PastRevision(after.number, after.loaded_at, author, told, lines, after.digest), after.text)

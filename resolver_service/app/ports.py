@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Set
-from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Set
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeAlias
 
+from resolver_service.domain.bindings import Binding
 from resolver_service.domain.catalog import Catalog, Disposition
 from resolver_service.domain.health import Health
 from resolver_service.domain.selection import TurnKey
@@ -50,6 +51,16 @@ class DrainStore(Protocol):
     def put(self, target_id: str, *, drained: bool) -> None: ...
 
 
+class BindingStore(Protocol):
+    """What is bound to targets, by keys that say nothing of it. It may forget what was not asked for the longest."""
+
+    def get(self, key: bytes) -> Binding | None: ...
+
+    def put(self, key: bytes, binding: Binding) -> None: ...
+
+    def forget(self, key: bytes) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Stores:
     """All that a resolver remembers besides its configuration."""
@@ -57,6 +68,7 @@ class Stores:
     rotation: RotationStore
     health: HealthStore
     drains: DrainStore
+    bindings: BindingStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +95,14 @@ class Telemetry(Protocol):
 
     def resolved(self, name: str, result: str, seconds: float) -> None:
         """A name was resolved, or not. `name` is as it is configured, and empty if nothing was found under it; `result`
-        is `ok`, `not_found`, `needs_unmet`, `rate_limited`, `busy`, `unavailable`, `invalid` or `failed`."""
+        is `ok`, `not_found`, `unbound`, `bound_elsewhere`, `needs_unmet`, `rate_limited`, `busy`, `unavailable`,
+        `invalid` or `failed`."""
 
     def reported(self, kind: str, effect: ReportEffect) -> None:
         """A report was taken in. `kind` is one of the contract's, or `none`."""
+
+    def spent(self, target_id: str, input_tokens: int, output_tokens: int) -> None:
+        """An answer of this target, which is configured, has cost so much."""
 
     def stream_opened(self) -> None:
         """An edge has opened a stream."""
@@ -96,16 +112,28 @@ class Telemetry(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a configuration's text says."""
+
+    document: Mapping[str, Any]
+    """As it is written."""
+    catalog: Catalog
+    """What it comes to."""
+
+
+@dataclass(frozen=True, slots=True)
 class Revision:
     """An accepted configuration."""
 
     number: int
-    """Counted from 1."""
+    """Counted from 1, over restarts where revisions are kept."""
     catalog: Catalog
     loaded_at: int
     """Seconds since the epoch."""
     digest: str
     """SHA-256 of the text it was made from."""
+    document: Mapping[str, Any] = field(repr=False)
+    text: bytes = field(repr=False)
 
 
 class Revisions(Protocol):
@@ -113,3 +141,85 @@ class Revisions(Protocol):
 
     @property
     def current(self) -> Revision: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """By what one end of a connection shows who it is, and knows the other: PEM texts."""
+
+    chain: bytes
+    """Its own certificate first."""
+    key: bytes = field(repr=False)
+    authorities: bytes = b""
+    """Whose certificates it believes; empty: it asks for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastRevision:
+    """What is told of an accepted configuration."""
+
+    number: int
+    created_at: int
+    """Seconds since the epoch."""
+    author: str
+    """`file`, or what whoever made the change is called; empty for unknown."""
+    summary: str
+    diff: str
+    """From the one before: unified, without file names."""
+    digest: str
+
+
+MOST_REVISIONS = 200
+"""That are kept."""
+
+
+class HistoryError(Exception):
+    """A revision cannot be kept. The text says why."""
+
+    code = "revision_not_kept"
+
+
+class History(Protocol):
+    """The latest revisions with their texts. Its methods may wait for a disk: they are for threads."""
+
+    def keep(self, revision: PastRevision, text: bytes) -> None:
+        """For good when it returns. Forgets the earliest if there are too many. Raises `HistoryError`."""
+
+    def drop(self, number: int) -> None:
+        """Forgets a revision that came to nothing. Never fails."""
+
+    def latest(self) -> PastRevision | None: ...
+
+    def before(self, number: int, most: int) -> list[PastRevision]:
+        """The latest first; 0 for all."""
+
+    def text(self, number: int) -> bytes | None:
+        """None if it is not kept."""
+
+
+class ConflictError(Exception):
+    """The configuration is no longer the one that a change starts from: somebody else has changed it."""
+
+    code = "conflict"
+
+
+class ReadOnlyError(Exception):
+    """The configuration of record cannot be written. The text says what to do."""
+
+    code = "read_only"
+
+
+AWKWARD = "the file is written in a way that this change cannot be carried over into: make it in the file by hand"
+"""A `ReadOnlyError` of a text that can be read and not be amended."""
+
+
+class Record(Protocol):
+    """The configuration of record, which others may change at any time. Its methods wait for a disk: they are for
+    threads."""
+
+    def read(self) -> bytes:
+        """Raises `ReadOnlyError` if it cannot be read: then it cannot be changed, either."""
+
+    def replace(self, before: bytes, after: bytes) -> None:
+        """For good when it returns. Raises `ConflictError` if it is not what it was before, and `ReadOnlyError`;
+        then it is as it was."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from resolver_service.app.bindings import Bindings
 from resolver_service.app.in_flight import InFlight
 from resolver_service.app.ports import Clock, HealthChanged, HealthStore, ReportEffect, Revisions, Tell
 from resolver_service.app.probes import ProbeBook
 from resolver_service.app.receipts import Receipts
+from resolver_service.app.recent import RecentOutcomes
 from resolver_service.domain import health as machine
 from resolver_service.domain.catalog import Disposition, Scopes
 
@@ -29,6 +31,9 @@ class Ended:
 
     target_id: str
     health_generation: int
+    input_tokens: int = 0
+    """What it cost; 0 where nobody says."""
+    output_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,16 @@ class Closed:
     """Nothing more will come of the decision."""
 
 
-Event: TypeAlias = Failed | Ended | Closed
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """An attempt made something that only its target knows."""
+
+    target_id: str
+    key: bytes
+    """By which it is asked for."""
+
+
+Event: TypeAlias = Failed | Ended | Closed | Bound
 
 
 class Reports:
@@ -50,6 +64,7 @@ class Reports:
         clock: Clock,
         probes: ProbeBook,
         in_flight: InFlight,
+        bindings: Bindings,
         tell: Tell,
     ) -> None:
         self._revisions = revisions
@@ -57,12 +72,15 @@ class Reports:
         self._clock = clock
         self._probes = probes
         self._in_flight = in_flight
+        self._bindings = bindings
         self._tell = tell
         self._receipts = Receipts()
+        self.recent = RecentOutcomes()
 
     def apply(self, decision_id: str, event: Event) -> ReportEffect:
         self._count(decision_id, event)
         if isinstance(event, Closed):
+            self._bindings.closed(decision_id)
             for scope in self._probes.closed(decision_id):
                 before = self._health.get(scope)
                 after = machine.probe_returned(before, holder=decision_id)
@@ -72,8 +90,13 @@ class Reports:
         scopes = self._revisions.current.catalog.scopes.get(event.target_id)
         if scopes is None:
             return "unknown_target"
+        if isinstance(event, Bound):
+            model = self._revisions.current.catalog.targets[event.target_id].model
+            return self._bindings.bind(decision_id, event.key, scopes.target, model)
         if not self._is_new(decision_id, event):
             return "repeated"
+        outcome = event.disposition if isinstance(event, Failed) else Disposition.OK
+        self.recent.note(event.target_id, outcome, self._clock())
         if isinstance(event, Failed):
             self._failed(event, machine.scope_failed(scopes, event.disposition))
         elif not self._health.scopes().isdisjoint(scopes):
@@ -86,7 +109,7 @@ class Reports:
             self._in_flight.failed(decision_id, event.target_id, event.disposition)
         elif isinstance(event, Ended):
             self._in_flight.ended(decision_id, event.target_id)
-        else:
+        elif isinstance(event, Closed):
             self._in_flight.closed(decision_id)
 
     def _is_new(self, decision_id: str, event: Failed | Ended) -> bool:

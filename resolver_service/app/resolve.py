@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
+from resolver_service.app.bindings import Bindings
 from resolver_service.app.in_flight import InFlight
 from resolver_service.app.ports import Clock, DrainStore, HealthStore, Revision, Revisions, RotationStore
 from resolver_service.app.probes import ProbeBook
 from resolver_service.domain import selection
 from resolver_service.domain.abilities import NO_NEEDS, Needs, Shortfall, can_serve, shortfall, why_not
+from resolver_service.domain.bindings import sent_nowhere_else
 from resolver_service.domain.catalog import Catalog, Group, OnExhausted, RawModel, Target
 from resolver_service.domain.health import LIMITS, WELL, Availability, Health, probe_taken, worst
 from resolver_service.domain.names import closest, split_reasoning
@@ -36,6 +38,12 @@ class Query:
     stream: bool = False
     """The answer is to be streamed, which may take longer."""
     needs: Needs = NO_NEEDS
+    affinity_key: bytes = b""
+    """Of what the request goes on from, or wants; empty for nothing."""
+    affinity_required: bool = False
+    """Only who made that may serve."""
+    retrieving: bool = False
+    """It wants what was made itself: there is no model, and who made it is asked, however well it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +142,27 @@ class UnservableError(ResolveError):
         super().__init__(f"no target of '{name}' offers {needed.text}")
 
 
+class UnboundError(ResolveError):
+    """Nobody is known who made what is asked for."""
+
+    code = "unbound"
+
+    def __init__(self) -> None:
+        super().__init__("nothing is known under this id")
+
+
+class BoundElsewhereError(ResolveError):
+    """The name is known, but does not lead to who made what the request goes on from."""
+
+    code = "bound_elsewhere"
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"'{name}' does not lead to the provider that made what the request goes on from: ask by a name that does"
+        )
+
+
 class Resolver:
     """Resolves against the current revision. Never waits: it runs to its end between two steps of the event loop."""
 
@@ -147,6 +176,7 @@ class Resolver:
         new_id: Callable[[], str],
         probes: ProbeBook,
         in_flight: InFlight,
+        bindings: Bindings,
     ) -> None:
         self._revisions = revisions
         self._rotation = rotation
@@ -156,11 +186,18 @@ class Resolver:
         self._new_id = new_id
         self._probes = probes
         self._in_flight = in_flight
+        self._bindings = bindings
 
     def resolve(self, query: Query, caller: object = None) -> Decision:
         """`caller` stands for the stream it is asked on, if it is on one. Raises `ResolveError`."""
         revision = self._revisions.current
+        if query.retrieving:
+            return self._retrieve(query, revision)
         entry, reasoning = _find(revision.catalog, query.model)
+        if query.affinity_required:
+            entry = sent_nowhere_else(entry, self._bindings.find(query.affinity_key))
+            if isinstance(entry, RawModel) and not entry.sources:
+                raise BoundElsewhereError(entry.id)
         survey = self._survey(query, entry)
         order = survey.order(entry, self._rotation.turn, entry.policy.attempts)
         if not query.counting:
@@ -172,7 +209,18 @@ class Resolver:
         if revision.catalog.has_limits and query.will_report and not query.counting:
             targets = tuple(attempt.target.scopes for attempt in decision.attempts)
             self._in_flight.decided(decision.id, targets, survey.now + decision.longest_s(query.stream), caller)
+        if revision.catalog.has_responses and query.will_report and not query.counting:
+            self._bindings.decided(decision.id, decision.name)
         return decision
+
+    def _retrieve(self, query: Query, revision: Revision) -> Decision:
+        """Health is a matter of generating: it does not keep anyone from what was made before."""
+        binding = self._bindings.find(query.affinity_key)
+        target = None if binding is None else revision.catalog.targets.get(binding.target_id)
+        if binding is None or target is None:
+            raise UnboundError
+        attempt = PlannedAttempt(target, reasoning="", probe=False, health_generation=self._health.latest)
+        return Decision(self._new_id(), (attempt,), 1, target.timeouts.total_s, revision.number, binding.name)
 
     def caller_left(self, caller: object) -> None:
         """Nothing more is asked on its stream."""
@@ -193,9 +241,15 @@ class Resolver:
                 self._probes.taken(decision_id, scope, now)
 
     def explain(self, query: Query) -> Explanation:
-        """What `resolve` would answer now, and why; changes nothing. Raises `UnknownModelError`."""
+        """What `resolve` would answer now, and why; changes nothing. Raises `UnknownModelError` or `UnboundError`."""
         revision = self._revisions.current
-        entry, reasoning = _find(revision.catalog, query.model)
+        if query.retrieving:
+            made = self._retrieve(query, revision)
+            return Explanation(made, "", (TargetView(made.attempts[0].target, True, "made it", 0.0),))
+        found, reasoning = _find(revision.catalog, query.model)
+        entry = found
+        if query.affinity_required:
+            entry = sent_nowhere_else(found, self._bindings.find(query.affinity_key))
         survey = self._survey(query, entry)
         order = survey.order(entry, self._rotation.turn)
         try:
@@ -209,7 +263,10 @@ class Resolver:
         for target in (*order.targets, *permitted, *selection.targets_of(entry)):
             if target.id not in views:
                 views[target.id] = survey.view(target)
-        kind = entry.kind if isinstance(entry, Group) else "model"
+        for target in selection.targets_of(found):
+            if target.id not in views:
+                views[target.id] = TargetView(target, False, "did not make what the request goes on from", 0.0)
+        kind = found.kind if isinstance(found, Group) else "model"
         return Explanation(decision, kind, tuple(views.values()))
 
     def _decide(

@@ -180,6 +180,11 @@ class Scopes(NamedTuple):
     """`provider/model#*`."""
 
 
+def credential_scope(target_id: str) -> str:
+    """Of the target's scopes the credential's, whether or not there still is such a target."""
+    return f"{target_id.partition('/')[0]}#{target_id.rpartition('#')[2]}"
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """What can be tried: one model at one provider with one credential, and the policy for the attempt.
@@ -312,11 +317,26 @@ class Catalog:
         return any(provider.max_concurrent is not None for provider in self.providers)
 
     @cached_property
+    def has_responses(self) -> bool:
+        """Whether any provider has the Responses API, so that it may keep what it answered."""
+        return any(provider.responses for provider in self.providers)
+
+    @cached_property
     def scopes(self) -> Mapping[str, Scopes]:
         """Those of all targets that any name leads to, by the target's id."""
+        return {target_id: target.scopes for target_id, target in self.targets.items()}
+
+    @cached_property
+    def targets(self) -> Mapping[str, Target]:
+        """All that any name leads to, by their ids; where there are several ways to one, the first: that of the raw
+        model if it has one."""
         sources = [s for model in self.models.values() for s in model.sources]
         for group in (*self.pools.values(), *self.clusters.values()):
             for tier in group.tiers:
                 for member in tier.members:
                     sources += member.sources
-        return {t.id: t.scopes for s in sources for t in s.targets}
+        first: dict[str, Target] = {}
+        for source in sources:
+            for target in source.targets:
+                first.setdefault(target.id, target)
+        return first

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
 from resolver_service.domain.catalog import Strategy, name_key
 from resolver_service.domain.config_params import Overrides, read_params
 from resolver_service.domain.config_policy import Block, read_policy
-from resolver_service.domain.config_providers import Directory, Offer, check_unique
-from resolver_service.domain.config_reader import Path, Section, quoted
+from resolver_service.domain.config_providers import Directory, Offer, check_unique, read_providers
+from resolver_service.domain.config_reader import Path, Problems, Section, quoted
 from resolver_service.domain.names import split_reasoning
 
 MOST_WEIGHT = 100
@@ -63,6 +63,21 @@ def read_model_pools(root: Section, directory: Directory) -> ModelPools:
     default = section.choice("default-strategy", "strategy", Strategy) or Strategy.ROUND_ROBIN
     pools = _read_pools(section, default, directory)
     return ModelPools(section.flag("enabled", default=True), pools, _read_clusters(section, directory, pools))
+
+
+def directory_of(document: object) -> Directory:
+    """The providers of a document, whether or not it is valid."""
+    fields = document if isinstance(document, dict) else {}
+    return read_providers(Section(Problems(fields), (), fields, ("providers", *fields)))
+
+
+def pool_id(fields: Mapping[Hashable, object], directory: Directory) -> str:
+    """The id of a pool that may leave it out; empty if it has none."""
+    section = Section(Problems(fields), (), fields, _GROUP_KEYS)
+    if section.get("id") is not None:
+        return section.name("id") or ""
+    first = next(iter(section.sections("members", _POOL_MEMBER_KEYS)), None)
+    return "" if first is None else _pool_member(first, directory)[0]
 
 
 def _read_pools(parent: Section, default: Strategy, directory: Directory) -> dict[str, GroupEntry]:

@@ -82,7 +82,7 @@ def param_names(section: Section, key: str) -> list[tuple[Path, str]]:
     for path, value in section.items(key) or ():
         if not isinstance(value, str):
             section.problems.add(path, f"expected a field's name, got {kind_of(value)}")
-        elif _is_name(section.problems, path, value):
+        elif is_param_name(section.problems, path, value):
             names.append((path, value))
     return names
 
@@ -95,11 +95,12 @@ def _fields(section: Section, key: str) -> dict[str, object]:
         section.problem(key, f"expected a mapping, got {kind_of(value)}")
         return {}
     section.problems.count(section.at(key), len(value))
-    return {name: v for name, v in value.items() if _is_name(section.problems, (*section.at(key), name), name)}
+    return {name: v for name, v in value.items() if is_param_name(section.problems, (*section.at(key), name), name)}
 
 
-def _is_name(problems: Problems, path: Path, name: object) -> bool:
-    """The messages do not show what is no name: it may be a value that has come to the wrong place."""
+def is_param_name(problems: Problems, path: Path, name: object) -> bool:
+    """Whether it is the name of a field that may be touched; there is a problem if not. The messages do not show what
+    is no name: it may be a value that has come to the wrong place."""
     if not isinstance(name, str) or not PARAM_NAME.fullmatch(name):
         problems.add(path, "expected the name of a request's field, such as temperature")
         return False

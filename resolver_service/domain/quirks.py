@@ -20,6 +20,68 @@ class SystemRole(StrEnum):
     DEVELOPER = "developer"
 
 
+class EffortField(StrEnum):
+    """Where a request of the OpenAI dialect says how hard to think."""
+
+    REASONING_EFFORT = "reasoning_effort"
+    REASONING = "reasoning.effort"
+    """Within the object `reasoning`, as OpenRouter has it."""
+
+
+class Effort(StrEnum):
+    """How hard to think, from not at all."""
+
+    NONE = "none"
+    MINIMAL = "minimal"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    XHIGH = "xhigh"
+    MAX = "max"
+
+
+class ThoughtsField(StrEnum):
+    """Where messages of the OpenAI dialect give a model its thoughts back."""
+
+    REASONING_CONTENT = "reasoning_content"
+    REASONING = "reasoning"
+    REASONING_DETAILS = "reasoning_details"
+
+
+class Feature(StrEnum):
+    """What a request of the OpenAI dialect may have in it, and a provider may know or not. The edge calls it so in
+    `x-forebay-dropped`, too."""
+
+    FREQUENCY_PENALTY = "frequency_penalty"
+    LOGPROBS = "logprobs"
+    MESSAGES_AUDIO = "messages.audio"
+    MESSAGES_FILE = "messages.file"
+    MESSAGES_IMAGE = "messages.image"
+    MESSAGES_REFUSAL = "messages.refusal"
+    MESSAGES_THINKING = "messages.thinking"
+    MAX_TOKENS = "max_tokens"
+    METADATA = "metadata"
+    N = "n"
+    OUTPUT = "output"
+    OUTPUT_SCHEMA = "output.schema"
+    PARALLEL_TOOL_CALLS = "parallel_tool_calls"
+    PRESENCE_PENALTY = "presence_penalty"
+    REASONING = "reasoning"
+    SEED = "seed"
+    SERVICE_TIER = "service_tier"
+    STOP = "stop"
+    STREAM_OPTIONS = "stream_options"
+    TEMPERATURE = "temperature"
+    TOOL_CHOICE = "tool_choice"
+    TOOLS = "tools"
+    TOOLS_STRICT = "tools.strict"
+    TOP_K = "top_k"
+    TOP_LOGPROBS = "top_logprobs"
+    TOP_P = "top_p"
+    USER = "user"
+    VERBOSITY = "verbosity"
+
+
 class AuthHeader(StrEnum):
     """Where the credential stands."""
 
@@ -44,6 +106,21 @@ class Quirks:
     """Sent with every request; names in lower case."""
     api_version: str = ""
     """The query parameter of that name; empty for none."""
+    takes: tuple[Feature, ...] = ()
+    """What it knows, though many do not."""
+    lacks: tuple[Feature, ...] = ()
+    """What it does not know, though most do."""
+    rename: tuple[tuple[str, str], ...] = ()
+    """Top-level fields of requests that it calls by other names, each with its own for it."""
+    efforts: tuple[Effort, ...] = ()
+    """The words that it takes for how hard to think; none where that is not known."""
+    effort_field: EffortField = EffortField.REASONING_EFFORT
+    thoughts: tuple[ThoughtsField, ...] = ()
+    """Where it takes thoughts back."""
+    max_stops: int = 4
+    """How many stop sequences it takes."""
+    call_id_chars: int = 0
+    """How many letters and digits the ids of calls must have, for one that takes no others; 0 for one that does."""
 
     @property
     def deployment_paths(self) -> bool:

@@ -19,19 +19,25 @@ from prometheus_client import CollectorRegistry
 from forebay.resolver.v1 import plan_pb2, pool_admin_service_pb2_grpc, resolver_service_pb2_grpc
 from forebay.resolver.v1 import resolver_service_pb2 as pb
 from resolver_service.adapters import config_yaml
+from resolver_service.adapters.amend_yaml import amend
 from resolver_service.adapters.grpc_api import server as grpc_server
 from resolver_service.adapters.grpc_api.pool_admin import PoolAdminServicer
 from resolver_service.adapters.grpc_api.resolver import ResolverServicer
-from resolver_service.adapters.stores_memory import MemoryDrains, MemoryHealth, MemoryRotation
+from resolver_service.adapters.history_memory import MemoryHistory
+from resolver_service.adapters.stores_memory import MemoryBindings, MemoryDrains, MemoryHealth, MemoryRotation
 from resolver_service.adapters.telemetry_prometheus import PrometheusTelemetry, Sources
+from resolver_service.app.bindings import Bindings
 from resolver_service.app.configure import Configuration
 from resolver_service.app.in_flight import InFlight
+from resolver_service.app.manage import Manager
 from resolver_service.app.operate import Operator
-from resolver_service.app.ports import HealthChanged
+from resolver_service.app.ports import ConflictError, HealthChanged
 from resolver_service.app.probes import ProbeBook
 from resolver_service.app.report import Reports
 from resolver_service.app.resolve import Resolver
 from resolver_service.app.standing import standings
+from resolver_service.app.status import Status
+from resolver_service.app.watch import Bell, Watch
 from resolver_service.domain.health import PROBE_LEASE_S
 
 LOADED_AT = 1_700_000_000
@@ -95,6 +101,24 @@ class Clock:
         return self.now
 
 
+class MemoryRecord:
+    """A `Record` that somebody else may write to at any time."""
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+        self.problem: Exception | None = None
+
+    def read(self) -> bytes:
+        return self.text
+
+    def replace(self, before: bytes, after: bytes) -> None:
+        if self.problem:
+            raise self.problem
+        if self.text != before:
+            raise ConflictError("the file has been edited")
+        self.text = after
+
+
 @dataclass
 class Refusal:
     """A status with its details unpacked."""
@@ -104,6 +128,8 @@ class Refusal:
     reason: str = ""
     closest: list[str] = field(default_factory=list)
     fields: list[str] = field(default_factory=list)
+    descriptions: list[str] = field(default_factory=list)
+    metadata: dict[str, str] = field(default_factory=dict)
     retry_after_s: float | None = None
 
 
@@ -113,10 +139,11 @@ def unpacked(status: status_pb2.Status) -> Refusal:
         info, bad, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
         if detail.Unpack(info):
             assert info.domain == "forebay"
-            refusal.reason = info.reason
+            refusal.reason, refusal.metadata = info.reason, dict(info.metadata)
             refusal.closest = [name for name in info.metadata.get("closest", "").split(",") if name]
         elif detail.Unpack(bad):
             refusal.fields = [violation.field for violation in bad.field_violations]
+            refusal.descriptions = [violation.description for violation in bad.field_violations]
         elif detail.Unpack(retry):
             refusal.retry_after_s = retry.retry_delay.ToMilliseconds() / 1000
     return refusal
@@ -139,6 +166,9 @@ class Served:
     metadata: tuple[tuple[str, str], ...]
     told: list[HealthChanged]
     registry: CollectorRegistry
+    record: MemoryRecord
+    configuration: Configuration
+    watch: Watch
 
     def __post_init__(self) -> None:
         self.stub: Any = resolver_service_pb2_grpc.ResolverServiceStub(self.channel)
@@ -176,12 +206,16 @@ async def serving(
     shown: str = "",
     management_key: str = "",
     reflect: bool = True,
+    provider_edits: bool = False,
 ) -> AsyncIterator[Served]:
     """The server and a channel to it for the time of the block. `shown` is the token that the client shows."""
     clock, count = Clock(), itertools.count(1)
-    configuration = Configuration(config_yaml.load, lambda: LOADED_AT, text.encode())
+    bell, history, record = Bell(), MemoryHistory(), MemoryRecord(text.encode())
+    configuration = Configuration(config_yaml.parsed, lambda: LOADED_AT, text.encode(), history, bell.ring)
+    manager = Manager(configuration, record, history, amend, provider_edits=provider_edits)
     health, drains = MemoryHealth(), MemoryDrains()
     probes, in_flight = ProbeBook(PROBE_LEASE_S), InFlight()
+    bindings = Bindings(MemoryBindings(), lambda: LOADED_AT + clock.now)
     told: list[HealthChanged] = []
     resolver = Resolver(
         revisions=configuration,
@@ -192,6 +226,7 @@ async def serving(
         new_id=lambda: f"decision-{next(count)}",
         probes=probes,
         in_flight=in_flight,
+        bindings=bindings,
     )
     registry = CollectorRegistry()
     sources = Sources(
@@ -206,18 +241,21 @@ async def serving(
     def tell(change: HealthChanged) -> None:
         told.append(change)
         telemetry.health_changed(change)
+        bell.ring()
 
-    reports = Reports(configuration, health, clock, probes, in_flight, tell)
-    servicer = ResolverServicer(resolver, reports, configuration, telemetry)
-    admin = PoolAdminServicer(Operator(configuration, health, drains, tell))
+    reports = Reports(configuration, health, clock, probes, in_flight, bindings, tell)
+    status = Status(configuration, health, drains, in_flight, reports.recent, clock)
+    watch = Watch(status, bell)
+    servicer = ResolverServicer(resolver, reports, configuration, telemetry, watch)
+    admin = PoolAdminServicer(Operator(configuration, health, drains, tell), manager, status, resolver, "this one")
     server = grpc_server.build(listen, servicer, admin, grpc_server.Secrets(token, management_key), reflect=reflect)
     await server.serving()
     try:
         async with grpc.aio.insecure_channel(server.address) as channel:
-            yield Served(
-                server, channel, clock, (("authorization", f"Bearer {shown}"),) if shown else (), told, registry
-            )
+            shown_token = (("authorization", f"Bearer {shown}"),) if shown else ()
+            yield Served(server, channel, clock, shown_token, told, registry, record, configuration, watch)
     finally:
+        watch.close()
         await server.drain(0)
 
 
@@ -246,9 +284,14 @@ def content(plan: plan_pb2.Plan) -> pb.OutcomeReport:
     return pb.OutcomeReport(decision_id=plan.decision_id, content=event)
 
 
-def ended(plan: plan_pb2.Plan) -> pb.OutcomeReport:
+def ended(plan: plan_pb2.Plan, input_tokens: int = 0, output_tokens: int = 0) -> pb.OutcomeReport:
     attempt = plan.attempts[0]
-    event = pb.AttemptEnded(target_id=attempt.target_id, health_generation=attempt.health_generation)
+    event = pb.AttemptEnded(
+        target_id=attempt.target_id,
+        health_generation=attempt.health_generation,
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+    )
     return pb.OutcomeReport(decision_id=plan.decision_id, ended=event)
 
 
@@ -256,6 +299,8 @@ def closed(plan: plan_pb2.Plan) -> pb.OutcomeReport:
     return pb.OutcomeReport(decision_id=plan.decision_id, closed=pb.DecisionClosed())
 
 
+ABORTED: int = code_pb2.ABORTED
+FAILED_PRECONDITION: int = code_pb2.FAILED_PRECONDITION
 INVALID_ARGUMENT: int = code_pb2.INVALID_ARGUMENT
 INTERNAL: int = code_pb2.INTERNAL
 NOT_FOUND: int = code_pb2.NOT_FOUND

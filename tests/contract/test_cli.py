@@ -34,6 +34,7 @@ model-pools:
     - {id: broken, members: [{provider: p, model: b}]}
     - {id: probed, members: [{provider: p, model: w}]}
     - {id: operated, members: [{provider: p, model: o}]}
+    - {id: seen, members: [{provider: p, model: seen}]}
   clusters:
     - {id: chat, description: for talking, members: [{pool: Turns}]}
 """
@@ -181,6 +182,7 @@ def test_models_lists_what_can_be_called(forebay: Forebay) -> None:
         "broken     pool     -\n"
         "probed     pool     -\n"
         "operated   pool     -\n"
+        "seen       pool     -\n"
         "chat       cluster  for talking\n"
         "raw        model    p\n"
         "other      model    q\n",
@@ -261,7 +263,7 @@ def test_check_passes_on_what_the_resolver_says_of_a_file(forebay: Forebay, tmp_
     file.write_text(CONFIG)
     environment = {"PATH": os.environ["PATH"], "FOREBAY_RESOLVER_LISTEN": "what a resolver is told does not matter"}
     status, out, errors = forebay("check", str(file), **environment)
-    assert (status, out, errors) == (0, f"{file}: valid: 2 providers, 2 models, 6 pools, 1 clusters\n", "")
+    assert (status, out, errors) == (0, f"{file}: valid: 2 providers, 2 models, 7 pools, 1 clusters\n", "")
     file.write_text("providers: 1\nmodel-pool: 2\n")
     status, out, errors = forebay("check", str(file), **environment)
     assert (status, out) == (1, "")
@@ -291,3 +293,35 @@ def test_a_reader_that_leaves_early_is_no_error_worth_a_traceback(resolver: str)
     )
     os.close(writing)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_an_operator_sees_how_targets_are(forebay: Forebay, resolver: str) -> None:
+    cool(resolver, "seen", plan_pb2.DISPOSITION_RATE_LIMITED, 300_000)
+    status, out, errors = forebay("status", FOREBAY_MANAGEMENT_KEY=KEY)
+    assert (status, errors) == (0, "")
+    head, *lines = out.splitlines()
+    assert re.fullmatch(r"\S+ at revision \d+", head)
+    (line,) = (line for line in lines if line.startswith("p/seen#0"))
+    assert re.fullmatch(r"p/seen#0 +cooling +rate-limited +\d+(\.\d+)? s +- +1 rate-limited", line)
+    assert re.fullmatch(r"\d+ other targets: ready, and not asked of late", lines[-1])
+    assert "q/other#0  ready" in " ".join(forebay("status", "--all", FOREBAY_MANAGEMENT_KEY=KEY)[1].split("\n"))
+    told = json.loads(forebay("status", "--json", FOREBAY_MANAGEMENT_KEY=KEY)[1])
+    assert {"target_id", "state", "recent"} <= told["targets"][0].keys()
+
+
+def test_an_operator_sees_revisions_and_goes_back(forebay: Forebay, tmp_path: Path) -> None:
+    status, out, _ = forebay("revisions", FOREBAY_MANAGEMENT_KEY=KEY)
+    assert status == 0
+    assert out.splitlines()[0].split() == ["REVISION", "MADE", "AT", "AUTHOR", "SUMMARY"]
+    assert re.fullmatch(r"1 +\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ +file +the first configuration", out.splitlines()[-1])
+    assert forebay("revisions", "--diff", FOREBAY_MANAGEMENT_KEY=KEY)[1].splitlines()[-1].startswith("revision 1, ")
+    said = "revision 1 is in effect, with the content of revision 1\n"
+    assert forebay("rollback", "1", FOREBAY_MANAGEMENT_KEY=KEY) == (0, said, "")
+    assert forebay("rollback", "99", FOREBAY_MANAGEMENT_KEY=KEY) == (
+        1,
+        "",
+        "forebay: revision 99 is not kept; 'forebay revisions' lists those that are\n",
+    )
+    for wrong in ("0", "-1", "x", "99999999999999999999999999"):
+        assert forebay("rollback", "--", wrong, FOREBAY_MANAGEMENT_KEY=KEY)[0] == 2
+    assert forebay("rollback", "1")[0] == 2, "no key"

@@ -16,7 +16,9 @@ providers:
   - id: azure
     preset: azure-openai
     base-url: https://r.openai.azure.com
-    quirks: {api-version: 2024-10-21, drop: [user], headers: {X-Title: Example}, system-role: developer}
+    quirks: {api-version: 2024-10-21, drop: [user], headers: {X-Title: Example}, system-role: developer,
+             rename: {seed: random_seed}, takes: [top_k, user], lacks: [n, output.schema], efforts: [low, max],
+             effort-field: reasoning.effort, thoughts: [reasoning], max-stops: 2, call-id-chars: 9}
     models: [{id: m, context: 8000, max-output: 4000, capabilities: [vision, tools]}, plain]
   - {id: one, dialect: openai, base-url: "https://one.example", models: [{id: m, context: 9000, capabilities: []}]}
   - {id: e, dialect: openai, base-url: "https://e.example", models: [{id: embed, capabilities: [embeddings]}, other]}
@@ -47,6 +49,14 @@ async def test_quirks_and_overrides_travel_with_the_attempt(it: Served) -> None:
         headers=[plan_pb2.Header(name="x-title", value="Example")],
         api_version="2024-10-21",
         deployment_paths=True,
+        takes=["top_k", "user"],
+        lacks=["n", "output.schema"],
+        rename={"seed": "random_seed"},
+        efforts=["low", "max"],
+        effort_field="reasoning.effort",
+        thoughts=["reasoning"],
+        max_stops=2,
+        call_id_chars=9,
     )
     assert attempt.responses
     assert (attempt.params_set_json, attempt.params_default_json) == (b'{"seed":1}', b'{"top_p":0.5}')

@@ -92,3 +92,16 @@ async def test_probes_by_what_became_of_them() -> None:
         it.clock.now += 61
         await it.resolve("solo", will_report=True)
         assert (probes("handed_out"), probes("returned"), probes("expired")) == (3, 1, 1)
+
+
+async def test_tokens_by_target_each_answer_once() -> None:
+    async with serving() as it:
+        plan, other = await it.resolve("solo", will_report=True), await it.resolve("solo", will_report=True)
+        stranger = ended(plan, 100, 100)
+        stranger.ended.target_id = "nobody/m#0"
+        await it.report(ended(plan, 7, 3), ended(plan, 7, 3), ended(other, 1, 0), stranger)
+        counted = {
+            way: it.metric("forebay_tokens_total", target="one/s#0", direction=way) for way in ("input", "output")
+        }
+        assert counted == {"input": 8, "output": 3}
+        assert it.metric("forebay_tokens_total", target="nobody/m#0", direction="input") is None

@@ -12,7 +12,6 @@ from tests.contract.serving import (
     NOT_FOUND,
     RESOURCE_EXHAUSTED,
     UNAVAILABLE,
-    UNIMPLEMENTED,
     Served,
     failed,
     refused,
@@ -206,7 +205,3 @@ model-pools:
     async with serving(text) as it:
         response = await it.call("ListModels", pb.ListModelsRequest())
         assert [(m.id, m.kind) for m in response.models] == [("A", "pool"), ("b", "cluster")]
-
-
-async def test_watching_is_not_offered_yet(it: Served) -> None:
-    assert (await refused(it.call("Watch", pb.WatchRequest()).read())).code == UNIMPLEMENTED

@@ -14,7 +14,9 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from forebay.resolver.v1 import pool_admin_service_pb2, resolver_service_pb2
 from forebay.resolver.v1 import resolver_service_pb2 as pb
+from resolver_service.adapters.grpc_api import interceptors
 from resolver_service.adapters.grpc_api import server as grpc_server
 from resolver_service.adapters.grpc_api.server import AddressInUseError
 from tests.contract.serving import (
@@ -96,6 +98,45 @@ async def test_a_unary_call_needs_a_deadline(it: Served, method: str, request_: 
     refusal = await refused(getattr(it.stub, method)(request_))
     assert refusal.code == INVALID_ARGUMENT
     assert "deadline" in refusal.message
+
+
+EVERY_UNARY = [
+    (service.full_name, method.name)
+    for service in (
+        *resolver_service_pb2.DESCRIPTOR.services_by_name.values(),
+        *pool_admin_service_pb2.DESCRIPTOR.services_by_name.values(),
+    )
+    for method in service.methods
+    if not (method.client_streaming or method.server_streaming)
+]
+
+
+@pytest.mark.parametrize(("service", "method"), EVERY_UNARY)
+async def test_no_unary_method_does_without_a_deadline(service: str, method: str) -> None:
+    async with serving(management_key="key") as it:
+        call: Any = it.channel.unary_unary(f"/{service}/{method}")
+        refusal = await refused(call(b"", metadata=(("x-management-key", "key"),)))
+        assert refusal.code == INVALID_ARGUMENT
+        assert "deadline" in refusal.message
+
+
+@pytest.mark.parametrize("shown", ["", "t", "the token", "wrong"])
+async def test_secrets_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch, shown: str) -> None:
+    """By the one function that does: what it says is what counts."""
+    compared: list[tuple[bytes, bytes]] = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return False
+
+    monkeypatch.setattr(interceptors.hmac, "compare_digest", compare)
+    key = (("x-management-key", "the key"),)
+    clear: Any = pool_admin_service_pb2.ClearCooldownRequest(target_id="one/m#0")
+    async with serving(token="the token", shown=shown) as it:
+        assert (await refused(it.resolving("m"))).code == UNAUTHENTICATED
+    async with serving(management_key="the key") as it:
+        assert (await refused(it.admin.ClearCooldown(clear, timeout=TIMEOUT_S, metadata=key))).code == UNAUTHENTICATED
+    assert compared == [(f"Bearer {shown}".encode() if shown else b"", b"Bearer the token"), (b"the key", b"the key")]
 
 
 @pytest.mark.parametrize("service", ["", "liveness", "readiness", SERVICE])

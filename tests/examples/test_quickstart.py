@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
+import openai
 import pytest
 
 from examples.local_model import NotInstalledError, find_weights
+from tests.support.sdks import WAYS, sdks
 
 ROOT = Path(__file__).parents[2]
 QUESTION = {"model": "chat", "max_tokens": 24, "messages": [{"role": "user", "content": "Say hello."}]}
@@ -136,6 +138,60 @@ def test_an_answer_without_a_limit_ends_and_a_dead_model_ends_everything(environ
         assert running.process.returncode == 1
         assert "quickstart: local-b was ended by SIGKILL." in errors
         assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+
+
+_FUNCTION = {
+    "name": "get_weather",
+    "description": "The weather of a city",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+}
+_HELLO = [{"role": "user", "content": "Say hello."}]
+BY_EACH_LIBRARY = {
+    "chat": {"messages": _HELLO, "max_tokens": 24, "tools": [{"type": "function", "function": _FUNCTION}]},
+    "responses": {
+        "input": _HELLO,
+        "max_output_tokens": 24,
+        "tools": [{"type": "function", "strict": False, **_FUNCTION}],
+    },
+    "anthropic": {
+        "messages": _HELLO,
+        "max_tokens": 24,
+        "tools": [{"name": "get_weather", "input_schema": _FUNCTION["parameters"]}],
+    },
+    "gemini": {
+        "contents": "Say hello.",
+        "config": {
+            "max_output_tokens": 24,
+            "tools": [
+                {"function_declarations": [{"name": "get_weather", "parameters_json_schema": _FUNCTION["parameters"]}]}
+            ],
+        },
+    },
+}
+
+
+@with_model
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_the_official_libraries_are_answered_by_the_real_model(environment: dict[str, str]) -> None:
+    with quickstart(environment) as running:
+        async with sdks(running.url) as libraries:
+            for client, asked in BY_EACH_LIBRARY.items():
+                for way in WAYS:
+                    seen = await libraries.ask(client, way, {"model": "chat", **asked})
+                    # Whether a model of this size calls a function is its own affair.
+                    assert seen.text.strip() or seen.calls, (client, way)
+                    assert seen.finish in ("stop", "length", "calls")
+                    assert seen.usage is not None
+                    assert seen.usage.input > 0
+                    assert 0 < seen.usage.output <= 24
+            counted = await libraries.anthropic.messages.count_tokens(model="chat", messages=_HELLO)
+            total = await libraries.google.aio.models.count_tokens(model="chat", contents="Say hello.")
+            assert 0 < counted.input_tokens < 30
+            assert 0 < total.total_tokens < 30
+            # Its server was started for conversations, and says so.
+            with pytest.raises(openai.InternalServerError, match="--embeddings"):
+                await libraries.openai.embeddings.create(model="chat", input="hello")
 
 
 def test_a_configuration_of_ones_own_needs_no_model(environment: dict[str, str], tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import ssl
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ from pathlib import Path
 
 import httpx2
 import pytest
+import trustme
 
+from tests.support.certified import HOSTS, pair, trusting
 from tests.support.faulty_upstream import Connection, Provider, Script, delta, provider, says
 from tests.support.processes import Process, start_edge, start_resolver
 from tests.support.setup import config_text, events, until
@@ -39,8 +42,10 @@ class Draining:
 
 
 @contextlib.asynccontextmanager
-async def draining(directory: Path, script: Script, *arguments: str) -> AsyncIterator[Draining]:
-    """An edge with a short grace, for a test that stops it."""
+async def draining(
+    directory: Path, script: Script, *arguments: str, trust: ssl.SSLContext | None = None
+) -> AsyncIterator[Draining]:
+    """An edge with a short grace, for a test that stops it. `trust` is how clients know it."""
     async with provider(script) as it:
         config = directory / "forebay.yaml"
         config.write_text(config_text(it.url))
@@ -48,7 +53,7 @@ async def draining(directory: Path, script: Script, *arguments: str) -> AsyncIte
         flags = ("--drain", str(DRAIN_S), *arguments)
         edge = await start_edge(resolver.address, errors=directory / "edge.log", arguments=flags)
         try:
-            async with httpx2.AsyncClient(base_url=edge.address, timeout=20) as client:
+            async with httpx2.AsyncClient(base_url=edge.address, timeout=20, verify=trust or True) as client:
                 yield Draining(it, edge, client)
         finally:
             try:
@@ -170,3 +175,40 @@ async def test_what_ends_within_the_grace_is_not_touched(tmp_path: Path) -> None
         response = await asking
         assert (response.status_code, response.headers["connection"]) == (200, "close")
         assert events(response.content)[-1] == b"[DONE]"
+
+
+async def test_whoever_speaks_tls_is_not_waited_for_either(tmp_path: Path) -> None:
+    """One who is in a handshake, one who has asked for nothing more, one who does not read, and one who is served."""
+    ca, gone = trustme.CA(), asyncio.Event()
+    shown, trust = pair(tmp_path, "edge", ca.issue_cert(*HOSTS)), trusting(ca)
+
+    async def talks(connection: Connection) -> None:
+        if connection.call.json["messages"]:
+            await hangs(gone, after_content=True)(connection)
+            return
+        await connection.head(200, "text/event-stream", transfer_encoding="chunked")
+        while True:
+            await connection.chunk(delta(content="x" * 60_000))
+
+    async with draining(tmp_path, talks, *shown.flags("tls"), trust=trust) as it:
+        _, silent = await asyncio.open_connection("127.0.0.1", it.port)
+        silent.write(b"\x16\x03\x01")
+        assert (await it.client.get("/v1/models")).status_code == 200  # Its connection stays.
+        reader, deaf = await asyncio.open_connection("127.0.0.1", it.port, limit=1024, ssl=trust)
+        body = b'{"model": "chat", "stream": true, "messages": []}'
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body)
+        deaf.write(head + body)
+        await reader.readline()
+        asking = asyncio.create_task(it.chat(stream=True, messages=[{"role": "user", "content": "hello"}]))
+
+        async def is_served() -> bool:
+            return len(it.provider.calls) == 2
+
+        await until(is_served)
+        async with asyncio.timeout(DRAIN_S + 4.0):
+            assert await it.edge.stop() == 0
+            response = await asking  # It ends properly, or httpx2 would raise.
+            await gone.wait()
+        assert json.loads(events(response.content)[-1])["error"]["code"] == "unavailable"
+        for each in (silent, deaf):
+            each.transport.abort()

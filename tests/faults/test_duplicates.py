@@ -10,12 +10,14 @@ from collections import Counter
 from pathlib import Path
 
 import httpx2
+import pytest
 
 from tests.support.faulty_upstream import Connection, Script, provider, refuses, says
 from tests.support.metrics import metrics
 from tests.support.processes import forebay
-from tests.support.scripts import HALF, ROLE, WHOLE, answers, cut, error, hangs
-from tests.support.setup import until
+from tests.support.scripts import HALF, ROLE, WHOLE, answers, breaks_off, cut, error, hangs
+from tests.support.setup import setup, until
+from tests.support.storing import Storing
 
 SILENCE_S = 1.5
 AT_A_TIME = 32
@@ -61,6 +63,47 @@ def requests() -> list[tuple[bool, tuple[str, ...]]]:
     streamed = list(itertools.product(ANSWERS, repeat=3))
     whole = itertools.product(set(ANSWERS) - {"silence"}, repeat=3)  # Nobody knows of a silence before it is over.
     return [*((True, plan) for plan in streamed), *((False, plan) for plan in whole)]
+
+
+ASKED = {"model": "chat", "input": "hello"}
+CHAT = {"model": "chat", "messages": [{"role": "user", "content": "hello"}]}
+FUNCTION = {"type": "function", "name": "f", "parameters": {}}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "acts"),
+    [
+        ("responses", ASKED, False),
+        ("responses", {**ASKED, "tools": [FUNCTION]}, False),
+        ("responses", {**ASKED, "background": True}, True),
+        ("responses", {**ASKED, "stream": True, "tools": [FUNCTION, {"type": "web_search"}]}, True),
+        ("chat/completions", {**CHAT, "stream": True}, False),
+        ("chat/completions", {**CHAT, "web_search_options": {}}, True),
+    ],
+)
+async def test_what_acts_on_a_provider_moves_on_after_silence_only_where_the_policy_says_so(
+    tmp_path: Path, path: str, body: dict[str, object], acts: bool
+) -> None:
+    store, chats = Storing("second"), says("hello there")
+
+    async def serves(connection: Connection) -> None:
+        await (store if connection.call.path.endswith("/responses") else chats)(connection)
+
+    for number, policy in enumerate(("{}", "{failover: {also: [broken]}}")):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        async with setup(directory, breaks_off, serves, policy=policy, each="responses: true") as it:
+            response = await it.client.post(f"/v1/{path}", json=body)
+            if acts and not number:
+                assert (response.status_code, response.json()["error"]["code"]) == (502, "upstream_broken")
+                assert it.hits == [1, 0]
+            else:
+                assert response.status_code == 200, response.text
+                assert it.hits == [1, 1]
+            # A refusal is an answer: whoever gave it has done nothing.
+            it.providers[0].script = refuses(503)
+            assert (await it.client.post(f"/v1/{path}", json=body)).status_code == 200
+            assert (await metrics(it.services.edge))["forebay_possible_duplicates_total"] == (it.hits[1] == 2)
 
 
 async def test_every_upstream_call_is_accounted_for(tmp_path: Path) -> None:

@@ -115,10 +115,27 @@ async def test_what_speaks_of_the_gateways_account_moves_on_and_is_not_repeated(
         assert message not in response.text
 
 
+async def test_moderation_that_names_the_gateways_account_is_told_in_other_words(tmp_path: Path) -> None:
+    async with setup(tmp_path, answers(403, "xai_usage_guidelines"), says("never asked")) as it:
+        for _ in range(2):
+            response = await it.chat()
+            error = response.json()["error"]
+            assert (response.status_code, error["code"]) == (400, "invalid_request")
+            assert "content_policy_violation" in error["message"]
+            assert "1111" not in response.text
+        assert it.hits == [2, 0], "nothing cools"
+
+
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(
     ("status", "name"),
-    [(400, "openai_context_length"), (400, "anthropic_prompt_too_long"), (404, "openai_previous_response_not_found")],
+    [
+        (400, "openai_context_length"),
+        (400, "anthropic_prompt_too_long"),
+        (404, "openai_previous_response_not_found"),
+        (400, "azure_content_filter"),
+        (403, "openrouter_moderation"),
+    ],
 )
 async def test_what_is_wrong_with_the_request_itself_stays(
     tmp_path: Path, status: int, name: str, *, stream: bool

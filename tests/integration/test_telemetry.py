@@ -9,7 +9,8 @@ from pathlib import Path
 
 import httpx2
 
-from tests.support.faulty_upstream import refuses, says
+from tests.support.faulty_upstream import DONE, Connection, delta, refuses, says
+from tests.support.matrix import DIALECTS, matrix
 from tests.support.processes import Process
 from tests.support.setup import Setup, setup, until
 
@@ -109,3 +110,73 @@ async def test_each_request_is_one_line_that_tells_its_walk_and_nothing_of_what_
         ("p1/m#0", "ok", 0),
     ]
     assert (unknown["name"], unknown["status"], unknown["code"]) == ("", 404, "model_not_found")
+
+
+def requests_in(log: Path) -> list[dict[str, object]]:
+    """The lines of requests, once the edge is gone."""
+    return [line for line in map(json.loads, log.read_text().splitlines()) if line["event"] == "request"]
+
+
+async def test_what_answers_cost_is_told_by_both_services(tmp_path: Path) -> None:
+    async with matrix(tmp_path) as it:
+        for speaks in ("anthropic", "gemini"):
+            for asks in DIALECTS:
+                for stream in (False, True):
+                    assert (await it.ask(asks, f"{speaks}-model", stream=stream)).status_code == 200
+        seen = await metrics(it.services.edge)
+
+        async def is_counted() -> bool:
+            told = await metrics(it.services.resolver)
+            return all(
+                told.get(f'forebay_tokens_total{{direction="{way}",target="{name}/{name}-model#0"}}') == 6 * tokens
+                for name in ("anthropic", "gemini")
+                for way, tokens in (("input", 3), ("output", 2))
+            )
+
+        await until(is_counted)
+    for name in ("anthropic", "gemini"):
+        for kind, tokens in (("input", 3), ("output", 2), ("cached", 0)):
+            assert seen[f'forebay_attempt_tokens_total{{kind="{kind}",target="{name}/{name}-model#0"}}'] == 6 * tokens
+    lines = requests_in(tmp_path / "edge.log")
+    assert len(lines) == 12
+    for line in lines:
+        assert (line["input_tokens"], line["output_tokens"], line["cached_tokens"]) == (3, 2, 0)
+
+
+async def test_an_answer_that_breaks_off_has_cost_what_is_told_by_then(tmp_path: Path) -> None:
+    usage = {"prompt_tokens": 7, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 4}}
+
+    async def breaks(connection: Connection) -> None:
+        await connection.head(200, "text/event-stream", transfer_encoding="chunked")
+        told = json.dumps({"choices": [], "usage": usage}).encode()
+        await connection.chunk(delta(content="hello"), b"data: " + told + b"\n\n", b"")
+
+    async def keeps_it(connection: Connection) -> None:
+        await connection.head(200, "text/event-stream", transfer_encoding="chunked")
+        await connection.chunk(delta(content="hello"), DONE, b"")
+
+    for script, cost in ((breaks, [7, 1, 4]), (keeps_it, [None, None, None])):
+        directory = tmp_path / script.__name__
+        directory.mkdir()
+        async with setup(directory, script) as it:
+            await it.chat(stream=True)
+        (line,) = requests_in(directory / "edge.log")
+        assert [line[f"{kind}_tokens"] for kind in ("input", "output", "cached")] == cost
+
+
+async def test_what_requests_lose_is_counted_and_what_somebody_makes_up_is_not_repeated(tmp_path: Path) -> None:
+    async with matrix(tmp_path) as it:
+        body = {"messages": [{"role": "user", "content": "hi"}], "seed": 7, "x-canary": 1, "canary2": 2}
+        response = await it.client.post("/v1/chat/completions", json={"model": "anthropic-model", **body})
+        assert (response.status_code, response.headers["x-forebay-dropped"]) == (200, "(other), seed")
+        hosted = {"model": "mixed", "max_tokens": 9, "messages": body["messages"]}
+        hosted["tools"] = [{"type": "web_search_20250305", "name": "web_search"}]
+        served = await it.client.post("/v1/messages", json=hosted)
+        assert served.headers["x-forebay-target"] == "anthropic/anthropic-model#0"
+        seen = await metrics(it.services.edge)
+    assert seen['forebay_dropped_total{dialect="anthropic",field="seed"}'] == 1
+    assert seen['forebay_dropped_total{dialect="anthropic",field="(other)"}'] == 1
+    assert seen['forebay_passed_over_total{dialect="openai"}'] == 1
+    lost, _ = requests_in(tmp_path / "edge.log")
+    assert lost["dropped"] == ["(other)", "seed"]
+    assert "canary" not in (tmp_path / "edge.log").read_text()

@@ -82,9 +82,10 @@ def shares_the_cause(attempt: Attempt, failed: Attempt, outcome: Outcome) -> boo
 class Walks(RuleBasedStateMachine):
     """Any events in any order, the illegal among them, and what must hold after each."""
 
-    @initialize(plan=plans())
-    def begin(self, plan: Plan) -> None:
+    @initialize(plan=plans(), acts=st.booleans())
+    def begin(self, plan: Plan, acts: bool) -> None:
         self.plan = plan
+        self.acts = acts
         self.machine = Failover()
         self.commands: list[Command] = []
         self.events: list[str] = []
@@ -102,7 +103,7 @@ class Walks(RuleBasedStateMachine):
     @precondition(lambda self: self.machine.state is State.RESOLVING)
     @rule()
     def resolved(self) -> None:
-        self.happens("resolved", self.machine.resolved, self.plan)
+        self.happens("resolved", self.machine.resolved, self.plan, lambda: self.acts)
 
     @precondition(lambda self: "failed" in LEGAL[self.machine.state])
     @rule(outcome=outcomes)
@@ -210,6 +211,8 @@ class Walks(RuleBasedStateMachine):
                 continue
             disposition = failure.disposition
             assert disposition in attempt.also or (disposition in MOVES_ON and disposition not in attempt.never)
+            if self.acts:
+                assert disposition in attempt.also or disposition not in AMBIGUOUS
         assert sum(failure.disposition in AMBIGUOUS for _, failure in moves) <= 1
 
     @invariant()

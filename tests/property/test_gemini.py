@@ -388,10 +388,10 @@ def test_no_answer_is_a_surprise(body: bytes) -> None:
     readers: list[Callable[[bytes], Any]] = [
         lambda body: CLIENT.write(PROVIDER.read(body), "chat"),
         lambda body: CLIENT.events(Request("chat", True, ())).write(PROVIDER.events().read(b"data: " + body + b"\n\n")),
-        lambda body: passthrough.complete(body, "chat"),
+        lambda body: passthrough.whole(body, "chat"),
         lambda body: passthrough.EventReader("chat").read(b"data: " + body + b"\n\n"),
         counting.read_answer,
-        embedding.complete,
+        embedding.whole,
     ]
     for read in readers:
         with suppress(MalformedAnswerError, EmptyAnswerError, ReportedError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
@@ -97,6 +98,28 @@ def test_what_could_serve_and_cools_is_waited_for(each: list[tuple[Abilities, bo
         assert all(able)
     else:
         assert planned == able.count(False)
+
+
+@given(st.lists(st.tuples(sensible, st.integers(0, 1)), min_size=1, max_size=4), needs, capabilities, st.data())
+def test_a_model_that_can_do_more_is_in_every_plan_that_it_was_in(
+    each: list[tuple[Abilities, int]], needed: Needs, more: frozenset[Capability], data: st.DataObject
+) -> None:
+    which = data.draw(st.integers(0, len(each) - 1))
+    abilities, priority = each[which]
+    abler = replace(abilities, capabilities=None if abilities.capabilities is None else abilities.capabilities | more)
+    before, after = (
+        planned(Resolving(config(models, lambda _: True)), needed)
+        for models in (each, [*each[:which], (abler, priority), *each[which + 1 :]])
+    )
+    assert before <= after
+    assert after - before <= {f"p/m{which}#0"}
+
+
+def planned(it: Resolving, needed: Needs) -> set[str]:
+    try:
+        return {a.target.id for a in it.resolver.resolve(Query("a", will_report=True, needs=needed)).attempts}
+    except UnservableError:
+        return set()
 
 
 names = st.sampled_from("abcd")

@@ -20,6 +20,7 @@ class Call:
     path: str
     headers: dict[str, str]
     body: bytes
+    method: str = "POST"
 
     @property
     def json(self) -> dict[str, object]:
@@ -124,9 +125,10 @@ async def _read(reader: asyncio.StreamReader) -> Call | None:
     except asyncio.IncompleteReadError:
         return None
     first, *lines = head.decode("latin-1").split("\r\n")
+    method, path, _ = first.split(" ")
     headers = {n.lower(): v.strip() for n, _, v in (line.partition(":") for line in lines if line)}
     body = await reader.readexactly(int(headers.get("content-length", "0")))
-    return Call(first.split(" ")[1], headers, body)
+    return Call(path, headers, body, method)
 
 
 def completion(text: str, model: str = "upstream-model") -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -36,8 +37,11 @@ class Load:
 
 
 @contextlib.asynccontextmanager
-async def load(url: str, model: str = "chat", clients: int = CLIENTS) -> AsyncIterator[Load]:
-    """Every second client streams. At the end of the block each finishes what it is at."""
+async def load(
+    url: str, model: str = "chat", clients: int = CLIENTS, trust: ssl.SSLContext | None = None, *, keep: bool = True
+) -> AsyncIterator[Load]:
+    """Every second client streams. At the end of the block each finishes what it is at. `trust` is how they know the
+    edge; unless they are to `keep` connections, each request has one of its own."""
     it = Load()
     over = asyncio.Event()
 
@@ -62,7 +66,9 @@ async def load(url: str, model: str = "chat", clients: int = CLIENTS) -> AsyncIt
                 it.stale += response.headers.get("x-forebay-stale") == "1"
             await asyncio.sleep(PAUSE_S)
 
-    async with httpx2.AsyncClient(base_url=url, timeout=20) as client, asyncio.TaskGroup() as asking:
+    limits = httpx2.Limits(max_keepalive_connections=None if keep else 0)
+    asked = httpx2.AsyncClient(base_url=url, timeout=20, verify=trust or True, limits=limits)
+    async with asked as client, asyncio.TaskGroup() as asking:
         for number in range(clients):
             asking.create_task(ask(client, number % 2 == 1))
         try:

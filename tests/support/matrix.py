@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2
 
 from tests.support.faulty_upstream import Call, Provider, provider, refuses
-from tests.support.processes import forebay
+from tests.support.processes import Forebay, forebay
 from tests.support.speaking import SAYS
 
 DIALECTS = ("openai", "anthropic", "gemini")
@@ -22,6 +22,7 @@ class Matrix:
     url: str
     client: httpx2.AsyncClient
     providers: dict[str, Provider]
+    services: Forebay
 
     async def ask(self, dialect: str, model: str, stream: bool = False, text: str = "hello") -> httpx2.Response:
         """A request of one dialect for a model, which is named after the provider's."""
@@ -69,4 +70,4 @@ async def matrix(directory: Path) -> AsyncIterator[Matrix]:
         config.write_text("\n".join(lines))
         services = await stack.enter_async_context(forebay(config, directory, SOME_API_KEY="sk-secret"))
         client = await stack.enter_async_context(httpx2.AsyncClient(base_url=services.url, timeout=20))
-        yield Matrix(services.url, client, providers)
+        yield Matrix(services.url, client, providers, services)

@@ -6,13 +6,14 @@ from __future__ import annotations
 import itertools
 
 from resolver_service.adapters import config_yaml
-from resolver_service.adapters.stores_memory import MemoryDrains, MemoryHealth, MemoryRotation
+from resolver_service.adapters.stores_memory import MemoryBindings, MemoryDrains, MemoryHealth, MemoryRotation
+from resolver_service.app.bindings import Bindings
 from resolver_service.app.configure import Configuration
 from resolver_service.app.in_flight import InFlight
 from resolver_service.app.operate import Operator
 from resolver_service.app.ports import HealthChanged, Stores
 from resolver_service.app.probes import ProbeBook
-from resolver_service.app.report import Closed, Ended, Failed, Reports
+from resolver_service.app.report import Bound, Closed, Ended, Failed, Reports
 from resolver_service.app.resolve import (
     Decision,
     Explanation,
@@ -46,12 +47,14 @@ class Resolving:
     ) -> None:
         """`boot` tells this life's decisions from those of another."""
         self.clock = clock or Clock()
-        stores = stores or Stores(MemoryRotation(), MemoryHealth(), MemoryDrains())
+        stores = stores or Stores(MemoryRotation(), MemoryHealth(), MemoryDrains(), MemoryBindings())
         self.rotation, self.health, self.drains = stores.rotation, stores.health, stores.drains
         self.told: list[HealthChanged] = []
         self.probes = ProbeBook(PROBE_LEASE_S)
         self.in_flight = InFlight()
-        self.configuration = Configuration(config_yaml.load, lambda: 1_700_000_000.5, text.encode())
+        self.wall_clock = Clock(1_700_000_000.0)
+        self.bindings = Bindings(stores.bindings, self.wall_clock)
+        self.configuration = Configuration(config_yaml.parsed, lambda: 1_700_000_000.5, text.encode())
         numbers = itertools.count(1)
         self.resolver = Resolver(
             revisions=self.configuration,
@@ -62,9 +65,16 @@ class Resolving:
             new_id=lambda: f"{boot}-{next(numbers)}",
             probes=self.probes,
             in_flight=self.in_flight,
+            bindings=self.bindings,
         )
         self.reports = Reports(
-            self.configuration, self.health, self.clock, self.probes, self.in_flight, self.told.append
+            self.configuration,
+            self.health,
+            self.clock,
+            self.probes,
+            self.in_flight,
+            self.bindings,
+            self.told.append,
         )
         self.operator = Operator(self.configuration, self.health, self.drains, self.told.append)
         self._others = itertools.count(1)
@@ -121,6 +131,10 @@ class Resolving:
         """The worst of its scopes'."""
         scopes = self.configuration.current.catalog.scopes.get(target_id, (target_id,))
         return worst(map(self.health.get, scopes), self.clock())
+
+    def bind(self, decision: Decision, key: bytes, target_id: str = "") -> str:
+        """Reports that an attempt of the decision, the first unless told, made something; what came of it."""
+        return self.reports.apply(decision.id, Bound(target_id or decision.attempts[0].target.id, key))
 
     def close(self, decision: Decision) -> None:
         self.reports.apply(decision.id, Closed())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,9 +57,11 @@ async def setup(
     policy: str = "{}",
     strategy: str = "priority",
     each: str = "",
+    trust: ssl.SSLContext | None = None,
     **environment: str,
 ) -> AsyncIterator[Setup]:
-    """Runs it all for the time of the block. A script that is a string stands for a provider at this URL."""
+    """Runs it all for the time of the block. A script that is a string stands for a provider at this URL. `trust` is
+    how the client knows the edge."""
     async with contextlib.AsyncExitStack() as stack:
         providers: list[Provider] = []
         urls: list[str] = []
@@ -72,7 +75,9 @@ async def setup(
         config.parent.mkdir(exist_ok=True)
         config.write_text(config_text(*urls, policy=policy, strategy=strategy, each=each))
         services = await stack.enter_async_context(forebay(config, directory, **environment))
-        client = await stack.enter_async_context(httpx2.AsyncClient(base_url=services.url, timeout=20))
+        client = await stack.enter_async_context(
+            httpx2.AsyncClient(base_url=services.url, timeout=20, verify=trust or True)
+        )
         client.headers["authorization"] = f"Bearer {canaries.CLIENT_KEY.value}"
         yield Setup(providers, services, client, config)
         for process in (services.edge, services.resolver):

@@ -11,9 +11,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from edge_service.adapters.http.listings import GetModel, ListModels, voice_of
+from edge_service.adapters.http.listings import GetModel, ListModels
 from edge_service.adapters.http.operations import Status
-from edge_service.adapters.http.serving import Conversations, Generations, Serving
+from edge_service.adapters.http.refusals import error_body
+from edge_service.adapters.http.serving import Conversations, Generations, Serving, StoredResponses
 from edge_service.app.draining import UnderWay
 from edge_service.app.gateway import Gateway
 from edge_service.app.ports import Resolver
@@ -29,6 +30,9 @@ def routes(gateway: Gateway, resolver: Resolver, under_way: UnderWay, is_ready: 
     return [
         Route("/v1/chat/completions", Conversations(serving, asked.chat_completion, asked.OPENAI), methods=["POST"]),
         Route("/v1/responses", Conversations(serving, asked_responses.response, asked.OPENAI), methods=["POST"]),
+        Route("/v1/responses/{id}", StoredResponses(serving), methods=["GET", "DELETE"]),
+        Route("/v1/responses/{id}/cancel", StoredResponses(serving, "/cancel"), methods=["POST"]),
+        Route("/v1/responses/{id}/input_items", StoredResponses(serving, "/input_items"), methods=["GET"]),
         Route("/v1/messages", Conversations(serving, asked.message, asked.ANTHROPIC), methods=["POST"]),
         Route(COUNT_PATH, Conversations(serving, counting.of_message, asked.ANTHROPIC), methods=["POST"]),
         *(Route(f"/{version}/models", ListModels(resolver), methods=["GET"]) for version in ("v1", "v1beta")),
@@ -79,4 +83,4 @@ class _HttpError(ApiError):
 def _error_response(request: Request, error: ApiError, extra: Mapping[str, str] | None = None) -> Response:
     request_id = headers.request_id(headers.first(request.scope["headers"], headers.REQUEST_ID))
     own = {headers.REQUEST_ID.decode(): request_id, **(extra or {})}
-    return Response(voice_of(request.scope).error_body(error), error.status, own, media_type="application/json")
+    return Response(error_body(request.scope, error), error.status, own, media_type="application/json")

@@ -41,9 +41,10 @@ class Server(SignalFreeServer):
         http: type[asyncio.Protocol],
         drain_s: float,
         delay_s: float,
+        scheme: str = "http",
         also: str = "",
     ) -> None:
-        """`also` is told together with the address, once it serves."""
+        """`scheme` is that of the address, and `also` is told together with it, once it serves."""
         super().__init__(
             uvicorn.Config(
                 app,
@@ -63,6 +64,7 @@ class Server(SignalFreeServer):
         self._under_way = under_way
         self._drain_s = drain_s
         self._delay_s = delay_s
+        self._scheme = scheme
         self._also = also
 
     def stop(self) -> None:
@@ -74,7 +76,7 @@ class Server(SignalFreeServer):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         for listening in sockets or []:
-            print(f"forebay-edge: serving {self._also}HTTP on {url(listening)}", flush=True)
+            print(f"forebay-edge: serving {self._also}HTTP on {url(listening, self._scheme)}", flush=True)
 
     async def on_tick(self, counter: int) -> bool:
         # One list for good, since requests under way hold on to the one that they have begun with.
@@ -101,6 +103,6 @@ class Server(SignalFreeServer):
             connection.transport.abort()
 
 
-def url(listening: socket.socket) -> str:
+def url(listening: socket.socket, scheme: str = "http") -> str:
     host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

@@ -9,11 +9,13 @@ from urllib.parse import parse_qs
 from starlette.types import Receive, Scope, Send
 
 from edge_service.adapters.http.asgi import AsgiClient, ClientGoneError, disconnected, read_body
+from edge_service.adapters.http.client_keys import client_key, without_key
 from edge_service.app.draining import UnderWay
 from edge_service.app.gateway import Gateway
 from edge_service.app.incoming import Incoming
 from edge_service.app.interrupts import Interrupts, Reason
 from edge_service.dialects import asked, asked_plain, counting, gemini
+from edge_service.dialects.asked_stored import Stored
 from edge_service.dialects.counting import Countable
 from edge_service.dialects.exchange import Asked, Voice
 from edge_service.domain import headers
@@ -61,6 +63,22 @@ class Generations:
         await self._serving.serve(scope, receive, send, read, asked.GEMINI)
 
 
+class StoredResponses:
+    """`/v1/responses/{id}`, and what is below it."""
+
+    def __init__(self, serving: Serving, behind: str = "") -> None:
+        self._serving = serving
+        self._behind = behind
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        response_id = scope["path_params"]["id"]
+        query = without_key(scope["query_string"])
+        await self._serving.serve(
+            scope, receive, send, lambda _: Stored(method, response_id, self._behind, query), asked.OPENAI
+        )
+
+
 class Serving:
     """What all routes of requests have in common: from the first byte of one to the last of its answer."""
 
@@ -76,14 +94,14 @@ class Serving:
         interrupts = Interrupts()
         self._under_way.enter(interrupts)
         try:
-            await self._serve(scope["headers"], receive, client, request_id, interrupts, read, voice)
+            await self._serve(scope, receive, client, request_id, interrupts, read, voice)
         finally:
             self._under_way.leave(interrupts)
             interrupts.close()
 
     async def _serve(
         self,
-        head: Headers,
+        scope: Scope,
         receive: Receive,
         client: AsgiClient,
         request_id: str,
@@ -91,6 +109,7 @@ class Serving:
         read: Callable[[bytes], Asked | Countable],
         voice: Voice,
     ) -> None:
+        head, key = scope["headers"], client_key(scope)
         try:
             body = await _body(receive, interrupts)
         except ClientGoneError:
@@ -103,7 +122,7 @@ class Serving:
         watch = asyncio.create_task(_watch(receive, interrupts))
         try:
             # It has arrived when all of it is here: how long the client takes to send it is not ours to answer for.
-            incoming = Incoming(request_id, head, body, arrived_at=self._gateway.clock())
+            incoming = Incoming(request_id, head, body, arrived_at=self._gateway.clock(), client_key=key)
             await self._gateway.serve(incoming, client, interrupts, lambda: read(body), voice)
         finally:
             interrupts.close()

@@ -5,23 +5,27 @@ It does so before any work, and in a few words.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from urllib.parse import unquote_to_bytes
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edge_service.adapters.http.asgi import AsgiClient
-from edge_service.adapters.http.listings import voice_of
+from edge_service.adapters.http.client_keys import client_key
+from edge_service.adapters.http.refusals import error_body, is_management
 from edge_service.domain import headers
 from edge_service.domain.errors import ApiError, OverloadedError, TooManyConcurrentError
 
 EXEMPT = frozenset({"/healthz", "/readyz"})
 """Who watches over the edge must not take its being busy for its being dead."""
 
+MOST_MANAGING = 32
+"""Requests of the management API at a time. They have a bound of their own: while models are asked for more than can be
+served, an operator has to be able to do something about it, and whoever guesses keys must not keep models from being
+served."""
+
 RETRY_AFTER_S = 1.0
 
-_KEYLESS = b""
+_BUSY = "the gateway is serving as many requests as it can"
 
 
 class Shedding:
@@ -35,20 +39,19 @@ class Shedding:
         self._most = most
         self._most_per_key = most_per_key
         self._under_way = 0
+        self._managing = 0
         self._of_key: dict[bytes, int] = {}
         """How many are under way, by the key's SHA-256; never 0."""
-
-    @property
-    def keys_under_way(self) -> int:
-        return len(self._of_key)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in EXEMPT:
             await self._app(scope, receive, send)
             return
+        if is_management(scope):
+            await self._serve_managing(scope, receive, send)
+            return
         if self._under_way >= self._most:
-            message = "the gateway is serving as many requests as it can"
-            await self._refuse(scope, send, OverloadedError(message, retry_after_s=RETRY_AFTER_S))
+            await self._refuse(scope, send, OverloadedError(_BUSY, retry_after_s=RETRY_AFTER_S))
             return
         self._under_way += 1
         try:
@@ -59,8 +62,18 @@ class Shedding:
         finally:
             self._under_way -= 1
 
+    async def _serve_managing(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._managing >= MOST_MANAGING:
+            await self._refuse(scope, send, OverloadedError(_BUSY, retry_after_s=RETRY_AFTER_S))
+            return
+        self._managing += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._managing -= 1
+
     async def _serve_in_turn(self, scope: Scope, receive: Receive, send: Send) -> None:
-        key = _key(scope)
+        key = client_key(scope)
         count = self._of_key.get(key, 0)
         if count >= self._most_per_key:
             whose = "this API key has" if key else "those without an API key have"
@@ -81,27 +94,4 @@ class Shedding:
         self._tell(error.code)
         request_id = headers.request_id(headers.first(scope["headers"], headers.REQUEST_ID))
         own = (headers.REQUEST_ID, request_id.encode())
-        await AsgiClient(send).respond(error.status, [*error.headers, own], voice_of(scope).error_body(error))
-
-
-def _key(scope: Scope) -> bytes:
-    """The SHA-256 of the key that the client shows, wherever its dialect has it; empty if it shows none.
-
-    It is good for counting alone: nobody has checked it.
-    """
-    shown = dict(scope["headers"])
-    scheme, _, token = shown.get(b"authorization", b"").partition(b" ")
-    key = (
-        (token.strip() if scheme.lower() == b"bearer" else b"")
-        or shown.get(b"x-api-key", b"").strip()
-        or shown.get(b"x-goog-api-key", b"").strip()
-        or _in_query(scope["query_string"])
-    )
-    return hashlib.sha256(key).digest() if key else _KEYLESS
-
-
-def _in_query(query: bytes) -> bytes:
-    for part in query.split(b"&"):
-        if part.startswith(b"key="):
-            return unquote_to_bytes(part[4:])
-    return b""
+        await AsgiClient(send).respond(error.status, [*error.headers, own], error_body(scope, error))

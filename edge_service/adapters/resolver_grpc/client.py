@@ -11,11 +11,14 @@ from dataclasses import replace
 import grpc.aio
 
 from edge_service.adapters.resolver_grpc import messages
+from edge_service.adapters.resolver_grpc.channels import Channels
+from edge_service.adapters.resolver_grpc.management import ManagementClient
 from edge_service.adapters.resolver_grpc.stream import ResolveStream, StreamLostError
-from edge_service.app.ports import Model, Question, Report
+from edge_service.app.ports import Certificates, Model, Question, Report, ReportBound
+from edge_service.domain.affinity import AffinityKeys
 from edge_service.domain.errors import ModelNotFoundError, UnavailableError
 from edge_service.domain.failover import ReportClosed, ReportFailed
-from edge_service.domain.needs import NO_NEEDS, Operation
+from edge_service.domain.needs import NO_NEEDS, UNREPORTED, Operation
 from edge_service.domain.plan import Plan
 from edge_service.domain.remembered import RememberedPlans
 from forebay.resolver.v1 import resolver_service_pb2 as pb
@@ -32,12 +35,17 @@ LONGEST_REMEMBERED = 256
 class ResolverClient:
     """A `Resolver`. Needs a running event loop."""
 
-    def __init__(self, addresses: Sequence[str], token: str) -> None:
-        self._streams = [ResolveStream(address, token) for address in addresses]
+    def __init__(self, addresses: Sequence[str], token: str, channels: Channels | None = None) -> None:
+        """Without `channels` they are plaintext."""
+        self._channels = channels or Channels()
+        self._streams = [ResolveStream(address, token, self._channels) for address in addresses]
+        self._keys = AffinityKeys(token)
         self._made_by: dict[str, ResolveStream] = {}
         """By decision, until it is reported closed."""
         self._remembered = RememberedPlans()
         self._clock = asyncio.get_running_loop().time
+        self.management = ManagementClient(self._streams)
+        """The same resolvers, for whoever manages them."""
 
     @property
     def is_ready(self) -> bool:
@@ -64,13 +72,14 @@ class ResolverClient:
             self._remembered.forget(key)
             self._remembered.forget(_of_any_needs(key))
             raise
-        if not plan.is_stale and len(question.model) <= LONGEST_REMEMBERED:
+        if not plan.is_stale and question.goes_on_from is None and len(question.model) <= LONGEST_REMEMBERED:
             known_by = key if plan.depends_on_needs else _of_any_needs(key)
             self._remembered.remember(known_by, plan, self._clock())
         return plan
 
     async def _ask(self, question: Question, key: Question) -> Plan:
         deadline = self._clock() + RESOLVE_TOTAL_S
+        affinity_key = b"" if question.goes_on_from is None else self._keys.of(question.goes_on_from)
         tried: set[ResolveStream] = set()
         while (left_s := deadline - self._clock()) > 0:
             if not self._is_any_up and (plan := self._recall(key)) is not None:
@@ -80,7 +89,8 @@ class ResolverClient:
             tried.add(stream)
             timeout_s = min(RESOLVE_TIMEOUT_S, left_s)
             try:
-                answer = await stream.resolve(messages.resolve_request(question, int(timeout_s * 1000) or 1), timeout_s)
+                request = messages.resolve_request(question, int(timeout_s * 1000) or 1, affinity_key)
+                answer = await stream.resolve(request, timeout_s)
             except TimeoutError:
                 if stream.is_up:
                     stream.drop()
@@ -92,7 +102,7 @@ class ResolverClient:
                 if answer.HasField("error"):
                     raise messages.api_error(answer.error)
                 plan = messages.plan(answer.plan)
-                if key.operation is not Operation.COUNT:
+                if key.operation not in UNREPORTED:
                     self._made_by[plan.decision_id] = stream
                 return plan
         if (plan := self._recall(key)) is not None:
@@ -101,13 +111,16 @@ class ResolverClient:
 
     def _recall(self, key: Question) -> Plan | None:
         """A remembered plan as a decision of its own: the one it was made for has been reported on, and reports that
-        look like repetitions are dropped. Of an unknown decision they still apply to the target."""
+        look like repetitions are dropped. Of an unknown decision they still apply to the target. None for what
+        one target alone can serve: nobody here knows which one."""
+        if key.goes_on_from is not None:
+            return None
         now = self._clock()
         plan = self._remembered.recall(key, now) or self._remembered.recall(_of_any_needs(key), now)
         if plan is None:
             return None
         decision_id = f"stale-{secrets.token_hex(12)}"
-        if key.operation is not Operation.COUNT:
+        if key.operation not in UNREPORTED:
             self._made_by[decision_id] = min(self._streams, key=lambda s: not s.is_up)
         return replace(plan, decision_id=decision_id, is_stale=True)
 
@@ -117,13 +130,18 @@ class ResolverClient:
 
     def report(self, decision_id: str, report: Report, latency_s: float = 0.0) -> None:
         """As the port says. A report goes to the resolver that made the plan; if that one is away, a failure goes to
-        one that is there and plans for it now."""
+        one that is there and plans for it now. What was made is told to all of them: any may be asked for it."""
         closing = isinstance(report, ReportClosed)
         stream = self._made_by.pop(decision_id, None) if closing else self._made_by.get(decision_id)
         if stream is None:
             return
         if isinstance(report, ReportFailed) and not stream.is_up:
             stream = next((other for other in self._streams if other.is_up), stream)
+        if isinstance(report, ReportBound):
+            bound = messages.outcome_report(decision_id, report, latency_s, self._keys.of(report.made))
+            for each in self._streams:
+                each.report(bound)
+            return
         stream.report(messages.outcome_report(decision_id, report, latency_s))
 
     async def models(self) -> Sequence[Model]:
@@ -136,6 +154,12 @@ class ResolverClient:
             if (listed := await _first_listing(asked, timeout_s)) is not None:
                 return messages.models(listed)
         raise UnavailableError("the resolver cannot be reached", retry_after_s=RETRY_AFTER_S)
+
+    def renew(self, certificates: Certificates) -> None:
+        """The next connection to each resolver is made by these. May only be called if there were some before."""
+        self._channels.renew(certificates)
+        for stream in self._streams:
+            stream.renewed()
 
     async def aclose(self) -> None:
         await asyncio.gather(*(stream.aclose() for stream in self._streams))

@@ -8,17 +8,19 @@ from collections.abc import Iterable
 from google.protobuf.message import DecodeError
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
-from edge_service.app.ports import Model, Question, Report
+from edge_service.app.ports import Model, Question, Report, ReportBound
 from edge_service.domain.errors import (
     ApiError,
     ContextLengthError,
     InvalidRequestError,
     LimitedError,
     ModelNotFoundError,
+    NeedsUnmetError,
+    ResponseNotFoundError,
     UnavailableError,
 )
 from edge_service.domain.failover import ReportClosed, ReportContent, ReportEnded, ReportFailed
-from edge_service.domain.needs import NO_NEEDS, Operation
+from edge_service.domain.needs import NO_NEEDS, UNREPORTED, Operation
 from edge_service.domain.outcome import Disposition, Outcome
 from edge_service.domain.plan import NO_PARAMS, NO_QUIRKS, AnswerRule, Attempt, Params, Plan, Quirks, Timeouts
 from forebay.resolver.v1 import plan_pb2
@@ -30,20 +32,23 @@ _OPERATIONS = {o: plan_pb2.Operation.Value(f"OPERATION_{o.name}") for o in Opera
 _LARGEST = 2**32 - 1
 
 
-def resolve_request(question: Question, timeout_ms: int) -> pb.ResolveRequest:
+def resolve_request(question: Question, timeout_ms: int, affinity_key: bytes = b"") -> pb.ResolveRequest:
+    """`affinity_key` is that of what the question goes on from; empty for nothing."""
     request = pb.ResolveRequest(
         request_id=question.request_id,
         model=question.model,
         operation=_OPERATIONS[question.operation],
         stream=question.stream,
         timeout_ms=timeout_ms,
-        will_report=question.operation is not Operation.COUNT,
+        will_report=question.operation not in UNREPORTED,
     )
     needs = question.needs
     if needs is not NO_NEEDS:
         request.needs.capabilities.extend(needs.capabilities)
         request.needs.estimated_input_tokens = min(needs.estimated_input_tokens, _LARGEST)
         request.needs.max_output_tokens = min(needs.max_output_tokens, _LARGEST)
+    if affinity_key:
+        request.affinity_key, request.affinity_required = affinity_key, True
     return request
 
 
@@ -101,6 +106,14 @@ def _quirks(message: plan_pb2.Quirks) -> Quirks:
         headers=tuple((header.name.encode(), header.value.encode()) for header in message.headers),
         api_version=message.api_version,
         deployment_paths=message.deployment_paths,
+        takes=frozenset(message.takes),
+        lacks=frozenset(message.lacks),
+        rename=tuple(sorted(message.rename.items())),
+        efforts=tuple(message.efforts),
+        effort_field=message.effort_field or NO_QUIRKS.effort_field,
+        thoughts=tuple(message.thoughts),
+        max_stops=message.max_stops or NO_QUIRKS.max_stops,
+        call_id_chars=message.call_id_chars,
     )
 
 
@@ -121,7 +134,8 @@ def _dispositions(numbers: Iterable[int]) -> frozenset[Disposition]:
     return frozenset(_FROM_WIRE[number] for number in numbers if number in _FROM_WIRE)
 
 
-def outcome_report(decision_id: str, report: Report, latency_s: float) -> pb.OutcomeReport:
+def outcome_report(decision_id: str, report: Report, latency_s: float, affinity_key: bytes = b"") -> pb.OutcomeReport:
+    """`affinity_key` is that of what was made, if that is what the report is of."""
     message = pb.OutcomeReport(decision_id=decision_id)
     match report:
         case ReportFailed(attempt, outcome):
@@ -141,6 +155,11 @@ def outcome_report(decision_id: str, report: Report, latency_s: float) -> pb.Out
         case ReportEnded(attempt):
             message.ended.target_id = attempt.target_id
             message.ended.health_generation = attempt.health_generation
+            message.ended.input_tokens = report.input_tokens
+            message.ended.output_tokens = report.output_tokens
+        case ReportBound(attempt):
+            message.bound.target_id = attempt.target_id
+            message.bound.affinity_key = affinity_key
         case ReportClosed():
             message.closed.SetInParent()
     return message
@@ -161,13 +180,18 @@ _ERRORS: dict[int, type[ApiError]] = {
     code_pb2.NOT_FOUND: ModelNotFoundError,
     code_pb2.RESOURCE_EXHAUSTED: LimitedError,
 }
-_REASONS: dict[str, type[ApiError]] = {"CONTEXT_LENGTH_EXCEEDED": ContextLengthError}
+_REASONS: dict[str, type[ApiError]] = {
+    "CONTEXT_LENGTH_EXCEEDED": ContextLengthError,
+    "UNBOUND": ResponseNotFoundError,
+    "NEEDS_UNMET": NeedsUnmetError,
+}
 
 
 def api_error(status: status_pb2.Status) -> ApiError:
     """The resolver's refusal as the client is told of it."""
     kind = _REASONS.get(_reason(status)) or _ERRORS.get(status.code, UnavailableError)
-    param = "model" if status.code in (code_pb2.NOT_FOUND, code_pb2.INVALID_ARGUMENT) else None
+    is_of_the_name = status.code in (code_pb2.NOT_FOUND, code_pb2.INVALID_ARGUMENT)
+    param = "model" if is_of_the_name and kind is not ResponseNotFoundError else None
     return kind(status.message, param=param, retry_after_s=_retry_after_s(status))
 
 

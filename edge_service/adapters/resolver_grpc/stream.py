@@ -9,31 +9,21 @@ from typing import Any
 
 import grpc.aio
 import structlog
+from google.protobuf.message import Message
 
+from edge_service.adapters.resolver_grpc.channels import Channels
 from edge_service.adapters.resolver_grpc.outbox import Outbox
+from forebay.resolver.v1 import pool_admin_service_pb2_grpc, resolver_service_pb2_grpc
 from forebay.resolver.v1 import resolver_service_pb2 as pb
-from forebay.resolver.v1 import resolver_service_pb2_grpc
 
 BACKOFF_MIN_S = 0.1
 BACKOFF_MAX_S = 1.0
 FLUSH_S = 0.5
 """How long the last reports may take when the edge stops."""
-
-_OPTIONS = (
-    # The default waits for seconds before it notices that a resolver is back.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    # How long a connection may take to be made, despite its name: a busy machine needs more than the back-off.
-    ("grpc.min_reconnect_backoff_ms", 1000),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-    # A resolver in a new container has a new address; the default looks the name up again after 30 s at the earliest.
-    ("grpc.dns_min_time_between_resolutions_ms", 1000),
-    # Nor does a proxy that the environment names for other things stand in between.
-    ("grpc.enable_http_proxy", 0),
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.max_receive_message_length", 16 * 1024 * 1024),
-)
+GRACE_S = 0.5
+"""For listings that are under way on a channel that is replaced."""
+PATIENCE_S = 2.0
+"""How long a connection may take to be made before it is told why it is not."""
 
 _log = structlog.get_logger("forebay.edge.resolver")
 
@@ -47,13 +37,13 @@ class StreamLostError(Exception):
 class ResolveStream:
     """Sends what is queued in a turn of the event loop as one message, and hands each answer to whoever asked."""
 
-    def __init__(self, address: str, token: str) -> None:
+    def __init__(self, address: str, token: str, channels: Channels) -> None:
         self.address = address
         self.is_up = False
         """The resolver has accepted the stream."""
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
-        self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
-        self._stub: Any = resolver_service_pb2_grpc.ResolverServiceStub(self._channel)
+        self._channels = channels
+        self._open_channel()
         self._ids = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[pb.ResolveAnswer]] = {}
         self._resolves: list[pb.ResolveItem] = []
@@ -62,6 +52,12 @@ class ResolveStream:
         self._something_to_send = asyncio.Event()
         self._call: Call | None = None
         self._task = asyncio.create_task(self._keep_open(), name=f"resolve-stream {address}")
+
+    def _open_channel(self) -> None:
+        self._version = self._channels.version
+        self._channel = self._channels.open(self.address)
+        self._stub: Any = resolver_service_pb2_grpc.ResolverServiceStub(self._channel)
+        self._admin: Any = pool_admin_service_pb2_grpc.PoolAdminServiceStub(self._channel)
 
     async def resolve(self, request: pb.ResolveRequest, timeout_s: float) -> pb.ResolveAnswer:
         """Raises `TimeoutError` or `StreamLostError`."""
@@ -101,11 +97,21 @@ class ResolveStream:
         )
         return response
 
+    async def administer(self, method: str, request: Message, key: str, timeout_s: float) -> Any:
+        """A call of `PoolAdminService` with this management key. Raises `grpc.aio.AioRpcError`."""
+        metadata = (*self._metadata, ("x-management-key", key))
+        return await getattr(self._admin, method)(request, timeout=timeout_s, metadata=metadata)
+
     def drop(self) -> None:
         """Gives the stream up; another is opened."""
         self.is_up = False
         if self._call is not None:
             self._call.cancel()
+
+    def renewed(self) -> None:
+        """There are other certificates. They are for the next connection: a stream that is open stays so."""
+        if not self.is_up and self._call is not None:
+            self._call.cancel()  # With those before it may never be accepted.
 
     async def aclose(self) -> None:
         if len(self._outbox):
@@ -120,12 +126,18 @@ class ResolveStream:
         backoff_s = BACKOFF_MIN_S
         last_code: grpc.StatusCode | None = None
         while True:
+            if self._version != self._channels.version:
+                replaced = self._channel
+                self._open_channel()
+                await replaced.close(grace=GRACE_S)
+            telling = asyncio.create_task(self._tell_why_not())
             try:
                 call: Call = self._stub.ResolveStream(metadata=self._metadata, wait_for_ready=True)
                 self._call = call
                 # The resolver sends them at once if it accepts the stream. `wait_for_connection` tells less: that the
                 # request went out.
                 await call.initial_metadata()
+                telling.cancel()
                 if not call.done():
                     self.is_up = True
                     backoff_s, last_code = BACKOFF_MIN_S, None
@@ -143,10 +155,19 @@ class ResolveStream:
                     raise
                 _log.warning("resolver_stream_dropped", address=self.address)
             finally:
+                telling.cancel()
                 self.is_up = False
                 self._lose_all()
             await asyncio.sleep(backoff_s)
             backoff_s = min(BACKOFF_MAX_S, backoff_s * 2)
+
+    async def _tell_why_not(self) -> None:
+        """Logs why the resolver cannot be reached, if it is not for long: who waits for a connection is not told."""
+        await asyncio.sleep(PATIENCE_S)
+        try:
+            await self._stub.ListModels(pb.ListModelsRequest(), timeout=PATIENCE_S, metadata=self._metadata)
+        except grpc.aio.AioRpcError as error:
+            _log.warning("resolver_unreachable", address=self.address, details=error.details())
 
     async def _exchange(self, call: Call) -> None:
         self._outbox.reopened()

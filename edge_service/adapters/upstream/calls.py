@@ -42,11 +42,11 @@ class Calls:
         self._secret_of = secret_of
         self._warnings = Warnings()
 
-    async def send(self, attempt: Attempt, path: str, headers: Headers, body: bytes) -> Response:
+    async def send(self, attempt: Attempt, path: str, headers: Headers, body: bytes, method: str = "POST") -> Response:
         """As the port says."""
         secret = self._secret_of(attempt.credential_ref).encode() if attempt.credential_ref else b""
         base = _base(attempt.base_url, attempt.allow_private)
-        head = _head(base, path_for(attempt, path), [*headers, *headers_for(attempt, secret)], len(body))
+        head = _head(method, base, path_for(attempt, path), [*headers, *headers_for(attempt, secret)], len(body))
         try:
             answer = await self._pool.send(base.origin, head, body, attempt.timeouts.connect_s or None)
         except ConnectError as error:
@@ -59,10 +59,12 @@ class Calls:
         return Response(answer, secret)
 
 
-def _head(base: _Base, path: str, headers: Headers, length: int) -> bytes:
+def _head(method: str, base: _Base, path: str, headers: Headers, length: int) -> bytes:
     """Raises `BrokenError`."""
     target = base.path + path.encode() if _SIMPLE(path) else httpx2.URL(f"http://quoted{path}").raw_path
-    lines = [b"POST %s HTTP/1.1" % target, b"host: " + base.host, b"content-length: %d" % length]
+    lines = [b"%s %s HTTP/1.1" % (method.encode(), target), b"host: " + base.host]
+    if length or method == "POST":
+        lines.append(b"content-length: %d" % length)
     lines += [name + b": " + value for name, value in headers]
     head = b"\r\n".join(lines)
     # Nothing that gets here has a line's end in it. Should it one day, it is no second request (RFC 9112, 11.2).

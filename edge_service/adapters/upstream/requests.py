@@ -38,8 +38,9 @@ def path_for(attempt: Attempt, path: str) -> str:
     """Behind the base URL."""
     quirks = attempt.quirks
     if quirks.deployment_paths:
-        # https://learn.microsoft.com/azure/ai-foundry/openai/reference
-        path = f"/openai/deployments/{quote(attempt.upstream_model, safe='')}{path}"
+        # https://learn.microsoft.com/azure/ai-foundry/openai/reference; of responses the body alone says the model.
+        deployment = "" if path.startswith("/responses") else f"/deployments/{quote(attempt.upstream_model, safe='')}"
+        path = f"/openai{deployment}{path}"
     if quirks.api_version:
         path += ("&" if "?" in path else "?") + "api-version=" + quote(quirks.api_version, safe="")
     return path

@@ -41,12 +41,14 @@ class Httpx2Upstream:
         self._transport = transport
         self._secret_of = secret_of
 
-    async def send(self, attempt: Attempt, path: str, headers: Headers, body: bytes) -> Httpx2Response:
+    async def send(
+        self, attempt: Attempt, path: str, headers: Headers, body: bytes, method: str = "POST"
+    ) -> Httpx2Response:
         """As the port says."""
         secret = self._secret_of(attempt.credential_ref).encode() if attempt.credential_ref else b""
         try:
             request = httpx2.Request(
-                "POST",
+                method,
                 attempt.base_url + path_for(attempt, path),
                 headers=[*headers, *headers_for(attempt, secret)],
                 content=body,

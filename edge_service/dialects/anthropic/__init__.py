@@ -15,6 +15,7 @@ from edge_service.dialects.anthropic import (
     client_events,
     client_request,
     errors,
+    needs,
     passthrough,
     provider_answer,
     provider_events,
@@ -23,7 +24,7 @@ from edge_service.dialects.anthropic import (
 )
 from edge_service.domain.errors import ApiError
 
-__all__ = ["CLIENT", "COUNTING_CLIENT", "COUNTING_PROVIDER", "PROVIDER", "is_error_body", "passthrough"]
+__all__ = ["CLIENT", "COUNTING_CLIENT", "COUNTING_PROVIDER", "PROVIDER", "is_error_body", "needs", "passthrough"]
 
 is_error_body = errors.is_error_body
 
@@ -52,8 +53,8 @@ class Client:
 class Provider:
     """The dialect as providers speak it."""
 
-    def write(self, request: canonical.Request, model: str) -> exchange.Written:
-        return provider_request.write(request, model)
+    def write(self, request: canonical.Request, model: str, max_output_tokens: int = 0) -> exchange.Written:
+        return provider_request.write(request, model, max_output_tokens)
 
     def read(self, body: bytes) -> canonical.Answer:
         return provider_answer.read(body)

@@ -5,6 +5,7 @@ Source: https://platform.claude.com/docs/en/api/errors
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -31,11 +32,17 @@ TYPES: Mapping[int, str] = MappingProxyType(
 """By status. Others of the client's are `invalid_request_error`, others of ours `api_error`."""
 
 
+_INDEX = re.compile(r"\[(\d+)\]")
+
+
 def error_body(error: ApiError) -> bytes:
     kind = TYPES.get(error.status, "api_error" if error.status >= 500 else "invalid_request_error")
     message = error.message
-    if error.param and error.param not in message:  # The dialect has no field for it.
-        message = f"{error.param}: {message}"
+    if error.param:
+        # The dialect has no field for it: it stands before the words, as `messages.3.content.0.source`.
+        path = _INDEX.sub(r".\1", error.param)
+        words = message.removeprefix(f"'{error.param}'").lstrip(": ")
+        message = f"{path}: {words}"
     return wire.encode({"type": "error", "error": {"type": kind, "message": message}, "request_id": None})
 
 

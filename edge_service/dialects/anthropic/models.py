@@ -4,8 +4,8 @@ The dialect is one, but a model refuses, with status 400, what its generation do
 since 4.7, effort before 4.6, sampling parameters since 4.7. A name that is no Claude's, or tells no version, gets the
 form that the dialect began with, which is what others who speak it have copied.
 
-Sources: https://platform.claude.com/docs/en/build-with-claude/thinking, .../effort, .../extended-thinking and the notes
-on migration to each generation.
+Sources: https://platform.claude.com/docs/en/build-with-claude/thinking, .../effort, .../extended-thinking, the notes on
+migration to each generation, and for what each can write https://platform.claude.com/docs/en/about-claude/models/overview.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class Rules:
     samples_both: bool
     """Takes temperature together with top_p."""
     max_tokens: int
-    """For requests that set no limit, though the dialect demands one. A budget for thinking comes on top,"""
+    """For requests that set no limit, though the dialect demands one, where the configuration does not say what the
+    model can write. A budget for thinking comes on top,"""
     most_tokens: int
     """up to here: what every model of the row can write."""
     thinks_always: bool = False
@@ -59,6 +60,8 @@ _ROWS: tuple[tuple[tuple[int, int], Rules], ...] = (
     ),
     ((4, 1), Rules(MappingProxyType({}), samples=True, samples_both=False, max_tokens=32_000, most_tokens=32_000)),
     ((3, 7), Rules(MappingProxyType({}), samples=True, samples_both=True, max_tokens=32_000, most_tokens=32_000)),
+    ((3, 5), Rules(MappingProxyType({}), samples=True, samples_both=True, max_tokens=8_192, most_tokens=8_192)),
+    ((0, 0), Rules(MappingProxyType({}), samples=True, samples_both=True, max_tokens=4_096, most_tokens=4_096)),
 )
 """By the first version that the row holds for, newest first."""
 
@@ -81,4 +84,4 @@ def rules(model: str) -> Rules:
     if found is None:
         return _OTHERS
     version = int(found[1]), int(found[2] or 0)
-    return next((row for first, row in _ROWS if version >= first), _OTHERS)
+    return next(row for first, row in _ROWS if version >= first)

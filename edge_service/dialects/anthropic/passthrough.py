@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import Raw, Struct
 
-from edge_service.dialects.anthropic import sealing, wire
+from edge_service.dialects.anthropic import sealing, terms, wire
+from edge_service.dialects.canonical import Usage
 from edge_service.dialects.exchange import (
     EmptyAnswerError,
     EventKind,
     MalformedAnswerError,
     ReportedError,
+    Whole,
     Written,
 )
 from edge_service.domain import sse
@@ -96,7 +98,7 @@ def _is_foreign(block: Raw) -> bool:
     return sealed.startswith(sealing.MARK)
 
 
-def complete(body: bytes, model: str) -> bytes:
+def whole(body: bytes, model: str) -> Whole:
     """A provider's whole answer under the name that the client asked for. Raises `MalformedAnswerError`,
     `EmptyAnswerError` or `ReportedError`."""
     if not body.strip():
@@ -112,7 +114,17 @@ def complete(body: bytes, model: str) -> bytes:
         raise MalformedAnswerError("'content' is not an array") from None
     if not content and ("stop_reason" not in fields or wire.is_null(fields["stop_reason"])):
         raise EmptyAnswerError("no content")
-    return wire.encode({**fields, "model": model})
+    return Whole(wire.encode({**fields, "model": model}), _usage(fields.get("usage")))
+
+
+def _usage(raw: Raw | None, before: Usage | None = None) -> Usage | None:
+    """What was said `before` too for what is none: the client gets it as it came."""
+    if raw is None or wire.is_null(raw):
+        return before
+    try:
+        return terms.usage(_wire_usage.decode(raw), before)
+    except (ValueError, RecursionError):
+        return before
 
 
 def _reports_error(fields: dict[str, Raw]) -> bool:
@@ -142,9 +154,11 @@ class _Event(_Head):
     delta: _Delta | None = None
     content_block: _Block | None = None
     error: Raw = wire.NULL
+    usage: Raw = wire.NULL
 
 
 _event = msgspec.json.Decoder(_Event)
+_wire_usage = msgspec.json.Decoder(terms.WireUsage)
 _head = msgspec.json.Decoder(_Head)
 
 
@@ -168,10 +182,18 @@ stream that can no longer move than content that was sent twice."""
 class EventReader:
     """Reads a provider's stream event by event and rewrites the model's name."""
 
-    __slots__ = ("_model",)
+    __slots__ = ("_first", "_last", "_model")
 
     def __init__(self, model: str) -> None:
         self._model = Raw(wire.encode(model))
+        self._first = wire.NULL
+        """What was said of the usage at the stream's beginning, and in its last word about the message."""
+        self._last = wire.NULL
+
+    @property
+    def usage(self) -> Usage | None:
+        """As the protocol says."""
+        return _usage(self._last, _usage(self._first))
 
     def read(self, event: bytes) -> tuple[EventKind, bytes]:
         """What the event is, and its bytes for the client. Raises `MalformedAnswerError`."""
@@ -196,6 +218,7 @@ class EventReader:
             return EventKind.CONTENT if seen else EventKind.PREAMBLE, event
         if said.type == "message_start":
             return EventKind.PREAMBLE, self._named(event, data)
+        self._last = said.usage if said.type == "message_delta" else self._last
         return EventKind.TERMINAL if said.type == "message_stop" else EventKind.PREAMBLE, event
 
     def _named(self, event: bytes, data: bytes) -> bytes:
@@ -203,6 +226,7 @@ class EventReader:
         if "message" not in fields:
             return event
         message = wire.answer_fields(bytes(fields["message"]))
+        self._first = message.get("usage", wire.NULL)
         if "model" not in message:
             return event
         message["model"] = self._model

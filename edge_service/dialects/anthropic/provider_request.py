@@ -6,7 +6,7 @@ Source: https://platform.claude.com/docs/en/api/messages/create
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -24,11 +24,13 @@ MIN_BUDGET_TOKENS = 1024
 _NO_PARAMETERS = Raw(b'{"type":"object","properties":{}}')
 
 
-def write(request: Request, model: str) -> Written:
-    """Raises `InexpressibleError`."""
+def write(request: Request, model: str, max_output_tokens: int = 0) -> Written:
+    """`max_output_tokens` is the most that the model writes; 0 where it is not known. Raises `InexpressibleError`."""
     if request.n is not None and request.n > 1:
         raise InexpressibleError(["n"])
     rules = models.rules(model)
+    if max_output_tokens:
+        rules = replace(rules, max_tokens=max_output_tokens, most_tokens=max_output_tokens)
     said = _Said(request, rules)
     thinking = _think(said)
     body: dict[str, Any] = {

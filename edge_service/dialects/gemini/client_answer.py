@@ -39,9 +39,10 @@ def write(answer: Answer, model: str) -> bytes:
 
 def _candidate(choice: Choice, index: int) -> dict[str, Any]:
     parts, is_whole = _parts(choice.parts)
+    refused = any(isinstance(part, Refusal) for part in choice.parts)
     candidate: dict[str, Any] = {
         "content": {"parts": parts, "role": "model"},
-        "finishReason": words.REASONS[choice.finish] if is_whole else words.MALFORMED_CALL,
+        "finishReason": words.reason(choice.finish, refused=refused) if is_whole else words.MALFORMED_CALL,
         "index": index,
     }
     if choice.logprobs is not None and (result := logprobs.write(choice.logprobs)) is not None:

@@ -69,7 +69,7 @@ class _Call:
 class ClientEvents:
     """Writes one stream."""
 
-    __slots__ = ("_calls", "_finishes", "_framing", "_malformed", "_tail", "_tail_model", "_usage")
+    __slots__ = ("_calls", "_finishes", "_framing", "_malformed", "_refused", "_tail", "_tail_model", "_usage")
 
     def __init__(self, model: str, *, array: bool = False) -> None:
         self._framing = Framing(array=array)
@@ -79,6 +79,7 @@ class ClientEvents:
         self._calls: dict[int, dict[int, _Call]] = {}
         """By choice and index: those that are not complete."""
         self._malformed: set[int] = set()
+        self._refused: set[int] = set()
         self._finishes: dict[int, Finish] = {}
         self._usage: Usage | None = None
 
@@ -108,6 +109,7 @@ class ClientEvents:
         return calls + self._part(b'{"text":' + _encode(event.text) + b"}", event.choice, extra)
 
     def _refusal(self, event: RefusalDelta) -> bytes:
+        self._refused.add(event.choice)
         return self._text(TextDelta(event.text, event.choice))
 
     def _thinking(self, event: ThinkingDelta) -> bytes:
@@ -169,7 +171,9 @@ class ClientEvents:
         candidates = [
             {
                 "content": {"parts": [{"text": ""}], "role": "model"},
-                "finishReason": words.MALFORMED_CALL if choice in self._malformed else words.REASONS[finish],
+                "finishReason": words.MALFORMED_CALL
+                if choice in self._malformed
+                else words.reason(finish, refused=choice in self._refused),
                 "index": choice,
             }
             for choice, finish in sorted(finishes.items())

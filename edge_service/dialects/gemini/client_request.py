@@ -14,8 +14,8 @@ from edge_service.dialects.canonical import Effort, Output, OutputKind, Reasonin
 from edge_service.dialects.gemini import client_tools, fields, words
 from edge_service.dialects.gemini.client_contents import Contents
 from edge_service.dialects.gemini.fields import Fields, wrong
-from edge_service.dialects.gemini.raw import first
 from edge_service.dialects.gemini.schemas import json_schema
+from edge_service.dialects.values import first_byte
 from edge_service.domain.errors import InvalidRequestError
 
 _BOUND = frozenset({"cachedContent", "continuationToken"})
@@ -135,7 +135,7 @@ def _output(config: Fields) -> tuple[Output | None, list[str]]:
     if media_type not in ("", "application/json"):
         return None, [config.at("responseMimeType")]
     if schema is not None:
-        if first(schema) != b"{":
+        if first_byte(schema) != b"{":
             raise wrong(config.at("responseJsonSchema"), "an object")
     elif own is not None:
         schema = json_schema(own, config.at("responseSchema"))

@@ -8,8 +8,8 @@ from __future__ import annotations
 from edge_service.dialects.canonical import Choosing, Tool, ToolChoice
 from edge_service.dialects.gemini import words
 from edge_service.dialects.gemini.fields import Fields, wrong
-from edge_service.dialects.gemini.raw import first
 from edge_service.dialects.gemini.schemas import json_schema
+from edge_service.dialects.values import first_byte
 
 
 def tools(fields: list[Fields]) -> tuple[tuple[Tool, ...], list[str], list[str]]:
@@ -30,7 +30,7 @@ def _tool(declaration: Fields) -> Tool:
     schema = declaration.raw("parametersJsonSchema")
     parameters = declaration.raw("parameters")
     if schema is not None:
-        if first(schema) != b"{":
+        if first_byte(schema) != b"{":
             raise wrong(declaration.at("parametersJsonSchema"), "an object")
     elif parameters is not None:
         schema = json_schema(parameters, declaration.at("parameters"))

@@ -14,8 +14,8 @@ from edge_service.dialects.canonical import Request
 from edge_service.dialects.exchange import MalformedAnswerError, Written
 from edge_service.dialects.gemini import client_request, fields, provider_request
 from edge_service.dialects.gemini.paths import Method
-from edge_service.dialects.gemini.raw import first, is_null
 from edge_service.dialects.gemini.wire import NULL
+from edge_service.dialects.values import first_byte, is_null
 from edge_service.domain.errors import InvalidRequestError
 
 
@@ -75,7 +75,7 @@ def pass_on(body: bytes, model: str) -> Written:
     try:
         request = _object.decode(body)
         for field in ("generateContentRequest", "generate_content_request"):
-            if field in request and first(request[field]) == b"{":
+            if field in request and first_byte(request[field]) == b"{":
                 inner = _object.decode(request[field])
                 request[field] = msgspec.Raw(msgspec.json.encode({**inner, "model": name}))
                 body = msgspec.json.encode(request)

@@ -11,32 +11,38 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from edge_service.dialects import needing
 from edge_service.dialects.embedding import Embedding, Vectors
 from edge_service.dialects.exchange import (
     EmptyAnswerError,
     InexpressibleError,
     MalformedAnswerError,
     ReportedError,
+    Whole,
     Written,
 )
 from edge_service.dialects.gemini import fields
 from edge_service.dialects.gemini.fields import Fields
 from edge_service.dialects.gemini.paths import Method
 from edge_service.dialects.gemini.provider_request import path
-from edge_service.dialects.gemini.raw import first, is_null
 from edge_service.dialects.gemini.wire import NULL
+from edge_service.dialects.values import first_byte, is_null
 from edge_service.domain.errors import InvalidRequestError
+from edge_service.domain.needs import Capability, Needs
 
 
-def check(body: bytes, *, many: bool) -> None:
-    """Whether there is anything to embed. Raises `InvalidRequestError`."""
+def check(body: bytes, *, many: bool) -> Needs:
+    """Whether there is anything to embed, and what that needs. Raises `InvalidRequestError`."""
     name = "requests" if many else "content"
     try:
-        is_there = fields.whole(body).has(name)
+        raw = fields.whole(body).raw(name)
     except RecursionError as error:
         raise InvalidRequestError("the body is nested too deeply") from error
-    if not is_there:
+    if raw is None:
         raise InvalidRequestError(f"'{name}' is missing: it holds what to embed", param=name)
+    # Each has the model's context to itself.
+    each = (needing.decoded(_list, raw) if many else None) or (raw,)
+    return Needs((Capability.EMBEDDINGS,), max(needing.tokens(bytes(one)) for one in each))
 
 
 def read_request(body: bytes, model: str, *, many: bool) -> Embedding:
@@ -151,7 +157,7 @@ def pass_on(body: bytes, model: str, *, many: bool) -> Written:
         request = _object.decode(body)
         if not many:
             body = msgspec.json.encode({**request, "model": name})
-        elif first(request.get("requests", NULL)) == b"[":
+        elif first_byte(request.get("requests", NULL)) == b"[":
             each = [{**_object.decode(one), "model": name} for one in _list.decode(request["requests"])]
             body = msgspec.json.encode({**request, "requests": each})
     except (ValueError, RecursionError):
@@ -159,7 +165,6 @@ def pass_on(body: bytes, model: str, *, many: bool) -> Written:
     return Written(path(model, Method.EMBED_MANY if many else Method.EMBED), body)
 
 
-def complete(body: bytes) -> bytes:
+def whole(body: bytes) -> Whole:
     """A provider's whole answer as it came: no name of a model stands in it. Raises as `read_answer` does."""
-    read_answer(body)
-    return body
+    return Whole(body, read_answer(body).usage)

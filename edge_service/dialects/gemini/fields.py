@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from edge_service.dialects.gemini.raw import first, is_null
+from edge_service.dialects.values import first_byte, is_null
 from edge_service.domain.errors import InvalidRequestError
 
 _NAME = re.compile(r"[A-Za-z0-9_$-]{1,64}\Z")
@@ -62,6 +62,10 @@ class Fields:
         self._left = {camel(name): value for name, value in fields.items()} if "_" in "".join(fields) else fields
         self.path = path
 
+    def copy(self) -> Fields:
+        """Of which other fields may be taken."""
+        return Fields(dict(self._left), self.path)
+
     def at(self, name: str) -> str:
         """The path of a field."""
         return f"{self.path}.{name}" if self.path else name
@@ -84,7 +88,7 @@ class Fields:
         raw = self.raw(name)
         if raw is None:
             return "{}"
-        if first(raw) != b"{":
+        if first_byte(raw) != b"{":
             raise wrong(self.at(name), "an object")
         return bytes(raw).decode()
 
@@ -142,7 +146,7 @@ class Fields:
         if raw is None:
             return []
         path = self.at(name)
-        if first(raw) != b"[":
+        if first_byte(raw) != b"[":
             return [Fields(_decoded(_whole, raw, path, "an array of objects"), path)]
         return [
             Fields(_decoded(_whole, element, where := f"{path}[{index}]", "an object"), where)

@@ -12,14 +12,16 @@ from typing import Any
 
 import msgspec
 
-from edge_service.dialects.exchange import EmptyAnswerError, EventKind, MalformedAnswerError, ReportedError
-from edge_service.dialects.gemini import fields, words
+from edge_service.dialects.canonical import Usage
+from edge_service.dialects.exchange import EmptyAnswerError, EventKind, MalformedAnswerError, ReportedError, Whole
+from edge_service.dialects.gemini import fields, needs, usage, wire, words
 from edge_service.dialects.gemini.client_events import Framing
 from edge_service.dialects.gemini.provider_events import Endings
 from edge_service.dialects.gemini.provider_request import generate_path
-from edge_service.dialects.gemini.raw import first, is_null
+from edge_service.dialects.values import first_byte, is_null
 from edge_service.domain import sse
 from edge_service.domain.errors import ApiError, InvalidRequestError
+from edge_service.domain.needs import Needs
 
 MAX_MODEL_CHARS = 512
 """No name is as long; and what is sent to the resolver goes over a stream that all requests share."""
@@ -27,6 +29,7 @@ MAX_MODEL_CHARS = 512
 _encode = msgspec.json.encode
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _anything = msgspec.json.Decoder()
+_wire_usage = msgspec.json.Decoder(wire.Usage)
 _NOT_CONTENT = frozenset({"thought", "thoughtSignature"})
 
 
@@ -40,6 +43,7 @@ class GenerateRequest:
     """How many answers a stream will have in it."""
     body: bytes
     """As it came."""
+    needs: Needs
     array: bool = False
     """The client wants a stream as one JSON array."""
 
@@ -58,14 +62,15 @@ def read_request(body: bytes, model: str, stream: bool, *, array: bool = False) 
         request = fields.whole(body)
         if not request.has("contents"):
             raise InvalidRequestError("'contents' is missing: it holds the conversation", param="contents")
+        needed = needs.of(request.copy())
         contents = request.raw("contents")
-        if contents is not None and first(contents) not in (b"[", b"{"):
+        if contents is not None and first_byte(contents) not in (b"[", b"{"):
             raise fields.wrong("contents", "an array of objects")
         config = request.object("generationConfig")
         candidates = config.integer("candidateCount") if config is not None else None
     except RecursionError as error:
         raise InvalidRequestError("the body is nested too deeply") from error
-    return GenerateRequest(model, stream, max(candidates or 1, 1), body, array)
+    return GenerateRequest(model, stream, max(candidates or 1, 1), body, needed, array)
 
 
 def check_model(model: str) -> None:
@@ -75,7 +80,7 @@ def check_model(model: str) -> None:
         raise InvalidRequestError(f"the model's name is longer than {MAX_MODEL_CHARS} characters", param="model")
 
 
-def complete(body: bytes, model: str) -> bytes:
+def whole(body: bytes, model: str) -> Whole:
     """A provider's whole answer under the name that the client asked for. Raises `MalformedAnswerError`,
     `EmptyAnswerError` or `ReportedError`."""
     if not body.strip():
@@ -84,22 +89,38 @@ def complete(body: bytes, model: str) -> bytes:
     if _says(answer, "error"):
         raise ReportedError("the provider reported an error")
     candidates = answer.get("candidates")
-    if candidates is not None and first(candidates) not in (b"[", b"n"):
+    if candidates is not None and first_byte(candidates) not in (b"[", b"n"):
         raise MalformedAnswerError("'candidates' is not an array")
     if not _list(candidates) and not _is_blocked(answer):
         raise EmptyAnswerError("no candidates")
-    return _encode({**answer, "modelVersion": model})
+    return Whole(_encode({**answer, "modelVersion": model}), _usage(answer.get("usageMetadata")))
+
+
+def _usage(raw: msgspec.Raw | None) -> Usage | None:
+    """None too for what is none: the client gets it as it came."""
+    if raw is None or is_null(raw):
+        return None
+    try:
+        return usage.read(_wire_usage.decode(raw))
+    except (ValueError, RecursionError):
+        return None
 
 
 class EventReader:
     """Reads a provider's stream chunk by chunk and rewrites the model's name."""
 
-    __slots__ = ("_endings", "_framing", "_model")
+    __slots__ = ("_endings", "_framing", "_model", "_usage")
 
     def __init__(self, model: str, *, candidates: int = 1, array: bool = False) -> None:
         self._model = msgspec.Raw(_encode(model))
         self._endings = Endings(candidates)
         self._framing = Framing(array=True) if array else None
+        self._usage: msgspec.Raw | None = None
+
+    @property
+    def usage(self) -> Usage | None:
+        """As the protocol says."""
+        return _usage(self._usage)
 
     def read(self, event: bytes) -> tuple[EventKind, bytes]:
         """What the event is, and its bytes for the client. Raises `MalformedAnswerError`."""
@@ -110,6 +131,8 @@ class EventReader:
         if _says(chunk, "error"):
             return EventKind.ERROR, event
         kind = self._kind(chunk)
+        # Every chunk has it: it is read when it is asked for.
+        self._usage = chunk.get("usageMetadata", self._usage)
         if "modelVersion" in chunk:
             data = _encode({**chunk, "modelVersion": self._model})
             event = sse.with_data(event, data)

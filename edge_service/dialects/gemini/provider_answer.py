@@ -10,7 +10,7 @@ from edge_service.dialects import canonical
 from edge_service.dialects.canonical import Answer, Choice, Family, Finish, Media, Text, Thinking, ToolCall
 from edge_service.dialects.exchange import EmptyAnswerError, MalformedAnswerError, ReportedError
 from edge_service.dialects.gemini import logprobs, usage, wire, words
-from edge_service.dialects.gemini.raw import first, is_null
+from edge_service.dialects.values import first_byte, is_null
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,32}\Z")
 _errors = msgspec.json.Decoder(list[wire.Response])
@@ -126,7 +126,7 @@ def arguments(call: wire.Call) -> str:
     """Raises `MalformedAnswerError`."""
     if is_null(call.args):
         return "{}"
-    if first(call.args) != b"{":
+    if first_byte(call.args) != b"{":
         raise MalformedAnswerError("a call whose arguments are no object")
     return bytes(call.args).decode()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from edge_service.dialects.gemini.raw import first
+from edge_service.dialects.values import first_byte
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _string = msgspec.json.Decoder(str)
@@ -19,7 +19,7 @@ def read(response: str) -> tuple[str, bool]:
     fields = _fields(response) or {}
     if len(fields) == 1:
         ((key, raw),) = fields.items()
-        if key in ("output", "error") and first(raw) == b'"':
+        if key in ("output", "error") and first_byte(raw) == b'"':
             text = _text(raw)
             if text is not None and not _stands_alone(text, is_error=key == "error"):
                 return text, key == "error"

@@ -49,7 +49,7 @@ FAILURES = frozenset(
 
 UNFINISHED = frozenset({"", "FINISH_REASON_UNSPECIFIED"})
 
-REASONS: Mapping[Finish, str] = MappingProxyType(
+_REASONS: Mapping[Finish, str] = MappingProxyType(
     {
         Finish.STOP: "STOP",
         Finish.LENGTH: "MAX_TOKENS",
@@ -60,6 +60,12 @@ REASONS: Mapping[Finish, str] = MappingProxyType(
         Finish.PAUSED: "OTHER",
     }
 )
+
+
+def reason(finish: Finish, *, refused: bool) -> str:
+    """For a client. Some dialects end a refusal like any other answer: `refused` tells that there was one."""
+    return _REASONS[Finish.REFUSED if refused and finish is Finish.STOP else finish]
+
 
 MALFORMED_CALL = "MALFORMED_FUNCTION_CALL"
 

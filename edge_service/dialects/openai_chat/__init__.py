@@ -14,6 +14,7 @@ from edge_service.dialects.openai_chat import (
     client_events,
     client_request,
     errors,
+    needs,
     provider_answer,
     provider_events,
     provider_request,
@@ -22,12 +23,11 @@ from edge_service.dialects.openai_chat.errors import error_body, error_event, is
 from edge_service.dialects.openai_chat.passthrough import (
     ChatRequest,
     EventReader,
-    Whole,
-    complete,
     read_request,
     whole,
 )
 from edge_service.dialects.openai_chat.quirks import DEFAULT, Quirks
+from edge_service.dialects.openai_chat.quirks import of as quirks_of
 from edge_service.dialects.openai_chat.wire import PATH
 from edge_service.domain.errors import ApiError
 
@@ -39,11 +39,11 @@ __all__ = [
     "ChatRequest",
     "EventReader",
     "Quirks",
-    "Whole",
-    "complete",
     "error_body",
     "error_event",
     "is_error_body",
+    "needs",
+    "quirks_of",
     "read_request",
     "whole",
 ]

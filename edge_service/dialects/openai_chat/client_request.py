@@ -63,7 +63,6 @@ _temperature = msgspec.json.Decoder(Annotated[float, Meta(ge=0, le=2)])
 _share = msgspec.json.Decoder(Annotated[float, Meta(ge=0, le=1)])
 _penalty = msgspec.json.Decoder(_Penalty)
 _stop = msgspec.json.Decoder(str | tuple[str, ...])
-_pairs: msgspec.json.Decoder[Mapping[str, str]] = msgspec.json.Decoder(dict[str, str])
 _NO_PAIRS: Mapping[str, str] = MappingProxyType({})
 _strings = msgspec.json.Decoder(list[str])
 _format = msgspec.json.Decoder(_Head)
@@ -114,7 +113,7 @@ def read(body: bytes) -> Request:
         verbosity=_take(fields, "verbosity", _string) or "",
         service_tier=_take(fields, "service_tier", _string) or "",
         user=_take(fields, "safety_identifier", _string) or _take(fields, "user", _string) or "",
-        metadata=_take(fields, "metadata", _pairs) or _NO_PAIRS,
+        metadata=wire.pairs(fields["metadata"], "metadata") if "metadata" in fields else _NO_PAIRS,
         wants_usage=options is not None and bool(options.include_usage),
         unsaid=reading.unsaid,
         bound=reading.bound,

@@ -2,7 +2,7 @@
 
 Beyond that a stream is asked for its usage, where the client has not done so: it must be known. The client does not get
 what it has not asked for. And thoughts that we have put into the conversation, or that a provider is known to refuse,
-are taken out of it.
+are taken out of it; ids of calls that one is known to refuse are replaced.
 """
 
 from __future__ import annotations
@@ -14,8 +14,15 @@ import msgspec
 
 from edge_service.dialects import reasoning, surrogates
 from edge_service.dialects.canonical import Usage
-from edge_service.dialects.exchange import EmptyAnswerError, EventKind, MalformedAnswerError, ReportedError, Written
-from edge_service.dialects.openai_chat import terms, thoughts
+from edge_service.dialects.exchange import (
+    EmptyAnswerError,
+    EventKind,
+    MalformedAnswerError,
+    ReportedError,
+    Whole,
+    Written,
+)
+from edge_service.dialects.openai_chat import call_ids, terms, thoughts
 from edge_service.dialects.openai_chat.quirks import DEFAULT, Quirks
 from edge_service.dialects.openai_chat.wire import PATH, decode_object, encode
 from edge_service.dialects.surrogates import Hidden
@@ -79,15 +86,22 @@ class ChatRequest:
         if self.has_our_thoughts or "messages.thinking" in quirks.unknown:
             fields["messages"], is_less = thoughts.taken(self.fields["messages"], quirks)
             dropped = ("messages.thinking",) if is_less else ()
+        if quirks.call_id_chars:
+            fields["messages"] = call_ids.taken(fields["messages"], quirks.call_id_chars)
         return Written(PATH, self._encoded(fields), dropped=dropped)
 
-    def at_level(self, suffix: str) -> ChatRequest:
+    def at_level(self, suffix: str, quirks: Quirks = DEFAULT) -> ChatRequest:
         """With the reasoning level that stood behind a model's name, in place of the client's own."""
         asked = reasoning.of_suffix(suffix)
         effort = None if asked is None else reasoning.effort(asked)
         if effort is None:
             return self
-        return replace(self, fields={**self.fields, "reasoning_effort": msgspec.Raw(encode(effort))})
+        if quirks.efforts:
+            effort = quirks.effort(effort)
+        if not quirks.effort_within:
+            return replace(self, fields={**self.fields, "reasoning_effort": msgspec.Raw(encode(effort))})
+        fields = {name: value for name, value in self.fields.items() if name != "reasoning_effort"}
+        return replace(self, fields={**fields, quirks.effort_within: msgspec.Raw(encode({"effort": effort}))})
 
     def reader(self) -> EventReader:
         """Of the answer, if it comes as a stream."""
@@ -169,20 +183,6 @@ def _typed(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw, name: str, kind
         return decoder.decode(raw)
     except msgspec.ValidationError as error:
         raise InvalidRequestError(f"'{name}' must be {kind}", param=name) from error
-
-
-@dataclass(frozen=True, slots=True)
-class Whole:
-    """An answer that came all at once."""
-
-    body: bytes
-    usage: Usage | None
-    """None if the provider has not told it."""
-
-
-def complete(body: bytes, model: str) -> bytes:
-    """The body of what `whole` finds."""
-    return whole(body, model).body
 
 
 def whole(body: bytes, model: str) -> Whole:

@@ -6,7 +6,6 @@ Source: https://platform.openai.com/docs/api-reference/chat/create
 from __future__ import annotations
 
 import base64
-import hashlib
 import re
 from collections.abc import Iterable
 from typing import Any, TypeAlias
@@ -25,13 +24,10 @@ from edge_service.dialects.canonical import (
     ToolResult,
 )
 from edge_service.dialects.exchange import InexpressibleError
-from edge_service.dialects.openai_chat import details, models, terms
+from edge_service.dialects.openai_chat import call_ids, details, models, terms
 from edge_service.dialects.openai_chat.quirks import Quirks
 
 Written: TypeAlias = dict[str, Any]
-
-_MAX_CALL_ID_CHARS = 40
-"""OpenAI refuses longer ones."""
 
 
 class Messages:
@@ -149,12 +145,7 @@ class Messages:
         return {"id": self._id(part.id), "type": "function", "function": function}
 
     def _id(self, call_id: str) -> str:
-        """As the provider takes it: the same for a call and its result, in every request."""
-        chars = self._quirks.call_id_chars
-        if chars:
-            fits = len(call_id) == chars and call_id.isascii() and call_id.isalnum()
-            return call_id if fits else _digest(call_id)[:chars]
-        return call_id if 0 < len(call_id) <= _MAX_CALL_ID_CHARS else f"call_{_digest(call_id)[:24]}"
+        return call_ids.fitting(call_id, self._quirks.call_id_chars)
 
     def _media(self, part: Media) -> Written:
         name = f"messages.{part.kind.value}"
@@ -208,7 +199,3 @@ def _content(parts: list[Written]) -> str | list[Written]:
 
 def _joined(texts: Iterable[str]) -> str:
     return "\n\n".join(texts)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

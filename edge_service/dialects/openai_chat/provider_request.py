@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -57,7 +58,6 @@ _DEFAULTS: Mapping[str, Any] = MappingProxyType(
 )
 """What is written as it is, and the value that is not missed where it cannot be."""
 
-_EFFORTS = tuple(Effort)
 _COMMON_EFFORTS = (Effort.LOW, Effort.MEDIUM, Effort.HIGH)
 
 
@@ -80,9 +80,6 @@ class _Said:
     def _knows(self, name: str) -> bool:
         return name not in self._quirks.unknown
 
-    def _name(self, name: str) -> str:
-        return self._quirks.names.get(name, name)
-
     def scalars(self) -> None:
         request = self._request
         for name, default in _DEFAULTS.items():
@@ -96,15 +93,15 @@ class _Said:
                     raise InexpressibleError(["n"])
                 self._drop(name)
             elif name == "max_tokens":
-                self.body[self._rules.max_tokens or self._name(name)] = value
+                self.body[self._rules.max_tokens or self._quirks.max_tokens] = value
             elif name != "top_logprobs" or request.logprobs:
-                self.body[self._name(name)] = dict(value) if name == "metadata" else value
+                self.body[name] = dict(value) if name == "metadata" else value
 
     def stop(self) -> None:
         stop = [each for each in self._request.stop if each]
         if not stop:
             return
-        if len(stop) > self._quirks.max_stops or not self._rules.stops:
+        if len(stop) > self._quirks.max_stops or not self._rules.stops or not self._knows("stop"):
             raise InexpressibleError(["stop"])
         self.body["stop"] = stop
 
@@ -121,8 +118,12 @@ class _Said:
             return
         if not self._knows("tools"):
             raise InexpressibleError(["tools"])
+        if choice is not None and choice.mode is not Choosing.AUTO and not self._knows("tool_choice"):
+            if choice.mode is Choosing.NONE:
+                return  # What is not there cannot be called.
+            raise InexpressibleError(["tool_choice"])
         self.body["tools"] = [self._tool(tool) for tool in tools]
-        if choice is not None:
+        if choice is not None and self._knows("tool_choice"):
             self.body["tool_choice"] = _choice(choice)
         if request.parallel_tool_calls is not None:
             if self._knows("parallel_tool_calls"):
@@ -154,27 +155,30 @@ class _Said:
         asked = self._request.reasoning
         if asked is None:
             return
-        efforts = self._quirks.efforts or (_COMMON_EFFORTS if self._rules.reasons else ())
-        if self._rules.reasons is False:
-            efforts = ()
+        quirks = self._quirks
+        if not quirks.efforts and self._rules.reasons:
+            quirks = replace(quirks, efforts=_COMMON_EFFORTS)
         word = reasoning.effort(asked)
         if word is None:
             return  # It is left to the model.
-        if not efforts:
+        if not quirks.efforts or self._rules.reasons is False or not self._knows("reasoning"):
             if word is not Effort.NONE:
                 self._drop("reasoning")
             return
-        nearest = min(efforts, key=lambda known: abs(_EFFORTS.index(known) - _EFFORTS.index(word)))
+        nearest = quirks.effort(word)
         if nearest is not word:
             self._drop("reasoning.effort")
-        self.body[self._name("reasoning_effort")] = nearest.value
+        if quirks.effort_within:
+            self.body[quirks.effort_within] = {"effort": nearest.value}
+        else:
+            self.body["reasoning_effort"] = nearest.value
 
     def user(self) -> None:
         user = self._request.user
         if user and self._knows("user"):
             # It is known again by its digest as well.
             fits = len(user) <= _MAX_USER_CHARS
-            self.body[self._name("user")] = user if fits else hashlib.sha256(user.encode()).hexdigest()
+            self.body["user"] = user if fits else hashlib.sha256(user.encode()).hexdigest()
         elif user:
             self._drop("user")
 

@@ -12,6 +12,7 @@ from edge_service.dialects import surrogates
 from edge_service.dialects.values import decode_object as decode_object
 from edge_service.dialects.values import first_byte as first_byte
 from edge_service.dialects.values import is_null as is_null
+from edge_service.dialects.values import pairs as pairs
 from edge_service.dialects.values import typed as typed
 
 PATH = "/chat/completions"

@@ -7,7 +7,7 @@ who speak like it, https://docs.vllm.ai/en/latest/serving/openai_compatible_serv
 
 from __future__ import annotations
 
-from edge_service.dialects.openai_plain import embedding, multipart
+from edge_service.dialects.openai_plain import embedding, multipart, needs
 from edge_service.dialects.openai_plain.apis import APIS, EMBEDDINGS, TEXT_COMPLETIONS, Api
 
-__all__ = ["APIS", "EMBEDDINGS", "TEXT_COMPLETIONS", "Api", "embedding", "multipart"]
+__all__ = ["APIS", "EMBEDDINGS", "TEXT_COMPLETIONS", "Api", "embedding", "multipart", "needs"]

@@ -13,6 +13,7 @@ from edge_service.dialects.openai_responses import (
     client_events,
     client_request,
     errors,
+    needs,
     passing_events,
     passthrough,
     provider_answer,
@@ -21,9 +22,10 @@ from edge_service.dialects.openai_responses import (
 )
 from edge_service.domain.errors import ApiError
 
-__all__ = ["CLIENT", "PROVIDER", "EventReader", "is_error_body", "passthrough"]
+__all__ = ["CLIENT", "PROVIDER", "EventReader", "RetoldReader", "is_error_body", "needs", "passthrough"]
 
 EventReader = passing_events.EventReader
+RetoldReader = passing_events.RetoldReader
 is_error_body = errors.is_error_body
 
 

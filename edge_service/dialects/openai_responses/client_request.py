@@ -64,7 +64,7 @@ class _Request(Struct):
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
     include: list[str] | None = None
-    metadata: dict[str, str] | None = None
+    metadata: Raw = wire.NULL
     user: str | None = None
     safety_identifier: str | None = None
     service_tier: str | None = None
@@ -112,7 +112,7 @@ def read(body: bytes) -> Request:
         verbosity=_read_verbosity(said.text, reading),
         service_tier=_read_tier(said.service_tier, reading),
         user=said.safety_identifier or said.user or "",
-        metadata=MappingProxyType(said.metadata or {}),
+        metadata=MappingProxyType({} if wire.is_null(said.metadata) else wire.pairs(said.metadata, "metadata")),
         unsaid=reading.unsaid,
         bound=reading.bound,
     )

@@ -139,6 +139,29 @@ class EventReader:
             raise MalformedAnswerError("not an event of this dialect") from None
 
 
+class RetoldReader:
+    """Reads the stream of a response that was made before: all of it is for the client at once, since nothing can move,
+    and that the response has failed is what it is told."""
+
+    __slots__ = ("_reader", "error")
+
+    usage = None
+    """What it costs was told when it was made."""
+
+    def __init__(self, model: str) -> None:
+        self._reader = EventReader(model)
+        self.error = self._reader.error
+
+    def read(self, event: bytes) -> tuple[EventKind, bytes]:
+        """As of an `EventReader`."""
+        kind, sent = self._reader.read(event)
+        if kind is EventKind.ERROR:
+            return EventKind.TERMINAL, sent
+        if kind is EventKind.PREAMBLE and wire.data_of(event):
+            return EventKind.CONTENT, sent
+        return kind, sent
+
+
 def _has_content(said: _Event) -> bool:
     """What is done counts too: some send no deltas."""
     if any(bytes(all_of_it) not in _NOTHING for all_of_it in (said.text, said.refusal, said.arguments)):

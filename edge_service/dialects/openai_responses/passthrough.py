@@ -65,6 +65,11 @@ class Request:
     hidden: Hidden | None = None
     dropped: tuple[str, ...] = ()
 
+    @property
+    def is_kept(self) -> bool:
+        """The answer can be asked for again, and gone on from."""
+        return bytes(self.fields.get("store", wire.NULL)) != b"false"
+
     def write(self, model: str) -> Written:
         """The request for a provider that calls the model by this name."""
         body = wire.encode({**self.fields, "model": model})
@@ -111,19 +116,30 @@ def _is_foreign(item: Raw) -> bool:
     return thought.type == "reasoning" and thought.encrypted_content.startswith(sealing.MARK)
 
 
+def retold(body: bytes, model: str) -> bytes:
+    """What a provider says of a response that it keeps, whatever has become of it, under the name that it was asked for
+    by: the response, what went into it, or that it is deleted. Raises `MalformedAnswerError` or `EmptyAnswerError`."""
+    if not body.strip():
+        raise EmptyAnswerError("an empty body")
+    try:
+        fields = wire.fields(body)
+    except (ValueError, RecursionError):
+        hidden = surrogates.hide(body)
+        if hidden is None:
+            raise MalformedAnswerError("not a JSON object") from None
+        return hidden.shown(retold(hidden.data, model))
+    return wire.encode({**fields, "model": model}) if "model" in fields else body
+
+
 @dataclass(frozen=True, slots=True)
 class Whole:
     """An answer that came all at once."""
 
     body: bytes
+    """For the client."""
     response_id: str
     usage: canonical.Usage | None
     """None if it does not say."""
-
-
-def complete(body: bytes, model: str) -> bytes:
-    """The body of what `whole` finds."""
-    return whole(body, model).body
 
 
 def whole(body: bytes, model: str) -> Whole:

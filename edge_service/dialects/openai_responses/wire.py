@@ -5,15 +5,14 @@ Source: https://platform.openai.com/docs/api-reference/responses, and the types 
 
 from __future__ import annotations
 
-import re
-from typing import TypeVar
-
 import msgspec
 from msgspec import Raw
 
 from edge_service.dialects.openai_chat.wire import without_halves
 from edge_service.dialects.values import first_byte as first_byte
 from edge_service.dialects.values import is_null as is_null
+from edge_service.dialects.values import pairs as pairs
+from edge_service.dialects.values import typed as typed
 from edge_service.domain import sse
 from edge_service.domain.errors import InvalidRequestError
 
@@ -31,8 +30,6 @@ NULL = Raw(b"null")
 encode = msgspec.json.encode
 _fields = msgspec.json.Decoder(dict[str, Raw])
 
-_T = TypeVar("_T")
-
 
 def fields(data: bytes) -> dict[str, Raw]:
     """The fields of a JSON object. Raises `ValueError` or `RecursionError`."""
@@ -44,41 +41,6 @@ def fields(data: bytes) -> dict[str, Raw]:
 def translatable(data: bytes) -> bytes:
     """JSON without halves of surrogate pairs: they can be passed on, but not be translated."""
     return (without_halves(data) or data) if b"\\u" in data else data
-
-
-_WHERE = re.compile(r" - at `\$\.?(?P<path>.*)`\Z", re.DOTALL)
-_MISSING = re.compile(r"Object missing required field `(?P<name>\w+)`")
-
-
-def typed(decoder: msgspec.json.Decoder[_T], json: bytes | Raw, path: str = "") -> _T:
-    """What a client has sent, all of it or the part at `path`. Raises `InvalidRequestError`, which names the field."""
-    try:
-        return decoder.decode(json)
-    except msgspec.ValidationError as error:
-        raise _wrong(str(error), path) from error
-    except msgspec.DecodeError as error:
-        raise InvalidRequestError(f"the body is not valid JSON: {error}", param=path or None) from error
-    except RecursionError as error:
-        where = f"'{path}'" if path else "the body"
-        raise InvalidRequestError(f"{where} is nested too deeply", param=path or None) from error
-
-
-def _wrong(said: str, path: str) -> InvalidRequestError:
-    """In the parser's words, but with the path from the outside."""
-    where = _WHERE.search(said)
-    if where is not None:
-        said, path = said[: where.start()], joined(path, where["path"])
-    missing = _MISSING.match(said)
-    if missing is not None:
-        path = joined(path, missing["name"])
-        return InvalidRequestError(f"'{path}' is missing", param=path)
-    if not path:
-        return InvalidRequestError("the body must be a JSON object")
-    return InvalidRequestError(f"'{path}': {said[:1].lower()}{said[1:]}", param=path)
-
-
-def joined(path: str, inner: str) -> str:
-    return f"{path}{inner}" if not path or inner.startswith("[") else f"{path}.{inner}"
 
 
 def check_model(model: str) -> None:

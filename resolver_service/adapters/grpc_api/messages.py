@@ -8,16 +8,19 @@ from google.protobuf import any_pb2, message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from forebay.resolver.v1 import plan_pb2, resolver_service_pb2
+from resolver_service.app import watch
 from resolver_service.app.operate import UnknownTargetError
 from resolver_service.app.ports import Revision
-from resolver_service.app.report import Closed, Ended, Event, Failed
+from resolver_service.app.report import Bound, Closed, Ended, Event, Failed
 from resolver_service.app.resolve import (
+    BoundElsewhereError,
     Decision,
     Explanation,
     NoTargetError,
     Query,
     ResolveError,
     TargetView,
+    UnboundError,
     UnknownModelError,
     UnservableError,
 )
@@ -36,6 +39,8 @@ from resolver_service.domain.catalog import Disposition, Group, Provider, RawMod
 from resolver_service.domain.quirks import NO_QUIRKS
 
 ERROR_DOMAIN = "forebay"
+MAX_KEY_BYTES = 64
+"""Of an affinity key. An HMAC of SHA-256 has 32."""
 INTERNAL = status_pb2.Status(code=code_pb2.INTERNAL, message="the resolver failed; its log says how")
 
 _TO_WIRE = {d: plan_pb2.Disposition.Value(f"DISPOSITION_{d.name}") for d in Disposition}
@@ -57,8 +62,11 @@ class InvalidRequestError(Exception):
 
 def query(request: resolver_service_pb2.ResolveRequest, path: str = "") -> Query:
     """`path` leads to the request, for the fields that errors name. Raises `InvalidRequestError`."""
-    if not request.model.strip():
+    retrieving = request.operation == plan_pb2.OPERATION_RETRIEVE
+    if not request.model.strip() and not retrieving:
         raise InvalidRequestError(f"{path}model", "a model name is required")
+    if (retrieving or request.affinity_required) and not request.affinity_key:
+        raise InvalidRequestError(f"{path}affinity_key", "the key of what was made before is required")
     return Query(
         model=request.model,
         counting=request.operation == plan_pb2.OPERATION_COUNT,
@@ -66,6 +74,9 @@ def query(request: resolver_service_pb2.ResolveRequest, path: str = "") -> Query
         will_report=request.will_report,
         excluded=frozenset(request.excluded_targets),
         needs=_needs(request),
+        affinity_key=request.affinity_key,
+        affinity_required=request.affinity_required,
+        retrieving=retrieving,
     )
 
 
@@ -167,6 +178,14 @@ def _quirks(provider: Provider) -> plan_pb2.Quirks | None:
         headers=[plan_pb2.Header(name=name, value=value) for name, value in quirks.headers],
         api_version=quirks.api_version,
         deployment_paths=quirks.deployment_paths,
+        takes=quirks.takes,
+        lacks=quirks.lacks,
+        rename=dict(quirks.rename),
+        efforts=quirks.efforts,
+        effort_field=quirks.effort_field,
+        thoughts=quirks.thoughts,
+        max_stops=quirks.max_stops,
+        call_id_chars=quirks.call_id_chars,
     )
 
 
@@ -185,13 +204,19 @@ def event(report: resolver_service_pb2.OutcomeReport, path: str = "") -> Event |
             retry_after_s = failed.retry_after_ms / 1000 if failed.retry_after_ms else None
             return Failed(failed.target_id, failed.health_generation, disposition, retry_after_s)
         case "ended":
-            return Ended(report.ended.target_id, report.ended.health_generation)
+            ended = report.ended
+            return Ended(ended.target_id, ended.health_generation, ended.input_tokens, ended.output_tokens)
         case "closed":
             return Closed()
+        case "bound":
+            size = len(report.bound.affinity_key)
+            if not 0 < size <= MAX_KEY_BYTES:
+                raise InvalidRequestError(f"{path}bound.affinity_key", f"1 to {MAX_KEY_BYTES} bytes, not {size}")
+            return Bound(report.bound.target_id, report.bound.affinity_key)
         case "content":
             return None
         case _:
-            raise InvalidRequestError(f"{path}event", "one of failed, content, ended and closed is required")
+            raise InvalidRequestError(f"{path}event", "one of failed, content, ended, closed and bound is required")
 
 
 def explanation(found: Explanation, writer: PlanWriter) -> resolver_service_pb2.ExplainResponse:
@@ -247,6 +272,16 @@ def _known(found: Group | RawModel) -> Abilities:
     return in_common(t.abilities for t in selection.targets_of(found) if not t.disabled)
 
 
+def watched(event: watch.Event) -> resolver_service_pb2.WatchResponse:
+    if isinstance(event, int):
+        return resolver_service_pb2.WatchResponse(revision=resolver_service_pb2.RevisionChanged(revision=event))
+    return resolver_service_pb2.WatchResponse(
+        health=resolver_service_pb2.HealthChanged(
+            target_id=event.target_id, state=event.state.value, retry_after_ms=_ms(event.retry_after_s)
+        )
+    )
+
+
 def error_status(error: ResolveError | InvalidRequestError | UnknownTargetError) -> status_pb2.Status:
     """The error as every RPC answers it, with machine-readable details."""
     match error:
@@ -255,8 +290,12 @@ def error_status(error: ResolveError | InvalidRequestError | UnknownTargetError)
             return _status(code_pb2.INVALID_ARGUMENT, error, error_details_pb2.BadRequest(field_violations=[violation]))
         case UnknownModelError(closest=closest):
             return _status(code_pb2.NOT_FOUND, error, _info(error.code, {"closest": ",".join(closest)}))
-        case UnknownTargetError():
+        case UnknownTargetError() | UnboundError():
             return _status(code_pb2.NOT_FOUND, error, _info(error.code, {}))
+        case BoundElsewhereError():
+            violation = error_details_pb2.BadRequest.FieldViolation(field="model", description=str(error))
+            fields = error_details_pb2.BadRequest(field_violations=[violation])
+            return _status(code_pb2.INVALID_ARGUMENT, error, _info(error.code, {}), fields)
         case UnservableError(lacking=lacking):
             return _unservable(error, lacking)
         case NoTargetError(retry_after_s=retry_after_s):

@@ -2,25 +2,118 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn, TypeVar
 
 import grpc.aio
+import structlog
+from google.rpc import status_pb2
 from grpc_status import rpc_status
 
 from forebay.resolver.v1 import pool_admin_service_pb2 as pb
 from forebay.resolver.v1 import pool_admin_service_pb2_grpc
-from resolver_service.adapters.grpc_api import messages
+from resolver_service.adapters.grpc_api import json_values, messages, refusals
+from resolver_service.adapters.grpc_api.messages import InvalidRequestError
+from resolver_service.app.manage import LONGEST_AUTHOR, Manager, Terms
 from resolver_service.app.operate import Operator, UnknownTargetError
+from resolver_service.app.ports import MOST_REVISIONS, Revision
+from resolver_service.app.resolve import ResolveError, Resolver
+from resolver_service.app.status import Glance, Status
+from resolver_service.domain.config_changes import Change, Deleted, Kind, Put, Replaced, model_pools, providers
 
 Context = grpc.aio.ServicerContext[Any, Any]
+Response = TypeVar("Response")
+
+USUAL_PAGE = 50
+
+_log = structlog.get_logger("forebay.resolver.config")
 
 
 class PoolAdminServicer(pool_admin_service_pb2_grpc.PoolAdminServiceServicer):
-    """What is not here answers UNIMPLEMENTED: the configuration changes by its file."""
-
-    def __init__(self, operator: Operator) -> None:
+    def __init__(
+        self, operator: Operator, manager: Manager, status: Status, resolver: Resolver, replica_id: str
+    ) -> None:
         self._operator = operator
+        self._manager = manager
+        self._status = status
+        self._resolver = resolver
+        self._replica_id = replica_id
+        self._writer = messages.PlanWriter()
+
+    # --- What is configured ---
+
+    async def GetModelPools(self, request: pb.GetModelPoolsRequest, context: Context) -> pb.GetModelPoolsResponse:
+        current = self._manager.current
+        said = await asyncio.to_thread(json_values.encoded, model_pools(current.document))
+        return pb.GetModelPoolsResponse(model_pools_json=said, etag=current.digest)
+
+    async def GetProviders(self, request: pb.GetProvidersRequest, context: Context) -> pb.GetProvidersResponse:
+        current = self._manager.current
+        said = await asyncio.to_thread(json_values.encoded, providers(current.document))
+        return pb.GetProvidersResponse(providers_json=said, etag=current.digest)
+
+    # --- Changes ---
+
+    async def ReplaceModelPools(
+        self, request: pb.ReplaceModelPoolsRequest, context: Context
+    ) -> pb.ReplaceModelPoolsResponse:
+        make = _replaced("model-pools", request.model_pools_json)
+        return await self._change(make, request, pb.ReplaceModelPoolsResponse, context)
+
+    async def UpsertPool(self, request: pb.UpsertPoolRequest, context: Context) -> pb.UpsertPoolResponse:
+        return await self._change(_put(Kind.POOL, request.pool_json), request, pb.UpsertPoolResponse, context)
+
+    async def DeletePool(self, request: pb.DeletePoolRequest, context: Context) -> pb.DeletePoolResponse:
+        return await self._change(_deleted(Kind.POOL, request.pool_id), request, pb.DeletePoolResponse, context)
+
+    async def UpsertCluster(self, request: pb.UpsertClusterRequest, context: Context) -> pb.UpsertClusterResponse:
+        return await self._change(_put(Kind.CLUSTER, request.cluster_json), request, pb.UpsertClusterResponse, context)
+
+    async def DeleteCluster(self, request: pb.DeleteClusterRequest, context: Context) -> pb.DeleteClusterResponse:
+        make = _deleted(Kind.CLUSTER, request.cluster_id)
+        return await self._change(make, request, pb.DeleteClusterResponse, context)
+
+    async def ReplaceProviders(
+        self, request: pb.ReplaceProvidersRequest, context: Context
+    ) -> pb.ReplaceProvidersResponse:
+        make = _replaced("providers", request.providers_json)
+        return await self._change(make, request, pb.ReplaceProvidersResponse, context)
+
+    async def UpsertProvider(self, request: pb.UpsertProviderRequest, context: Context) -> pb.UpsertProviderResponse:
+        make = _put(Kind.PROVIDER, request.provider_json)
+        return await self._change(make, request, pb.UpsertProviderResponse, context)
+
+    async def DeleteProvider(self, request: pb.DeleteProviderRequest, context: Context) -> pb.DeleteProviderResponse:
+        make = _deleted(Kind.PROVIDER, request.provider_id)
+        return await self._change(make, request, pb.DeleteProviderResponse, context)
+
+    # --- Revisions ---
+
+    async def ListRevisions(self, request: pb.ListRevisionsRequest, context: Context) -> pb.ListRevisionsResponse:
+        most = min(request.page_size or USUAL_PAGE, MOST_REVISIONS)
+        found = await self._manager.revisions(min(request.before_revision, 2**62), most)
+        return pb.ListRevisionsResponse(
+            revisions=[
+                pb.Revision(
+                    revision=past.number,
+                    created_at=past.created_at,
+                    author=past.author,
+                    summary=past.summary,
+                    diff=past.diff,
+                )
+                for past in found
+            ]
+        )
+
+    async def Rollback(self, request: pb.RollbackRequest, context: Context) -> pb.RollbackResponse:
+        number = min(request.revision, 2**62)
+        made = await self._or_refuse(self._manager.roll_back(number, _terms(request)), context)
+        _tell(request, made)
+        return pb.RollbackResponse(revision=made.number, etag=made.digest)
+
+    # --- Targets ---
 
     async def ClearCooldown(self, request: pb.ClearCooldownRequest, context: Context) -> pb.ClearCooldownResponse:
         await self._do(self._operator.clear, request.target_id, context)
@@ -30,8 +123,78 @@ class PoolAdminServicer(pool_admin_service_pb2_grpc.PoolAdminServiceServicer):
         await self._do(self._operator.drain if request.drained else self._operator.undrain, request.target_id, context)
         return pb.DrainResponse()
 
+    async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.GetStatusResponse:
+        glance = self._status.glance()
+        response = await asyncio.to_thread(_status, glance)
+        response.replicas.add(id=self._replica_id, revision=glance.revision.number)
+        return response
+
+    async def ExplainName(self, request: pb.ExplainNameRequest, context: Context) -> pb.ExplainNameResponse:
+        try:
+            found = self._resolver.explain(messages.query(request.explain.request, "explain.request."))
+        except (ResolveError, InvalidRequestError) as error:
+            await _abort(context, messages.error_status(error))
+        return pb.ExplainNameResponse(explanation=messages.explanation(found, self._writer))
+
+    async def _change(
+        self, make: Callable[[], Change], request: Any, made: Callable[..., Response], context: Context
+    ) -> Response:
+        revision = await self._or_refuse(self._made(make, _terms(request)), context)
+        _tell(request, revision)
+        return made(revision=revision.number, etag=revision.digest)
+
+    async def _made(self, make: Callable[[], Change], terms: Terms) -> Revision:
+        return await self._manager.change(await asyncio.to_thread(make), terms)
+
+    async def _or_refuse(self, doing: Awaitable[Response], context: Context) -> Response:
+        try:
+            return await doing
+        except refusals.REFUSALS as error:
+            await _abort(context, refusals.status(error))
+
     async def _do(self, what: Callable[[str], None], target_id: str, context: Context) -> None:
         try:
             what(target_id)
         except UnknownTargetError as error:
-            await context.abort_with_status(rpc_status.to_status(messages.error_status(error)))
+            await _abort(context, messages.error_status(error))
+
+
+def _tell(request: Any, made: Revision) -> None:
+    if not request.validate_only:
+        what = request.DESCRIPTOR.name.removesuffix("Request")
+        author = request.author[:LONGEST_AUTHOR]
+        _log.info("config_changed", by=what, author=author, revision=made.number)
+
+
+def _terms(request: Any) -> Terms:
+    return Terms(request.etag, request.validate_only, request.author)
+
+
+def _replaced(section: str, text: bytes) -> Callable[[], Change]:
+    return lambda: Replaced(section, json_values.decoded(text))
+
+
+def _put(kind: Kind, text: bytes) -> Callable[[], Change]:
+    return lambda: Put(kind, json_values.decoded(text))
+
+
+def _deleted(kind: Kind, name: str) -> Callable[[], Change]:
+    return lambda: Deleted(kind, name)
+
+
+def _status(glance: Glance) -> pb.GetStatusResponse:
+    response = pb.GetStatusResponse(revision=glance.revision.number)
+    for target in glance.targets():
+        response.targets.add(
+            target_id=target.target_id,
+            state=target.state.value,
+            reason=target.reason.value if target.reason else "",
+            retry_after_ms=math.ceil(1000 * target.retry_after_s),
+            in_flight=target.in_flight,
+            recent=[pb.OutcomeCount(disposition=d.value, count=count) for d, count in target.recent.items()],
+        )
+    return response
+
+
+async def _abort(context: Context, status: status_pb2.Status) -> NoReturn:
+    await context.abort_with_status(rpc_status.to_status(status))

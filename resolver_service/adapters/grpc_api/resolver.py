@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from typing import Any, NoReturn
@@ -16,8 +17,17 @@ from forebay.resolver.v1 import resolver_service_pb2 as pb
 from resolver_service.adapters.grpc_api import messages
 from resolver_service.adapters.grpc_api.messages import InvalidRequestError
 from resolver_service.app.ports import ReportEffect, Revisions, Telemetry
-from resolver_service.app.report import Event, Reports
-from resolver_service.app.resolve import NoTargetError, ResolveError, Resolver, UnknownModelError, UnservableError
+from resolver_service.app.report import Ended, Event, Reports
+from resolver_service.app.resolve import (
+    BoundElsewhereError,
+    NoTargetError,
+    ResolveError,
+    Resolver,
+    UnboundError,
+    UnknownModelError,
+    UnservableError,
+)
+from resolver_service.app.watch import Watch
 
 _log = structlog.get_logger("forebay.resolver.grpc")
 
@@ -28,11 +38,14 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
-    def __init__(self, resolver: Resolver, reports: Reports, revisions: Revisions, telemetry: Telemetry) -> None:
+    def __init__(
+        self, resolver: Resolver, reports: Reports, revisions: Revisions, telemetry: Telemetry, watch: Watch
+    ) -> None:
         self._resolver = resolver
         self._reports = reports
         self._revisions = revisions
         self._telemetry = telemetry
+        self._watch = watch
         self._writer = messages.PlanWriter()
 
     async def Resolve(self, request: pb.ResolveRequest, context: Context) -> pb.ResolveResponse:
@@ -84,8 +97,11 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
         return pb.ReportResponse()
 
     async def Watch(self, request: pb.WatchRequest, context: Context) -> AsyncIterator[pb.WatchResponse]:
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this resolver cannot be watched yet")
-        yield pb.WatchResponse()  # Never reached: it makes this a stream.
+        # At once, so that the caller knows that it watches even if there is nothing to tell.
+        await context.send_initial_metadata(())
+        async with contextlib.aclosing(self._watch.events(request.after_revision)) as events:
+            async for event in events:
+                yield messages.watched(event)
 
     def _answer(self, item: pb.ResolveItem, answer: pb.ResolveAnswer, caller: object) -> None:
         answer.id = item.id
@@ -112,7 +128,10 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
         except UnknownModelError:
             result = "not_found"
             raise
-        except (NoTargetError, UnservableError) as error:
+        except UnboundError as error:
+            result = error.code
+            raise
+        except (NoTargetError, UnservableError, BoundElsewhereError) as error:
             name, result = error.name, error.code
             raise
         except InvalidRequestError:
@@ -133,6 +152,8 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
     def _learn(self, report: pb.OutcomeReport, event: Event | None) -> None:
         effect: ReportEffect = "unused" if event is None else self._reports.apply(report.decision_id, event)
         self._telemetry.reported(report.WhichOneof("event") or "none", effect)
+        if effect == "applied" and isinstance(event, Ended):
+            self._telemetry.spent(event.target_id, event.input_tokens, event.output_tokens)
 
 
 def _tell(request: pb.ResolveRequest, error: Exception) -> None:

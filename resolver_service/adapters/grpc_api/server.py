@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+from collections import deque
 from dataclasses import dataclass, field
 
 import grpc.aio
@@ -22,6 +24,7 @@ from resolver_service.adapters.grpc_api.interceptors import (
 )
 from resolver_service.adapters.grpc_api.pool_admin import PoolAdminServicer
 from resolver_service.adapters.grpc_api.resolver import ResolverServicer
+from resolver_service.app.ports import Certificates
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 MAX_CONCURRENT_CALLS = 1000
@@ -77,8 +80,42 @@ class Secrets:
     management_key: str = field(default="", repr=False)
 
 
+class Tls:
+    """What the server shows of itself, and whom it believes. Renewed, it is for the connections made from then on."""
+
+    def __init__(self, certificates: Certificates) -> None:
+        self._renewed: deque[grpc.ServerCertificateConfiguration] = deque(maxlen=1)
+        self.credentials = grpc.dynamic_ssl_server_credentials(
+            _configuration(certificates),
+            self._fetch,  # type: ignore[arg-type]  # whose None means "no change", as its documentation says
+            require_client_authentication=bool(certificates.authorities),
+        )
+
+    def renew(self, certificates: Certificates) -> None:
+        """`certificates` must have authorities if those before had them."""
+        self._renewed.append(_configuration(certificates))
+
+    def _fetch(self) -> grpc.ServerCertificateConfiguration | None:
+        """What is to be used from now on, if it is news. gRPC asks before each handshake, on threads of its own."""
+        with contextlib.suppress(IndexError):
+            return self._renewed.pop()
+        return None
+
+
+def _configuration(certificates: Certificates) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration(
+        [(certificates.key, certificates.chain)], certificates.authorities or None
+    )
+
+
 def build(
-    listen: str, servicer: ResolverServicer, admin: PoolAdminServicer, secrets: Secrets, *, reflect: bool
+    listen: str,
+    servicer: ResolverServicer,
+    admin: PoolAdminServicer,
+    secrets: Secrets,
+    *,
+    reflect: bool,
+    tls: Tls | None = None,
 ) -> GrpcServer:
     """A server bound to `listen` (`HOST:PORT`, port 0 for any free one, or `unix:PATH`). Raises `AddressInUseError`."""
     interceptors: list[grpc.aio.ServerInterceptor] = [TokenInterceptor(secrets.token)] if secrets.token else []
@@ -95,7 +132,7 @@ def build(
     if listen.startswith("unix:") and _is_served(listen.removeprefix("unix:")):
         raise AddressInUseError(f"cannot listen on {listen}: another process does")
     try:
-        port = server.add_insecure_port(listen)
+        port = server.add_secure_port(listen, tls.credentials) if tls else server.add_insecure_port(listen)
     except RuntimeError as error:
         raise AddressInUseError(f"cannot listen on {listen}: {error}") from error
     address = listen if listen.startswith("unix:") else f"{listen.rpartition(':')[0]}:{port}"

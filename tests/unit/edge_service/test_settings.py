@@ -37,7 +37,18 @@ FLAGS: dict[str, tuple[str | None, str, object]] = {
     "--ops-listen": ("[::1]:99", "ops", ("::1", 99)),
     "--allow-open": (None, "host", "0.0.0.0"),
     "--plaintext-network": (None, "resolvers", ("resolver:8401",)),
+    "--cors-origins": (
+        "https://app.example.com, http://localhost:3000",
+        "cors_origins",
+        {"https://app.example.com", "http://localhost:3000"},
+    ),
     "--credential-env": ("A_*, B,", "credential_names", ("A_*", "B")),
+    "--tls-cert": ("/etc/cert.pem", "tls", (Path("/etc/cert.pem"), Path("key"))),
+    "--tls-key": ("/etc/key.pem", "tls", (Path("cert"), Path("/etc/key.pem"))),
+    "--resolver-ca": ("/etc/ca.pem", "resolver_ca", Path("/etc/ca.pem")),
+    "--resolver-cert": ("/etc/cert.pem", "resolver_pair", (Path("/etc/cert.pem"), Path("key"))),
+    "--resolver-key": ("/etc/key.pem", "resolver_pair", (Path("cert"), Path("/etc/key.pem"))),
+    "--resolver-name": ("resolver.example", "resolver_name", "resolver.example"),
     "--upstream-ca": ("/etc/ca.pem", "upstream_ca", Path("/etc/ca.pem")),
     "--drain": ("2.5", "drain_s", 2.5),
     "--drain-delay": ("1.5", "drain_delay_s", 1.5),
@@ -50,6 +61,15 @@ FLAGS: dict[str, tuple[str | None, str, object]] = {
 NEEDS_CONSENT = {
     "--allow-open": {"FOREBAY_EDGE_LISTEN": "0.0.0.0:8400"},
     "--plaintext-network": {"FOREBAY_EDGE_RESOLVER": "resolver:8401"},
+}
+# What a flag cannot be without.
+NEEDS = {
+    **NEEDS_CONSENT,
+    "--tls-cert": {"FOREBAY_EDGE_TLS_KEY": "key"},
+    "--tls-key": {"FOREBAY_EDGE_TLS_CERT": "cert"},
+    "--resolver-cert": {"FOREBAY_EDGE_RESOLVER_CA": "ca", "FOREBAY_EDGE_RESOLVER_KEY": "key"},
+    "--resolver-key": {"FOREBAY_EDGE_RESOLVER_CA": "ca", "FOREBAY_EDGE_RESOLVER_CERT": "cert"},
+    "--resolver-name": {"FOREBAY_EDGE_RESOLVER_CA": "ca"},
 }
 
 
@@ -70,7 +90,7 @@ def test_every_flag_is_in_the_table(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("flag", FLAGS)
 def test_every_flag_has_an_environment_variable_of_the_same_name(flag: str) -> None:
     value, field, expected = FLAGS[flag]
-    around: Any = NEEDS_CONSENT.get(flag, {})
+    around: Any = NEEDS.get(flag, {})
     by_flag = load(flag, *([] if value is None else [value]), **around)
     by_variable = load(**{variable(flag): value or "1"}, **around)
     assert getattr(by_flag, field) == getattr(by_variable, field) == expected
@@ -127,6 +147,34 @@ def test_any_other_address_needs_consent_in_words(address: str, capsys: pytest.C
     assert load("--listen", address, "--allow-open").port == int(address.rpartition(":")[2])
     assert "add --plaintext-network to consent" in refused(capsys, "--resolver", address)
     assert load("--resolver", address, "--plaintext-network").resolvers == (address,)
+
+
+@pytest.mark.parametrize("address", NETWORK)
+def test_tls_needs_no_consent(address: str) -> None:
+    assert load("--resolver", address, "--resolver-ca", "ca.pem").resolvers == (address,)
+
+
+def test_https_is_no_client_key(capsys: pytest.CaptureFixture[str]) -> None:
+    https = ("--tls-cert", "cert.pem", "--tls-key", "key.pem")
+    assert "add --allow-open to consent" in refused(capsys, "--listen", "0.0.0.0:8400", *https)
+
+
+@pytest.mark.parametrize(
+    ("flag", "words"),
+    [
+        ("--tls-cert", "--tls-cert and --tls-key go together"),
+        ("--tls-key", "--tls-cert and --tls-key go together"),
+        ("--resolver-cert", "--resolver-cert and --resolver-key go together"),
+        ("--resolver-key", "--resolver-cert and --resolver-key go together"),
+        ("--resolver-name", "need --resolver-ca: without it there is no TLS"),
+    ],
+)
+def test_half_of_tls_is_refused(flag: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert words in refused(capsys, flag, "x")
+
+
+def test_a_certificate_for_resolvers_is_nothing_without_tls(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "need --resolver-ca" in refused(capsys, "--resolver-cert", "x", "--resolver-key", "y")
 
 
 def test_one_consent_does_not_stand_for_the_other(capsys: pytest.CaptureFixture[str]) -> None:
@@ -228,3 +276,30 @@ def test_no_secret_is_in_the_representation() -> None:
 @pytest.mark.parametrize("argument", ["--list", "--resolv", "--allow", "stray"])
 def test_flags_are_not_guessed(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "unrecognized arguments" in refused(capsys, argument)
+
+
+@pytest.mark.parametrize("origin", ["*", "https://a.example", "http://[::1]:3000", "chrome-extension://abcdef", ""])
+def test_origins_are_as_browsers_write_them(origin: str) -> None:
+    assert load("--cors-origins", origin).cors_origins == ({origin} if origin else set())
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://a.example/",
+        "https://A.example",
+        "https://a.example:443",
+        "http://a.example:80",
+        "a.example",
+        "https://*.example",
+        "https://u@a.example",
+        "null",
+        "https://",
+    ],
+)
+def test_what_no_browser_would_write_is_refused(capsys: pytest.CaptureFixture[str], origin: str) -> None:
+    assert f"'{origin}' is no origin" in refused(capsys, "--cors-origins", origin)
+
+
+def test_everyone_stands_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "stands alone" in refused(capsys, "--cors-origins", "*,https://a.example")

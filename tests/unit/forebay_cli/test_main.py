@@ -17,6 +17,8 @@ from forebay_cli.__main__ import is_address, is_local, main
         (["models", "--resolver", "nonsense"], {}, "'nonsense' is neither HOST:PORT nor unix:PATH"),
         (["models"], {"FOREBAY_RESOLVER": "10.1.2.3:8401"}, "add --plaintext-network to consent"),
         (["models"], {"FOREBAY_RESOLVER": "10.1.2.3:1", "FOREBAY_PLAINTEXT_NETWORK": "0"}, "--plaintext-network"),
+        (["models", "--resolver-cert", "c"], {}, "--resolver-cert and --resolver-key go together"),
+        (["models", "--resolver-name", "r"], {}, "need --resolver-ca: without it there is no TLS"),
         (["models", "--timeout", "soon"], {}, "'soon' is not a positive number of seconds"),
         (["models", "--timeout", "nan"], {}, "'nan' is not a positive number of seconds"),
         (["models"], {"FOREBAY_TIMEOUT": "0"}, "'0' is not a positive number of seconds"),

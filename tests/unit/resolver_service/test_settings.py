@@ -28,6 +28,9 @@ def test_a_configuration_is_all_that_must_be_told() -> None:
         drain_s=1,
         check=False,
         state_dir=None,
+        tls=None,
+        client_ca=None,
+        provider_edits=False,
     )
 
 
@@ -44,6 +47,10 @@ def test_every_flag_can_be_told_by_the_environment() -> None:
         "FOREBAY_RESOLVER_NO_REFLECTION": "1",
         "FOREBAY_RESOLVER_DRAIN": "2.5",
         "FOREBAY_RESOLVER_STATE_DIR": "/var/lib/forebay",
+        "FOREBAY_RESOLVER_TLS_CERT": "/etc/cert.pem",
+        "FOREBAY_RESOLVER_TLS_KEY": "/etc/key.pem",
+        "FOREBAY_RESOLVER_TLS_CLIENT_CA": "/etc/ca.pem",
+        "FOREBAY_RESOLVER_ALLOW_PROVIDER_EDITS": "true",
         "FOREBAY_TOKEN": "secret",
         "FOREBAY_MANAGEMENT_KEY": "another",
     }
@@ -57,6 +64,9 @@ def test_every_flag_can_be_told_by_the_environment() -> None:
         drain_s=2.5,
         check=False,
         state_dir=Path("/var/lib/forebay"),
+        tls=(Path("/etc/cert.pem"), Path("/etc/key.pem")),
+        client_ca=Path("/etc/ca.pem"),
+        provider_edits=True,
     )
 
 
@@ -85,6 +95,26 @@ def test_a_switch_is_off_by_any_other_word(word: str) -> None:
 def test_plaintext_beyond_this_machine_takes_consent(listen: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "add --plaintext-network to consent" in refusal(capsys, [*CONFIG, "--listen", listen])
     assert load([*CONFIG, "--listen", listen, "--plaintext-network"], {}).listen == listen
+
+
+TLS = ["--tls-cert", "cert.pem", "--tls-key", "key.pem"]
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:8401", "[::]:8401", "resolver:8401"])
+def test_tls_beyond_this_machine_takes_none(listen: str) -> None:
+    assert load([*CONFIG, *TLS, "--listen", listen], {}).tls == (Path("cert.pem"), Path("key.pem"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (TLS[:2], "--tls-cert and --tls-key go together"),
+        (TLS[2:], "--tls-cert and --tls-key go together"),
+        (["--tls-client-ca", "ca.pem"], "--tls-client-ca needs --tls-cert and --tls-key"),
+    ],
+)
+def test_half_of_tls_is_refused(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert words in refusal(capsys, [*CONFIG, *arguments])
 
 
 @pytest.mark.parametrize("listen", ["8401", ":8401", "localhost", "a:", "a:x", "a:65536", "a:-1", "unix:"])

@@ -254,6 +254,26 @@ class Quirks(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class RenameEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     MAX_TOKENS_FIELD_FIELD_NUMBER: _builtins.int
     SYSTEM_ROLE_FIELD_NUMBER: _builtins.int
     DROP_FIELD_NUMBER: _builtins.int
@@ -261,6 +281,14 @@ class Quirks(_message.Message):
     HEADERS_FIELD_NUMBER: _builtins.int
     API_VERSION_FIELD_NUMBER: _builtins.int
     DEPLOYMENT_PATHS_FIELD_NUMBER: _builtins.int
+    TAKES_FIELD_NUMBER: _builtins.int
+    LACKS_FIELD_NUMBER: _builtins.int
+    RENAME_FIELD_NUMBER: _builtins.int
+    EFFORTS_FIELD_NUMBER: _builtins.int
+    EFFORT_FIELD_FIELD_NUMBER: _builtins.int
+    THOUGHTS_FIELD_NUMBER: _builtins.int
+    MAX_STOPS_FIELD_NUMBER: _builtins.int
+    CALL_ID_CHARS_FIELD_NUMBER: _builtins.int
     max_tokens_field: _builtins.str
     """What its requests call the most tokens to generate: max_tokens or max_completion_tokens. Empty: max_tokens."""
     system_role: _builtins.str
@@ -273,6 +301,12 @@ class Quirks(_message.Message):
     """The query parameter `api-version`; empty for none."""
     deployment_paths: _builtins.bool
     """Paths are of Azure's older form, `/openai/deployments/MODEL/chat/completions`, behind the base URL."""
+    effort_field: _builtins.str
+    """Where they stand: reasoning_effort, or reasoning.effort within the object. Empty: reasoning_effort."""
+    max_stops: _builtins.int
+    """How many stop sequences it takes. Zero: 4."""
+    call_id_chars: _builtins.int
+    """How many letters and digits the ids of calls must have, for one that takes no others. Zero: any will do."""
     @_builtins.property
     def drop(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Top-level fields of a request that it does not take."""
@@ -280,6 +314,28 @@ class Quirks(_message.Message):
     @_builtins.property
     def headers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Header]:
         """Sent with every request. Never credentials, never of one connection alone."""
+
+    @_builtins.property
+    def takes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What requests may have in them that it knows, though many do not: metadata, service_tier, tools.strict, top_k, user,
+        verbosity, messages.file, messages.refusal.
+        """
+
+    @_builtins.property
+    def lacks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Likewise what it does not know, though most do: tools, output.schema, seed and the like."""
+
+    @_builtins.property
+    def rename(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Top-level fields of a request that it calls by other names: seed to random_seed."""
+
+    @_builtins.property
+    def efforts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The words that it takes for how hard to think, from none to max. Empty: not known."""
+
+    @_builtins.property
+    def thoughts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The fields of messages in which it takes thoughts back: reasoning_content, reasoning, reasoning_details."""
 
     def __init__(
         self,
@@ -291,10 +347,18 @@ class Quirks(_message.Message):
         headers: _abc.Iterable[Global___Header] | None = ...,
         api_version: _builtins.str = ...,
         deployment_paths: _builtins.bool = ...,
+        takes: _abc.Iterable[_builtins.str] | None = ...,
+        lacks: _abc.Iterable[_builtins.str] | None = ...,
+        rename: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        efforts: _abc.Iterable[_builtins.str] | None = ...,
+        effort_field: _builtins.str = ...,
+        thoughts: _abc.Iterable[_builtins.str] | None = ...,
+        max_stops: _builtins.int = ...,
+        call_id_chars: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_version", b"api_version", "auth_header", b"auth_header", "deployment_paths", b"deployment_paths", "drop", b"drop", "headers", b"headers", "max_tokens_field", b"max_tokens_field", "system_role", b"system_role"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_version", b"api_version", "auth_header", b"auth_header", "call_id_chars", b"call_id_chars", "deployment_paths", b"deployment_paths", "drop", b"drop", "effort_field", b"effort_field", "efforts", b"efforts", "headers", b"headers", "lacks", b"lacks", "max_stops", b"max_stops", "max_tokens_field", b"max_tokens_field", "rename", b"rename", "system_role", b"system_role", "takes", b"takes", "thoughts", b"thoughts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry
 
 from edge_service.adapters.telemetry_prometheus import PrometheusTelemetry
+from edge_service.app.record import Record, Tokens, Tried
+from edge_service.domain.outcome import Disposition
 
 
 @dataclass
@@ -21,3 +23,26 @@ def test_what_the_resolver_s_client_knows_is_read_when_somebody_asks() -> None:
     assert registry.get_sample_value("forebay_resolver_up") == 1
     assert registry.get_sample_value("forebay_reports_dropped_total") == 3
     assert registry.get_sample_value("forebay_reports_unacknowledged") == 1000
+
+
+def test_what_an_answer_cost_and_what_its_request_lost_is_counted() -> None:
+    registry = CollectorRegistry()
+    telemetry = PrometheusTelemetry(registry, Link())
+    record = Record("r", 0.0, dropped=("seed", "top_k"), dialect="anthropic", passed_over=["gemini", "gemini"])
+    record.tried += [
+        Tried("a/m#0", Disposition.BROKEN, 200, 0.1, tokens=Tokens(9, 1)),
+        Tried("b/m#0", Disposition.OK, 0, 0.1, tokens=Tokens(7, 3, 2)),
+        Tried("c/m#0", Disposition.OK, 0, 0.1),
+    ]
+    for _ in range(2):
+        telemetry.ended(record, 1.0)
+
+    def tokens(target: str, kind: str) -> float | None:
+        return registry.get_sample_value("forebay_attempt_tokens_total", {"target": target, "kind": kind})
+
+    assert [tokens("a/m#0", kind) for kind in ("input", "output", "cached")] == [18, 2, 0]
+    assert [tokens("b/m#0", kind) for kind in ("input", "output", "cached")] == [14, 6, 4]
+    assert tokens("c/m#0", "input") is None
+    for field in record.dropped:
+        assert registry.get_sample_value("forebay_dropped_total", {"field": field, "dialect": "anthropic"}) == 2
+    assert registry.get_sample_value("forebay_passed_over_total", {"dialect": "gemini"}) == 4

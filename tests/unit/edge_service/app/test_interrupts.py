@@ -92,6 +92,14 @@ async def test_a_deadline_that_is_due_later_is_not_forgotten_for_one_set_after_i
 
 
 @on_both_loops
+async def test_a_deadline_that_is_as_good_as_due_stands_in_the_way_of_no_other() -> None:
+    interrupts = Interrupts()
+    interrupts.within(Reason.TOTAL, 1e-6)
+    interrupts.within(Reason.HEADERS, LONG_S)
+    assert await interrupted(interrupts) is Reason.TOTAL
+
+
+@on_both_loops
 async def test_zero_means_no_limit() -> None:
     interrupts = Interrupts()
     interrupts.within(Reason.HEADERS, 0.0)

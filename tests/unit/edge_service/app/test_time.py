@@ -85,7 +85,7 @@ class World:
     def report(self, decision_id: str, report: Report, latency_s: float = 0.0) -> None:
         self.reports.append(report)
 
-    async def send(self, attempt: Attempt, path: str, headers: Headers, body: bytes) -> Scripted:
+    async def send(self, attempt: Attempt, path: str, headers: Headers, body: bytes, method: str = "POST") -> Scripted:
         answer = self.answers[self.opened]
         self.opened += 1
         answer.head = headers

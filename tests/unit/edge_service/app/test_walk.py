@@ -42,7 +42,7 @@ class OnePlan:
 
 
 class Mistaken:
-    async def send(self, attempt: Attempt, path: str, headers: Headers, body: bytes) -> None:
+    async def send(self, attempt: Attempt, path: str, headers: Headers, body: bytes, method: str = "POST") -> None:
         raise ZeroDivisionError
 
 

@@ -39,6 +39,20 @@ def test_fields_are_set_filled_in_and_taken_out(given: Attempt, body: bytes) -> 
     assert applied(given, Written("/c", BODY)) == body
 
 
+@pytest.mark.parametrize(
+    ("rename", "drop", "body"),
+    [
+        ((("top_p", "nucleus"),), "", b'{"model":"m","temperature":1.0,"messages":[],"nucleus":1}'),
+        ((("absent", "nucleus"),), "", b'{"model":"m","temperature":1.0,"top_p":1,"messages":[]}'),
+        ((("top_p", "temperature"),), "", b'{"model":"m","temperature":1.0,"messages":[]}'),
+        ((("top_p", "nucleus"),), "nucleus", b'{"model":"m","temperature":1.0,"messages":[]}'),
+    ],
+)
+def test_fields_have_other_names(rename: tuple[tuple[str, str], ...], drop: str, body: bytes) -> None:
+    quirks = Quirks(rename=rename, drop=frozenset({drop}) - {""})
+    assert applied(Attempt("p/m#0", "p", "openai", "http://p", "m", "", quirks=quirks), Written("/c", BODY)) == body
+
+
 def test_half_a_surrogate_pair_stays() -> None:
     given = attempt(Params(default_json=b'{"seed":7}'))
     body = b'{"model":"m","messages":["\\ud83d"]}'

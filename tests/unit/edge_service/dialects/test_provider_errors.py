@@ -30,6 +30,11 @@ BODIES: dict[str, tuple[int, Disposition, Disposition]] = {
     "openai_overloaded": (503, D.OVERLOADED, D.OVERLOADED),
     "openai_slow_down": (503, D.OVERLOADED, D.OVERLOADED),
     "openrouter_no_credits": (402, D.QUOTA, D.QUOTA),
+    "openrouter_moderation": (403, D.CLIENT_FAULT, D.CLIENT_FAULT),
+    "openrouter_key_forbidden": (403, D.CREDENTIAL, D.CREDENTIAL),
+    "xai_usage_guidelines": (403, D.CLIENT_FAULT, D.CLIENT_FAULT),
+    "xai_access_denied": (403, D.CREDENTIAL, D.SERVER_ERROR),
+    "azure_content_filter": (400, D.CLIENT_FAULT, D.CLIENT_FAULT),
     "openrouter_rate_limit": (429, D.RATE_LIMITED, D.RATE_LIMITED),
     "vllm_context_length": (400, D.CONTEXT_LENGTH, D.CONTEXT_LENGTH),
     "vllm_model_not_found": (404, D.MODEL_MISSING, D.MODEL_MISSING),
@@ -132,3 +137,27 @@ def test_the_responses_api_says_it_in_events(event: bytes) -> None:
 @pytest.mark.parametrize("response", [b"null", b"[]", b"{}", b'{"error":null}', b'{"error":7}'])
 def test_a_response_need_not_say_what_failed(response: bytes) -> None:
     assert read(b'{"type":"response.failed","response":' + response + b"}").code == ""
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "disposition", "names_account"),
+    [
+        (b'{"error":{"code":403,"metadata":{"flagged_input":"a"}}}', 403, D.CLIENT_FAULT, False),
+        (b'{"error":{"code":403,"metadata":{"reasons":["a"]}}}', 403, D.CLIENT_FAULT, False),
+        (b'{"error":"Content violates usage guidelines."}', 403, D.CLIENT_FAULT, True),
+        (b'{"error":{"message":"content violates usage guidelines"}}', 403, D.CLIENT_FAULT, True),
+        # Nothing of it takes from a failure what it is.
+        (b'{"error":{"code":429,"metadata":{"reasons":["a"]}}}', 429, D.RATE_LIMITED, False),
+        (b'{"error":{"code":503,"metadata":{"flagged_input":"a"}}}', 503, D.OVERLOADED, False),
+        # What does not say it in so many words speaks of the account.
+        (b'{"error":{"code":403,"metadata":{"reasons":"a"}}}', 403, D.CREDENTIAL, False),
+        (b'{"error":{"code":403,"metadata":["flagged_input"]}}', 403, D.CREDENTIAL, False),
+        (b'{"error":"You asked: \'Content violates usage guidelines\'"}', 403, D.CREDENTIAL, False),
+        (b'{"error":{"message":"no","param":"messages"}}', 403, D.CREDENTIAL, False),
+    ],
+)
+def test_moderation_is_told_from_a_key_that_is_refused(
+    body: bytes, status: int, disposition: Disposition, names_account: bool
+) -> None:
+    error = read(body)
+    assert (classify(status, error), error.names_account) == (disposition, names_account)

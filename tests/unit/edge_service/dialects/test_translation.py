@@ -1,19 +1,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from edge_service.dialects.asked import chat_completion, message
 from edge_service.dialects.exchange import EventKind, InexpressibleError
-from edge_service.domain.plan import Attempt, Quirks
+from edge_service.domain.plan import NO_QUIRKS, Attempt, Quirks
 
 CHAT = {"model": "chat", "messages": [{"role": "user", "content": "hello"}]}
 
 
-def attempt(dialect: str, quirks: Quirks | None = None) -> Attempt:
-    said = {} if quirks is None else {"quirks": quirks}
-    return Attempt("p/m#0", "p", dialect, "http://p", "upstream", "", **said)
+def attempt(dialect: str, quirks: Quirks = NO_QUIRKS, *, responses: bool = False) -> Attempt:
+    return Attempt("p/m#0", "p", dialect, "http://p", "upstream", "", quirks=quirks, responses=responses)
 
 
 def chunk(index: int, text: str, reason: str | None = None) -> bytes:
@@ -47,3 +47,49 @@ def test_quirks_name_the_fields() -> None:
     sent = json.loads(call.written.body)
     assert (sent["max_completion_tokens"], sent["messages"][0]["role"]) == (7, "developer")
     assert "max_tokens" not in sent
+
+
+MESSAGE = {"model": "m", "max_tokens": 20, "messages": CHAT["messages"]}
+
+
+def test_a_provider_with_the_responses_api_is_spoken_to_in_it() -> None:
+    call = message(json.dumps(MESSAGE).encode(), []).of(attempt("openai", responses=True))
+    assert call.written.path == "/responses"
+    assert json.loads(call.written.body)["max_output_tokens"] == 20
+    output = [{"type": "message", "content": [{"type": "output_text", "text": "well met"}]}]
+    answer = json.loads(call.complete(json.dumps({"status": "completed", "output": output}).encode()))
+    assert answer["content"] == [{"type": "text", "text": "well met"}]
+
+
+def test_what_the_responses_api_lacks_is_said_by_chat_completions() -> None:
+    call = message(json.dumps({**MESSAGE, "stop_sequences": ["END"]}).encode(), []).of(
+        attempt("openai", responses=True)
+    )
+    assert (call.written.path, json.loads(call.written.body)["stop"]) == ("/chat/completions", ["END"])
+    answer = json.loads(call.complete(b'{"choices":[{"message":{"content":"well"},"finish_reason":"stop"}]}'))
+    assert answer["content"] == [{"type": "text", "text": "well"}]
+
+
+def test_the_responses_api_is_one_of_openais_dialect() -> None:
+    call = message(json.dumps(MESSAGE).encode(), []).of(attempt("gemini", responses=True))
+    assert call.written.path == "/v1beta/models/upstream:generateContent"
+
+
+@pytest.mark.parametrize(
+    ("asked", "known", "said"),
+    [({}, 0, 8192), ({}, 64_000, 64_000), ({}, 100, 100), ({"max_tokens": 7}, 64_000, 7), ({"max_tokens": 9}, 0, 9)],
+)
+def test_where_a_limit_is_demanded_and_none_is_said_it_is_what_the_model_can_write(
+    asked: dict[str, int], known: int, said: int
+) -> None:
+    target = replace(attempt("anthropic"), max_output_tokens=known)
+    sent = json.loads(chat_completion(json.dumps({**CHAT, **asked}).encode(), []).of(target).written.body)
+    assert sent["max_tokens"] == said
+
+
+def test_a_budget_for_thinking_does_not_go_beyond_what_the_model_can_write() -> None:
+    target = replace(attempt("anthropic"), max_output_tokens=16_000, upstream_model="claude-sonnet-4-5")
+    body = {**CHAT, "reasoning_effort": "high"}
+    sent = json.loads(chat_completion(json.dumps(body).encode(), []).of(target).written.body)
+    assert sent["max_tokens"] == 16_000
+    assert sent["thinking"]["budget_tokens"] < 16_000

@@ -56,6 +56,8 @@ CODES: dict[str, tuple[Disposition, ...]] = {
     "DeploymentNotFound": (MISSING, MISSING, MISSING, *UNSAID[3:]),
     "context_length_exceeded": (CONTEXT, CONTEXT, *UNSAID[2:]),
     "previous_response_not_found": (FAULT, FAULT, CREDENTIAL, FAULT, *UNSAID[4:]),
+    "content_policy_violation": (FAULT, FAULT, FAULT, FAULT, *UNSAID[4:]),
+    "content_filter": (FAULT, FAULT, FAULT, FAULT, *UNSAID[4:]),
     "rate_limit_exceeded": (LIMITED, *UNSAID[1:5], LIMITED, OVERLOADED),
     "rate_limit_error": (LIMITED, *UNSAID[1:5], LIMITED, OVERLOADED),
     "RESOURCE_EXHAUSTED": (LIMITED, *UNSAID[1:5], LIMITED, OVERLOADED),

@@ -17,7 +17,8 @@ from edge_service.domain.failover import (
     ReportFailed,
     State,
 )
-from edge_service.domain.outcome import MOVES_ON, Disposition, Outcome
+from edge_service.domain.outcome import MOVES_ON, Disposition, Outcome, most_useful
+from edge_service.domain.plan import Attempt
 from tests.unit.edge_service.domain.plans import attempt, plan
 
 A, B, C = attempt("a"), attempt("b"), attempt("c")
@@ -299,3 +300,51 @@ def test_that_nobody_could_be_asked_is_told_only_if_nobody_was() -> None:
     machine.resolved(plan(A, B))
     machine.failed(OVERLOADED)
     assert machine.unfit("tools")[-1] == Finish(Ending.FAILED, OVERLOADED)
+
+
+# --- Requests that act on the provider --------------------------------------------------------------------------------
+
+
+def acting(*attempts: Attempt) -> Failover:
+    machine = Failover()
+    machine.resolved(plan(*(attempts or (A, B, C))), lambda: True)
+    return machine
+
+
+@pytest.mark.parametrize("silence", [TIMEOUT, BROKEN])
+def test_what_acts_does_not_move_on_after_silence(silence: Outcome) -> None:
+    assert acting().failed(silence) == [ReportFailed(A, silence), ReportClosed(), Finish(Ending.FAILED, silence)]
+
+
+@pytest.mark.parametrize("answer", [RATE_LIMITED, OVERLOADED, Outcome(Disposition.UNREACHABLE)])
+def test_it_does_after_an_answer_and_where_nobody_has_seen_it(answer: Outcome) -> None:
+    machine = acting()
+    assert machine.failed(answer) == [ReportFailed(A, answer), Open(B)]
+    assert machine.failed(TIMEOUT)[-1] == Finish(Ending.FAILED, most_useful([answer, TIMEOUT]))
+
+
+def test_the_policy_may_let_it_move_on_and_once_at_that() -> None:
+    first = attempt("a", also=[Disposition.TIMEOUT])
+    second = attempt("b", also=[Disposition.TIMEOUT, Disposition.BROKEN])
+    machine = acting(first, second, C)
+    assert machine.failed(TIMEOUT) == [ReportFailed(first, TIMEOUT), Open(second)]
+    assert machine.failed(BROKEN)[0] == ReportFailed(second, BROKEN)
+    assert machine.state is State.DONE
+    assert acting(first, B).failed(BROKEN)[-1] == Finish(Ending.FAILED, BROKEN), "it says so of the other alone"
+
+
+def test_whether_it_acts_is_asked_when_it_matters_and_not_before() -> None:
+    asked: list[str] = []
+
+    def acts() -> bool:
+        asked.append("")
+        return False
+
+    machine = Failover()
+    machine.resolved(plan(A, B, C), acts)
+    machine.failed(RATE_LIMITED)
+    assert not asked
+    assert machine.failed(TIMEOUT) == [ReportFailed(B, TIMEOUT), Open(C)]
+    assert len(asked) == 1
+    machine.failed(TIMEOUT)
+    assert len(asked) == 1, "there is nowhere to move"

@@ -23,6 +23,7 @@ def test_only_silence_is_ambiguous() -> None:
         (Outcome(Disposition.CREDENTIAL, status=401), Disposition.CREDENTIAL, False),
         (Outcome(Disposition.CREDENTIAL, status=400), Disposition.CREDENTIAL, False),
         (Outcome(Disposition.MODEL_MISSING, status=403), Disposition.CREDENTIAL, False),
+        (Outcome(Disposition.CLIENT_FAULT, status=403), Disposition.CLIENT_FAULT, True),
         (Outcome(Disposition.QUOTA, status=402), Disposition.CREDENTIAL, False),
         (Outcome(Disposition.QUOTA, status=429), Disposition.QUOTA, True),
         (Outcome(Disposition.QUOTA, status=400), Disposition.QUOTA, False),

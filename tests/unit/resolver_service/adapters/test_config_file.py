@@ -28,7 +28,7 @@ class Watched(Configuration):
     """Remembers what became of everything that it was offered, and which pools were ever in effect."""
 
     def __init__(self, text: str) -> None:
-        super().__init__(config_yaml.load, Clock(), text.encode())
+        super().__init__(config_yaml.parsed, Clock(), text.encode())
         self.outcomes: list[str] = []
         self.seen = [self.pools]
 
@@ -36,9 +36,9 @@ class Watched(Configuration):
     def pools(self) -> tuple[str, ...]:
         return tuple(self.current.catalog.pools)
 
-    async def offer(self, text: bytes) -> bool:
+    async def offer(self, text: bytes, is_there_still: Callable[[], bool] = lambda: True) -> bool:
         try:
-            changed = await super().offer(text)
+            changed = await super().offer(text, is_there_still)
         except ConfigError:
             self.outcomes.append("rejected")
             raise
@@ -249,6 +249,14 @@ async def test_what_was_written_before_the_watch_began_takes_effect(file: File) 
     file.write(config("second"))
     async with following(file, FIRST) as watched:
         await watched.until(lambda: watched.pools == ("second",))
+
+
+async def test_what_was_in_the_file_before_a_change_takes_effect_when_it_is_put_back(file: File) -> None:
+    async with following(file) as watched:
+        await watched.offer(config("second").encode())  # A change, of which only the end is seen here.
+        assert watched.pools == ("second",)
+        file.write(FIRST)
+        await watched.until(lambda: watched.pools == ("first",))
 
 
 async def test_other_files_beside_it_change_nothing(file: File) -> None:

@@ -7,16 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from resolver_service.adapters.stores_memory import MemoryDrains, MemoryHealth, MemoryRotation
-from resolver_service.adapters.stores_sqlite import SqliteState
+from resolver_service.adapters.stores_memory import MemoryBindings, MemoryDrains, MemoryHealth, MemoryRotation
+from resolver_service.adapters.stores_sqlite import SqliteBindings, SqliteState
 from resolver_service.app.ports import Stores
+from resolver_service.domain.bindings import Binding
 from resolver_service.domain.health import WELL, Health
 
 
 @pytest.fixture(params=["memory", "sqlite"])
 def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
     if request.param == "memory":
-        yield Stores(MemoryRotation(), MemoryHealth(), MemoryDrains())
+        yield Stores(MemoryRotation(), MemoryHealth(), MemoryDrains(), MemoryBindings())
     else:
         state = SqliteState(tmp_path, lambda: 1000.0, lambda: 1_700_000_000.0)
         yield state.stores
@@ -66,3 +67,24 @@ def test_drained_is_what_was_drained_last(stores: Stores) -> None:
     for target, is_drained in (("a", True), ("b", True), ("b", True), ("a", False), ("c", False)):
         stores.drains.put(target, drained=is_drained)
     assert drained == {"b"}
+
+
+def test_what_is_bound_is_found_until_it_is_forgotten(stores: Stores) -> None:
+    first, second = Binding("one/m#0", "chat", 1.0), Binding("two/m#0", "chat", 2.0)
+    stores.bindings.put(b"a", first)
+    stores.bindings.put(b"b", first)
+    stores.bindings.put(b"b", second)
+    assert [stores.bindings.get(key) for key in (b"a", b"b", b"c")] == [first, second, None]
+    stores.bindings.forget(b"a")
+    stores.bindings.forget(b"c")
+    assert [stores.bindings.get(key) for key in (b"a", b"b")] == [None, second]
+
+
+@pytest.mark.parametrize("store", [MemoryBindings(most=2), SqliteBindings(lambda: None, most=2)])
+def test_of_too_many_bindings_those_go_that_were_not_asked_for(store: MemoryBindings | SqliteBindings) -> None:
+    binding = Binding("one/m#0", "chat", 1.0)
+    for key in (b"a", b"b"):
+        store.put(key, binding)
+    assert store.get(b"a") is binding
+    store.put(b"c", binding)
+    assert [store.get(key) for key in (b"a", b"b", b"c")] == [binding, None, binding]

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from resolver_service.adapters import stores_sqlite
 from resolver_service.adapters.stores_sqlite import FILE, GIVEN_OUT, SqliteState
+from resolver_service.domain.bindings import KEPT_S, Binding
 from resolver_service.domain.catalog import LONGEST_COOL_DOWN_S, CoolDownBounds, Disposition
 from resolver_service.domain.health import WELL, Health, failed, probe_taken, succeeded
 
@@ -83,6 +84,47 @@ async def test_all_of_it_is_there_in_the_next_life(machine: Machine) -> None:
     async with machine.life() as state:
         assert state.stores.drains.drained() == {"y"}
         assert state.stores.health.scopes() == {"cooling", "well"}
+
+
+async def test_what_is_bound_is_there_in_the_next_life_as_long_as_it_is_kept(machine: Machine) -> None:
+    early, late = Binding("one/m#0", "chat", machine.wall - 100), Binding("two/m#1", "chat", machine.wall)
+    async with machine.life() as state:
+        for key in (b"late", b"\0\xff", b"gone"):
+            state.stores.bindings.put(key, late)
+        state.stores.bindings.put(b"early", early)
+        state.stores.bindings.forget(b"gone")
+    machine.restarted(1)
+    async with machine.life() as state:
+        found = [state.stores.bindings.get(key) for key in (b"late", b"\0\xff", b"gone", b"early")]
+        assert found == [late, late, None, early]
+        state.stores.bindings.forget(b"late")
+    machine.restarted(KEPT_S - 50)
+    async with machine.life() as state:
+        assert [state.stores.bindings.get(key) for key in (b"late", b"\0\xff", b"early")] == [None, late, None]
+
+
+async def test_those_that_make_room_for_others_are_gone_in_the_next_life_too(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with machine.life() as state:
+        monkeypatch.setattr(state._bindings, "_most", 2)
+        for number in range(4):
+            state.stores.bindings.put(b"%d" % number, Binding("one/m#0", "chat", machine.wall))
+    async with machine.life() as state:
+        assert [number for number in range(4) if state.stores.bindings.get(b"%d" % number)] == [2, 3]
+
+
+async def test_a_file_of_the_version_before_is_taken_on(machine: Machine) -> None:
+    async with machine.life() as state:
+        state.stores.drains.put("x", drained=True)
+    with contextlib.closing(sqlite3.connect(machine.directory / FILE)) as connection:
+        connection.execute("DROP TABLE bindings")
+        connection.execute("PRAGMA user_version = 1")
+    async with machine.life() as state:
+        assert state.stores.drains.drained() == {"x"}
+        state.stores.bindings.put(b"k", Binding("one/m#0", "chat", machine.wall))
+    async with machine.life() as state:
+        assert state.stores.bindings.get(b"k") is not None
 
 
 @pytest.mark.parametrize(

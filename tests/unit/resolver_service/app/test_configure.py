@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from resolver_service.app.configure import Configuration
+from resolver_service.app.ports import Parsed
 from resolver_service.domain.catalog import Catalog
 from resolver_service.domain.config import ConfigError, Problem
 from tests.support.resolving import Clock, Resolving
@@ -22,10 +23,10 @@ def pool(*models: str, name: str = "pool") -> bytes:
     return f"{PROVIDERS}\nmodel-pools: {{pools: [{{id: {name}, members: [{members}]}}]}}".encode()
 
 
-def empty(text: bytes) -> Catalog:
+def empty(text: bytes) -> Parsed:
     if text.startswith(b"bad"):
         raise ConfigError([Problem("", text.decode())])
-    return Catalog((), {}, {}, {})
+    return Parsed({}, Catalog((), {}, {}, {}))
 
 
 def test_the_first_configuration_is_revision_one() -> None:
@@ -55,6 +56,14 @@ async def test_the_same_content_is_no_new_revision() -> None:
     assert await configuration.offer(b"second")
     assert await configuration.offer(b"first")
     assert configuration.current.number == 3
+
+
+async def test_what_does_not_stand_in_the_file_any_more_is_not_taken_in() -> None:
+    """The watch of the file reads it, waits, and offers what it read; meanwhile a change may have been written."""
+    configuration = Configuration(empty, Clock(), b"first")
+    assert not await configuration.offer(b"second", lambda: False)
+    assert configuration.current.number == 1
+    assert await configuration.offer(b"second", lambda: True)
 
 
 async def test_a_bad_configuration_keeps_the_last_good_one() -> None:
@@ -99,7 +108,7 @@ async def test_a_plan_is_of_one_revision_whatever_comes_meanwhile() -> None:
 async def test_configurations_offered_at_the_same_time_are_taken_one_by_one() -> None:
     under_way = []
 
-    def parse(text: bytes) -> Catalog:
+    def parse(text: bytes) -> Parsed:
         under_way.append(text)
         assert len(under_way) == 1
         under_way.remove(text)
@@ -126,7 +135,7 @@ async def test_while_a_configuration_is_read_the_running_one_answers() -> None:
     begun, go_on = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
 
-    def parse(text: bytes) -> Catalog:
+    def parse(text: bytes) -> Parsed:
         if text == b"slow":
             loop.call_soon_threadsafe(begun.set)
             go_on.wait(10)
@@ -146,7 +155,7 @@ async def test_an_offer_that_is_cancelled_changes_nothing_and_blocks_nobody() ->
     begun, go_on = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
 
-    def parse(text: bytes) -> Catalog:
+    def parse(text: bytes) -> Parsed:
         if text == b"slow":
             loop.call_soon_threadsafe(begun.set)
             go_on.wait(10)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -8,7 +9,17 @@ import pytest
 from resolver_service.domain.catalog import Dialect, Provider
 from resolver_service.domain.config import ConfigError, parse
 from resolver_service.domain.presets import PRESETS
-from resolver_service.domain.quirks import NO_QUIRKS, AuthHeader, MaxTokensField, Quirks, SystemRole
+from resolver_service.domain.quirks import (
+    NO_QUIRKS,
+    AuthHeader,
+    Effort,
+    EffortField,
+    Feature,
+    MaxTokensField,
+    Quirks,
+    SystemRole,
+    ThoughtsField,
+)
 
 AZURE = "https://r.openai.azure.com/openai/v1"
 
@@ -29,7 +40,7 @@ def problem_paths(**entry: Any) -> list[str]:
 def test_a_preset_and_a_credential_are_enough() -> None:
     groq = read(preset="groq", credentials=["env:GROQ_API_KEY"])
     assert (groq.dialect, groq.base_url, groq.responses) == (Dialect.OPENAI, "https://api.groq.com/openai/v1", False)
-    assert groq.quirks == Quirks(drop=("logit_bias", "logprobs", "top_logprobs"))
+    assert groq.quirks == PRESETS["groq"].quirks
     assert not groq.allow_private
 
 
@@ -66,7 +77,20 @@ def test_a_preset_on_this_machine_needs_the_word(name: str) -> None:
 
 
 def test_what_is_said_wins_over_the_preset_key_by_key() -> None:
-    quirks = {"drop": [], "headers": {"X-Title": "a"}, "system-role": "developer", "auth-header": "bearer"}
+    quirks = {
+        "drop": [],
+        "headers": {"X-Title": "a"},
+        "system-role": "developer",
+        "auth-header": "bearer",
+        "rename": {"seed": "random_seed"},
+        "takes": ["top_k"],
+        "lacks": ["n", "output.schema"],
+        "efforts": ["low", "max"],
+        "effort-field": "reasoning.effort",
+        "thoughts": ["reasoning"],
+        "max-stops": 2,
+        "call-id-chars": 0,
+    }
     provider = read(preset="azure-openai", base_url=AZURE + "/", responses=False, quirks=quirks)
     assert (provider.base_url, provider.responses) == (AZURE, False)
     assert provider.quirks == Quirks(
@@ -74,8 +98,36 @@ def test_what_is_said_wins_over_the_preset_key_by_key() -> None:
         system_role=SystemRole.DEVELOPER,
         auth_header=AuthHeader.BEARER,
         headers=(("x-title", "a"),),
+        rename=(("seed", "random_seed"),),
+        takes=(Feature.TOP_K,),
+        lacks=(Feature.N, Feature.OUTPUT_SCHEMA),
+        efforts=(Effort.LOW, Effort.MAX),
+        effort_field=EffortField.REASONING,
+        thoughts=(ThoughtsField.REASONING,),
+        max_stops=2,
     )
-    assert read(preset="mistral", quirks={"drop": []}).quirks == NO_QUIRKS
+    mistral = PRESETS["mistral"].quirks
+    assert read(preset="mistral", quirks={"drop": [], "rename": {}}).quirks == replace(mistral, drop=(), rename=())
+    assert read(preset="mistral", quirks={"call-id-chars": 0}).quirks == replace(mistral, call_id_chars=0)
+
+
+def test_what_is_said_to_be_known_or_not_wins_over_the_other_list_of_the_preset() -> None:
+    ollama, together = PRESETS["ollama"].quirks, PRESETS["together"].quirks
+    said = read(preset="ollama", quirks={"takes": ["n", "top_k"]}, allow_private=True).quirks
+    assert said.takes == (Feature.N, Feature.TOP_K)
+    assert said.lacks == tuple(feature for feature in ollama.lacks if feature is not Feature.N)
+    said = read(preset="together", quirks={"lacks": ["top_k"]}).quirks
+    assert said == replace(together, takes=(), lacks=(Feature.TOP_K,))
+    assert problem_paths(preset="together", quirks={"takes": ["n"], "lacks": ["n"]}) == ["quirks.lacks"]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_no_preset_contradicts_itself(name: str) -> None:
+    quirks = PRESETS[name].quirks
+    assert not set(quirks.takes) & {*quirks.lacks, *quirks.drop}
+    assert not set(dict(quirks.rename)) & set(quirks.drop)
+    if PRESETS[name].dialect is not Dialect.OPENAI:
+        assert quirks == NO_QUIRKS
 
 
 def test_of_a_preset_with_another_dialect_the_address_is_left() -> None:
@@ -125,5 +177,6 @@ def test_headers_are_few_short_and_never_credentials(headers: dict[str, str], pa
     assert problem_paths(preset="groq", quirks={"headers": headers}) == [path]
 
 
-def test_dropped_fields_are_few() -> None:
+def test_dropped_and_renamed_fields_are_few() -> None:
+    assert problem_paths(preset="groq", quirks={"rename": {f"f{n}": f"g{n}" for n in range(17)}}) == ["quirks.rename"]
     assert problem_paths(preset="groq", quirks={"drop": [f"f{n}" for n in range(51)]}) == ["quirks.drop"]

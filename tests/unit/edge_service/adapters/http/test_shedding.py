@@ -7,7 +7,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from edge_service.adapters.http.asgi import AsgiClient
-from edge_service.adapters.http.shedding import Shedding
+from edge_service.adapters.http.shedding import MOST_MANAGING, Shedding
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -143,14 +143,34 @@ async def test_who_asks_after_the_edges_health_is_not_counted() -> None:
     assert [(await asking.start(path="/healthz")).status for _ in range(2)] == [0, 0]
 
 
+async def test_who_manages_has_room_of_its_own() -> None:
+    asking = Asking(most=1)
+    await asking.start(BEARER)
+    managing = [await asking.start(BEARER, path="/v0/management/status") for _ in range(MOST_MANAGING)]
+    assert [each.status for each in managing] == [0] * MOST_MANAGING
+    refused = await asking.start(path="/v0/management/status")
+    assert refused.status == 503
+    assert json.loads(refused.messages[1]["body"]) == {"error": "the gateway is serving as many requests as it can"}
+    assert asking.told == ["overloaded"]
+    asking.app.go_on.set()
+    await asyncio.gather(*(each.task for each in managing))
+    assert (await asking.start(path="/v0/management/status")).status == 200
+
+
+async def test_who_manages_takes_no_room_of_others() -> None:
+    asking = Asking(most=1)
+    await asking.start(path="/v0/management/status")
+    assert (await asking.start()).status == 0
+
+
 @pytest.mark.parametrize("cancelled", [True, False])
 async def test_nothing_is_remembered_of_keys_that_have_nothing_under_way(*, cancelled: bool) -> None:
     asking = Asking()
     asked = [await asking.start([(b"x-api-key", b"%d" % number)]) for number in range(10)]
-    assert asking.shedding.keys_under_way == 10
+    assert len(asking.shedding._of_key) == 10
     if cancelled:
         for each in asked:
             each.task.cancel()
     asking.app.go_on.set()
     await asyncio.gather(*(each.task for each in asked), return_exceptions=True)
-    assert asking.shedding.keys_under_way == 0
+    assert not asking.shedding._of_key

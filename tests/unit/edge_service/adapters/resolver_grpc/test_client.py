@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from google.rpc import code_pb2, status_pb2
 from edge_service.adapters.resolver_grpc import stream
 from edge_service.adapters.resolver_grpc.client import ResolverClient
 from edge_service.adapters.resolver_grpc.outbox import MOST
-from edge_service.app.ports import Question
+from edge_service.app.ports import Question, ReportBound
+from edge_service.domain.affinity import AffinityKeys, Made
 from edge_service.domain.errors import ModelNotFoundError, UnavailableError
 from edge_service.domain.needs import Capability, Needs, Operation
 from forebay.resolver.v1 import plan_pb2
@@ -41,8 +43,14 @@ class Answers:
         self.is_up = True
         self.depends_on_needs = True
         self.is_known = True
+        self.asked: list[pb.ResolveRequest] = []
+        self.reports: list[pb.OutcomeReport] = []
+
+    def report(self, report: pb.OutcomeReport) -> None:
+        self.reports.append(report)
 
     async def resolve(self, request: pb.ResolveRequest, timeout_s: float) -> pb.ResolveAnswer:
+        self.asked.append(request)
         if not self.is_known:
             return pb.ResolveAnswer(error=status_pb2.Status(code=code_pb2.NOT_FOUND))
         if not self.is_up:
@@ -116,6 +124,43 @@ async def test_of_a_name_that_is_gone_nothing_is_remembered(depends_on_needs: bo
         answers.is_known, answers.is_up = True, False
         with pytest.raises(UnavailableError):
             await client.resolve(question(NEEDS))
+
+
+MADE = Made("resp_1", b"o" * 32)
+
+
+@pytest.mark.parametrize("depends_on_needs", [True, False])
+async def test_what_goes_on_from_something_neither_leaves_a_plan_for_others_nor_gets_theirs(
+    depends_on_needs: bool,
+) -> None:
+    async with asking() as (client, answers):
+        answers.depends_on_needs = depends_on_needs
+        going_on = replace(question(NEEDS), goes_on_from=MADE)
+        await client.resolve(going_on)
+        answers.is_up = False
+        for each in (going_on, question(NEEDS)):
+            with pytest.raises(UnavailableError):
+                await client.resolve(each)
+        answers.is_up = True
+        await client.resolve(question(NEEDS))
+        answers.is_up = False
+        assert (await client.resolve(question(NEEDS))).is_stale
+        with pytest.raises(UnavailableError):
+            await client.resolve(going_on)
+
+
+async def test_what_was_made_is_told_to_every_resolver_under_the_key_that_it_is_asked_for_by() -> None:
+    async with asking() as (client, answers):
+        other: Any = Answers()
+        client._streams.append(other)
+        plan = await client.resolve(question(NEEDS))
+        client.report(plan.decision_id, ReportBound(plan.attempts[0], MADE))
+        await client.resolve(replace(question(NEEDS), goes_on_from=MADE))
+        key = AffinityKeys("").of(MADE)
+        assert [r.bound.affinity_key for each in (answers, other) for r in each.reports] == [key, key]
+        first, second = answers.asked
+        assert (first.affinity_key, first.affinity_required) == (b"", False)
+        assert (second.affinity_key, second.affinity_required) == (key, True)
 
 
 @pytest.mark.parametrize(("operation", "waited_for"), [(Operation.COUNT, 0), (Operation.GENERATE, 2)])

@@ -6,12 +6,14 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from edge_service.adapters.resolver_grpc import messages
-from edge_service.app.ports import Model, Question
+from edge_service.app.ports import Model, Question, ReportBound
+from edge_service.domain.affinity import Made
 from edge_service.domain.errors import (
     ApiError,
     InvalidRequestError,
     LimitedError,
     ModelNotFoundError,
+    ResponseNotFoundError,
     UnavailableError,
 )
 from edge_service.domain.failover import ReportClosed, ReportContent, ReportEnded, ReportFailed
@@ -48,6 +50,27 @@ def test_what_a_request_needs_goes_with_the_question() -> None:
     assert not messages.resolve_request(Question("id-1", "m", False), 300).HasField("needs")
 
 
+def test_what_a_request_goes_on_from_is_told_as_a_key_alone() -> None:
+    made = Made("resp_1", b"o" * 32)
+    request = messages.resolve_request(Question("r", "m", False, goes_on_from=made), 300, b"k" * 32)
+    assert (request.affinity_key, request.affinity_required) == (b"k" * 32, True)
+    report = messages.outcome_report("d", ReportBound(TARGET, made), 0.0, b"k" * 32)
+    assert report == pb.OutcomeReport(decision_id="d", bound=pb.AttemptBound(target_id="p/m#1", affinity_key=b"k" * 32))
+
+
+@pytest.mark.parametrize("reason", ["UNBOUND", "UNKNOWN_TARGET"])
+def test_a_response_that_is_not_found_is_no_model_that_is_not(reason: str) -> None:
+    status = status_pb2.Status(code=code_pb2.NOT_FOUND, message="no")
+    detail = any_pb2.Any()
+    detail.Pack(error_details_pb2.ErrorInfo(reason=reason))
+    status.details.append(detail)
+    error = messages.api_error(status)
+    if reason == "UNBOUND":
+        assert (type(error), error.code, error.param) == (ResponseNotFoundError, "response_not_found", None)
+    else:
+        assert (type(error), error.param) == (ModelNotFoundError, "model")
+
+
 @pytest.mark.parametrize("operation", Operation)
 def test_every_operation_has_its_number(operation: Operation) -> None:
     request = messages.resolve_request(Question("id-1", "m", False, operation), 300)
@@ -64,6 +87,14 @@ def test_quirks_and_overrides_are_read() -> None:
             headers=[plan_pb2.Header(name="x-title", value="a")],
             api_version="2024-10-21",
             deployment_paths=True,
+            takes=["top_k"],
+            lacks=["n"],
+            rename={"seed": "random_seed", "a": "b"},
+            efforts=["low", "newer"],
+            effort_field="reasoning.effort",
+            thoughts=["reasoning"],
+            max_stops=2,
+            call_id_chars=9,
         ),
         responses=True,
         params_set_json=b'{"a":1}',
@@ -82,6 +113,14 @@ def test_quirks_and_overrides_are_read() -> None:
             ((b"x-title", b"a"),),
             "2024-10-21",
             deployment_paths=True,
+            takes=frozenset({"top_k"}),
+            lacks=frozenset({"n"}),
+            rename=(("a", "b"), ("seed", "random_seed")),
+            efforts=("low", "newer"),
+            effort_field="reasoning.effort",
+            thoughts=("reasoning",),
+            max_stops=2,
+            call_id_chars=9,
         ),
         responses=True,
         params=Params(b'{"a":1}', b'{"b":2}', frozenset({"c"})),
@@ -217,6 +256,10 @@ def test_each_report_carries_the_target_and_its_generation() -> None:
     assert messages.outcome_report("d", ReportEnded(TARGET), 0.0) == pb.OutcomeReport(
         decision_id="d", ended=pb.AttemptEnded(target_id="p/m#1", health_generation=2**63)
     )
+    assert messages.outcome_report("d", ReportEnded(TARGET, 7, 3), 0.0) == pb.OutcomeReport(
+        decision_id="d",
+        ended=pb.AttemptEnded(target_id="p/m#1", health_generation=2**63, input_tokens=7, output_tokens=3),
+    )
     closed = messages.outcome_report("d", ReportClosed(), 0.0)
     assert closed.WhichOneof("event") == "closed"
 
@@ -278,7 +321,7 @@ def test_a_request_that_fits_into_no_context_is_told_as_such() -> None:
     info.reason = "NEEDS_UNMET"
     status = status_pb2.Status(code=code_pb2.INVALID_ARGUMENT, message="no vision", details=[detail(info)])
     error = messages.api_error(status)
-    assert (type(error), error.status, error.code) == (InvalidRequestError, 400, "invalid_request")
+    assert (error.status, error.code, error.message) == (400, "needs_unmet", "no vision")
 
 
 def test_details_that_cannot_be_read_are_passed_over() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import gzip
 import socket
 import struct
@@ -19,8 +20,9 @@ from edge_service.adapters.upstream.stock_transport import Transport
 from edge_service.adapters.upstream.trust import ssl_context
 from edge_service.app.ports import BrokenError, CredentialError, UnreachableError, Upstream, UpstreamResponse
 from edge_service.domain.headers import Headers
-from edge_service.domain.plan import Attempt, Timeouts
+from edge_service.domain.plan import Attempt, Quirks, Timeouts
 from tests.support.faulty_upstream import Connection, Script, provider, refuses, says
+from tests.support.scripts import answers
 
 SECRET = "sk-canary-77"
 Make = Callable[[Callable[[str], str]], Upstream]
@@ -69,6 +71,32 @@ async def test_a_request_goes_out_with_its_own_headers_and_those_it_was_given(up
         "authorization": f"Bearer {SECRET}",
         "content-length": "13",
     }
+
+
+@pytest.mark.parametrize(
+    ("path", "below"),
+    [("/chat/completions", "/openai/deployments/m/chat/completions"), ("/responses", "/openai/responses")],
+)
+async def test_azures_deployments_are_in_the_path_where_azure_has_them(
+    upstream: Upstream, path: str, below: str
+) -> None:
+    quirks = Quirks(api_version="2025-04-01-preview", deployment_paths=True)
+    async with provider(says("hi")) as server:
+        asked = dataclasses.replace(attempt(server.url.removesuffix("/v1")), quirks=quirks)
+        response = await upstream.send(asked, path, [], b"{}")
+        await response.aclose()
+    assert server.calls[0].path == f"{below}?api-version=2025-04-01-preview"
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
+async def test_a_request_without_a_body_has_none(upstream: Upstream, method: str) -> None:
+    async with provider(answers(200, b"{}")) as server:
+        for _ in range(2):
+            response = await upstream.send(attempt(server.url), "/responses/r?stream=true", [], b"", method)
+            assert await body(response)
+            await response.aclose()
+    assert [call.path for call in server.calls] == ["/v1/responses/r?stream=true"] * 2
+    assert {call.headers.get("content-length") for call in server.calls} <= {"0", None if method != "POST" else "0"}
 
 
 async def test_without_a_credential_none_is_shown(upstream: Upstream) -> None:

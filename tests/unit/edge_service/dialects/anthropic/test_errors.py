@@ -39,10 +39,28 @@ def test_errors_of_the_gateway(error: ApiError, kind: str) -> None:
     assert json.loads(anthropic.CLIENT.error_body(error))["error"]["type"] == kind
 
 
-def test_the_field_at_fault_is_named_once() -> None:
-    say = anthropic.CLIENT.error_body
-    assert b'"message":"top_k: too large"' in say(InvalidRequestError("too large", param="top_k"))
-    assert b'"message":"\'top_k\' is too large"' in say(InvalidRequestError("'top_k' is too large", param="top_k"))
+# As in https://github.com/anthropics/claude-code/issues/8184, but without the types of blocks and sources between the
+# fields: "messages.36.content.2.image.source.base64.media_type: Input should be ...".
+@pytest.mark.parametrize(
+    ("param", "words", "message"),
+    [
+        ("top_k", "too large", "top_k: too large"),
+        ("top_k", "'top_k' is too large", "top_k: is too large"),
+        (
+            "messages[3].content[0].source",
+            "'messages[3].content[0].source': expected `object`, got `int`",
+            "messages.3.content.0.source: expected `object`, got `int`",
+        ),
+        (
+            "tools[10].input_schema",
+            "'tools[10].input_schema' must be an object",
+            "tools.10.input_schema: must be an object",
+        ),
+    ],
+)
+def test_the_field_at_fault_stands_before_the_words(param: str, words: str, message: str) -> None:
+    body = anthropic.CLIENT.error_body(InvalidRequestError(words, param=param))
+    assert json.loads(body)["error"]["message"] == message
 
 
 def test_a_stream_that_broke_off_ends_with_an_error_and_nothing_else() -> None:

@@ -45,3 +45,21 @@ def test_some_always_think() -> None:
     assert rules("claude-fable-5").thinks_always
     assert rules("claude-mythos-5-1").thinks_always
     assert not rules("claude-opus-5").thinks_always
+
+
+# Source: https://platform.claude.com/docs/en/about-claude/models/overview
+@pytest.mark.parametrize(
+    ("model", "most"),
+    [
+        ("claude-opus-4-1-20250805", 32_000),
+        ("claude-sonnet-4-5-20250929", 64_000),
+        ("claude-opus-4-8", 128_000),
+        ("claude-3-7-sonnet-20250219", 64_000),
+        ("claude-3-5-haiku-20241022", 8_192),
+        ("claude-3-haiku-20240307", 4_096),
+        ("claude-3-opus@20240229", 4_096),
+        ("claude-2.1", 4_096),
+    ],
+)
+def test_none_is_asked_for_more_than_it_can_write(model: str, most: int) -> None:
+    assert rules(model).max_tokens <= rules(model).most_tokens <= most

@@ -94,8 +94,8 @@ def test_what_only_looks_like_one_stays(messages: Any) -> None:
 
 def test_an_answer_passes_byte_for_byte_but_for_the_model() -> None:
     body = b'{"new":{"b" : null},"model":"claude","content":[{"type" : "x"}],"usage":{"a":1.0}}'
-    assert passthrough.complete(body, "name") == body.replace(b"claude", b"name")
-    assert passthrough.complete(b'{"content":[],"stop_reason":"end_turn"}', "m").endswith(b'"model":"m"}')
+    assert passthrough.whole(body, "name").body == body.replace(b"claude", b"name")
+    assert passthrough.whole(b'{"content":[],"stop_reason":"end_turn"}', "m").body.endswith(b'"model":"m"}')
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_an_answer_passes_byte_for_byte_but_for_the_model() -> None:
 )
 def test_what_is_no_answer(body: bytes, error: type[Exception]) -> None:
     with pytest.raises(error):
-        passthrough.complete(body, "m")
+        passthrough.whole(body, "m")
 
 
 def sent(**fields: Any) -> bytes:

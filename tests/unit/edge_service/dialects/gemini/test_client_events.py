@@ -119,6 +119,11 @@ def test_media_and_refusals() -> None:
     ]
 
 
+def test_a_refusal_that_ends_like_any_other_answer_is_told() -> None:
+    events = [RefusalDelta("no"), TextDelta("b", 1), Finished(Finish.STOP), Finished(Finish.STOP, choice=1), Ended()]
+    assert [reason for _, _, reason in said(*events)][-2:] == ["SAFETY", "STOP"]
+
+
 def test_candidates_finish_together() -> None:
     events = [TextDelta("a"), TextDelta("b", 1), Finished(Finish.STOP), Finished(Finish.LENGTH, choice=1)]
     assert all(reason is None for _, _, reason in said(*events))

@@ -148,15 +148,15 @@ def test_the_answer_with_vectors() -> None:
     answer = embedding.write_answer(Vectors([[0.5], [1.5]], tokens=7), many=True)
     assert types.EmbedContentResponse.model_validate_json(answer).embeddings is not None
     assert embedding.read_answer(answer).tokens == 7
-    assert embedding.complete(answer + b"  ") == answer + b"  "
+    assert embedding.whole(answer + b"  ").body == answer + b"  "
     for body in (b"{}", b'{"embeddings":[]}', b'{"embeddings":null}'):
         with pytest.raises(EmptyAnswerError):
             embedding.read_answer(body)
     for body in (b"", b"[]", b'{"embeddings":7}', b'{"embeddings":[{"values":["x"]}]}'):
         with pytest.raises(MalformedAnswerError):
-            embedding.complete(body)
+            embedding.whole(body)
     with pytest.raises(ReportedError):
-        embedding.complete(b'{"error":{"code":500}}')
+        embedding.whole(b'{"error":{"code":500}}')
 
 
 def test_vectors_that_are_asked_for_again() -> None:

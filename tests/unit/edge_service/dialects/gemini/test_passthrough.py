@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from edge_service.dialects.exchange import EmptyAnswerError, EventKind, MalformedAnswerError, ReportedError
-from edge_service.dialects.gemini.passthrough import MAX_MODEL_CHARS, EventReader, complete, read_request
+from edge_service.dialects.gemini.passthrough import MAX_MODEL_CHARS, EventReader, read_request, whole
 from edge_service.domain.errors import InvalidRequestError, UnavailableError
 
 BODY = (
@@ -43,9 +43,9 @@ def test_a_request_that_is_none(body: bytes, model: str, param: str | None) -> N
 
 def test_a_whole_answer_goes_out_under_the_name_that_was_asked_for() -> None:
     body = b'{"candidates": [ {"future":1.00} ],"modelVersion": "gemini-2.5-pro-001", "responseId":null}'
-    assert complete(body, "chat") == b'{"candidates":[ {"future":1.00} ],"modelVersion":"chat","responseId":null}'
+    assert whole(body, "chat").body == b'{"candidates":[ {"future":1.00} ],"modelVersion":"chat","responseId":null}'
     blocked = b'{"promptFeedback":{"blockReason":"SAFETY"}}'
-    assert complete(blocked, "chat") == b'{"promptFeedback":{"blockReason":"SAFETY"},"modelVersion":"chat"}'
+    assert whole(blocked, "chat").body == b'{"promptFeedback":{"blockReason":"SAFETY"},"modelVersion":"chat"}'
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_a_whole_answer_goes_out_under_the_name_that_was_asked_for() -> None:
 )
 def test_answers_that_are_none(body: bytes, error: type[Exception]) -> None:
     with pytest.raises(error):
-        complete(body, "chat")
+        whole(body, "chat")
 
 
 def event(candidate: str) -> bytes:

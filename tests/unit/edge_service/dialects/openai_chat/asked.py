@@ -13,7 +13,7 @@ from tests.support import published_openai_chat
 HELLO = Message(Role.USER, (Text("Hello"),))
 
 FULL = Quirks(
-    names={"max_tokens": "max_completion_tokens"},
+    max_tokens="max_completion_tokens",
     unknown=frozenset(),
     efforts=tuple(Effort),
     system="developer",

@@ -148,7 +148,7 @@ def test_tools() -> None:
         ({"max_tokens": -1}, "max_tokens"),
         ({"stop": 7}, "stop"),
         ({"stop": ["a", 7]}, "stop[1]"),
-        ({"metadata": {"a": 1}}, "metadata[...]"),
+        ({"metadata": {"a": 1}}, "metadata.a"),
         ({"tools": {}}, "tools"),
         ({"tools": [{"type": "function"}]}, "tools[0].function"),
         ({"tools": [{"function": {"name": "f", "parameters": []}}]}, "tools[0].function.parameters"),

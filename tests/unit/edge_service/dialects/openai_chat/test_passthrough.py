@@ -9,7 +9,7 @@ from edge_service.dialects import openai_chat
 from edge_service.dialects.canonical import Usage
 from edge_service.dialects.exchange import EmptyAnswerError, EventKind, MalformedAnswerError, ReportedError
 from edge_service.dialects.openai_chat import Quirks
-from edge_service.dialects.openai_chat.passthrough import MAX_MODEL_CHARS, EventReader, complete, read_request, whole
+from edge_service.dialects.openai_chat.passthrough import MAX_MODEL_CHARS, EventReader, read_request, whole
 from edge_service.domain.errors import ApiError, InvalidRequestError, LimitedError, UnavailableError, UpstreamError
 from edge_service.domain.outcome import Disposition, Outcome
 
@@ -134,7 +134,7 @@ def test_halves_of_surrogate_pairs_pass_as_they_came() -> None:
     request = read_request(b'{"model":"chat","messages":[%s],"stream":true}' % HALVES)
     assert (request.model, request.stream) == ("chat", True)
     assert request.body("up") == b'{"model":"up","messages":[%s],"stream":true}' % HALVES
-    assert complete(b'{"choices":[%s],"model":"up"}' % HALVES, "chat") == b'{"choices":[%s],"model":"chat"}' % HALVES
+    assert whole(b'{"choices":[%s],"model":"up"}' % HALVES, "chat").body == b'{"choices":[%s],"model":"chat"}' % HALVES
     event = b'id: 1\ndata: {"a":[%s],"model":"%s"}\n\n'
     assert EventReader("chat").read(event % (HALVES, b"up")) == (EventKind.PREAMBLE, event % (HALVES, b"chat"))
     assert openai_chat.is_error_body(b'{"error":[%s]}' % HALVES)
@@ -155,19 +155,19 @@ CHOICE = b'{"index":0,"message":{"content":"hi"}}'
     ],
 )
 def test_a_whole_answer_goes_out_under_the_name_that_was_asked_for(body: bytes, answer: bytes) -> None:
-    assert complete(body, "chat") == answer
+    assert whole(body, "chat").body == answer
 
 
 @pytest.mark.parametrize("body", [b"", b" \r\n", b'{"choices":[]}', b'{"choices":[ ]}', b'{"choices":null}'])
 def test_a_whole_answer_without_choices_is_empty(body: bytes) -> None:
     with pytest.raises(EmptyAnswerError):
-        complete(body, "chat")
+        whole(body, "chat")
 
 
 def test_a_whole_answer_may_report_an_error_though_it_is_a_success() -> None:
     with pytest.raises(ReportedError):
-        complete(b'{"error":{"message":"no"}}', "chat")
-    assert complete(b'{"error":null,"choices":[{}]}', "chat") == b'{"error":null,"choices":[{}],"model":"chat"}'
+        whole(b'{"error":{"message":"no"}}', "chat")
+    assert whole(b'{"error":null,"choices":[{}]}', "chat").body == b'{"error":null,"choices":[{}],"model":"chat"}'
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_a_whole_answer_may_report_an_error_though_it_is_a_success() -> None:
 )
 def test_a_whole_answer_of_another_shape_is_malformed(body: bytes) -> None:
     with pytest.raises(MalformedAnswerError):
-        complete(body, "chat")
+        whole(body, "chat")
 
 
 def event(delta: object, **fields: object) -> bytes:

@@ -74,17 +74,6 @@ def test_one_of_which_nothing_is_known_is_told_what_all_take() -> None:
     assert not set(body) & {"top_k", "verbosity", "service_tier", "metadata", "user", "reasoning_effort"}
 
 
-def test_fields_by_other_names() -> None:
-    body, _ = write(
-        quirks=Quirks(names={"seed": "random_seed", "user": "safety_identifier"}, unknown=frozenset()), user="u"
-    )
-    assert body["safety_identifier"] == "u"
-    written = openai_chat.PROVIDER.write(
-        Request("m", False, (HELLO,), seed=3), "up", Quirks(names={"seed": "random_seed"})
-    )
-    assert msgspec.json.decode(written.body)["random_seed"] == 3
-
-
 @pytest.mark.parametrize(
     ("fields", "dropped"),
     [
@@ -109,6 +98,9 @@ def test_what_is_the_default_anyway_is_not_missed(fields: dict[str, Any], droppe
     [
         ({"n": 2}, "n", ("n",)),
         ({"tools": TOOLS}, "tools", ("tools",)),
+        ({"tools": TOOLS, "tool_choice": ToolChoice(Choosing.REQUIRED)}, "tool_choice", ("tool_choice",)),
+        ({"tools": TOOLS, "tool_choice": ToolChoice(Choosing.NAMED, ("f",))}, "tool_choice", ("tool_choice",)),
+        ({"stop": ("a",)}, "stop", ("stop",)),
         ({"output": Output(OutputKind.JSON)}, "output", ("output",)),
         ({"output": Output(OutputKind.SCHEMA, SCHEMA)}, "output.schema", ("output",)),
         ({"tool_choice": ToolChoice(Choosing.REQUIRED)}, "", ("tool_choice",)),
@@ -177,6 +169,27 @@ def test_how_hard_to_think(
 ) -> None:
     body, left_out = write(model, Quirks(efforts=efforts), reasoning=asked)
     assert (body.get("reasoning_effort"), left_out) == (said, dropped)
+
+
+def test_how_hard_to_think_may_stand_within_an_object() -> None:
+    quirks = Quirks(efforts=tuple(Effort), effort_within="reasoning")
+    written = openai_chat.PROVIDER.write(Request("m", False, (HELLO,), reasoning=Reasoning(Effort.LOW)), "up", quirks)
+    body = msgspec.json.decode(written.body)
+    assert (body["reasoning"], written.dropped) == ({"effort": "low"}, ())
+    assert "reasoning_effort" not in body
+
+
+def test_one_that_does_not_know_of_thinking_is_not_told_of_it_whatever_the_model() -> None:
+    body, dropped = write("gpt-5", Quirks(unknown=frozenset({"reasoning"})), reasoning=Reasoning(Effort.LOW))
+    assert ("reasoning_effort" in body, dropped) == (False, ("reasoning",))
+
+
+def test_one_that_leaves_the_choice_to_the_model_is_not_told_of_it() -> None:
+    quirks = Quirks(unknown=frozenset({"tool_choice", "tools.strict"}))
+    body, dropped = write(quirks=quirks, tools=TOOLS[1:], tool_choice=ToolChoice(Choosing.AUTO))
+    assert ("tools" in body, "tool_choice" in body, dropped) == (True, False, ())
+    body, dropped = write(quirks=quirks, tools=TOOLS[1:], tool_choice=ToolChoice(Choosing.NONE))
+    assert ("tools" in body, "tool_choice" in body, dropped) == (False, False, ())
 
 
 @pytest.mark.parametrize("model", ["o1", "o3-mini", "gpt-5", "gpt-5.1-codex", "openai/gpt-5-mini"])

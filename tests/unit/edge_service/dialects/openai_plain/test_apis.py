@@ -24,7 +24,7 @@ BY_PATH = {api.path: api for api in (*APIS, EMBEDDINGS, TEXT_COMPLETIONS)}
     ],
 )
 def test_answers_are_what_they_were(path: str, body: bytes) -> None:
-    assert BY_PATH[path].complete(body, "mine") == body
+    assert BY_PATH[path].whole(body, "mine").body == body
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_answers_are_what_they_were(path: str, body: bytes) -> None:
     ],
 )
 def test_the_model_is_what_the_client_calls_it(path: str, body: bytes, shown: bytes) -> None:
-    assert BY_PATH[path].complete(body, "mine") == shown
+    assert BY_PATH[path].whole(body, "mine").body == shown
 
 
 @pytest.mark.parametrize(
@@ -62,4 +62,4 @@ def test_the_model_is_what_the_client_calls_it(path: str, body: bytes, shown: by
 )
 def test_what_is_no_answer(path: str, body: bytes, error: type[Exception]) -> None:
     with pytest.raises(error):
-        BY_PATH[path].complete(body, "mine")
+        BY_PATH[path].whole(body, "mine")

@@ -180,7 +180,7 @@ def test_choices_among_what_only_the_provider_has() -> None:
         ({"temperature": 3}, "temperature"),
         ({"top_logprobs": 21}, "top_logprobs"),
         ({"max_output_tokens": 0}, "max_output_tokens"),
-        ({"metadata": {"a": 1}}, "metadata[...]"),
+        ({"metadata": {"a": 1}}, "metadata.a"),
         ({"reasoning": {"effort": 1}}, "reasoning.effort"),
         ({"text": {"format": {"type": "json_schema", "schema": "s"}}}, "text.format.schema"),
         ({"text": {"format": {}}}, "text.format.type"),

@@ -130,7 +130,7 @@ def test_halves_of_surrogate_pairs_pass_in_answers() -> None:
 )
 def test_what_is_no_answer(body: bytes, error: type[Exception]) -> None:
     with pytest.raises(error):
-        passthrough.complete(body, "m")
+        passthrough.whole(body, "m")
 
 
 # --- Streams

@@ -1,0 +1,46 @@
+"""The key that a client shows, wherever its API has it."""
+
+from __future__ import annotations
+
+import hashlib
+from urllib.parse import parse_qsl, unquote_to_bytes, urlencode
+
+from starlette.types import Scope
+
+_KEPT = "forebay.client_key"
+_AS_BYTES = "latin-1"
+"""A character for each byte, whatever they mean."""
+
+
+def client_key(scope: Scope) -> bytes:
+    """The SHA-256 of the key; empty if none is shown. Nobody has checked it. It is read once for each request: whoever
+    counts by it and whoever is let in by it are the same."""
+    kept: bytes | None = scope.get(_KEPT)
+    if kept is None:
+        key = _shown(scope)
+        kept = scope[_KEPT] = hashlib.sha256(key).digest() if key else b""
+    return kept
+
+
+def without_key(query: bytes) -> str:
+    """A query for a provider: all of it but the client's key."""
+    pairs = parse_qsl(query.decode(_AS_BYTES), keep_blank_values=True, encoding=_AS_BYTES)
+    return urlencode([pair for pair in pairs if pair[0] != "key"], encoding=_AS_BYTES)
+
+
+def _shown(scope: Scope) -> bytes:
+    shown = dict(scope["headers"])
+    scheme, _, token = shown.get(b"authorization", b"").partition(b" ")
+    return (
+        (token.strip() if scheme.lower() == b"bearer" else b"")
+        or shown.get(b"x-api-key", b"").strip()
+        or shown.get(b"x-goog-api-key", b"").strip()
+        or _in_query(scope["query_string"])
+    )
+
+
+def _in_query(query: bytes) -> bytes:
+    for part in query.split(b"&"):
+        if part.startswith(b"key="):
+            return unquote_to_bytes(part[4:]).strip()
+    return b""

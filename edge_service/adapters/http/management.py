@@ -1,0 +1,123 @@
+"""The management API, `/v0/management/...`: for whoever shows the management key, which the resolver verifies.
+
+Nothing is told to anybody else, not even whether what they ask for exists: the key comes first, before a query or a
+body is looked at.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from edge_service.adapters.http import management_requests as requests
+from edge_service.adapters.http.asgi import AsgiClient, ClientGoneError
+from edge_service.adapters.http.management_operations import OPERATIONS, Answer, Operation
+from edge_service.adapters.http.openapi import DOCUMENT_PATH, document
+from edge_service.adapters.http.refusals import MANAGEMENT, management_body
+from edge_service.app.gate import Gate
+from edge_service.app.ports import Management
+from edge_service.domain import headers
+from edge_service.domain.errors import ApiError, PayloadTooLargeError
+from edge_service.domain.headers import Headers
+from edge_service.domain.management import KeyRefusedError, NotServedError, TooManyFailedKeysError
+from edge_service.domain.preconditions import entity_tag
+
+_log = structlog.get_logger("forebay.edge.management")
+
+
+def management_routes(management: Management, gate: Gate) -> list[Route]:
+    async def described(_: Management, asked: requests.Asked) -> Answer:
+        await management.authenticate(asked.key)
+        return Answer(content)
+
+    own = Operation("GET", DOCUMENT_PATH, "This document.", described, "Document")
+    content = document((*OPERATIONS, own))
+    at: defaultdict[str, dict[str, Operation]] = defaultdict(dict)
+    for operation in (*OPERATIONS, own):
+        at[operation.path][operation.method] = operation
+    # A target's id has slashes in it, and a route without methods takes them all: which there are is not for everyone.
+    return [
+        Route(f"{MANAGEMENT}{path.replace('{id}', '{id:path}')}", Resource(management, gate, operations))
+        for path, operations in at.items()
+    ]
+
+
+class MethodNotAllowedError(ApiError):
+    status = 405
+    code = "method_not_allowed"
+
+
+class Resource:
+    """One path, with its operations by method."""
+
+    def __init__(self, management: Management, gate: Gate, operations: Mapping[str, Operation]) -> None:
+        self.operations = operations
+        self._management = management
+        self._gate = gate
+        methods = {*operations, "OPTIONS", *(("HEAD",) if "GET" in operations else ())}
+        self._allow = (b"allow", ", ".join(sorted(methods)).encode())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        client = AsgiClient(send)
+        request_id = headers.request_id(headers.first(scope["headers"], headers.REQUEST_ID))
+        own: Headers = [(headers.REQUEST_ID, request_id.encode()), (b"cache-control", b"no-store")]
+        try:
+            if scope["method"] == "OPTIONS":
+                await self._authenticate(scope)
+                await client.respond(200, [*own, self._allow], b"")
+                return
+            answer = await self._serve(scope, receive)
+        except ClientGoneError:
+            return
+        except NotServedError:
+            raise HTTPException(404) from None  # As of any path where nothing is.
+        except ApiError as error:
+            self._tell(scope, request_id, error)
+            await client.respond(error.status, [*error.headers, *own, *self._also(error)], management_body(error))
+            return
+        self._tell(scope, request_id, None)
+        tag = [(b"etag", entity_tag(answer.etag))] if answer.etag else []
+        await client.respond(200, [(b"content-type", b"application/json"), *own, *tag], answer.content)
+
+    async def _serve(self, scope: Scope, receive: Receive) -> Answer:
+        method, key = scope["method"], requests.shown_key(scope["headers"])
+        operation = self.operations.get("GET" if method == "HEAD" else method)
+        if operation is None or operation.method != "GET" or scope["query_string"]:
+            await self._authenticate(scope)
+        if operation is None:
+            raise MethodNotAllowedError("Method Not Allowed")
+        body, said = await requests.read_json(scope, receive) if operation.body else (b"", None)
+        asked = requests.read(scope, key, operation.parameters, is_change=operation.is_change, body=body, said=said)
+        # A plain GET has its key verified by what it calls.
+        return await self._gate.admit(_host(scope), key, lambda: operation.serve(self._management, asked))
+
+    async def _authenticate(self, scope: Scope) -> None:
+        key = requests.shown_key(scope["headers"])
+        await self._gate.admit(_host(scope), key, lambda: self._management.authenticate(key))
+
+    def _also(self, error: ApiError) -> Headers:
+        match error:
+            case KeyRefusedError():
+                return [(b"www-authenticate", b"Bearer")]
+            case MethodNotAllowedError():
+                return [self._allow]
+            case PayloadTooLargeError():
+                return [(b"connection", b"close")]  # What is left of the body stays unread.
+        return []
+
+    def _tell(self, scope: Scope, request_id: str, error: ApiError | None) -> None:
+        if isinstance(error, (KeyRefusedError, TooManyFailedKeysError)):
+            _log.warning("management_refused", request_id=request_id, code=error.code, client=_host(scope))
+        elif scope["method"] not in ("GET", "HEAD", "OPTIONS"):
+            status = 200 if error is None else error.status
+            _log.info("management", request_id=request_id, method=scope["method"], path=scope["path"], status=status)
+
+
+def _host(scope: Scope) -> str:
+    """Empty for a client at a Unix socket."""
+    return scope["client"][0] if scope["client"] else ""

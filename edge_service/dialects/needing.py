@@ -1,0 +1,105 @@
+"""What a request needs of a model, as far as all dialects have it alike. It is found on the way to the resolver, for
+every request, and so by looking for words before anything is decoded.
+
+Nothing here refuses a request. What has another form than is known here needs nothing: whoever gets it will say what is
+wrong with it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from edge_service.domain.needs import Capability, Needs
+
+BYTES_PER_TOKEN = 10
+"""Of JSON, rather too many than too few: a target that is left out for its context is not tried, one that is kept by
+mistake says so itself. Prose and code in English are 4 to 5 bytes a token of `o200k_base`, Greek, Arabic and Cyrillic 5
+to 7, Hindi 8; and what stands around a message in JSON has fewer tokens than the model's own marks."""
+
+LARGEST = 1_000_000_000
+"""Tokens. No limit says more."""
+
+_T = TypeVar("_T")
+_integer = msgspec.json.Decoder(int)
+_string = msgspec.json.Decoder(str)
+
+_FILLED = re.compile(rb"\[\s*[^\s\]]")
+_UNBROKEN = re.compile(rb'"[!#-~]{512}')
+"""The beginning of a long string without any space, such as base64."""
+_OPAQUE = re.compile(
+    rb'"(?:data:|(?:data|file_data|result|signature|thoughtSignature|thought_signature|encrypted_content)")'
+)
+"""What comes before media, signatures and encrypted thoughts in the dialects; none of them is text to a model."""
+
+
+def needs(capabilities: Iterable[Capability], input_tokens: int, max_output_tokens: int) -> Needs:
+    return Needs(tuple(sorted(set(capabilities))), input_tokens, max_output_tokens)
+
+
+def tokens(*texts: bytes) -> int:
+    """How many these values of a request are at least: JSON, byte for byte. Media count for nothing."""
+    return sum(map(_text_bytes, texts)) // BYTES_PER_TOKEN
+
+
+def _text_bytes(text: bytes) -> int:
+    size = len(text)
+    found = _UNBROKEN.search(text)
+    if found is not None and _OPAQUE.search(text):
+        size -= _unbroken_bytes(text, found.start() + 1)
+    if b"\\" in text and b"\\u" in text:
+        size -= 4 * text.count(b"\\u")  # Six bytes for a letter that has two, or three.
+    return max(size, 0)
+
+
+def _unbroken_bytes(text: bytes, start: int) -> int:
+    """Of all such strings; the first begins at `start`. Each byte is looked at a few times, however many there are."""
+    size = 0
+    stops = (b" ", b"\\u") if b"\\" in text else (b" ",)
+    while True:
+        end = text.find(b'"', start)
+        end = len(text) if end < 0 else end
+        for stop in stops:
+            cut = text.find(stop, start, end)
+            end = end if cut < 0 else cut
+        size += end - start
+        found = _UNBROKEN.search(text, end)
+        if found is None:
+            return size
+        start = found.start() + 1
+
+
+def bytes_of(raw: Raw | None) -> bytes:
+    """Empty for what is absent or null."""
+    value = b"" if raw is None else bytes(raw)
+    return b"" if value == b"null" else value
+
+
+def is_filled(raw: Raw | None) -> bool:
+    """Whether it is a list with something in it."""
+    return raw is not None and _FILLED.match(raw) is not None
+
+
+def limit(raw: Raw | None) -> int:
+    """A limit of the answer, in tokens; 0 for none."""
+    said = decoded(_integer, raw)
+    return 0 if said is None else max(0, min(said, LARGEST))
+
+
+def word(raw: Raw | None) -> str:
+    """Empty for what is none."""
+    return decoded(_string, raw) or ""
+
+
+def decoded(decoder: msgspec.json.Decoder[_T], raw: Raw | None) -> _T | None:
+    """None for what has another form."""
+    if raw is None:
+        return None
+    try:
+        return decoder.decode(raw)
+    except (ValueError, RecursionError):
+        return None

@@ -1,0 +1,71 @@
+"""What changes are refused with."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from google.protobuf import any_pb2, message
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from resolver_service.adapters.grpc_api.messages import ERROR_DOMAIN
+from resolver_service.app.manage import ProvidersLockedError, UnknownRevisionError
+from resolver_service.app.ports import ConflictError, HistoryError, ReadOnlyError
+from resolver_service.domain.config import ConfigError
+from resolver_service.domain.config_changes import InUseError, NotThereError
+
+Refusal: TypeAlias = (
+    ConfigError
+    | ConflictError
+    | HistoryError
+    | InUseError
+    | NotThereError
+    | ProvidersLockedError
+    | ReadOnlyError
+    | UnknownRevisionError
+)
+
+MOST_BYTES = 4_000
+"""Of problems. Details travel as base64 among the trailers, of which callers take 8 KiB unless they say otherwise."""
+
+_CODES: dict[type[Refusal], int] = {
+    ConflictError: code_pb2.ABORTED,
+    HistoryError: code_pb2.UNAVAILABLE,
+    InUseError: code_pb2.FAILED_PRECONDITION,
+    NotThereError: code_pb2.NOT_FOUND,
+    ProvidersLockedError: code_pb2.FAILED_PRECONDITION,
+    ReadOnlyError: code_pb2.FAILED_PRECONDITION,
+    UnknownRevisionError: code_pb2.NOT_FOUND,
+}
+
+
+REFUSALS: tuple[type[Refusal], ...] = (ConfigError, *_CODES)
+"""All kinds of `Refusal`."""
+
+
+def status(error: Refusal) -> status_pb2.Status:
+    """With machine-readable details."""
+    if isinstance(error, ConfigError):
+        return _invalid(error)
+    metadata = {"clusters": ",".join(error.clusters)[:MOST_BYTES]} if isinstance(error, InUseError) else {}
+    info = error_details_pb2.ErrorInfo(reason=error.code.upper(), domain=ERROR_DOMAIN, metadata=metadata)
+    return _packed(_CODES[type(error)], str(error)[:MOST_BYTES], info)
+
+
+def _invalid(error: ConfigError) -> status_pb2.Status:
+    """All that is wrong; if that is more than fits, as much as does, and how much more there is."""
+    bad, problems = error_details_pb2.BadRequest(), error.problems
+    for number, problem in enumerate(problems):
+        bad.field_violations.add(field=problem.path, description=problem.message)
+        if bad.ByteSize() > MOST_BYTES:
+            del bad.field_violations[-1]
+            words = f"and {len(problems) - number} more that do not fit in here; 'forebay check' tells all of a file"
+            bad.field_violations.add(description=words)
+            break
+    words = str(problems[0]) if len(problems) == 1 else f"the configuration would be invalid: {len(problems)} problems"
+    return _packed(code_pb2.INVALID_ARGUMENT, words[:500], bad)
+
+
+def _packed(code: int, words: str, detail: message.Message) -> status_pb2.Status:
+    packed = any_pb2.Any()
+    packed.Pack(detail)
+    return status_pb2.Status(code=code, message=words, details=[packed])
