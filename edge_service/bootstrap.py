@@ -35,12 +35,15 @@ from edge_service.adapters.tokenizer_bpe_openai import BpeTokenizer
 from edge_service.adapters.upstream.addresses import Guard
 from edge_service.adapters.upstream.calls import Calls
 from edge_service.adapters.upstream.pool import Pool
+from edge_service.adapters.upstream.stock import Httpx2Upstream
+from edge_service.adapters.upstream.stock_transport import Transport
 from edge_service.adapters.upstream.trust import ssl_context
 from edge_service.app.draining import UnderWay
 from edge_service.app.estimating import Estimator
 from edge_service.app.gate import Gate
 from edge_service.app.gateway import Gateway
 from edge_service.app.incoming import Services
+from edge_service.app.ports import Upstream
 from edge_service.settings import Settings
 
 
@@ -54,12 +57,11 @@ class Edge:
 
 def create(settings: Settings, under_way: UnderWay) -> Edge:
     """To be called where an event loop runs. The lifespan of the application closes what it opened."""
-    pool = Pool(ssl_context(settings.upstream_ca), Guard())
     credentials = LocalCredentials(settings.environment, settings.credential_names)
     proofs = Followed(Files(settings.resolver_pair, settings.resolver_ca)) if settings.resolver_ca else None
     channels = Channels(proofs.current, settings.resolver_name) if proofs else Channels()
     resolver = ResolverClient(settings.resolvers, settings.token, channels)
-    upstream = Calls(pool, credentials.secret)
+    calling, upstream = _upstream(settings, credentials)
     registry = CollectorRegistry()
     telemetry = PrometheusTelemetry(registry, resolver)
     services = Services(
@@ -82,7 +84,7 @@ def create(settings: Settings, under_way: UnderWay) -> Edge:
             if renewing:
                 renewing.cancel()
             await resolver.aclose()
-            await pool.aclose()
+            await calling.aclose()
 
     def is_ready() -> bool:
         return resolver.is_ready and not under_way.is_draining
@@ -108,6 +110,16 @@ def create(settings: Settings, under_way: UnderWay) -> Edge:
     for each in (app, operations):
         each.router.redirect_slashes = False  # It redirects to wherever the Host header says.
     return Edge(app, operations)
+
+
+def _upstream(settings: Settings, credentials: LocalCredentials) -> tuple[Pool | Transport, Upstream]:
+    """The connections to providers, and the calls over them. Raises `TrustError`."""
+    context = ssl_context(settings.upstream_ca)
+    if settings.upstream_proxy:
+        transport = Transport(context, settings.upstream_proxy)
+        return transport, Httpx2Upstream(transport, credentials.secret)
+    pool = Pool(context, Guard())
+    return pool, Calls(pool, credentials.secret)
 
 
 async def serve(settings: Settings) -> None:

@@ -78,12 +78,23 @@ class Guard:
             raise self._refused(host, max(kind for kind in kinds.values() if kind is not None))
         return allowed
 
-    async def _addresses(self, host: str, port: int) -> Sequence[Address]:
+    def check(self, host: str, *, allow_private: bool) -> None:
+        """As far as a host's own spelling tells, for a proxy resolves names itself. Raises as `allowed` does."""
+        literal = self._literal(host)
+        kind = None if literal is None else egress.refusal(literal, allow_private=allow_private)
+        if kind is not None:
+            raise self._refused(host, kind)
+
+    def _literal(self, host: str) -> Address | None:
+        """The address that the host is; None for a name."""
         if not host:
             raise ConnectError("the URL has no host")  # For which the system would answer: this machine.
         if egress.is_metadata_name(host):
             raise self._refused(host, Kind.FORBIDDEN)
-        literal = egress.literal(host)
+        return egress.literal(host)
+
+    async def _addresses(self, host: str, port: int) -> Sequence[Address]:
+        literal = self._literal(host)
         if literal is not None:
             return [literal]
         try:

@@ -1,4 +1,5 @@
-"""An httpx2 transport over httpcore2's pools that connects to no address the egress rule refuses.
+"""An httpx2 transport over httpcore2's pools, for providers behind a proxy, that connects to no address the egress rule
+refuses.
 
 The transport that httpx2 comes with lets nobody see the addresses it connects to. httpcore2 does: its pools take a
 network backend, and the one here resolves names itself, looks at every address, and has the connection made to the very
@@ -42,17 +43,24 @@ class Transport(httpx2.AsyncBaseTransport):
     """Requests with `allow_private` among their extensions have connections of their own: one that was made for a
     provider which may be private is never used for another that may not."""
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    def __init__(self, context: ssl.SSLContext, proxy: str = "") -> None:
+        """`proxy` is the URL of an HTTP proxy, which may be anywhere; empty for none. It resolves names itself, so that
+        no more is looked at than their spelling."""
         self._warnings = Warnings()
-        self._public = _pool(context, GuardedBackend(allow_private=False))
-        self._private = _pool(context, GuardedBackend(allow_private=True))
+        self._guard = Guard() if proxy else None
+        through = _proxy(proxy) if proxy else None
+        self._public = _pool(context, GuardedBackend(allow_private=bool(proxy)), through)
+        self._private = _pool(context, GuardedBackend(allow_private=True), through)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Raises `httpx2.TransportError`, or `UnreachableError` if no address of the host may be connected to."""
         url = request.url
         if url.raw_scheme not in (b"http", b"https"):
             raise httpx2.UnsupportedProtocol("the scheme is neither http nor https")
-        pool = self._private if request.extensions.get("allow_private") else self._public
+        allow_private = bool(request.extensions.get("allow_private"))
+        if self._guard is not None:
+            self._guard.check(url.host, allow_private=allow_private)
+        pool = self._private if allow_private else self._public
         try:
             response = await pool.handle_async_request(
                 httpcore2.Request(
@@ -81,9 +89,18 @@ class Transport(httpx2.AsyncBaseTransport):
         await self._private.aclose()
 
 
-def _pool(context: ssl.SSLContext, backend: httpcore2.AsyncNetworkBackend) -> httpcore2.AsyncConnectionPool:
+def _proxy(url: str) -> httpcore2.Proxy:
+    its = httpx2.URL(url)
+    auth = (its.username, its.password) if its.username else None
+    return httpcore2.Proxy(str(its.copy_with(username=None, password=None)), auth=auth)
+
+
+def _pool(
+    context: ssl.SSLContext, backend: httpcore2.AsyncNetworkBackend, proxy: httpcore2.Proxy | None
+) -> httpcore2.AsyncConnectionPool:
     return httpcore2.AsyncConnectionPool(
         ssl_context=context,
+        proxy=proxy,
         max_connections=None,
         max_keepalive_connections=256,
         keepalive_expiry=30.0,
