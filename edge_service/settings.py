@@ -48,6 +48,8 @@ class Settings:
     credential_names: tuple[str, ...]
     upstream_ca: Path | None
     """Certificate authorities to trust for providers beside the system's."""
+    upstream_proxy: str = field(repr=False)
+    """The URL of an HTTP proxy to call providers through, which may have a password in it; empty for none."""
     token: str = field(repr=False)
     """The services' shared secret; empty for none. From `FOREBAY_TOKEN` alone, since everyone can read arguments."""
     environment: Mapping[str, str] = field(repr=False)
@@ -143,6 +145,13 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         metavar="FILE",
         default=default("upstream-ca"),
         help="certificate authorities, in PEM, to trust for providers beside the system's",
+    )
+    parser.add_argument(
+        "--upstream-proxy",
+        metavar="URL",
+        default=default("upstream-proxy", ""),
+        help="http://[USER:PASSWORD@]HOST:PORT of a proxy to call providers through; a password is better given as "
+        "FOREBAY_EDGE_UPSTREAM_PROXY, since everyone can read arguments (default: providers are called directly)",
     )
     parser.add_argument(
         "--drain",
@@ -246,6 +255,8 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
     if given.ops_listen and (not is_address(given.ops_listen) or given.ops_listen.startswith("unix:")):
         parser.error(f"--ops-listen: '{given.ops_listen}' is not HOST:PORT")
     host, port = _host_and_port(given.listen)
+    if given.upstream_proxy and not given.upstream_proxy.startswith(("http://", "https://")):
+        parser.error("--upstream-proxy: not an address such as http://proxy.example:3128")
     return Settings(
         resolvers=resolvers,
         host=host,
@@ -265,6 +276,7 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         cors_origins=origins,
         credential_names=tuple(name.strip() for name in given.credential_env.split(",") if name.strip()),
         upstream_ca=Path(given.upstream_ca) if given.upstream_ca else None,
+        upstream_proxy=given.upstream_proxy,
         token=token,
         environment=environment,
     )

@@ -50,6 +50,7 @@ FLAGS: dict[str, tuple[str | None, str, object]] = {
     "--resolver-key": ("/etc/key.pem", "resolver_pair", (Path("cert"), Path("/etc/key.pem"))),
     "--resolver-name": ("resolver.example", "resolver_name", "resolver.example"),
     "--upstream-ca": ("/etc/ca.pem", "upstream_ca", Path("/etc/ca.pem")),
+    "--upstream-proxy": ("http://u:p@proxy:3128", "upstream_proxy", "http://u:p@proxy:3128"),
     "--drain": ("2.5", "drain_s", 2.5),
     "--drain-delay": ("1.5", "drain_delay_s", 1.5),
     "--client-stall": ("1.5", "client_stall_s", 1.5),
