@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass, replace
-from types import MappingProxyType
-from typing import Literal, TypeAlias
+from collections.abc import Callable
+from dataclasses import replace
 
 from resolver_service.app.access import Access
 from resolver_service.app.bindings import Bindings
+from resolver_service.app.decisions import Decision, Explanation, PlannedAttempt, Query, TargetView
 from resolver_service.app.in_flight import InFlight
 from resolver_service.app.limits import ClientLimits
 from resolver_service.app.ports import (
@@ -24,158 +22,22 @@ from resolver_service.app.ports import (
     Wanted,
 )
 from resolver_service.app.probes import ProbeBook
-from resolver_service.app.refusals import ResolveError
+from resolver_service.app.refusals import (
+    BoundElsewhereError,
+    NoTargetError,
+    ResolveError,
+    UnboundError,
+    UnknownModelError,
+    UnservableError,
+)
+from resolver_service.app.survey import Survey
 from resolver_service.domain import selection
-from resolver_service.domain.abilities import NO_NEEDS, Needs, Shortfall, can_serve, shortfall, why_not
+from resolver_service.domain.abilities import NO_NEEDS
 from resolver_service.domain.bindings import sent_nowhere_else
 from resolver_service.domain.catalog import Catalog, Group, OnExhausted, RawModel, Target, name_key
 from resolver_service.domain.clients import Client
-from resolver_service.domain.health import LIMITS, WELL, Availability, Health, probe_taken, worst
-from resolver_service.domain.limits import Allowances
+from resolver_service.domain.health import Availability, probe_taken
 from resolver_service.domain.names import closest, split_reasoning
-
-BUSY_S = 1.0
-"""When to come back while a target is full: it is not known when the next request ends, and most end soon."""
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """What a caller asks for."""
-
-    model: str
-    """As the client sent it, with its reasoning suffix if it has one."""
-    counting: bool = False
-    """Token counting moves no turn and takes no probe."""
-    will_report: bool = False
-    """Only callers that report what becomes of their attempts get probes, and count as in flight."""
-    excluded: frozenset[str] = frozenset()
-    """Ids of targets that must not be in the plan."""
-    stream: bool = False
-    """The answer is to be streamed, which may take longer."""
-    needs: Needs = NO_NEEDS
-    affinity_key: bytes = b""
-    """Of what the request goes on from, or wants; empty for nothing."""
-    affinity_required: bool = False
-    """Only who made that may serve."""
-    retrieving: bool = False
-    """It wants what was made itself: there is no model, and who made it is asked, however well it is."""
-    client_key: bytes = b""
-    """SHA-256 of the key that the client showed; empty for none."""
-    key_required: bool = False
-    """The key must be known even where there are no clients."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedAttempt:
-    target: Target
-    reasoning: str
-    probe: bool
-    health_generation: int
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """A plan: what to try, in which order and how far."""
-
-    id: str
-    attempts: tuple[PlannedAttempt, ...]
-    attempts_allowed: int
-    total_s: float
-    revision: int
-    name: str
-    """The configured spelling of the name that was found."""
-    depends_on_needs: bool = False
-    """Other needs may lead to other attempts."""
-    limits: Allowances | None = None
-    """What the client may still do; None if it has no limits."""
-
-    def longest_s(self, stream: bool) -> float:
-        """How long whoever keeps to the plan takes at most."""
-        return self.total_s + max((a.target.timeouts.stream_s for a in self.attempts if stream), default=0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class TargetView:
-    """A target as `Explain` shows it."""
-
-    target: Target
-    available: bool
-    reason: str
-    retry_after_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    decision: Decision | None
-    kind: str
-    targets: tuple[TargetView, ...]
-
-
-class UnknownModelError(ResolveError):
-    """Nothing has this name."""
-
-    code = "model_not_found"
-
-    def __init__(self, name: str, closest_names: tuple[str, ...]) -> None:
-        self.name = name
-        self.closest = closest_names
-        hint = f"; the closest names are: {', '.join(closest_names)}" if closest_names else ""
-        super().__init__(f"the model '{name[:200]}' does not exist{hint}")
-
-
-NoTargetCode: TypeAlias = Literal["rate_limited", "busy", "unavailable"]
-
-_WHY: Mapping[NoTargetCode, str] = MappingProxyType(
-    {
-        "rate_limited": "has reached a limit",
-        "busy": "is busy or out of service",
-        "unavailable": "is out of service",
-    }
-)
-
-
-class NoTargetError(ResolveError):
-    """The name is known, but none of its targets may be tried now."""
-
-    def __init__(self, name: str, code: NoTargetCode, retry_after_s: float | None) -> None:
-        self.name = name
-        self.code = code
-        self.retry_after_s = retry_after_s
-        why = _WHY[code]
-        when = "" if retry_after_s is None else f"; try again in {math.ceil(retry_after_s)} s"
-        super().__init__(f"every target of '{name}' {why}{when}")
-
-
-class UnservableError(ResolveError):
-    """The name is known, but it is also known that no target behind it can serve such a request: waiting is no use."""
-
-    code = "needs_unmet"
-
-    def __init__(self, name: str, needed: Shortfall) -> None:
-        self.name = name
-        self.lacking = needed.words
-        super().__init__(f"no target of '{name}' offers {needed.text}")
-
-
-class UnboundError(ResolveError):
-    """Nobody is known who made what is asked for."""
-
-    code = "unbound"
-
-    def __init__(self) -> None:
-        super().__init__("nothing is known under this id")
-
-
-class BoundElsewhereError(ResolveError):
-    """The name is known, but does not lead to who made what the request goes on from."""
-
-    code = "bound_elsewhere"
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        super().__init__(
-            f"'{name}' does not lead to the provider that made what the request goes on from: ask by a name that does"
-        )
 
 
 class Resolver:
@@ -316,11 +178,11 @@ class Resolver:
         self._in_flight.caller_left(caller, now)
         self._limits.caller_left(caller, now)
 
-    def _survey(self, query: Query, entry: Group | RawModel) -> _Survey:
+    def _survey(self, query: Query, entry: Group | RawModel) -> Survey:
         now = self._clock()
         self._in_flight.forget(now)
         needs = query.needs if entry.has_abilities and query.needs != NO_NEEDS else None
-        return _Survey(self._health, self._drains.drained(), self._in_flight.counts, now, query, needs)
+        return Survey(self._health, self._drains.drained(), self._in_flight.counts, now, query, needs)
 
     def _take_probes(self, decision_id: str, target: Target, now: float) -> None:
         """Of those of its scopes that wait for one. What another attempt of the plan has taken is out by now."""
@@ -368,7 +230,7 @@ class Resolver:
         entry: Group | RawModel,
         reasoning: str,
         targets: tuple[Target, ...],
-        survey: _Survey,
+        survey: Survey,
         decision_id: str = "",
     ) -> Decision:
         policy = entry.policy
@@ -387,155 +249,6 @@ class Resolver:
             name=entry.id,
             depends_on_needs=entry.has_abilities,
         )
-
-
-class _Survey:
-    """The health of targets as one request sees it."""
-
-    def __init__(
-        self,
-        health: HealthStore,
-        drained: Set[str],
-        in_flight: Mapping[str, int],
-        now: float,
-        query: Query,
-        needs: Needs | None,
-    ) -> None:
-        """`needs` are None where they make no difference: nothing is known of the targets, or nothing is needed."""
-        self.now = now
-        self._needs = needs
-        self._in_flight = in_flight
-        self._health = health
-        self._generation = health.latest
-        self._noted = health.scopes()
-        self._drained = drained
-        self._barred = query.excluded | drained if drained else query.excluded
-        self._may_probe = query.will_report and not query.counting
-        self._available_when = (Availability.READY, Availability.PROBE) if self._may_probe else (Availability.READY,)
-
-    def order(self, entry: Group | RawModel, turns: selection.Turns, limit: int | None = None) -> selection.Order:
-        """What may be tried, in order."""
-        # Most requests are not slowed down by what makes a difference for few.
-        available = self._available if self._needs is None else self._suits
-        order = selection.order(entry, available, turns, limit)
-        if not order.targets and not self._may_probe:
-            # Nothing but targets that wait for a probe. Whether one will ever come is not for this request to wait for.
-            order = selection.order(entry, self._not_out, turns, limit)
-        return order
-
-    def claim(self, entry: Group | RawModel) -> selection.Claim | None:
-        """The turns that the order takes."""
-        available = self._available if self._needs is None else self._suits
-        claim = selection.claim(entry, available)
-        return selection.claim(entry, self._not_out) if claim is None and not self._may_probe else claim
-
-    def awaited(self, entry: Group | RawModel) -> tuple[str, ...]:
-        """The scopes that wait for a probe which this request may get."""
-        if not self._may_probe or not self._noted:
-            return ()
-        scopes = {
-            scope
-            for target in selection.targets_of(entry)
-            if not self._noted.isdisjoint(target.scopes) and self.permitted(target)
-            for scope in target.scopes
-            if self._health.get(scope).availability(self.now) is Availability.PROBE
-        }
-        return tuple(scopes)
-
-    def permitted(self, target: Target) -> bool:
-        return not target.disabled and target.id not in self._barred and self._can_serve(target)
-
-    def _can_serve(self, target: Target) -> bool:
-        return self._needs is None or can_serve(target.abilities, self._needs)
-
-    def _suits(self, target: Target) -> bool:
-        return self._can_serve(target) and self._available(target)
-
-    def _available(self, target: Target) -> bool:
-        if target.disabled or target.id in self._barred or (self._in_flight and self._is_full(target)):
-            return False
-        # Asked of every target of every request, and nearly always all there is to ask.
-        if self._noted.isdisjoint(target.scopes):
-            return True
-        return self._health_of(target).availability(self.now) in self._available_when
-
-    def _not_out(self, target: Target) -> bool:
-        return self.permitted(target) and not self._is_full(target) and not self._is_out(target)
-
-    def _is_out(self, target: Target) -> bool:
-        return self._health_of(target).availability(self.now) is Availability.OUT
-
-    def _is_full(self, target: Target) -> bool:
-        most = target.provider.max_concurrent
-        return most is not None and self._in_flight.get(target.id, 0) >= most
-
-    def _health_of(self, target: Target) -> Health:
-        """The worst of its scopes'."""
-        if self._noted.isdisjoint(target.scopes):
-            return WELL
-        return worst(map(self._health.get, target.scopes), self.now)
-
-    def attempt(self, target: Target, reasoning: str) -> PlannedAttempt:
-        probe = self._may_probe and self._health_of(target).availability(self.now) is Availability.PROBE
-        return PlannedAttempt(target, reasoning or target.reasoning, probe, self._generation)
-
-    def least_bad(self, entry: Group | RawModel) -> tuple[Target, ...]:
-        """The target that recovers soonest, if any does. One that is full is sent nothing, however well it is."""
-        cooling = sorted(
-            (pair for pair in self._cooling(entry) if not self._is_full(pair[0])),
-            key=lambda pair: pair[1].retry_after_s(self.now),
-        )
-        return tuple(target for target, _ in cooling[:1])
-
-    def exhausted(self, entry: Group | RawModel) -> NoTargetError | UnservableError:
-        if self._needs is not None:
-            enabled = [t for t in selection.targets_of(entry) if not t.disabled]
-            if enabled and not any(map(self._can_serve, enabled)):
-                return UnservableError(entry.id, shortfall((t.abilities for t in enabled), self._needs))
-        cooling = [health for _, health in self._cooling(entry)]
-        waits_s = [max(1.0, h.retry_after_s(self.now)) for h in cooling]
-        code: NoTargetCode = "unavailable"
-        permitted = filter(self.permitted, selection.targets_of(entry))
-        if any(self._is_full(target) and not self._is_out(target) for target in permitted):
-            code = "busy"
-            waits_s.append(BUSY_S)
-        if any(h.reason in LIMITS for h in cooling):
-            code = "rate_limited"
-        return NoTargetError(entry.id, code, min(waits_s, default=None))
-
-    def view(self, target: Target, place: int = 0) -> TargetView:
-        """`place` is where it stands in the plan, counted from 1; 0 if it is not in it."""
-        health = self._health_of(target)
-        reason = self._reason(target, health, place)
-        return TargetView(target, place > 0, reason, health.retry_after_s(self.now))
-
-    def _reason(self, target: Target, health: Health, place: int) -> str:
-        availability = health.availability(self.now)
-        if place and availability is Availability.OUT:
-            return f"number {place}, as the least bad; cooling: {health.reason}"
-        if place:
-            return f"number {place}" + (", as a probe" if self.attempt(target, "").probe else "")
-        if target.disabled:
-            return "disabled"
-        if target.id in self._drained:
-            return "drained"
-        if target.id in self._barred:
-            return "excluded by the request"
-        if self._needs is not None and not self._can_serve(target):
-            return why_not(target.abilities, self._needs)
-        if self._is_full(target) and not self._is_out(target):
-            return f"full: {self._in_flight[target.id]} of {target.provider.max_concurrent} in flight"
-        if self._available(target):
-            return "behind as many as may be attempted"
-        if availability is Availability.PROBE:
-            return f"waits for a request that reports whether it is well after: {health.reason}"
-        if self.now < (health.cooling_until_at or 0.0):
-            return f"cooling: {health.reason}"
-        return f"another request is finding out whether it is well after: {health.reason}"
-
-    def _cooling(self, entry: Group | RawModel) -> list[tuple[Target, Health]]:
-        pairs = ((t, self._health_of(t)) for t in selection.targets_of(entry) if self.permitted(t))
-        return [(target, health) for target, health in pairs if health.cooling_until_at is not None]
 
 
 def _find(catalog: Catalog, model: str, client: Client | None) -> tuple[Group | RawModel, str]:

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
+from resolver_service.app.decisions import Query
 from resolver_service.app.leases import GRACE_S
 from resolver_service.app.limits import ClientLimitError
 from resolver_service.app.report import Closed, Ended, Failed
-from resolver_service.app.resolve import Query
 from resolver_service.domain.abilities import Needs
 from resolver_service.domain.catalog import Disposition
 from resolver_service.domain.clients import Client, Limits

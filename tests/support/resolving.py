@@ -10,20 +10,15 @@ from resolver_service.adapters.stores_memory import MemoryBindings, MemoryDrains
 from resolver_service.app.access import Access
 from resolver_service.app.bindings import Bindings
 from resolver_service.app.configure import Configuration
+from resolver_service.app.decisions import Decision, Explanation, PlannedAttempt, Query
 from resolver_service.app.in_flight import InFlight
 from resolver_service.app.limits import ClientLimits
 from resolver_service.app.operate import Operator
 from resolver_service.app.ports import HealthChanged, Stores
 from resolver_service.app.probes import ProbeBook
+from resolver_service.app.refusals import NoTargetError
 from resolver_service.app.report import Bound, Closed, Ended, Failed, Reports
-from resolver_service.app.resolve import (
-    Decision,
-    Explanation,
-    NoTargetError,
-    PlannedAttempt,
-    Query,
-    Resolver,
-)
+from resolver_service.app.resolve import Resolver
 from resolver_service.domain.catalog import Disposition
 from resolver_service.domain.health import PROBE_LEASE_S, Health, worst
 

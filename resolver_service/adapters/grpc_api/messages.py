@@ -10,22 +10,19 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from forebay.resolver.v1 import plan_pb2, resolver_service_pb2
 from resolver_service.app import watch
 from resolver_service.app.access import ClientKeyError
+from resolver_service.app.decisions import Decision, Explanation, Query, TargetView
 from resolver_service.app.limits import ClientLimitError
 from resolver_service.app.operate import UnknownTargetError
 from resolver_service.app.ports import Revision
-from resolver_service.app.refusals import ResolveError
-from resolver_service.app.report import Bound, Closed, Ended, Event, Failed
-from resolver_service.app.resolve import (
+from resolver_service.app.refusals import (
     BoundElsewhereError,
-    Decision,
-    Explanation,
     NoTargetError,
-    Query,
-    TargetView,
+    ResolveError,
     UnboundError,
     UnknownModelError,
     UnservableError,
 )
+from resolver_service.app.report import Bound, Closed, Ended, Event, Failed
 from resolver_service.domain import selection
 from resolver_service.domain.abilities import (
     CONTEXT,

@@ -17,19 +17,19 @@ from forebay.resolver.v1 import resolver_service_pb2 as pb
 from resolver_service.adapters.grpc_api import messages
 from resolver_service.adapters.grpc_api.messages import InvalidRequestError
 from resolver_service.app.access import ClientKeyError
+from resolver_service.app.decisions import Decision
 from resolver_service.app.limits import ClientLimitError
 from resolver_service.app.ports import Granted, ReportEffect, Revisions, SharedState, Telemetry, Wanted
-from resolver_service.app.refusals import ResolveError
-from resolver_service.app.report import Ended, Event, Reports
-from resolver_service.app.resolve import (
+from resolver_service.app.refusals import (
     BoundElsewhereError,
-    Decision,
     NoTargetError,
-    Resolver,
+    ResolveError,
     UnboundError,
     UnknownModelError,
     UnservableError,
 )
+from resolver_service.app.report import Ended, Event, Reports
+from resolver_service.app.resolve import Resolver
 from resolver_service.app.watch import Watch
 
 _log = structlog.get_logger("forebay.resolver.grpc")

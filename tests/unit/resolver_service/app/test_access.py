@@ -5,7 +5,8 @@ import hashlib
 import pytest
 
 from resolver_service.app.access import ClientKeyError
-from resolver_service.app.resolve import Query, UnknownModelError
+from resolver_service.app.decisions import Query
+from resolver_service.app.refusals import UnknownModelError
 from tests.support.resolving import Resolving
 
 

@@ -6,10 +6,11 @@ import time
 import pytest
 
 from resolver_service.app import leases
+from resolver_service.app.decisions import Decision, Query
 from resolver_service.app.in_flight import InFlight
 from resolver_service.app.leases import GRACE_S, MOST_AT_ONCE
 from resolver_service.app.report import Ended, Failed
-from resolver_service.app.resolve import BUSY_S, Decision, Query
+from resolver_service.app.survey import BUSY_S
 from resolver_service.domain.catalog import Disposition, Scopes
 from tests.support.resolving import Resolving
 

@@ -5,10 +5,11 @@ import hashlib
 import pytest
 
 from resolver_service.app import leases, limits
+from resolver_service.app.decisions import Decision, Query
 from resolver_service.app.leases import GRACE_S
 from resolver_service.app.limits import ClientLimitError, ClientLimits
+from resolver_service.app.refusals import NoTargetError, UnknownModelError
 from resolver_service.app.report import Closed, Ended, Failed
-from resolver_service.app.resolve import Decision, NoTargetError, Query, UnknownModelError
 from resolver_service.domain.abilities import NO_NEEDS, Needs
 from resolver_service.domain.catalog import Disposition
 from resolver_service.domain.clients import Client, Limits
