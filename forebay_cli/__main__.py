@@ -16,7 +16,7 @@ from forebay_cli.tls import Tls, TlsError
 
 _EPILOG = """\
 Every flag has an environment variable: --resolver is FOREBAY_RESOLVER, and so on. FOREBAY_TOKEN, if the resolver has
-one, is shown to it with every call, and FOREBAY_MANAGEMENT_KEY with those that change something. Exit status: 0 done,
+one, is shown to it with every call, and FOREBAY_MANAGEMENT_KEY with those that demand it. Exit status: 0 done,
 1 refused or failed, 2 not understood."""
 
 

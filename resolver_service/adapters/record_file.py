@@ -110,5 +110,8 @@ class FileRecord:
         directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(directory)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # File systems that have no such thing say so.
+                raise
         finally:
             os.close(directory)

@@ -142,6 +142,19 @@ def test_what_the_system_refuses_is_told_with_the_remedy(
     assert others(file) == []
 
 
+def test_a_file_system_that_syncs_no_directories_will_do(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fsync = os.fsync
+
+    def synced(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    FileRecord(file).replace(OLD, NEW)
+    assert file.read_bytes() == NEW
+
+
 def test_a_file_that_is_gone_is_told_of(tmp_path: Path) -> None:
     record = FileRecord(tmp_path / "gone.yaml")
     with pytest.raises(ReadOnlyError, match="cannot be read"):
