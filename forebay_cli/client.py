@@ -20,6 +20,9 @@ Response = TypeVar("Response")
 
 _ERROR_DOMAIN = "forebay"
 
+_OF_THE_STORE = {"STORE_AWAY", "MAY_HAVE_BEEN_APPLIED", "NOT_EVERYWHERE"}
+"""Refusals that say all there is to say."""
+
 _OPTIONS = (
     ("grpc.max_receive_message_length", 16 * 1024 * 1024),
     # The resolver is a neighbour: what `http_proxy` says is for the way to the providers.
@@ -88,6 +91,13 @@ class ResolverClient:
         method: Callable[..., admin_pb.RollbackResponse] = self._admin.Rollback
         return self._call(method, admin_pb.RollbackRequest(revision=revision, author=author), management_key)
 
+    def apply(
+        self, text: bytes, author: str, management_key: str, *, validate_only: bool
+    ) -> admin_pb.ApplyConfigurationResponse:
+        method: Callable[..., admin_pb.ApplyConfigurationResponse] = self._admin.ApplyConfiguration
+        request = admin_pb.ApplyConfigurationRequest(text=text, author=author, validate_only=validate_only)
+        return self._call(method, request, management_key)
+
     def health(self, service: str) -> str:
         """The health protocol's word for the state of a service, such as `SERVING`."""
         stub: Any = health_pb2_grpc.HealthStub(self._channel)
@@ -112,6 +122,8 @@ class ResolverClient:
             return f"{details}; 'forebay revisions' lists those that are"
         if info is not None and code in (grpc.StatusCode.ABORTED, grpc.StatusCode.FAILED_PRECONDITION):
             return details
+        if info is not None and info.reason in _OF_THE_STORE:
+            return details
         if info is not None and code is grpc.StatusCode.NOT_FOUND:
             return details if info.metadata.get("closest") else f"{details}; 'forebay models' lists what can be called"
         if info is not None:
@@ -132,9 +144,23 @@ class ResolverClient:
                 return f"what answers at {self.address} is no resolver of this version ({details}): check --resolver"
             case grpc.StatusCode.NOT_FOUND:
                 return f"{self.address} reports no health under this name: --service is readiness, liveness or ''"
-            case grpc.StatusCode.UNAUTHENTICATED | grpc.StatusCode.INVALID_ARGUMENT:
+            case grpc.StatusCode.UNAUTHENTICATED:
                 return details
+            case grpc.StatusCode.INVALID_ARGUMENT:
+                return "\n".join((details, *_mistakes(error)))
         return f"{self.address} answered {code.name}: {details}"
+
+
+def _mistakes(error: Any) -> list[str]:
+    """All that is wrong with a configuration, where the words name no more than how much that is."""
+    found = rpc_status.from_call(error)
+    bad = error_details_pb2.BadRequest()
+    for detail in found.details if found is not None else ():
+        if detail.Is(bad.DESCRIPTOR) and detail.Unpack(bad) and len(bad.field_violations) > 1:
+            return [
+                f"{each.field}: {each.description}" if each.field else each.description for each in bad.field_violations
+            ]
+    return []
 
 
 def _error_info(error: Any) -> error_details_pb2.ErrorInfo | None:
