@@ -32,7 +32,8 @@ for at = 1, #all, 2 do
   if now - seen > told then
     redis.call('HDEL', KEYS[1], all[at])
   else
-    local is_live = now - seen <= lives or (now - back <= returns and lost - seen <= lives)
+    local was_there = now - back <= returns and seen <= lost and lost - seen <= lives
+    local is_live = was_there or now - seen <= lives
     answers[#answers + 1] = {all[at], tonumber(revision), tonumber(heard), now - seen, is_live and 1 or 0}
   end
 end
