@@ -18,6 +18,7 @@ from resolver_service.app.ports import (
     AwayError,
     ConflictError,
     NotEverywhereError,
+    PastRevision,
     ReadOnlyError,
     UncertainError,
 )
@@ -67,7 +68,7 @@ async def until(holds: Callable[[], bool]) -> None:
 def test_a_change_is_one_step_and_the_server_tells_when_it_was_made(store: Store, record: RedisRecord) -> None:
     assert record.latest() is None
     first, second = kept(1, b"first"), kept(2, b"second")
-    assert record.restore(first.revision, first.text)
+    assert record.seed(first.revision, first.text)
     assert record.latest() == first
     made = record.replace(b"first", b"second", second.revision)
     assert abs(made.created_at - int(store.ask("TIME")[0])) < 20
@@ -80,23 +81,26 @@ def test_a_change_is_one_step_and_the_server_tells_when_it_was_made(store: Store
 
 @pytest.mark.parametrize(("base", "number"), [(b"another", 2), (b"first", 3), (b"first", 1)])
 def test_a_change_of_what_is_no_longer_there_is_refused(record: RedisRecord, base: bytes, number: int) -> None:
-    record.restore(kept(1, b"first").revision, b"first")
+    record.seed(kept(1, b"first").revision, b"first")
     with pytest.raises(ConflictError):
         record.replace(base, b"second", kept(number, b"second").revision)
     assert record.latest() == kept(1, b"first")
     assert record.before(0, 10) == [kept(1, b"first").revision]
 
 
-def test_what_is_put_back_never_replaces_what_is_later(record: RedisRecord) -> None:
-    assert record.restore(kept(5, b"five").revision, b"five")
-    assert not record.restore(kept(5, b"other").revision, b"other")
-    assert not record.restore(kept(4, b"four").revision, b"four")
-    assert record.restore(kept(7, b"seven").revision, b"seven")
+@pytest.mark.parametrize("put", [RedisRecord.seed, RedisRecord.put_back])
+def test_what_is_put_there_never_replaces_what_is_later(
+    record: RedisRecord, put: Callable[[RedisRecord, PastRevision, bytes], bool]
+) -> None:
+    assert put(record, kept(5, b"five").revision, b"five")
+    assert not put(record, kept(5, b"other").revision, b"other")
+    assert not put(record, kept(4, b"four").revision, b"four")
+    assert put(record, kept(7, b"seven").revision, b"seven")
     assert record.latest() == kept(7, b"seven")
 
 
 def test_only_so_many_are_kept(record: RedisRecord) -> None:
-    record.restore(kept(1, b"1").revision, b"1")
+    record.seed(kept(1, b"1").revision, b"1")
     for number in range(2, MOST_REVISIONS + 11):
         record.replace(b"%d" % (number - 1), b"%d" % number, kept(number, b"%d" % number).revision)
     told = record.before(0, 1000)
@@ -118,7 +122,7 @@ def test_only_so_many_are_kept(record: RedisRecord) -> None:
     ],
 )
 def test_garbage_is_told_of(store: Store, record: RedisRecord, key: str, field: str, value: bytes) -> None:
-    record.restore(kept(1, b"first").revision, b"first")
+    record.seed(kept(1, b"first").revision, b"first")
     store.ask("HSET", f"forebay:{key}", field, value)
     with pytest.raises(ReadOnlyError, match="store"):
         record.read()
@@ -129,7 +133,7 @@ def test_keys_of_somebody_else_are_told_of(store: Store, record: RedisRecord) ->
     with pytest.raises(ReadOnlyError, match="WRONGTYPE"):
         record.latest()
     with pytest.raises(ReadOnlyError, match="WRONGTYPE"):
-        record.restore(kept(1, b"first").revision, b"first")
+        record.seed(kept(1, b"first").revision, b"first")
     assert store.ask("KEYS", "*") == [b"forebay:numbers"]
 
 
@@ -155,7 +159,7 @@ def test_a_server_that_is_away_is_told_of(store: Store, record: RedisRecord) -> 
 
 
 def test_an_answer_that_got_lost_is_looked_up(record: RedisRecord) -> None:
-    record.restore(kept(1, b"first").revision, b"first")
+    record.seed(kept(1, b"first").revision, b"first")
     put = record._put
 
     def lose(*arguments: object) -> None:
@@ -283,11 +287,13 @@ async def test_while_the_store_is_away_nothing_is_changed(store: Store) -> None:
         assert [in_effect(sharer) for sharer in all_] == [{"a", "p"}] * 2
 
 
-async def test_a_store_that_has_lost_what_it_had_is_told_the_latest(store: Store) -> None:
+async def test_a_store_that_has_lost_what_it_had_is_told_the_latest(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replicas, "GATHER_S", 2.0)  # More than between two beats, and less than a test is to take.
     async with sharers(store, 2) as (one, other):
         await one.manager.change(pool("p"), Terms())
         store.ask("FLUSHALL")
-        await until(lambda: store.ask("HGET", "forebay:numbers", "revision") == b"2")
         assert (await other.manager.change(pool("q"), Terms())).number == 3
         assert in_effect(one) == {"a", "p", "q"}
 
@@ -295,13 +301,13 @@ async def test_a_store_that_has_lost_what_it_had_is_told_the_latest(store: Store
 async def test_what_cannot_be_read_changes_nothing_and_is_refused_to_who_changes_it(store: Store) -> None:
     async with sharers(store, 1) as (one,):
         bad = kept(2, b"nonsense: true\n")
-        RedisRecord(store.url).restore(bad.revision, bad.text)
+        RedisRecord(store.url).seed(bad.revision, bad.text)
         await until(lambda: one.configuration.rejected == 1)
         with pytest.raises(ReadOnlyError, match="revision 2, which the store has, is not valid"):
             await one.manager.change(pool("p"), Terms())
         assert one.configuration.current.number == 1
         good = kept(3, FIRST + b"# mended\n")
-        RedisRecord(store.url).restore(good.revision, good.text)
+        RedisRecord(store.url).seed(good.revision, good.text)
         await until(lambda: one.configuration.current.number == 3)
         assert one.configuration.rejected == 1, "it was not read again and again"
 
@@ -357,7 +363,7 @@ async def test_while_the_store_is_away_a_copy_serves_and_else_it_is_waited_for(
     store: Store, record: RedisRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(beginning, "AGAIN_S", 0.01)
-    record.restore(kept(3, b"three").revision, b"three")
+    record.seed(kept(3, b"three").revision, b"three")
     store.stop()
     waiting = asyncio.create_task(beginning.begin(record, lambda: kept(1, FIRST), lambda: None))
     try:
@@ -379,7 +385,7 @@ async def test_a_copy_gives_way_to_what_is_of_record_even_if_its_number_is_highe
     finally:
         store.start()
     record = RedisRecord(store.url)
-    record.restore(kept(2, FIRST).revision, FIRST)
+    record.seed(kept(2, FIRST).revision, FIRST)
     record.close()
     await until(lambda: sharer.configuration.current.number == 2)
     assert json.loads(store.ask("HGET", "forebay:revisions", "2"))["number"] == 2

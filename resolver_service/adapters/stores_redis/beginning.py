@@ -48,7 +48,7 @@ async def begin(record: RedisRecord, seed: Callable[[], Kept | None], copy: Call
 async def _of_record(record: RedisRecord, seed: Callable[[], Kept | None]) -> Kept:
     kept = await asyncio.to_thread(record.latest)
     if kept is None and (first := await asyncio.to_thread(seed)) is not None:
-        await asyncio.to_thread(record.restore, first.revision, first.text)
+        await asyncio.to_thread(record.seed, first.revision, first.text)
         kept = await asyncio.to_thread(record.latest)
     if kept is None:
         raise ReadOnlyError(

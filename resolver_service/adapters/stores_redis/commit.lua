@@ -3,8 +3,8 @@
 -- KEYS: the hash of numbers, the hash of revisions, the hash of their texts, the schema. ARGV: the channel, the schema of
 -- whoever asks, its number, the digest of the one before it, its author, summary, diff and digest, its text, how many are
 -- kept, and when it was made (seconds).
--- Without a digest of the one before it, it is put there unless it or a later one is: a first one, or one that was
--- forgotten here. Else it was made now.
+-- With nothing or 'forgotten' in place of that digest it is put there unless it or a later one is: a first one, or one that
+-- was forgotten here. Else it was made now.
 -- Answers 'ok' and when it was made, 'conflict', or 'schema' and the one that is here.
 local schema = redis.call('GET', KEYS[4])
 if schema and schema ~= ARGV[2] then return {'schema', schema} end
@@ -12,8 +12,9 @@ if schema and schema ~= ARGV[2] then return {'schema', schema} end
 local number, base = tonumber(ARGV[3]), ARGV[4]
 local latest = tonumber(redis.call('HGET', KEYS[1], 'revision') or '0')
 local made = tonumber(ARGV[11])
-if base == '' then
+if base == '' or base == 'forgotten' then
   if latest >= number then return {'conflict'} end
+  if base ~= '' then redis.call('HSET', KEYS[1], 'forgot', redis.call('TIME')[1] .. '000') end
 else
   if latest ~= number - 1 or redis.call('HGET', KEYS[1], 'digest') ~= base then return {'conflict'} end
   made = tonumber(redis.call('TIME')[1])

@@ -91,9 +91,13 @@ class RedisRecord:
             raise ConflictError(_CONFLICT)
         return replace(revision, created_at=int(more[0]))
 
-    def restore(self, revision: PastRevision, text: bytes) -> bool:
+    def seed(self, revision: PastRevision, text: bytes) -> bool:
         """Puts a revision there unless it or a later one is; whether it did."""
         return bool(self._put(revision, "", text)[0] == b"ok")
+
+    def put_back(self, revision: PastRevision, text: bytes) -> bool:
+        """The same, of a revision that was there. The server has forgotten who its resolvers are as well."""
+        return bool(self._put(revision, "forgotten", text)[0] == b"ok")
 
     def before(self, number: int, most: int) -> list[PastRevision]:
         """As the port says."""

@@ -20,11 +20,12 @@ AWAY_S = 2.0
 """Nobody was heard of for so long: it was the server that was away, and those that it had before come back."""
 RETURNS_S = 5.0
 """In so much time: see `BACKOFF_MAX_S` of `state`."""
-SETTLED_S = 5.0
+GATHER_S = 5.0
+"""Or if the server has forgotten them: nobody can tell who is missing before that."""
+SETTLED_S = 6.0
 """How long they may take to do what one of them waits for."""
 AGAIN_S = 0.25
 """How often is looked without being told: messages may be missed."""
-_TERMS_MS = tuple(int(1000 * term) for term in (LIVE_S, TOLD_S, AWAY_S, RETURNS_S))
 
 Place = tuple[int, str]
 """The number and digest of a configuration."""
@@ -51,6 +52,8 @@ class Beat:
     place: Place
     """Of the configuration of record; 0 for none."""
     seen: tuple[Seen, ...]
+    is_gathering: bool
+    """There may be others, whom the server has forgotten."""
 
 
 class Replicas:
@@ -87,31 +90,32 @@ class Replicas:
     async def beat(self, tell: str = "") -> Beat:
         """Says that this one is there; to those who have asked, if anybody has."""
         tell, self._asked = tell or self._asked, ""
-        said: list[Argument] = [CHANGES, self.id, self._place()[0], self._heard(), tell, *_TERMS_MS]
-        changes, number, digest, all_ = await self._link.run(self._script, (REPLICAS, NUMBERS), said)
+        said: list[Argument] = [CHANGES, self.id, self._place()[0], self._heard(), tell]
+        said += (int(1000 * term) for term in (LIVE_S, TOLD_S, AWAY_S, RETURNS_S, GATHER_S))
+        changes, number, digest, gathering, all_ = await self._link.run(self._script, (REPLICAS, NUMBERS), said)
         seen = (
             Seen(id_.decode(errors="replace"), int(revision), int(heard), int(ms) / 1000, is_live == 1)
             for id_, revision, heard, ms, is_live in all_
         )
-        return Beat(int(changes), (int(number), digest.decode(errors="replace")), tuple(seen))
+        return Beat(int(changes), (int(number), digest.decode(errors="replace")), tuple(seen), gathering == 1)
 
     async def agree(self, revision: int) -> None:
         """Waits until every live one serves from this revision or a later one, and has heard of all changes that there
         are by now. Raises `NotEverywhereError` as well."""
         woken = asyncio.Event()
         self._woken.add(woken)
-        late: list[Seen] = []
+        late: list[str] = []
         try:
             async with asyncio.timeout(SETTLED_S):
                 beat = first = await self.beat("ask")
-                while late := [each for each in beat.seen if self._is_late(each, revision, first.changes)]:
+                while (late := self._late(beat, revision, first.changes)) or beat.is_gathering:
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(AGAIN_S):
                             await woken.wait()
                     woken.clear()
                     beat = await self.beat()
         except TimeoutError:
-            names = ", ".join(each.id for each in late) or "others, which the store does not tell of"
+            names = ", ".join(late) or "others, whom the store has forgotten,"
             raise NotEverywhereError(
                 f"it is done and will last, and is in effect here, but not at {names} yet: "
                 "it will be there as soon as that resolver hears of it, or is gone; 'forebay status' shows it"
@@ -130,5 +134,6 @@ class Replicas:
     def myself(self, *, is_degraded: bool = False) -> Replica:
         return Replica(self.id, self._place()[0], 0.0, is_degraded)
 
-    def _is_late(self, seen: Seen, revision: int, changes: int) -> bool:
-        return seen.is_live and seen.id != self.id and (seen.revision < revision or seen.heard < changes)
+    def _late(self, beat: Beat, revision: int, changes: int) -> list[str]:
+        others = (each for each in beat.seen if each.is_live and each.id != self.id)
+        return [each.id for each in others if each.revision < revision or each.heard < changes]

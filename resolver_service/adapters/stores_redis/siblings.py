@@ -104,7 +104,7 @@ class RedisSiblings:
             # The store has lost what it had. Numbers do not go back: the highest that any resolver has is the latest.
             words = "put back into a store that had lost it"
             past = PastRevision(current.number, current.loaded_at, "", words, "", current.digest)
-            if self._record.restore(past, current.text):
+            if self._record.put_back(past, current.text):
                 _log.warning("config_put_back", revision=current.number)
             kept = self._record.latest()
         self._is_of_record = True
