@@ -39,6 +39,10 @@ class Store:
         with self.client as client:
             return client.execute_command(*command)
 
+    @property
+    def is_running(self) -> bool:
+        return self._server._process is not None
+
     def stop(self) -> None:
         self._server.stop()
 
