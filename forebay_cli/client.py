@@ -36,6 +36,12 @@ class CallError(Exception):
     code = "call_failed"
 
 
+class ClientKeyNeededError(CallError):
+    """The configuration has clients, and the call has shown the key of none."""
+
+    code = "client_key_needed"
+
+
 class ResolverClient:
     """Calls one resolver. Every call waits at most `timeout_s` and raises `CallError`."""
 
@@ -45,12 +51,14 @@ class ResolverClient:
         token: str,
         timeout_s: float,
         channel: grpc.Channel | None = None,
+        client_key_sha256: bytes = b"",
         tls: Tls | None = None,
     ) -> None:
         """Plaintext without `tls`. Raises `TlsError`."""
         self.address = address
         self._is_secure = tls is not None
         self._timeout_s = timeout_s
+        self._client_key = client_key_sha256
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         if channel is None:
             channel = tls.channel(address, _OPTIONS) if tls else grpc.insecure_channel(address, options=_OPTIONS)
@@ -65,13 +73,25 @@ class ResolverClient:
         self._channel.close()
 
     def resolve(self, request: pb.ResolveRequest) -> pb.ResolveResponse:
+        request.client_key_sha256 = self._client_key
         return self._call(self._stub.Resolve, request)
 
-    def explain(self, request: pb.ResolveRequest) -> pb.ExplainResponse:
-        return self._call(self._stub.Explain, pb.ExplainRequest(request=request))
+    def explain(self, request: pb.ResolveRequest, management_key: str = "") -> pb.ExplainResponse:
+        """What the client sees whose key is shown; where one is needed and none is at hand, the management key shows
+        everything."""
+        request.client_key_sha256 = self._client_key
+        explain = pb.ExplainRequest(request=request)
+        try:
+            return self._call(self._stub.Explain, explain)
+        except ClientKeyNeededError:
+            if self._client_key or not management_key:
+                raise
+        named = admin_pb.ExplainNameRequest(explain=explain)
+        response: admin_pb.ExplainNameResponse = self._call(self._admin.ExplainName, named, management_key)
+        return response.explanation
 
     def models(self) -> pb.ListModelsResponse:
-        return self._call(self._stub.ListModels, pb.ListModelsRequest())
+        return self._call(self._stub.ListModels, pb.ListModelsRequest(client_key_sha256=self._client_key))
 
     def clear(self, target_id: str, management_key: str) -> None:
         self._call(self._admin.ClearCooldown, admin_pb.ClearCooldownRequest(target_id=target_id), management_key)
@@ -110,12 +130,19 @@ class ResolverClient:
         try:
             return method(request, timeout=self._timeout_s, metadata=(*self._metadata, *key))
         except grpc.RpcError as error:
-            raise CallError(self._sentence(error)) from None
+            raise self._refusal(error) from None
+
+    def _refusal(self, error: Any) -> CallError:
+        info = _error_info(error)
+        is_of_key = info is not None and error.code() is grpc.StatusCode.UNAUTHENTICATED
+        return (ClientKeyNeededError if is_of_key else CallError)(self._sentence(error))
 
     def _sentence(self, error: Any) -> str:
         """What happened and what to do, on one line. `error` is a `grpc.Call` as well, which no type says."""
         code, details = error.code(), " ".join(str(error.details() or "").split())
         info = _error_info(error)
+        if info is not None and code is grpc.StatusCode.UNAUTHENTICATED:
+            return f"{details}: the configuration has clients, so set FOREBAY_CLIENT_KEY to the key of one"
         if info is not None and info.reason == "TARGET_NOT_FOUND":
             return f"{details}; 'forebay explain NAME' lists those behind a name"
         if info is not None and info.reason == "REVISION_NOT_FOUND":

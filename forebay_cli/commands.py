@@ -30,11 +30,11 @@ def resolve(client: ResolverClient, name: str, *, stream: bool, as_json: bool) -
     return 0
 
 
-def explain(client: ResolverClient, name: str, *, as_json: bool) -> int:
+def explain(client: ResolverClient, name: str, management_key: str = "", *, as_json: bool) -> int:
     request = _request(name)
     # As the edge asks, which gets probes; explaining hands none out.
     request.will_report = True
-    response = client.explain(request)
+    response = client.explain(request, management_key)
     print(output.json(response) if as_json else output.explanation(name, response))
     return 0
 

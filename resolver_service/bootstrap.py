@@ -32,10 +32,12 @@ from resolver_service.adapters.stores_redis.siblings import RedisSiblings
 from resolver_service.adapters.stores_redis.state import RedisState
 from resolver_service.adapters.stores_sqlite import SqliteState
 from resolver_service.adapters.telemetry_prometheus import PrometheusTelemetry, Sources
+from resolver_service.app.access import Access
 from resolver_service.app.alone import Alone
 from resolver_service.app.bindings import Bindings
 from resolver_service.app.configure import FILE, Configuration, digest_of
 from resolver_service.app.in_flight import InFlight
+from resolver_service.app.limits import ClientLimits
 from resolver_service.app.manage import Manager
 from resolver_service.app.operate import Operator
 from resolver_service.app.ports import HealthChanged, History, Kept, PastRevision, ReadOnlyError, Siblings, Stores
@@ -242,7 +244,7 @@ def create_servicers(
         telemetry.health_changed(change)
         bell.ring()
 
-    in_flight, bindings = InFlight(), Bindings(stores.bindings, time.time)
+    in_flight, bindings, limits = InFlight(), Bindings(stores.bindings, time.time), ClientLimits()
     count = itertools.count(1)
     resolver = Resolver(
         revisions=configuration,
@@ -253,10 +255,12 @@ def create_servicers(
         new_id=lambda: f"{boot}-{next(count):x}",  # Cheaper than a random number each.
         probes=probes,
         in_flight=in_flight,
+        access=Access(time.time),
+        limits=limits,
         bindings=bindings,
         shared=stores.shared,
     )
-    reports = Reports(configuration, stores.health, time.monotonic, probes, in_flight, bindings, tell)
+    reports = Reports(configuration, stores.health, time.monotonic, probes, in_flight, bindings, limits, tell)
     operator = Operator(configuration, stores.health, stores.drains, tell)
     status = Status(configuration, stores.health, stores.drains, in_flight, reports.recent, time.monotonic)
     watch = Watch(status, bell)

@@ -131,7 +131,7 @@ class Telemetry(Protocol):
     def resolved(self, name: str, result: str, seconds: float) -> None:
         """A name was resolved, or not. `name` is as it is configured, and empty if nothing was found under it; `result`
         is `ok`, `not_found`, `unbound`, `bound_elsewhere`, `needs_unmet`, `rate_limited`, `busy`, `unavailable`,
-        `invalid` or `failed`."""
+        `invalid`, `failed`, or the code of what is wrong with a client's key or of the limit that it has reached."""
 
     def reported(self, kind: str, effect: ReportEffect) -> None:
         """A report was taken in. `kind` is one of the contract's, or `none`."""

@@ -26,10 +26,12 @@ from resolver_service.adapters.grpc_api.resolver import ResolverServicer
 from resolver_service.adapters.history_memory import MemoryHistory
 from resolver_service.adapters.stores_memory import MemoryBindings, MemoryDrains, MemoryHealth, MemoryRotation
 from resolver_service.adapters.telemetry_prometheus import PrometheusTelemetry, Sources
+from resolver_service.app.access import Access
 from resolver_service.app.alone import Alone
 from resolver_service.app.bindings import Bindings
 from resolver_service.app.configure import Configuration
 from resolver_service.app.in_flight import InFlight
+from resolver_service.app.limits import ClientLimits
 from resolver_service.app.manage import Manager
 from resolver_service.app.operate import Operator
 from resolver_service.app.ports import ConflictError, HealthChanged, PastRevision
@@ -216,7 +218,7 @@ async def serving(
     configuration = Configuration(config_yaml.parsed, lambda: LOADED_AT, text.encode(), history, bell.ring)
     manager = Manager(configuration, record, history, amend, provider_edits=provider_edits)
     health, drains = MemoryHealth(), MemoryDrains()
-    probes, in_flight = ProbeBook(PROBE_LEASE_S), InFlight()
+    probes, in_flight, limits = ProbeBook(PROBE_LEASE_S), InFlight(), ClientLimits()
     bindings = Bindings(MemoryBindings(), lambda: LOADED_AT + clock.now)
     told: list[HealthChanged] = []
     resolver = Resolver(
@@ -228,6 +230,8 @@ async def serving(
         new_id=lambda: f"decision-{next(count)}",
         probes=probes,
         in_flight=in_flight,
+        access=Access(lambda: LOADED_AT),
+        limits=limits,
         bindings=bindings,
     )
     registry = CollectorRegistry()
@@ -245,7 +249,7 @@ async def serving(
         telemetry.health_changed(change)
         bell.ring()
 
-    reports = Reports(configuration, health, clock, probes, in_flight, bindings, tell)
+    reports = Reports(configuration, health, clock, probes, in_flight, bindings, limits, tell)
     status = Status(configuration, health, drains, in_flight, reports.recent, clock)
     watch = Watch(status, bell)
     servicer = ResolverServicer(resolver, reports, configuration, telemetry, watch)

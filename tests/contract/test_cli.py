@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import json
 import os
 import re
@@ -293,6 +295,32 @@ def test_a_reader_that_leaves_early_is_no_error_worth_a_traceback(resolver: str)
     )
     os.close(writing)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+async def test_where_there_are_clients_what_is_asked_with_a_key_is_what_its_client_sees(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "forebay.yaml"
+    entry = f"{{id: c, key-sha256: {hashlib.sha256(b'fb-key').hexdigest()}, allow: [chat]}}"
+    config.write_text(f"{CONFIG}\nclients: [{entry}]\n")
+    process = await start_resolver(config, "--drain", "0", errors=tmp_path / "log")
+
+    async def forebay(*arguments: str, key: str = "fb-key") -> tuple[int, str, str]:
+        environment = {"FOREBAY_RESOLVER": process.address, "FOREBAY_CLIENT_KEY": key}
+        status = await asyncio.to_thread(main, arguments, environment)
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    try:
+        for command in (("models",), ("resolve", "chat"), ("explain", "chat")):
+            said = "an API key is required: the configuration has clients, so set FOREBAY_CLIENT_KEY to the key of one"
+            assert await forebay(*command, key="") == (1, "", f"forebay: {said}\n")
+            assert (await forebay(*command))[0] == 0
+        assert "Turns" not in (await forebay("models"))[1]
+        assert (await forebay("explain", "Turns"))[2].startswith("forebay: the model 'Turns' does not exist")
+        assert (await forebay("explain", "Turns", key="other"))[2].startswith("forebay: the API key is not known")
+    finally:
+        await process.stop()
 
 
 def test_an_operator_sees_how_targets_are(forebay: Forebay, resolver: str) -> None:

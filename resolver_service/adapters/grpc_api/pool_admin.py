@@ -19,7 +19,8 @@ from resolver_service.adapters.grpc_api.messages import InvalidRequestError
 from resolver_service.app.manage import LONGEST_AUTHOR, Manager, Terms
 from resolver_service.app.operate import Operator, UnknownTargetError
 from resolver_service.app.ports import MOST_REVISIONS, Revision, Siblings
-from resolver_service.app.resolve import ResolveError, Resolver
+from resolver_service.app.refusals import ResolveError
+from resolver_service.app.resolve import Resolver
 from resolver_service.app.status import Glance, Status
 from resolver_service.domain.config_changes import Change, Deleted, Kind, Put, Replaced, model_pools, providers
 
@@ -145,7 +146,7 @@ class PoolAdminServicer(pool_admin_service_pb2_grpc.PoolAdminServiceServicer):
 
     async def ExplainName(self, request: pb.ExplainNameRequest, context: Context) -> pb.ExplainNameResponse:
         try:
-            found = self._resolver.explain(messages.query(request.explain.request, "explain.request."))
+            found = self._resolver.explain(messages.query(request.explain.request, "explain.request."), everything=True)
         except (ResolveError, InvalidRequestError) as error:
             await _abort(context, messages.error_status(error))
         return pb.ExplainNameResponse(explanation=messages.explanation(found, self._writer))

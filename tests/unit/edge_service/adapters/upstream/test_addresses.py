@@ -1,27 +1,24 @@
+"""Where providers may be, and which of their addresses is connected to."""
+
 from __future__ import annotations
 
 import asyncio
-import inspect
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Sequence
 from ipaddress import ip_address
-from typing import Any
 
-import httpcore2
-import httpx2
 import pytest
 from structlog.testing import capture_logs
 
-from edge_service.adapters import transport_httpcore2
-from edge_service.adapters.transport_httpcore2 import ERRORS, GuardedBackend, Transport, resolve, ssl_context
+from edge_service.adapters.upstream import addresses as its_module
+from edge_service.adapters.upstream.addresses import ConnectError, Guard, first_of, resolve
 from edge_service.app.ports import UnreachableError
 from edge_service.domain.egress import Address
-from tests.support.faulty_upstream import provider, says
 
 Dns = dict[str, list[str]]
 
 
-def answering(dns: Dns) -> transport_httpcore2.Resolve:
+def answering(dns: Dns) -> its_module.Resolve:
     """A name server that knows these names, and counts no question twice as the same."""
 
     async def look_up(host: str, port: int) -> Sequence[Address]:
@@ -32,9 +29,8 @@ def answering(dns: Dns) -> transport_httpcore2.Resolve:
     return look_up
 
 
-class Stream(httpcore2.AsyncMockStream):
+class Stream:
     def __init__(self, address: str) -> None:
-        super().__init__([])
         self.address = address
         self.closed = False
 
@@ -42,7 +38,7 @@ class Stream(httpcore2.AsyncMockStream):
         self.closed = True
 
 
-class Network(httpcore2.AsyncNetworkBackend):
+class Network:
     """Connections to addresses: refused, never made, or made after a while."""
 
     def __init__(self, **takes_s: float) -> None:
@@ -50,24 +46,36 @@ class Network(httpcore2.AsyncNetworkBackend):
         self.streams: list[Stream] = []
         self.takes_s: dict[str, float] = takes_s
 
-    async def connect_tcp(self, host: str, port: int, *_: Any, **__: Any) -> httpcore2.AsyncNetworkStream:
+    async def connect(self, address: Address) -> Stream:
+        host = str(address)
         self.tried.append(host)
         takes_s = self.takes_s.get(host, 0.0)
         if takes_s < 0:
-            raise httpcore2.ConnectError(f"{host} refuses")
+            raise ConnectError(f"{host} refuses")
         await asyncio.sleep(takes_s)
         self.streams.append(Stream(host))
         return self.streams[-1]
 
 
-def backend(network: Network, dns: Dns | None = None, *, allow_private: bool = False) -> GuardedBackend:
-    return GuardedBackend(allow_private=allow_private, resolve=answering(dns or {}), backend=network)
+class Backend:
+    """As a pool puts the two together."""
+
+    def __init__(self, network: Network, guard: Guard, *, allow_private: bool) -> None:
+        self.network = network
+        self.guard = guard
+        self.allow_private = allow_private
+
+    async def connect_tcp(self, host: str, port: int) -> Stream:
+        allowed = await self.guard.allowed(host, port, allow_private=self.allow_private)
+        return await first_of(self.network.connect, Stream.aclose, allowed)
 
 
-async def connected(guarded: GuardedBackend, host: str = "p.test", timeout: float | None = None) -> str:
-    stream = await guarded.connect_tcp(host, 443, timeout=timeout)
-    assert isinstance(stream, Stream)
-    return stream.address
+def backend(network: Network, dns: Dns | None = None, *, allow_private: bool = False) -> Backend:
+    return Backend(network, Guard(answering(dns or {})), allow_private=allow_private)
+
+
+async def connected(guarded: Backend, host: str = "p.test") -> str:
+    return (await guarded.connect_tcp(host, 443)).address
 
 
 @pytest.mark.parametrize(
@@ -127,7 +135,7 @@ async def test_a_name_is_resolved_once_for_each_connection_and_connected_to_by_a
         return [ip_address("8.8.8.8" if len(questions) == 1 else "127.0.0.1")]
 
     network = Network()
-    guarded = GuardedBackend(allow_private=False, resolve=rebinding, backend=network)
+    guarded = Backend(network, Guard(rebinding), allow_private=False)
     assert await connected(guarded) == "8.8.8.8"
     assert (questions, network.tried) == (["p.test"], ["8.8.8.8"])
     with pytest.raises(UnreachableError):
@@ -141,13 +149,13 @@ async def test_an_address_is_asked_of_no_name_server() -> None:
 
 @pytest.mark.parametrize("host", ["no-such.test", "empty.test", ""])
 async def test_a_name_without_an_address_is_a_failure_to_connect(host: str) -> None:
-    with pytest.raises(httpcore2.ConnectError):
+    with pytest.raises(ConnectError):
         await connected(backend(Network(), {"empty.test": []}, allow_private=True), host)
 
 
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport_httpcore2, "STAGGER_S", 0.01)
+    monkeypatch.setattr(its_module, "STAGGER_S", 0.01)
 
 
 @pytest.mark.usefixtures("at_once")
@@ -168,79 +176,9 @@ async def test_of_two_connections_that_come_about_one_is_closed() -> None:
 
 async def test_when_no_address_can_be_connected_to_the_last_one_says_why() -> None:
     network = Network(**{"8.8.8.8": -1, "1.1.1.1": -1})
-    with pytest.raises(httpcore2.ConnectError, match=r"1\.1\.1\.1 refuses"):
+    with pytest.raises(ConnectError, match=r"1\.1\.1\.1 refuses"):
         await connected(backend(network, {"p.test": ["8.8.8.8", "1.1.1.1"]}))
-
-
-@pytest.mark.parametrize("addresses", [["8.8.8.8"], ["8.8.8.8", "8.8.4.4"]])
-async def test_connecting_has_one_time_limit_for_all(addresses: list[str]) -> None:
-    network = Network(**{"8.8.8.8": 60, "8.8.4.4": 60})
-    with pytest.raises(httpcore2.ConnectTimeout):
-        await connected(backend(network, {"p.test": addresses}), timeout=0.05)
-
-
-async def test_a_name_server_that_is_silent_counts_towards_it() -> None:
-    async def silent(host: str, port: int) -> Sequence[Address]:
-        await asyncio.sleep(60)
-        return []
-
-    with pytest.raises(httpcore2.ConnectTimeout):
-        await connected(GuardedBackend(allow_private=False, resolve=silent, backend=Network()), timeout=0.05)
 
 
 async def test_the_system_resolves_names() -> None:
     assert set(await resolve("localhost", 80)) <= {ip_address("127.0.0.1"), ip_address("::1")}
-
-
-def leaves(kinds: Iterator[type[Exception]]) -> Iterator[type[Exception]]:
-    for kind in kinds:
-        below = kind.__subclasses__()
-        yield from leaves(iter(below)) if below else iter([kind])
-
-
-def test_every_error_below_has_its_name_here() -> None:
-    bases = (
-        httpcore2.TimeoutException,
-        httpcore2.NetworkError,
-        httpcore2.ProtocolError,
-        httpcore2.ProxyError,
-        httpcore2.UnsupportedProtocol,
-    )
-    exported = {kind for _, kind in inspect.getmembers(httpcore2, inspect.isclass) if issubclass(kind, Exception)}
-    assert set(leaves(iter(bases))) == ERRORS.keys()
-    assert exported - set(bases) - ERRORS.keys() == {httpcore2.ConnectionNotAvailable}  # Never leaves the pool.
-    assert all(below.__name__ == above.__name__ for below, above in ERRORS.items())
-
-
-@pytest.fixture
-async def transport() -> AsyncIterator[Transport]:
-    made = Transport(ssl_context())
-    yield made
-    await made.aclose()
-
-
-Ask = Callable[..., Any]
-
-
-async def ask(transport: Transport, url: str, *, allow_private: bool) -> int:
-    extensions = {"allow_private": allow_private}
-    request = httpx2.Request("POST", url, content=b'{"model":"m"}', extensions=extensions)
-    response = await transport.handle_async_request(request)
-    await response.aread()
-    await response.aclose()
-    return response.status_code
-
-
-async def test_a_connection_of_one_that_may_is_not_used_by_one_that_may_not(transport: Transport) -> None:
-    async with provider(says("hi")) as server:
-        assert await ask(transport, server.url, allow_private=True) == 200
-        with pytest.raises(UnreachableError):
-            await ask(transport, server.url, allow_private=False)
-        assert await ask(transport, server.url, allow_private=True) == 200
-        assert len(server.calls) == 2
-
-
-@pytest.mark.parametrize("scheme", ["ws", "wss", "ftp", "file", "unix"])
-async def test_other_schemes_than_http_and_https_are_not_spoken(transport: Transport, scheme: str) -> None:
-    with pytest.raises(httpx2.UnsupportedProtocol):
-        await ask(transport, f"{scheme}://127.0.0.1/", allow_private=True)
