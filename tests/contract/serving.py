@@ -91,6 +91,18 @@ policy: {timeouts: {stream: 168h}}
 """
 
 
+@dataclass
+class SharedStore:
+    """What is told of one that does well."""
+
+    is_degraded: bool = False
+    is_durable: bool | None = True
+    losses: int = 0
+
+
+SHARED = SharedStore()
+
+
 class Clock:
     """Seconds that pass only when the test says so."""
 
@@ -241,6 +253,7 @@ async def serving(
         reloads=dict,
         probes=lambda: {"handed_out": probes.handed_out, "returned": probes.returned, "expired": probes.expired},
         state_write_failures=None,
+        store=lambda: SHARED,
     )
     telemetry = PrometheusTelemetry(registry, sources)
 
