@@ -130,8 +130,8 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         "--timeout",
         metavar="SECONDS",
         type=_seconds,
-        default=default("timeout", "5"),
-        help="how long to wait for the answer (default: 5)",
+        default=default("timeout", "") or None,
+        help="how long to wait for the answer (default: 5; of a change 20)",
     )
     for flag, metavar, explanation in (
         ("resolver-ca", "FILE", "speak TLS with the resolver, whose certificate must be of these authorities (PEM)"),

@@ -185,8 +185,6 @@ async def _serve(
     stopping = asyncio.create_task(told_to_stop.wait())
     await asyncio.wait({stopping, following}, return_when=asyncio.FIRST_COMPLETED)
     is_serving.clear()
-    if not following.done():
-        following.cancel()
     stopping.cancel()
     if renewing:
         renewing.cancel()
@@ -197,6 +195,9 @@ async def _serve(
     # Calls that were cut off are still being told. What is left when the loop closes, gRPC reports with a traceback.
     if ending := asyncio.all_tasks() - {asyncio.current_task(), following, keeping}:
         await asyncio.wait(ending, timeout=LAST_WORDS_S)
+    # Until now: changes wait for whoever still serves.
+    if not following.done():
+        following.cancel()
     if state and keeping:
         state.stop()
         await keeping

@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from resolver_service.adapters.stores_redis.bindings import KEPT_MS, BindingMirror, written
+from resolver_service.adapters.stores_redis.drains import DrainMirror
 from resolver_service.adapters.stores_redis.health import HealthMirror
 from resolver_service.adapters.stores_redis.keys import (
     BOUND,
@@ -24,7 +25,15 @@ from resolver_service.adapters.stores_redis.keys import (
     SCHEMA_KEY,
     TURNS,
 )
-from resolver_service.adapters.stores_redis.link import ANSWER_S, Argument, Link, LinkError, Script, UnusableStoreError
+from resolver_service.adapters.stores_redis.link import (
+    ANSWER_S,
+    Argument,
+    Link,
+    LinkError,
+    Script,
+    UnusableStoreError,
+    pairs,
+)
 from resolver_service.adapters.stores_redis.replicas import Place, Replicas
 from resolver_service.adapters.stores_redis.rotation import (
     NO_CLAIM,
@@ -62,29 +71,6 @@ class _Message(msgspec.Struct):
 _message = msgspec.json.Decoder(_Message)
 
 
-class DrainMirror:
-    """A `DrainStore`."""
-
-    def __init__(self, note: asyncio.Event) -> None:
-        self.targets: set[str] = set()
-        self.untold: dict[str, bool] = {}
-        self._note = note
-
-    def drained(self) -> set[str]:
-        return self.targets
-
-    def put(self, target_id: str, *, drained: bool) -> None:
-        self.heard(target_id, drained=drained)
-        self.untold[target_id] = drained
-        self._note.set()
-
-    def heard(self, target_id: str, *, drained: bool) -> None:
-        if drained:
-            self.targets.add(target_id)
-        else:
-            self.targets.discard(target_id)
-
-
 class RedisState:
     """A `SharedState`. Without the server it is as if this resolver were the only one; what happens meanwhile is told
     when the server is back."""
@@ -106,7 +92,7 @@ class RedisState:
         self._to_tell = asyncio.Event()
         self._rotation = RotationMirror()
         self._health = HealthMirror(clock, self._to_tell.set, self._let_go)
-        self._drains = DrainMirror(self._to_tell)
+        self._drains = DrainMirror(self._to_tell.set)
         self._bindings = BindingMirror(self._to_tell.set)
         self._take, self._merge, self._drain, self._give_back, self._recount = map(
             Script, ("take", "merge", "drain", "give_back", "recount")
@@ -387,20 +373,13 @@ class RedisState:
         await self._read_all()
         # Said before the configuration is looked at: who changes it from here on waits for this resolver.
         await self._beat()
-        self.is_durable = await self._durability()
+        self.is_durable = await self._link.is_durable()
         self.is_degraded = False
         _log.info("store_connected", is_durable=self.is_durable)
         if self.is_durable is False:
             words = "set appendonly to yes and appendfsync to always: what is acknowledged may be lost in a crash"
             _log.warning("store_not_durable", remedy=words)
         self._has_begun.set()
-
-    async def _durability(self) -> bool | None:
-        try:
-            said = dict(_pairs(await self._link.ask("CONFIG", "GET", "append*")))
-        except LinkError:
-            return None  # Those that are rented out often forbid it.
-        return said.get(b"appendonly") == b"yes" and said.get(b"appendfsync") == b"always"
 
     async def _hear(self, message: bytes | None) -> None:
         """`None` is a moment of silence: time to look whether something was missed."""
@@ -445,14 +424,14 @@ class RedisState:
         seconds, micros = await self._link.ask("TIME")
         now_ms = int(seconds) * 1000 + int(micros) / 1000
         states = await self._link.ask("HGETALL", HEALTH)
-        scopes = {scope.decode(): state for scope, state in _pairs(states)}
+        scopes = {scope.decode(): state for scope, state in pairs(states)}
         for scope, state in scopes.items():
             self._hear_health(scope, state, now_ms)
         self._health.forget_all_but(scopes.keys())
         drained = {target.decode() for target in await self._link.ask("SMEMBERS", DRAINS)}
         for target_id in (self._drains.targets | drained) - self._drains.untold.keys():
             self._drains.heard(target_id, drained=target_id in drained)
-        for name, taken in _pairs(await self._link.ask("HGETALL", TURNS)):
+        for name, taken in pairs(await self._link.ask("HGETALL", TURNS)):
             with contextlib.suppress(ValueError):
                 self._rotation.turns[key_of(name.decode())] = int(taken)
 
@@ -461,11 +440,3 @@ class RedisState:
             self.is_degraded = True
             self.losses += 1
             _log.warning("store_lost", error=str(error))
-
-
-def _pairs(answer: object) -> Iterable[tuple[bytes, bytes]]:
-    """Of a hash, in either version of the protocol."""
-    if isinstance(answer, dict):
-        return answer.items()
-    flat = list(answer)  # type: ignore[call-overload]
-    return zip(flat[::2], flat[1::2], strict=True)
