@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,18 +33,10 @@ class Recorded:
     """Somebody else puts a text there."""
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    store = Store(tmp_path_factory.mktemp("valkey"))
-    yield store
-    store.stop()
-
-
 @pytest_asyncio.fixture(params=["file, in memory", "file, SQLite", "store"])
-async def it(request: pytest.FixtureRequest, tmp_path: Path, server: Store) -> AsyncIterator[Recorded]:
+async def it(request: pytest.FixtureRequest, tmp_path: Path, store: Store) -> AsyncIterator[Recorded]:
     if request.param == "store":
-        server.ask("FLUSHALL")
-        sharer = await start(server, "one")
+        sharer = await start(store, "one")
         its = sharer.record
         yield Recorded(sharer.manager, its, its, lambda text: (its.seed(kept(2, text).revision, text), None)[1])
         await sharer.stop()

@@ -28,19 +28,6 @@ from tests.support.sharing import FIRST, Sharer, kept, sharers, start
 from tests.support.valkey import Store
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    store = Store(tmp_path_factory.mktemp("valkey"))
-    yield store
-    store.stop()
-
-
-@pytest.fixture
-def store(server: Store) -> Store:
-    server.ask("FLUSHALL")
-    return server
-
-
 @pytest.fixture
 def record(store: Store) -> Iterator[RedisRecord]:
     record = RedisRecord(store.url)
