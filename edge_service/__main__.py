@@ -16,7 +16,7 @@ def main() -> None:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from edge_service import bootstrap
     from edge_service.adapters.certificates_files import CertificateError
-    from edge_service.adapters.transport_httpcore2 import TrustError
+    from edge_service.adapters.upstream.trust import TrustError
 
     try:
         uvloop.run(bootstrap.serve(given))

@@ -11,7 +11,6 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-import httpx2
 import uvicorn
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
@@ -33,13 +32,18 @@ from edge_service.adapters.resolver_grpc.channels import Channels
 from edge_service.adapters.resolver_grpc.client import ResolverClient
 from edge_service.adapters.telemetry_prometheus import PrometheusTelemetry
 from edge_service.adapters.tokenizer_bpe_openai import BpeTokenizer
-from edge_service.adapters.transport_httpcore2 import Transport, ssl_context
-from edge_service.adapters.upstream_httpx2 import Httpx2Upstream
+from edge_service.adapters.upstream.addresses import Guard
+from edge_service.adapters.upstream.calls import Calls
+from edge_service.adapters.upstream.pool import Pool
+from edge_service.adapters.upstream.stock import Httpx2Upstream
+from edge_service.adapters.upstream.stock_transport import Transport
+from edge_service.adapters.upstream.trust import ssl_context
 from edge_service.app.draining import UnderWay
 from edge_service.app.estimating import Estimator
 from edge_service.app.gate import Gate
 from edge_service.app.gateway import Gateway
 from edge_service.app.incoming import Services
+from edge_service.app.ports import Upstream
 from edge_service.settings import Settings
 
 
@@ -51,14 +55,13 @@ class Edge:
     operations: Starlette
 
 
-def create(settings: Settings, under_way: UnderWay, transport: httpx2.AsyncBaseTransport | None = None) -> Edge:
+def create(settings: Settings, under_way: UnderWay) -> Edge:
     """To be called where an event loop runs. The lifespan of the application closes what it opened."""
-    transport = transport or Transport(ssl_context(settings.upstream_ca))
     credentials = LocalCredentials(settings.environment, settings.credential_names)
     proofs = Followed(Files(settings.resolver_pair, settings.resolver_ca)) if settings.resolver_ca else None
     channels = Channels(proofs.current, settings.resolver_name) if proofs else Channels()
-    resolver = ResolverClient(settings.resolvers, settings.token, channels)
-    upstream = Httpx2Upstream(transport, credentials.secret)
+    resolver = ResolverClient(settings.resolvers, settings.token, channels, key_required=settings.key_required)
+    calling, upstream = _upstream(settings, credentials)
     registry = CollectorRegistry()
     telemetry = PrometheusTelemetry(registry, resolver)
     services = Services(
@@ -81,7 +84,7 @@ def create(settings: Settings, under_way: UnderWay, transport: httpx2.AsyncBaseT
             if renewing:
                 renewing.cancel()
             await resolver.aclose()
-            await transport.aclose()
+            await calling.aclose()
 
     def is_ready() -> bool:
         return resolver.is_ready and not under_way.is_draining
@@ -107,6 +110,16 @@ def create(settings: Settings, under_way: UnderWay, transport: httpx2.AsyncBaseT
     for each in (app, operations):
         each.router.redirect_slashes = False  # It redirects to wherever the Host header says.
     return Edge(app, operations)
+
+
+def _upstream(settings: Settings, credentials: LocalCredentials) -> tuple[Pool | Transport, Upstream]:
+    """The connections to providers, and the calls over them. Raises `TrustError`."""
+    context = ssl_context(settings.upstream_ca)
+    if settings.upstream_proxy:
+        transport = Transport(context, settings.upstream_proxy)
+        return transport, Httpx2Upstream(transport, credentials.secret)
+    pool = Pool(context, Guard())
+    return pool, Calls(pool, credentials.secret)
 
 
 async def serve(settings: Settings) -> None:

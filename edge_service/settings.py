@@ -33,6 +33,8 @@ class Settings:
     """Requests under way at a time."""
     max_concurrent_per_key: int
     """Of these, of one client key; 0 for no bound of its own."""
+    key_required: bool
+    """Nobody is served whose client key the resolver does not know, even where it has no clients."""
     tls: tuple[Path, Path] | None
     """The files of the certificate that clients are shown, and of its key; None: plain HTTP."""
     resolver_ca: Path | None
@@ -46,6 +48,8 @@ class Settings:
     credential_names: tuple[str, ...]
     upstream_ca: Path | None
     """Certificate authorities to trust for providers beside the system's."""
+    upstream_proxy: str = field(repr=False)
+    """The URL of an HTTP proxy to call providers through, which may have a password in it; empty for none."""
     token: str = field(repr=False)
     """The services' shared secret; empty for none. From `FOREBAY_TOKEN` alone, since everyone can read arguments."""
     environment: Mapping[str, str] = field(repr=False)
@@ -91,7 +95,8 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         "--allow-open",
         action="store_true",
         default=switched_on("allow-open"),
-        help="consent to serving whoever can reach an address that is not loopback: there are no client keys",
+        help="consent to serving whoever can reach an address that is not loopback, as long as the resolver's "
+        "configuration has no clients; without it every request there needs the key of one",
     )
     parser.add_argument(
         "--plaintext-network",
@@ -140,6 +145,13 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         metavar="FILE",
         default=default("upstream-ca"),
         help="certificate authorities, in PEM, to trust for providers beside the system's",
+    )
+    parser.add_argument(
+        "--upstream-proxy",
+        metavar="URL",
+        default=default("upstream-proxy", ""),
+        help="http://[USER:PASSWORD@]HOST:PORT of a proxy to call providers through; a password is better given as "
+        "FOREBAY_EDGE_UPSTREAM_PROXY, since everyone can read arguments (default: providers are called directly)",
     )
     parser.add_argument(
         "--drain",
@@ -216,11 +228,6 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         parser.error("--resolver-cert and --resolver-name need --resolver-ca: without it there is no TLS")
     if not is_address(given.listen) or given.listen.startswith("unix:"):
         parser.error(f"--listen: '{given.listen}' is not HOST:PORT")
-    if not given.allow_open and not is_local(given.listen):
-        parser.error(
-            f"--listen {given.listen} is not loopback, and anyone who reaches it could use the providers' keys: "
-            "add --allow-open to consent, or listen on 127.0.0.1"
-        )
     for flag, seconds in (
         ("--drain", given.drain),
         ("--drain-delay", given.drain_delay),
@@ -248,6 +255,8 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
     if given.ops_listen and (not is_address(given.ops_listen) or given.ops_listen.startswith("unix:")):
         parser.error(f"--ops-listen: '{given.ops_listen}' is not HOST:PORT")
     host, port = _host_and_port(given.listen)
+    if given.upstream_proxy and not given.upstream_proxy.startswith(("http://", "https://")):
+        parser.error("--upstream-proxy: not an address such as http://proxy.example:3128")
     return Settings(
         resolvers=resolvers,
         host=host,
@@ -259,6 +268,7 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         heartbeat_s=given.heartbeat,
         max_concurrent=given.max_concurrent,
         max_concurrent_per_key=given.max_concurrent_per_key,
+        key_required=not (given.allow_open or is_local(given.listen)),
         tls=(Path(given.tls_cert), Path(given.tls_key)) if given.tls_cert else None,
         resolver_ca=Path(given.resolver_ca) if given.resolver_ca else None,
         resolver_pair=(Path(given.resolver_cert), Path(given.resolver_key)) if given.resolver_cert else None,
@@ -266,6 +276,7 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         cors_origins=origins,
         credential_names=tuple(name.strip() for name in given.credential_env.split(",") if name.strip()),
         upstream_ca=Path(given.upstream_ca) if given.upstream_ca else None,
+        upstream_proxy=given.upstream_proxy,
         token=token,
         environment=environment,
     )

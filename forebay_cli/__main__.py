@@ -10,14 +10,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from forebay_cli import commands
+from forebay_cli import commands, keys
 from forebay_cli.client import CallError, ResolverClient
 from forebay_cli.tls import Tls, TlsError
 
 _EPILOG = """\
 Every flag has an environment variable: --resolver is FOREBAY_RESOLVER, and so on. FOREBAY_TOKEN, if the resolver has
-one, is shown to it with every call, and FOREBAY_MANAGEMENT_KEY with those that change something. Exit status: 0 done,
-1 refused or failed, 2 not understood."""
+one, is shown to it with every call, and FOREBAY_MANAGEMENT_KEY with those that demand it. FOREBAY_CLIENT_KEY is the
+client's key to ask with, where the configuration has clients: only its SHA-256 is sent. Exit status: 0 done, 1
+refused or failed, 2 not understood."""
 
 
 def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] | None = None) -> int:
@@ -42,12 +43,17 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
 def _run(parser: argparse.ArgumentParser, given: argparse.Namespace, environment: Mapping[str, str]) -> int:
     if given.command == "check":
         return commands.check(given.file, environment)
-    with _client(parser, given, environment.get("FOREBAY_TOKEN", "")) as client:
+    if given.command == "key":
+        return keys.new(given.id) if given.action == "new" else keys.tell_hash(sys.stdin.buffer.read(keys.LONGEST + 1))
+    with _client(
+        parser, given, environment.get("FOREBAY_TOKEN", ""), environment.get("FOREBAY_CLIENT_KEY", "")
+    ) as client:
         match given.command:
             case "resolve":
                 return commands.resolve(client, given.name, stream=given.stream, as_json=given.json)
             case "explain":
-                return commands.explain(client, given.name, as_json=given.json)
+                key = environment.get("FOREBAY_MANAGEMENT_KEY", "")
+                return commands.explain(client, given.name, key, as_json=given.json)
             case "clear":
                 return commands.clear(client, given.target, _management_key(parser, environment))
             case "drain" | "undrain":
@@ -62,13 +68,16 @@ def _run(parser: argparse.ArgumentParser, given: argparse.Namespace, environment
             case "rollback":
                 key = _management_key(parser, environment)
                 return commands.roll_back(client, given.revision, given.author, key)
+            case "apply":
+                key = _management_key(parser, environment)
+                return commands.apply(client, given.file, given.author, key, validate_only=given.validate_only)
             case "models":
                 return commands.models(client, as_json=given.json)
             case _:
                 return commands.health(client, given.service)
 
 
-def _client(parser: argparse.ArgumentParser, given: argparse.Namespace, token: str) -> ResolverClient:
+def _client(parser: argparse.ArgumentParser, given: argparse.Namespace, token: str, client_key: str) -> ResolverClient:
     """Ends the program with status 2 if the flags make no sense."""
     address = given.resolver
     if not is_address(address):
@@ -84,10 +93,12 @@ def _client(parser: argparse.ArgumentParser, given: argparse.Namespace, token: s
         )
     if not (token.isascii() and token.isprintable()):
         parser.error("FOREBAY_TOKEN: only printable ASCII characters can be sent to the resolver")
+    key = keys.sha256(client_key.encode())
     if not given.resolver_ca:
-        return ResolverClient(address, token, given.timeout)
+        return ResolverClient(address, token, given.timeout, client_key_sha256=key)
     pair = (Path(given.resolver_cert), Path(given.resolver_key)) if given.resolver_cert else None
-    return ResolverClient(address, token, given.timeout, tls=Tls(Path(given.resolver_ca), pair, given.resolver_name))
+    tls = Tls(Path(given.resolver_ca), pair, given.resolver_name)
+    return ResolverClient(address, token, given.timeout, client_key_sha256=key, tls=tls)
 
 
 def _management_key(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> str:
@@ -119,8 +130,8 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         "--timeout",
         metavar="SECONDS",
         type=_seconds,
-        default=default("timeout", "5"),
-        help="how long to wait for the answer (default: 5)",
+        default=default("timeout", "") or None,
+        help="how long to wait for the answer (default: 5; of a change 20)",
     )
     for flag, metavar, explanation in (
         ("resolver-ca", "FILE", "speak TLS with the resolver, whose certificate must be of these authorities (PEM)"),
@@ -167,6 +178,11 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     ):
         it = command(name, explanation, calling)
         it.add_argument("target", metavar="TARGET", help="as 'forebay explain' shows it, such as 'openai/gpt-5#0'")
+    key = command("key", "Make a key for a client of the gateway, or tell the hash of one. Needs no running resolver.")
+    actions = key.add_subparsers(dest="action", metavar="ACTION", required=True)
+    it = actions.add_parser("new", help="make a key and print it, this once, with the lines for the configuration")
+    it.add_argument("--id", metavar="ID", help="what the configuration is to call the client")
+    actions.add_parser("hash", help="read a key from standard input and print its SHA-256")
     it = command("status", "Show how targets are. Demands the management key.", calling, answering)
     switch(it, "all", "also those that are ready and were not asked within five minutes")
     it = command("revisions", "List the configurations of late. Demands the management key.", calling, answering)
@@ -181,6 +197,16 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     it.add_argument(
         "--author", metavar="NAME", default=default("author", "forebay"), help="who makes it (default: forebay)"
     )
+    it = command(
+        "apply",
+        "Put a configuration file into effect. For resolvers that share a store. Demands the management key.",
+        calling,
+    )
+    it.add_argument("file", metavar="FILE")
+    it.add_argument(
+        "--author", metavar="NAME", default=default("author", "forebay"), help="who makes it (default: forebay)"
+    )
+    switch(it, "validate-only", "say whether it could be put into effect, and change nothing")
     command("models", "List the names that can be called.", calling, answering)
     it = command("health", "Tell whether the resolver serves. For container health checks: no token needed.", calling)
     it.add_argument(

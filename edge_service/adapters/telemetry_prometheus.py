@@ -90,6 +90,11 @@ class PrometheusTelemetry:
                 registry=registry,
             )
         )
+        self._unmetered = Counter(
+            "forebay_unmetered",
+            "Requests of clients that have limits, served by a remembered plan and counted by nobody",
+            registry=registry,
+        )
         self._in_progress = Gauge("forebay_requests_in_progress", "Requests under way", registry=registry)
         self._resolve = Histogram(
             "forebay_resolve_seconds", "Waiting for the resolver's plan", buckets=_SHORT, registry=registry
@@ -125,6 +130,8 @@ class PrometheusTelemetry:
             self._passed_over.of(dialect).inc()
         if duplicates := record.possible_duplicates:
             self._possible_duplicates.inc(duplicates)
+        if record.is_unmetered:
+            self._unmetered.inc()
         self._resolve.observe(record.resolve_s)
         self._overhead.observe(record.overhead_s)
         if record.first_content_s is not None:

@@ -102,7 +102,13 @@ class Counting:
     async def _resolve(self, allowed_s: float | None) -> Plan:
         if allowed_s is not None:
             self._interrupts.within(Reason.TOTAL, allowed_s)
-        question = Question(self._incoming.request_id, self._request.model, stream=False, operation=Operation.COUNT)
+        question = Question(
+            self._incoming.request_id,
+            self._request.model,
+            stream=False,
+            operation=Operation.COUNT,
+            client_key=self._incoming.client_key,
+        )
         asked_at = self._clock()
         try:
             plan = await self._services.resolver.resolve(question)
@@ -111,6 +117,7 @@ class Counting:
         self._interrupts.lift(Reason.TOTAL)
         self._record.decision_id, self._record.name = plan.decision_id, plan.name
         self._heads.is_stale = plan.is_stale
+        self._reply.tell_limits(plan, self._services.wall_clock())
         return plan
 
     def _until(self, plan: Plan, allowed_s: float | None) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from edge_service.app.counting import Counting
 from edge_service.app.incoming import Incoming, Services
 from edge_service.app.interrupts import Interrupts
-from edge_service.app.ports import Client
+from edge_service.app.ports import Client, Question
 from edge_service.app.record import Record
 from edge_service.app.walk import Walk
 from edge_service.dialects.counting import Countable
@@ -24,6 +24,18 @@ class Gateway:
     def __init__(self, services: Services) -> None:
         self.clock = services.clock
         self._services = services
+
+    async def authenticate(self, request_id: str, client_key: bytes) -> None:
+        """Whether there is any use in reading a large request. Raises `ApiError` if not."""
+        question = Question(request_id, "", stream=False, operation=Operation.AUTHENTICATE, client_key=client_key)
+        record = Record(request_id, self.clock(), operation=Operation.AUTHENTICATE)
+        try:
+            await self._services.resolver.resolve(question)
+        except ApiError as error:
+            record.status, record.code = error.status, error.code
+            self._services.telemetry.began()
+            self._services.telemetry.ended(record, self.clock())
+            raise
 
     async def serve(
         self,
@@ -50,6 +62,8 @@ class Gateway:
             interrupts.close()  # The client may take its time to read this.
             record.status, record.code = error.status, error.code
             head = [*error.headers, (REQUEST_ID, incoming.request_id.encode())]
+            if error.limits is not None:
+                head += voice.limit_headers(error.limits, self._services.wall_clock())
             await client.respond(error.status, head, voice.error_body(error))
         finally:
             self._services.telemetry.ended(record, self.clock())

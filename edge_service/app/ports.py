@@ -46,6 +46,8 @@ class Question:
     needs: Needs = NO_NEEDS
     goes_on_from: Made | None = None
     """Only who made this may serve; of `RETRIEVE`, what is wanted."""
+    client_key: bytes = b""
+    """SHA-256 of the key that the client shows; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +73,17 @@ class Resolver(Protocol):
     """The resolver as the edge uses it."""
 
     async def resolve(self, question: Question) -> Plan:
-        """A remembered plan if nobody can be asked, but never for what goes on from something. Raises
-        `ModelNotFoundError`, `ResponseNotFoundError`, `LimitedError`, `UnavailableError`, or `InvalidRequestError` if
-        no target behind the name can serve what is needed, or none of them made what it goes on from."""
+        """A remembered plan if nobody can be asked, but never for what goes on from something. Raises `ClientKeyError`,
+        `ModelNotFoundError`, `ResponseNotFoundError`, `LimitedError`, `ClientLimitError`, `UnavailableError`, or
+        `InvalidRequestError` if no target behind the name can serve what is needed, or none of them made what it goes
+        on from."""
 
     def report(self, decision_id: str, report: Report, latency_s: float = 0.0) -> None:
         """Sends what became of an attempt. Never waits and never fails; a report may get lost. Of plans for counting
         and retrieving nothing is reported."""
 
-    async def models(self) -> Sequence[Model]:
-        """Every name that can be called. Raises `UnavailableError`."""
+    async def models(self, client_key: bytes) -> Sequence[Model]:
+        """Every name that can be called with this key. Raises `ClientKeyError` or `UnavailableError`."""
 
 
 class Management(Protocol):

@@ -69,6 +69,8 @@ class Record:
     """A word of `failover.Ending`."""
     code: str = ""
     """Of the error that the client was told of, if it was."""
+    is_unmetered: bool = False
+    """The client has limits, and a remembered plan enforces none."""
     tried: list[Tried] = field(default_factory=list)
     dropped: tuple[str, ...] = ()
     """What whoever answered was not told, in the words of `losses.NAMES`."""

@@ -8,7 +8,8 @@ from edge_service.app.ports import Client
 from edge_service.app.record import Record
 from edge_service.dialects.exchange import Voice
 from edge_service.domain.errors import UpstreamError
-from edge_service.domain.headers import Headers
+from edge_service.domain.headers import Headers, without_limits
+from edge_service.domain.plan import Plan
 
 SERVED = 200
 """The status of every answer that is one, whichever success the provider called it."""
@@ -23,6 +24,7 @@ class Reply:
         "_early",
         "_has_begun",
         "_is_stopped",
+        "_limits",
         "_period_s",
         "_record",
         "_timer",
@@ -39,28 +41,36 @@ class Reply:
         self.end = client.end
         self._has_begun = False
         self._early: Headers = []
+        self._limits: Headers | None = None
         self._period_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._beat: asyncio.Task[None] | None = None
         self._is_stopped = False
 
+    def tell_limits(self, plan: Plan, now: float) -> None:
+        """What the client may still do stands at the head of its answer then, if it has limits, instead of what
+        providers say of others. Of a remembered plan nobody knows. `now` is in seconds since the epoch."""
+        if plan.limits is not None:
+            self._record.is_unmetered = plan.is_stale
+            self._limits = [] if plan.is_stale else self._voice.limit_headers(plan.limits, now)
+
     def keep_warm(self, period_s: float, head: Headers) -> None:
         """From now on until there is content, a stream's client gets a comment each period; before the first one its
         answer begins, with this head, as a success. Nothing that is under way is disturbed by that."""
-        self._period_s, self._early = period_s, head
+        self._period_s, self._early = period_s, self._limited(head)
         self._timer = asyncio.get_running_loop().call_later(period_s, self._due)
 
     async def begin(self, head: Headers, content: bytes) -> None:
         """The beginning of a stream."""
         if not await self._has_begun_early():
             self._record.status = SERVED
-            await self._client.start(SERVED, head)
+            await self._client.start(SERVED, self._limited(head))
         await self._client.send(content)
 
     async def respond(self, head: Headers, content: bytes) -> None:
         """All of an answer that came whole."""
         self._record.status = SERVED
-        await self._client.respond(SERVED, head, content)
+        await self._client.respond(SERVED, self._limited(head), content)
 
     async def refuse(self, error: UpstreamError, head: Headers) -> None:
         """Tells of the most useful failure: in the provider's own words where they are of its dialect."""
@@ -75,7 +85,7 @@ class Reply:
         else:
             status, first, content = error.status, error.headers, self._voice.error_body(error)
         self._record.status = status
-        await self._client.respond(status, [*first, *head], content)
+        await self._client.respond(status, self._limited([*first, *head]), content)
 
     async def break_off(self, error: UpstreamError) -> None:
         """Ends a stream that is not complete."""
@@ -89,6 +99,9 @@ class Reply:
             self._timer.cancel()
         if self._beat is not None:
             self._beat.cancel()
+
+    def _limited(self, head: Headers) -> Headers:
+        return head if self._limits is None else [*without_limits(head), *self._limits]
 
     def _due(self) -> None:
         self._beat = asyncio.create_task(self._send_heartbeat())

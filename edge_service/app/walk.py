@@ -115,6 +115,7 @@ class Walk:
             request.operation,
             request.needs,
             self._made(request.goes_on_from) if request.goes_on_from else None,
+            self._incoming.client_key,
         )
         asked_at = self._clock()
         try:
@@ -134,6 +135,7 @@ class Walk:
             self._record.resolve_s = self._clock() - asked_at
         self._record.decision_id, self._record.name = plan.decision_id, plan.name
         self._heads.is_stale = plan.is_stale
+        self._reply.tell_limits(plan, self._services.wall_clock())
         request.model = request.model or plan.name
         self._limit(plan.total_s, allowed_s)
         if self._request.stream and self._services.heartbeat_s and self._request.voice.heartbeat:

@@ -8,7 +8,8 @@ from edge_service.dialects import acting, anthropic, canonical, gemini, openai_c
 from edge_service.dialects.exchange import EVENT_STREAM, Asked, Call, ClientSide, EventReader, Voice, Whole, Written
 from edge_service.dialects.gemini.client_events import Framing
 from edge_service.dialects.translation import Translated
-from edge_service.domain import sse
+from edge_service.domain import client_limits, sse
+from edge_service.domain.client_limits import ClientLimits
 from edge_service.domain.errors import ApiError
 from edge_service.domain.headers import Headers
 from edge_service.domain.needs import Needs, Operation
@@ -21,7 +22,7 @@ HEARTBEAT = b": forebay\n\n"
 class EventVoice:
     """A `Voice` of those who read server-sent events."""
 
-    __slots__ = ("_named", "error_body", "error_event", "is_error_body")
+    __slots__ = ("_named", "error_body", "error_event", "is_error_body", "limit_headers")
 
     stream_type = EVENT_STREAM
     heartbeat = HEARTBEAT
@@ -32,12 +33,14 @@ class EventVoice:
         error_event: Callable[[ApiError], bytes],
         is_error_body: Callable[[bytes], bool],
         named: bytes = b"",
+        limit_headers: Callable[[ClientLimits, float], Headers] = client_limits.headers,
     ) -> None:
         """`named` is what stands before the data of an error's event."""
         self._named = named
         self.error_body = error_body
         self.error_event = error_event
         self.is_error_body = is_error_body
+        self.limit_headers = limit_headers
 
     def said_event(self, body: bytes) -> bytes | None:
         return self._named + sse.with_data(b"", body) if self.is_error_body(body) else None
@@ -45,7 +48,11 @@ class EventVoice:
 
 OPENAI: Voice = EventVoice(openai_chat.error_body, openai_chat.error_event, openai_chat.is_error_body)
 ANTHROPIC: Voice = EventVoice(
-    anthropic.CLIENT.error_body, anthropic.CLIENT.error_event, anthropic.is_error_body, named=b"event: error\n"
+    anthropic.CLIENT.error_body,
+    anthropic.CLIENT.error_event,
+    anthropic.is_error_body,
+    named=b"event: error\n",
+    limit_headers=client_limits.anthropic_headers,
 )
 GEMINI: Voice = EventVoice(gemini.CLIENT.error_body, gemini.CLIENT.error_event, openai_chat.is_error_body)
 
@@ -70,6 +77,9 @@ class ArrayVoice:
 
     def is_error_body(self, body: bytes) -> bool:
         return GEMINI.is_error_body(body)
+
+    def limit_headers(self, limits: ClientLimits, now: float) -> Headers:
+        return GEMINI.limit_headers(limits, now)
 
     def said_event(self, body: bytes) -> bytes | None:
         return None  # Where in the array the stream is, only those know who write it.

@@ -7,6 +7,8 @@ from edge_service.dialects.asked import HEARTBEAT, Conversation
 from edge_service.dialects.exchange import EVENT_STREAM, Asked, Call, ClientEvents, Written
 from edge_service.dialects.openai_responses import passthrough as passing
 from edge_service.dialects.openai_responses.client_events import Events
+from edge_service.domain import client_limits
+from edge_service.domain.client_limits import ClientLimits
 from edge_service.domain.errors import ApiError
 from edge_service.domain.headers import Headers
 from edge_service.domain.plan import Attempt
@@ -32,6 +34,9 @@ class NumberedVoice:
 
     def is_error_body(self, body: bytes) -> bool:
         return openai_responses.is_error_body(body)
+
+    def limit_headers(self, limits: ClientLimits, now: float) -> Headers:
+        return client_limits.headers(limits, now)
 
     def said_event(self, body: bytes) -> bytes | None:
         return None  # It has another shape than an error that stands alone.

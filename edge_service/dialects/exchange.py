@@ -14,6 +14,7 @@ from enum import Enum, auto
 from typing import Protocol
 
 from edge_service.dialects import canonical
+from edge_service.domain.client_limits import ClientLimits
 from edge_service.domain.errors import ApiError
 from edge_service.domain.headers import Headers
 from edge_service.domain.needs import Needs, Operation
@@ -102,6 +103,9 @@ class Voice(Protocol):
 
     def is_error_body(self, body: bytes) -> bool:
         """Whether a provider's error answer can be passed on as it is."""
+
+    def limit_headers(self, limits: ClientLimits, now: float) -> Headers:
+        """What the client may still do. `now` is in seconds since the epoch."""
 
     def said_event(self, body: bytes) -> bytes | None:
         """Such an answer as the last event of a stream; None if it cannot be one."""

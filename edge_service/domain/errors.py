@@ -4,6 +4,7 @@ ApiError
 +- InvalidRequestError      400  the body is not what the route takes
 |  +- ContextLengthError    400  it does not fit into the context of any target
 |  +- NeedsUnmetError       400  no target behind the name can do what it asks for
++- ClientKeyError           401  the client has shown no key, or one that serves nobody
 +- RequestTimeoutError      408  the request did not arrive in time
 +- PayloadTooLargeError     413
 +- HeadersTooLargeError     431
@@ -11,6 +12,7 @@ ApiError
 +- NoSuchMethodError        404  nothing of the API is called so
 +- ResponseNotFoundError    404  no response is known under this id, or not to this client
 +- LimitedError             429  every target has reached a limit
++- ClientLimitError         429  the client has reached a limit of its own
 +- TooManyConcurrentError   429  this client has as many requests under way as it may
 +- UnavailableError         503  every target is out of service, or nobody can tell
 +- OverloadedError          503  the gateway has as much to do as it can
@@ -19,10 +21,12 @@ ApiError
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 
 from edge_service.domain.classification import classify
+from edge_service.domain.client_limits import ClientLimits
 from edge_service.domain.headers import Headers
 from edge_service.domain.outcome import Disposition, Outcome
 from edge_service.domain.retry_after import STATUSES, whole_seconds
@@ -33,6 +37,8 @@ class ApiError(Exception):
 
     status = 500
     code = "internal_error"
+    limits: ClientLimits | None = None
+    """What the client may still do, where that is why."""
 
     def __init__(self, message: str, *, param: str | None = None, retry_after_s: float | None = None) -> None:
         super().__init__(message)
@@ -68,6 +74,16 @@ class NeedsUnmetError(InvalidRequestError):
     code = "needs_unmet"
 
 
+class ClientKeyError(ApiError):
+    status = 401
+    code = "invalid_api_key"
+
+    @property
+    def headers(self) -> Headers:
+        # Whatever scheme the client speaks, this is one that it may use: RFC 9110, 11.6.1, and RFC 6750.
+        return [*super().headers, (b"www-authenticate", b'Bearer realm="forebay"')]
+
+
 class RequestTimeoutError(ApiError):
     status = 408
     code = "request_timeout"
@@ -101,6 +117,19 @@ class ResponseNotFoundError(ApiError):
 class LimitedError(ApiError):
     status = 429
     code = "rate_limited"
+
+
+class ClientLimitError(ApiError):
+    status = 429
+    code = "rate_limit_exceeded"
+
+    @property
+    def headers(self) -> Headers:
+        own = super().headers
+        if self.retry_after_s is not None:
+            # To the millisecond, for the SDKs that read it: https://github.com/openai/openai-python#retries
+            own.append((b"retry-after-ms", b"%d" % math.ceil(self.retry_after_s * 1000)))
+        return own
 
 
 class TooManyConcurrentError(ApiError):

@@ -21,6 +21,7 @@ _PROVIDER_REQUEST_IDS = frozenset({PROVIDER_REQUEST_ID, b"request-id"})
 
 _TO_UPSTREAM_PREFIXES = (b"openai-", b"anthropic-", b"x-stainless-")
 _TO_CLIENT_PREFIXES = (b"openai-", b"anthropic-", b"x-ratelimit-")
+_LIMITS = (b"x-ratelimit-", b"anthropic-ratelimit-")
 _TO_CLIENT = frozenset({b"content-type"})
 
 # Whose account it is: the client's own would not fit the gateway's credential, and the gateway's is not the client's
@@ -53,6 +54,11 @@ def to_client(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
         # A server refuses to send these, and with them the whole answer.
         and not _CONTROL.search(value)
     ]
+
+
+def without_limits(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """Without what a provider says of its limits, which are the gateway's and not the client's."""
+    return [(name, value) for name, value in headers if not name.startswith(_LIMITS)]
 
 
 def first(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:

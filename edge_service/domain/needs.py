@@ -15,9 +15,11 @@ class Operation(StrEnum):
     """Counting tokens: takes no turn and no probe."""
     RETRIEVE = "retrieve"
     """Something that was made before, and that only its maker knows. Nothing of it is reported."""
+    AUTHENTICATE = "authenticate"
+    """Nothing yet: whether the client's key is known."""
 
 
-UNREPORTED = frozenset({Operation.COUNT, Operation.RETRIEVE})
+UNREPORTED = frozenset({Operation.COUNT, Operation.RETRIEVE, Operation.AUTHENTICATE})
 """What comes of these the resolver is not told."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edge_service.domain.client_limits import ClientLimits
 from edge_service.domain.outcome import Disposition
 
 
@@ -125,3 +126,5 @@ class Plan:
     """The configured spelling of the name that was found."""
     depends_on_needs: bool = False
     """A request with other needs may get another plan."""
+    limits: ClientLimits | None = None
+    """What the client may still do; None if it has no limits."""

@@ -1,5 +1,8 @@
 """The plans that are walked while no resolver can be asked.
 
+Each is the plan of one client, told by the hash of its key: no client gets what another was let in for, and nobody gets
+anything who was let in for nothing.
+
 Under each key the last few plans are kept that differ in the turn alone: a plan of other targets displaces them all,
 since then something else than the turn has changed. Recalled in the order in which they were made, they repeat the
 resolver's rotation, so that an outage does not send everything to the target that happened to be first.
@@ -10,6 +13,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from edge_service.domain.plan import Plan
 
@@ -19,6 +23,10 @@ MOST = 10_000
 """Plans, under all keys together; the keys that were not used for the longest time are forgotten first."""
 TURNS = 8
 """Plans under one key."""
+
+
+_Place: TypeAlias = tuple[bytes, Hashable]
+"""A client, and the key of the plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +46,14 @@ class _Turns(deque[_Made]):
 class RememberedPlans:
     """`now` is in seconds, on a clock that never goes back."""
 
-    __slots__ = ("_count", "_life_s", "_most", "_newest_at", "_plans")
+    __slots__ = ("_clients", "_count", "_life_s", "_most", "_newest_at", "_plans")
 
     def __init__(self, life_s: float = LIFE_S, most: int = MOST) -> None:
         self._life_s = life_s
         self._most = most
-        self._plans: OrderedDict[Hashable, _Turns] = OrderedDict()
+        self._plans: OrderedDict[_Place, _Turns] = OrderedDict()
+        self._clients: dict[bytes, set[_Place]] = {}
+        """Where plans of theirs are."""
         self._count = 0
         self._newest_at: float | None = None
 
@@ -54,47 +64,67 @@ class RememberedPlans:
         """Whether anything could be recalled."""
         return bool(self._plans) and self._newest_at is not None and now - self._newest_at <= self._life_s
 
-    def remember(self, key: Hashable, plan: Plan, now: float) -> None:
+    def has_any_of(self, client: bytes) -> bool:
+        """Whether anything is kept for it, be it too old to be recalled."""
+        return client in self._clients
+
+    def remember(self, client: bytes, key: Hashable, plan: Plan, now: float) -> None:
         """Keeps the plan, unless it is nothing but probes."""
         if any(attempt.probe for attempt in plan.attempts):
             # A probe belongs to one request. Whether the target is well again is not known.
             plan = replace(plan, attempts=tuple(a for a in plan.attempts if not a.probe))
         if not plan.attempts:
             return
-        targets = _targets(plan)
-        made = self._plans.get(key)
+        targets, place = _targets(plan), (client, key)
+        made = self._plans.get(place)
         if made is None or made.targets != targets:
-            self.forget(key)
-            made = self._plans[key] = _Turns(targets)
+            self.forget(client, key)
+            made = self._plans[place] = _Turns(targets)
+            self._clients.setdefault(client, set()).add(place)
         elif len(made) == TURNS:
             made.popleft()
             self._count -= 1
         made.append(_Made(plan, now))
         self._count += 1
         self._newest_at = now
-        self._plans.move_to_end(key)
+        self._plans.move_to_end(place)
         while self._count > self._most:
-            _, oldest = self._plans.popitem(last=False)
-            self._count -= len(oldest)
+            self._forget(next(iter(self._plans)))
 
-    def recall(self, key: Hashable, now: float) -> Plan | None:
+    def recall(self, client: bytes, key: Hashable, now: float) -> Plan | None:
         """A plan that was made lately, each time the next one; as long as none is remembered anew they come round."""
-        made = self._plans.get(key)
+        place = (client, key)
+        made = self._plans.get(place)
         if made is None:
             return None
         for one in [one for one in made if now - one.at > self._life_s]:
             made.remove(one)
             self._count -= 1
         if not made:
-            del self._plans[key]
+            self._forget(place)
             return None
-        self._plans.move_to_end(key)
+        self._plans.move_to_end(place)
         made.rotate(-1)
         return made[-1].plan
 
-    def forget(self, key: Hashable) -> None:
+    def forget(self, client: bytes, key: Hashable) -> None:
         """What was known is known to be wrong."""
-        self._count -= len(self._plans.pop(key, ()))
+        self._forget((client, key))
+
+    def forget_client(self, client: bytes) -> None:
+        """It is not let in any more."""
+        for place in list(self._clients.get(client, ())):
+            self._forget(place)
+
+    def _forget(self, place: _Place) -> None:
+        made = self._plans.pop(place, None)
+        if made is None:
+            return
+        self._count -= len(made)
+        client = place[0]
+        self._clients[client].discard(place)
+        if not self._clients[client]:
+            del self._clients[client]
 
 
 def _targets(plan: Plan) -> frozenset[tuple[str, ...]]:

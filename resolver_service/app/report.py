@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from resolver_service.app.bindings import Bindings
 from resolver_service.app.in_flight import InFlight
+from resolver_service.app.limits import ClientLimits
 from resolver_service.app.ports import Clock, HealthChanged, HealthStore, ReportEffect, Revisions, Tell
 from resolver_service.app.probes import ProbeBook
 from resolver_service.app.receipts import Receipts
@@ -65,6 +66,7 @@ class Reports:
         probes: ProbeBook,
         in_flight: InFlight,
         bindings: Bindings,
+        limits: ClientLimits,
         tell: Tell,
     ) -> None:
         self._revisions = revisions
@@ -72,6 +74,7 @@ class Reports:
         self._clock = clock
         self._probes = probes
         self._in_flight = in_flight
+        self._limits = limits
         self._bindings = bindings
         self._tell = tell
         self._receipts = Receipts()
@@ -104,13 +107,16 @@ class Reports:
         return "applied"
 
     def _count(self, decision_id: str, event: Event) -> None:
-        """Repetitions change nothing, and what no name leads to any more is in flight all the same."""
+        """Repetitions change nothing, and what no name leads to any more is in flight, and used, all the same."""
         if isinstance(event, Failed):
             self._in_flight.failed(decision_id, event.target_id, event.disposition)
+            self._limits.failed(decision_id, event.disposition)
         elif isinstance(event, Ended):
             self._in_flight.ended(decision_id, event.target_id)
+            self._limits.ended(decision_id, event.input_tokens + event.output_tokens, self._clock())
         elif isinstance(event, Closed):
             self._in_flight.closed(decision_id)
+            self._limits.closed(decision_id, self._clock())
 
     def _is_new(self, decision_id: str, event: Failed | Ended) -> bool:
         """What names no decision cannot be told apart, and counts each time. `Closed` does nothing the second time."""

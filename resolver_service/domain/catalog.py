@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from resolver_service.domain.abilities import UNKNOWN, Abilities
+from resolver_service.domain.clients import Client
 from resolver_service.domain.quirks import NO_QUIRKS, Quirks
 
 
@@ -296,6 +297,8 @@ class Catalog:
     models: Mapping[str, RawModel]
     """By `name_key`, in the order in which providers list them first."""
     cool_down: CoolDownBounds = CoolDownBounds()
+    clients: Mapping[bytes, Client] | None = None
+    """By the SHA-256 of each of their keys, without those that are disabled. None: whoever asks is served."""
 
     def find(self, name: str) -> Group | RawModel | None:
         """What stands under a name as it is: cluster, pool or raw model, in this order."""

@@ -22,6 +22,7 @@ from resolver_service.domain.catalog import (
     Tier,
     name_key,
 )
+from resolver_service.domain.config_clients import read_clients
 from resolver_service.domain.config_groups import GroupEntry, MemberEntry, ModelPools, read_model_pools
 from resolver_service.domain.config_params import Overrides, settled
 from resolver_service.domain.config_policy import Block, read_defaults
@@ -33,7 +34,7 @@ __all__ = ["ConfigError", "Problem", "parse"]
 MOST_TARGETS = 500_000
 """Clusters multiply: a hundred of them with a hundred large pools each would fill the memory."""
 
-_KEYS = ("providers", "policy", "model-pools")
+_KEYS = ("providers", "policy", "model-pools", "clients")
 
 
 def parse(document: object) -> Catalog:
@@ -50,6 +51,7 @@ def parse(document: object) -> Catalog:
     defaults = block.over(Policy())
     directory = read_providers(root)
     model_pools = read_model_pools(root, directory)
+    clients = read_clients(root, {*directory.listed, *model_pools.pools, *model_pools.clusters})
     if not model_pools.enabled:
         model_pools = ModelPools(enabled=False, pools={}, clusters={})
     _check_size(problems, directory, model_pools)
@@ -61,6 +63,7 @@ def parse(document: object) -> Catalog:
         clusters={key: assembly.cluster(cluster) for key, cluster in model_pools.clusters.items()},
         models=assembly.models(directory),
         cool_down=cool_down,
+        clients=clients,
     )
 
 

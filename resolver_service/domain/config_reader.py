@@ -211,6 +211,10 @@ class Section:
         """The value as it is; None if there is none."""
         return self._fields.get(key)
 
+    def has(self, key: str) -> bool:
+        """Whether the key is there, even with nothing behind it."""
+        return key in self._fields
+
     def section(self, key: str, keys: Sequence[str], *, advice: Mapping[str, str] = _NONE) -> Section:
         """An empty one if there is none."""
         value = self._fields.get(key)

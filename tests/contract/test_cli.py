@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import json
 import os
 import re
@@ -295,6 +297,32 @@ def test_a_reader_that_leaves_early_is_no_error_worth_a_traceback(resolver: str)
     assert (done.returncode, done.stderr) == (1, "")
 
 
+async def test_where_there_are_clients_what_is_asked_with_a_key_is_what_its_client_sees(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "forebay.yaml"
+    entry = f"{{id: c, key-sha256: {hashlib.sha256(b'fb-key').hexdigest()}, allow: [chat]}}"
+    config.write_text(f"{CONFIG}\nclients: [{entry}]\n")
+    process = await start_resolver(config, "--drain", "0", errors=tmp_path / "log")
+
+    async def forebay(*arguments: str, key: str = "fb-key") -> tuple[int, str, str]:
+        environment = {"FOREBAY_RESOLVER": process.address, "FOREBAY_CLIENT_KEY": key}
+        status = await asyncio.to_thread(main, arguments, environment)
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    try:
+        for command in (("models",), ("resolve", "chat"), ("explain", "chat")):
+            said = "an API key is required: the configuration has clients, so set FOREBAY_CLIENT_KEY to the key of one"
+            assert await forebay(*command, key="") == (1, "", f"forebay: {said}\n")
+            assert (await forebay(*command))[0] == 0
+        assert "Turns" not in (await forebay("models"))[1]
+        assert (await forebay("explain", "Turns"))[2].startswith("forebay: the model 'Turns' does not exist")
+        assert (await forebay("explain", "Turns", key="other"))[2].startswith("forebay: the API key is not known")
+    finally:
+        await process.stop()
+
+
 def test_an_operator_sees_how_targets_are(forebay: Forebay, resolver: str) -> None:
     cool(resolver, "seen", plan_pb2.DISPOSITION_RATE_LIMITED, 300_000)
     status, out, errors = forebay("status", FOREBAY_MANAGEMENT_KEY=KEY)
@@ -325,3 +353,18 @@ def test_an_operator_sees_revisions_and_goes_back(forebay: Forebay, tmp_path: Pa
     for wrong in ("0", "-1", "x", "99999999999999999999999999"):
         assert forebay("rollback", "--", wrong, FOREBAY_MANAGEMENT_KEY=KEY)[0] == 2
     assert forebay("rollback", "1")[0] == 2, "no key"
+
+
+def test_an_operator_puts_a_file_into_effect(forebay: Forebay, tmp_path: Path) -> None:
+    file = tmp_path / "a-file.yaml"
+    assert forebay("apply", str(file), FOREBAY_MANAGEMENT_KEY=KEY) == (
+        1,
+        "",
+        f"forebay: {file} cannot be read: No such file or directory\n",
+    )
+    file.write_text("polcy: {}\nmodl: 1\n")
+    status, out, errors = forebay("apply", str(file), FOREBAY_MANAGEMENT_KEY=KEY)
+    first, *mistakes = errors.splitlines()
+    assert (status, out, first) == (1, "", "forebay: the configuration would be invalid: 2 problems")
+    assert [line.partition(":")[0] for line in mistakes] == ["polcy", "modl"]
+    assert forebay("apply", str(file))[0] == 2, "no key"

@@ -245,7 +245,8 @@ SCHEMA = Output(OutputKind.SCHEMA, msgspec.Raw(b'{"type":"object"}'))
         ({"output": Output(OutputKind.JSON)}, set(OPENAI)),
         ({"tools": TOOLS, "tool_choice": ToolChoice(Choosing.REQUIRED)}, set(OPENAI) - {"ollama"}),
         ({"stop": ("a", "b", "c", "d", "e")}, {"deepseek"}),
-        ({"messages": (FILE,)}, {"openai", "openrouter"}),
+        # The last four have the Responses API, which has a place for files.
+        ({"messages": (FILE,)}, {"openai", "openrouter", "azure-openai", "fireworks", "lm-studio", "xai"}),
     ],
 )
 async def test_who_is_passed_over(it: Served, fields: dict[str, Any], takers: set[str]) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from forebay.resolver.v1 import plan_pb2
 from forebay.resolver.v1 import resolver_service_pb2 as pb
-from resolver_service.app.in_flight import GRACE_S
+from resolver_service.app.leases import GRACE_S
 from tests.contract.serving import (
     INTERNAL,
     INVALID_ARGUMENT,

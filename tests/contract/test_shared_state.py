@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 import pytest_asyncio
@@ -32,19 +32,6 @@ from tests.support.valkey import Store
 SCOPE = "one/m#0"
 PATIENT_S = 10.0
 """For answers of a server that is well, on a machine that is busy with other tests."""
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    store = Store(tmp_path_factory.mktemp("valkey"))
-    yield store
-    store.stop()
-
-
-@pytest.fixture
-def store(server: Store) -> Store:
-    server.ask("FLUSHALL")
-    return server
 
 
 @contextlib.asynccontextmanager

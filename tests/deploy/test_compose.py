@@ -119,6 +119,9 @@ def test_a_resolver_that_is_killed_comes_back(deployed: Deployment) -> None:
     assert started()[1] == restarts + 1
     eventually(lambda: deployed.chat("pool").status_code == 200, "it answers again")
     eventually(lambda: deployed.get("/readyz").status_code == 200, "it is ready again")
+    # An edge that remembers plans says so before.
+    models = ("exec", "-T", "resolver", "forebay", "models")
+    eventually(lambda: "pool" in deployed.compose(*models, check=False), "the resolver answers again")
 
 
 def test_a_drain_outlives_the_containers(deployed: Deployment) -> None:

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from tests.support.faulty_upstream import DONE, Connection, Script, completion, delta, says
-from tests.support.scripts import HALF, ROLE, WHOLE, answers, cut, error, streams, trickles
+from tests.support.scripts import HALF, ROLE, WHOLE, Waits, answers, cut, error, streams, trickles
 from tests.support.setup import events
 from tests.support.standing import Slot, Standing
 
@@ -35,7 +35,8 @@ async def moves_on_once(slot: Slot, script: Script, *, stream: bool) -> None:
 
 async def ends_with_an_error(slot: Slot, code: str = "upstream_broken") -> None:
     """After content: what came before it reaches the client, then an error and no marker, and nobody else is asked."""
-    response = await slot.chat(stream=True)
+    script = slot.providers[0].script
+    response = await slot.chat(stream=True, seen=script.seen if isinstance(script, Waits) else None)
     assert (response.status_code, response.headers["x-forebay-target"]) == (200, slot.target())
     got = events(response.content)
     assert b"half an ans" in b"".join(got[:-1])
@@ -116,7 +117,7 @@ async def test_a_malformed_event_before_content(it: Standing, what: str) -> None
 
 @pytest.mark.parametrize("what", MALFORMED)
 async def test_a_malformed_event_after_content(it: Standing, what: str) -> None:
-    await ends_with_an_error(await it.slot(streams(ROLE, HALF, MALFORMED[what], DONE), says("never asked")))
+    await ends_with_an_error(await it.slot(Waits([ROLE, HALF], [MALFORMED[what], DONE]), says("never asked")))
 
 
 @pytest.mark.parametrize(
@@ -176,9 +177,18 @@ async def test_an_error_event_before_content_moves_on(it: Standing, kind: str) -
     assert slot.hits == [1, 1, 1]
 
 
+async def test_an_error_event_behind_content_that_nobody_has_got_moves_on(it: Standing) -> None:
+    """Both came in one piece: nothing has been sent, so that the stream can still move."""
+    event = ERROR_EVENTS["of OpenAI"][0]
+    slot = await it.slot(streams(ROLE + HALF + event), says("instead"))
+    response = await slot.chat(stream=True)
+    assert (response.status_code, response.headers["x-forebay-target"]) == (200, slot.target(1))
+    assert b"half an ans" not in response.content
+
+
 async def test_an_error_event_after_content(it: Standing) -> None:
     event = ERROR_EVENTS["of OpenAI"][0]
-    await ends_with_an_error(await it.slot(streams(ROLE, HALF, event), says("never asked")), "upstream_error")
+    await ends_with_an_error(await it.slot(Waits([ROLE, HALF], [event]), says("never asked")), "upstream_error")
 
 
 # --- Row 17 ---
@@ -229,7 +239,7 @@ async def test_an_event_of_more_than_a_mebibyte_before_content(it: Standing, end
 
 
 async def test_an_event_of_more_than_a_mebibyte_after_content(it: Standing) -> None:
-    slot = await it.slot(streams(ROLE, HALF, delta(content="x" * MIB), DONE), says("never asked"))
+    slot = await it.slot(Waits([ROLE, HALF], [delta(content="x" * MIB), DONE]), says("never asked"))
     await ends_with_an_error(slot)
 
 

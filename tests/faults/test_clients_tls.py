@@ -16,7 +16,7 @@ import trustme
 from edge_service.adapters.certificates_files import Files, load
 from edge_service.adapters.http.protocol import Bounds, protocol
 from edge_service.adapters.http.tls import Certificate, over_tls
-from tests.faults import talking, test_clients
+from tests.faults import talking, test_client_connections, test_clients
 from tests.faults.talking import SHORT, Echo, Wire, serving
 from tests.faults.test_client_connections import (  # noqa: F401  # they are run from here as well
     test_a_client_that_leaves_is_noticed_whatever_it_has_sent,
@@ -162,9 +162,9 @@ async def test_records_may_come_in_any_pieces(wire: Tls) -> None:
                 except ssl.SSLWantReadError:
                     await dripped(writer, outgoing.read())
                     incoming.write(await reader.read(65536))
-            tls.write(test_clients.WHOLE)
+            tls.write(talking.WHOLE)
             writer.write(outgoing.read())
-            tls.write(test_clients.LAST)
+            tls.write(test_client_connections.LAST)
             await asyncio.sleep(0.05)
             await dripped(writer, outgoing.read())
             answer = b""

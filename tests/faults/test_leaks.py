@@ -4,11 +4,13 @@ directory is searched when it is over: see conftest.py."""
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from pathlib import Path
 
 import pytest
 
+from edge_service.adapters.http.asgi import UNASKED_BYTES
 from tests.support import canaries
 from tests.support.canaries import Canary
 from tests.support.faulty_upstream import Connection, Script, refuses, says
@@ -18,6 +20,7 @@ from tests.support.standing import Standing
 
 on_the_standing_services = pytest.mark.asyncio(loop_scope="session")
 
+CONTENTS = {"contents": [{"parts": [{"text": "hello"}]}]}
 QUOTED = f"{canaries.PROVIDER_KEY.value} {canaries.OTHER_PROVIDER_KEY.value} {canaries.PROMPT.value}"
 
 
@@ -146,6 +149,38 @@ async def test_what_is_no_answer_is_not_quoted(it: Standing, place: str, stream:
     assert response.status_code >= 400
     tail = canaries.PROVIDER_KEY.value.rpartition("-")[2]
     assert tail not in (response.text + str(response.headers)).lower()
+
+
+@on_the_standing_services
+@pytest.mark.parametrize("size", [1, UNASKED_BYTES + 1])
+@pytest.mark.parametrize(
+    ("shown", "asked"),
+    [
+        ({"authorization": "Bearer {}"}, ""),
+        ({"x-api-key": "{}"}, ""),
+        ({"x-goog-api-key": "{}"}, ""),
+        ({}, "?key={}"),
+    ],
+)
+async def test_a_clients_key_goes_to_the_resolver_as_a_hash_and_nowhere_else(
+    it: Standing, shown: dict[str, str], asked: str, size: int
+) -> None:
+    key = canaries.OTHER_CLIENT_KEY.value
+    slot = await it.slot(quoting(503), says_a_canary)
+    head = {name: value.format(key) for name, value in shown.items()}
+    body = {"model": slot.name, "messages": [{"role": "user", "content": "x" * size}]}
+    for path in ("/v1/chat/completions", f"/v1beta/models/{slot.name}:generateContent", "/v1/nothing"):
+        response = await it.client.post(path + asked.format(key), json=body | CONTENTS, headers=head)
+        it.answered(repr(response.headers.raw).encode() + response.content)
+    for path in ("/v1/models", f"/v1beta/models/{slot.name}", "/v1/models/nothing"):
+        response = await it.client.get(path + asked.format(key), headers=head)
+        it.answered(repr(response.headers.raw).encode() + response.content)
+    calls = [repr(call).encode() for each in slot.providers for call in each.calls]
+    assert calls
+    assert not any(key.encode() in call for call in calls)
+    await it.keep_artefacts()
+    assert canaries.found(it.directory) == []
+    assert hashlib.sha256(key.encode()).digest() in it.wire
 
 
 @on_the_standing_services

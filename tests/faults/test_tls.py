@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from edge_service.adapters.transport_httpcore2 import TrustError, ssl_context
+from edge_service.adapters.upstream.trust import TrustError, ssl_context
 from tests.support.elsewhere import Elsewhere, shown
 from tests.support.faulty_upstream import provider, says
 from tests.support.processes import start_edge

@@ -15,9 +15,10 @@ from edge_service.domain.outcome import Disposition as EdgeDisposition
 from edge_service.domain.plan import Attempt, Plan
 from resolver_service.adapters import config_yaml
 from resolver_service.adapters.stores_sqlite import SqliteState
+from resolver_service.app.decisions import Decision, PlannedAttempt
 from resolver_service.app.receipts import KEPT_S
+from resolver_service.app.refusals import NoTargetError
 from resolver_service.app.report import Closed, Ended, Event, Failed
-from resolver_service.app.resolve import Decision, NoTargetError, PlannedAttempt
 from resolver_service.domain.catalog import Disposition, OnExhausted
 from resolver_service.domain.health import PROBE_LEASE_S, WELL, Availability, Health
 from resolver_service.domain.selection import targets_of

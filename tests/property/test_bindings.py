@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from resolver_service.adapters.stores_memory import MemoryBindings, MemoryDrains, MemoryHealth, MemoryRotation
+from resolver_service.app.decisions import Query
 from resolver_service.app.ports import Stores
-from resolver_service.app.resolve import BoundElsewhereError, NoTargetError, Query, UnboundError
+from resolver_service.app.refusals import BoundElsewhereError, NoTargetError, UnboundError
 from resolver_service.domain.bindings import KEPT_S
 from tests.support.resolving import Resolving
 

@@ -8,9 +8,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from resolver_service.app.in_flight import GRACE_S
+from resolver_service.app.decisions import Decision, Query
+from resolver_service.app.leases import GRACE_S
+from resolver_service.app.refusals import NoTargetError
 from resolver_service.app.report import Closed, Ended, Failed
-from resolver_service.app.resolve import Decision, NoTargetError, Query
 from resolver_service.domain.catalog import Disposition
 from tests.support.resolving import Resolving
 

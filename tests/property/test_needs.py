@@ -10,7 +10,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resolver_service.app.resolve import NoTargetError, Query, UnservableError
+from resolver_service.app.decisions import Query
+from resolver_service.app.refusals import NoTargetError, UnservableError
 from resolver_service.domain.abilities import Abilities, Capability, Needs, can_serve, lacking, shortfall, why_not
 from resolver_service.domain.catalog import Params
 from resolver_service.domain.config import parse

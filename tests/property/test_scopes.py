@@ -8,8 +8,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
+from resolver_service.app.decisions import Decision
+from resolver_service.app.refusals import NoTargetError
 from resolver_service.app.report import Ended, Event, Failed
-from resolver_service.app.resolve import Decision, NoTargetError
 from resolver_service.domain.catalog import CoolDownBounds, Disposition
 from resolver_service.domain.health import PROBE_LEASE_S, Availability, Health, scope_failed
 from tests.support.resolving import Resolving

@@ -27,12 +27,13 @@ class Canary:
 PROVIDER_KEY = Canary("sk-canary-provider-4e1d7a90")
 OTHER_PROVIDER_KEY = Canary("sk-canary-other-b87c25f3")
 CLIENT_KEY = Canary("sk-canary-client-90ab3c6e")
+OTHER_CLIENT_KEY = Canary("sk-canary-another-client-5d20e8f7")
 MANAGEMENT_KEY = Canary("canary-management-2f6d81b4")
 TOKEN = Canary("canary-token-c35e09d7", frozenset({WIRE}))
 PROMPT = Canary("canary-prompt-6b1f4ad2", frozenset({ANSWERS}))
 """A provider may quote the request, and in an answer to it that is between the provider and the client."""
 COMPLETION = Canary("canary-completion-d802e7c1", frozenset({ANSWERS}))
-ALL = (PROVIDER_KEY, OTHER_PROVIDER_KEY, CLIENT_KEY, MANAGEMENT_KEY, TOKEN, PROMPT, COMPLETION)
+ALL = (PROVIDER_KEY, OTHER_PROVIDER_KEY, CLIENT_KEY, OTHER_CLIENT_KEY, MANAGEMENT_KEY, TOKEN, PROMPT, COMPLETION)
 
 ENVIRONMENT = {
     "CANARY_API_KEY": PROVIDER_KEY.value,

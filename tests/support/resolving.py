@@ -7,21 +7,18 @@ import itertools
 
 from resolver_service.adapters import config_yaml
 from resolver_service.adapters.stores_memory import MemoryBindings, MemoryDrains, MemoryHealth, MemoryRotation
+from resolver_service.app.access import Access
 from resolver_service.app.bindings import Bindings
 from resolver_service.app.configure import Configuration
+from resolver_service.app.decisions import Decision, Explanation, PlannedAttempt, Query
 from resolver_service.app.in_flight import InFlight
+from resolver_service.app.limits import ClientLimits
 from resolver_service.app.operate import Operator
 from resolver_service.app.ports import HealthChanged, Stores
 from resolver_service.app.probes import ProbeBook
+from resolver_service.app.refusals import NoTargetError
 from resolver_service.app.report import Bound, Closed, Ended, Failed, Reports
-from resolver_service.app.resolve import (
-    Decision,
-    Explanation,
-    NoTargetError,
-    PlannedAttempt,
-    Query,
-    Resolver,
-)
+from resolver_service.app.resolve import Resolver
 from resolver_service.domain.catalog import Disposition
 from resolver_service.domain.health import PROBE_LEASE_S, Health, worst
 
@@ -52,6 +49,7 @@ class Resolving:
         self.told: list[HealthChanged] = []
         self.probes = ProbeBook(PROBE_LEASE_S)
         self.in_flight = InFlight()
+        self.limits = ClientLimits()
         self.wall_clock = Clock(1_700_000_000.0)
         self.bindings = Bindings(stores.bindings, self.wall_clock)
         self.configuration = Configuration(config_yaml.parsed, lambda: 1_700_000_000.5, text.encode())
@@ -65,6 +63,8 @@ class Resolving:
             new_id=lambda: f"{boot}-{next(numbers)}",
             probes=self.probes,
             in_flight=self.in_flight,
+            access=Access(self.wall_clock),
+            limits=self.limits,
             bindings=self.bindings,
         )
         self.reports = Reports(
@@ -74,6 +74,7 @@ class Resolving:
             self.probes,
             self.in_flight,
             self.bindings,
+            self.limits,
             self.told.append,
         )
         self.operator = Operator(self.configuration, self.health, self.drains, self.told.append)

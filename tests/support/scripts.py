@@ -87,6 +87,20 @@ def streams(*events: bytes) -> Script:
     return script
 
 
+class Waits:
+    """A provider that streams the first events, and the others once `seen` is set: by whoever has got the first."""
+
+    def __init__(self, first: Sequence[bytes], others: Sequence[bytes]) -> None:
+        self.seen = asyncio.Event()
+        self._first, self._others = first, others
+
+    async def __call__(self, connection: Connection) -> None:
+        await connection.head(200, "text/event-stream", transfer_encoding="chunked")
+        await connection.chunk(*self._first)
+        await self.seen.wait()
+        await connection.chunk(*self._others, b"")
+
+
 def answers(status: int, content: bytes, **headers: str) -> Script:
     """A provider that answers this, whatever it is asked."""
 

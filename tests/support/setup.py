@@ -57,11 +57,12 @@ async def setup(
     policy: str = "{}",
     strategy: str = "priority",
     each: str = "",
+    more: str = "",
     trust: ssl.SSLContext | None = None,
     **environment: str,
 ) -> AsyncIterator[Setup]:
-    """Runs it all for the time of the block. A script that is a string stands for a provider at this URL. `trust` is
-    how the client knows the edge."""
+    """Runs it all for the time of the block. A script that is a string stands for a provider at this URL. `more` is
+    what else the configuration says, `trust` is how the client knows the edge."""
     async with contextlib.AsyncExitStack() as stack:
         providers: list[Provider] = []
         urls: list[str] = []
@@ -73,7 +74,7 @@ async def setup(
                 urls.append(providers[-1].url)
         config = directory / "config" / "forebay.yaml"
         config.parent.mkdir(exist_ok=True)
-        config.write_text(config_text(*urls, policy=policy, strategy=strategy, each=each))
+        config.write_text(config_text(*urls, policy=policy, strategy=strategy, each=each) + more)
         services = await stack.enter_async_context(forebay(config, directory, **environment))
         client = await stack.enter_async_context(
             httpx2.AsyncClient(base_url=services.url, timeout=20, verify=trust or True)

@@ -8,6 +8,7 @@ that comes of the tests is kept as files.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from collections import deque
@@ -80,9 +81,10 @@ class Slot:
     def target(self, number: int = 0, model: str = "m", key: int = 0) -> str:
         return f"{self.name}-p{number}/{model}#{key}"
 
-    async def chat(self, model: str = "m", **fields: object) -> httpx2.Response:
+    async def chat(self, model: str = "m", *, seen: asyncio.Event | None = None, **fields: object) -> httpx2.Response:
+        """`seen` is set once the client has got the first of the answer."""
         name = self.name if model == "m" else f"{self.name}-{model}"
-        return await self.standing.chat(name, **fields)
+        return await self.standing.chat(name, seen=seen, **fields)
 
     @property
     def hits(self) -> list[int]:
@@ -148,13 +150,23 @@ class Standing:
             each.calls.clear()
         return replace(slot, providers=slot.providers[: len(scripts)])
 
-    async def chat(self, model: str, **fields: object) -> httpx2.Response:
+    async def chat(self, model: str, *, seen: asyncio.Event | None = None, **fields: object) -> httpx2.Response:
+        """`seen` is set once the client has got the first of the answer."""
         messages = [{"role": "user", "content": f"hello {canaries.PROMPT.value}"}]
-        response = await self.client.post(
+        request = self.client.build_request(
+            "POST",
             "/v1/chat/completions",
             json={"model": model, "messages": messages, **fields},
             headers={"authorization": f"Bearer {canaries.CLIENT_KEY.value}"},
         )
+        coming = await self.client.send(request, stream=True)
+        content = b""
+        async for part in coming.aiter_raw():
+            content += part
+            if seen is not None:
+                seen.set()
+        await coming.aclose()
+        response = httpx2.Response(coming.status_code, headers=coming.headers, content=content, request=request)
         self.answered(repr(response.headers.raw).encode() + response.content)
         return response
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from starlette.types import Receive, Send
 
 from edge_service.domain.errors import PayloadTooLargeError
@@ -10,12 +12,19 @@ from edge_service.domain.headers import Headers
 MAX_BODY_BYTES = 20 * 1024 * 1024
 
 
+UNASKED_BYTES = 64 * 1024
+"""Of a body, to be read of anyone. What is larger is read of those alone who may be served."""
+
+
 class ClientGoneError(Exception):
     """The client went away before its request was complete."""
 
 
-async def read_body(receive: Receive, limit_bytes: int = MAX_BODY_BYTES) -> bytes:
-    """The whole body. Raises `ClientGoneError` or `PayloadTooLargeError`."""
+async def read_body(
+    receive: Receive, limit_bytes: int = MAX_BODY_BYTES, before_more: Callable[[], Awaitable[None]] | None = None
+) -> bytes:
+    """The whole body. Raises `ClientGoneError`, `PayloadTooLargeError`, or what `before_more` does, which is called
+    once if the body turns out to be larger than `UNASKED_BYTES`."""
     parts: list[bytes] = []
     size = 0
     while True:
@@ -26,6 +35,9 @@ async def read_body(receive: Receive, limit_bytes: int = MAX_BODY_BYTES) -> byte
         size += len(part)
         if size > limit_bytes:
             raise PayloadTooLargeError(f"the body is larger than {limit_bytes} bytes")
+        if before_more is not None and size > UNASKED_BYTES:
+            await before_more()
+            before_more = None
         parts.append(part)
         if not message.get("more_body", False):
             return b"".join(parts)

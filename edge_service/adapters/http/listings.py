@@ -15,6 +15,7 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from edge_service.adapters.http.asgi import AsgiClient
+from edge_service.adapters.http.client_keys import client_key
 from edge_service.app.ports import Model, Resolver
 from edge_service.dialects import asked
 from edge_service.dialects.exchange import Voice
@@ -102,7 +103,7 @@ class ListModels:
         shape = shape_of(scope)
 
         async def answer() -> object:
-            return shape.listing([shape.entry(model) for model in await self._resolver.models()])
+            return shape.listing([shape.entry(model) for model in await self._resolver.models(client_key(scope))])
 
         await _respond(scope, send, answer, shape.voice)
 
@@ -117,7 +118,7 @@ class GetModel:
         shape = shape_of(scope)
 
         async def answer() -> object:
-            return shape.entry(_find(await self._resolver.models(), scope["path_params"]["id"]))
+            return shape.entry(_find(await self._resolver.models(client_key(scope)), scope["path_params"]["id"]))
 
         await _respond(scope, send, answer, shape.voice)
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from edge_service.dialects.canonical import Effort
 from edge_service.domain.needs import Capability, Operation
 from edge_service.domain.outcome import Disposition
 
@@ -143,6 +144,14 @@ SCHEMAS: Mapping[str, Schema] = MappingProxyType(
             max_tokens_field=_words("max_tokens", "max_completion_tokens"),
             system_role=_words("system", "developer"),
             drop=_list(_FIELD_NAME, maxItems=50),
+            rename={**_PARAMS, "maxProperties": 16, "additionalProperties": _FIELD_NAME},
+            takes=_list(_TEXT, uniqueItems=True),
+            lacks=_list(_TEXT, uniqueItems=True),
+            efforts=_list(_words(*Effort), uniqueItems=True),
+            effort_field=_words("reasoning_effort", "reasoning.effort"),
+            thoughts=_list(_words("reasoning_content", "reasoning", "reasoning_details"), uniqueItems=True),
+            max_stops=_whole(1, 1000),
+            call_id_chars=_whole(0, 40),
             auth_header=_words("bearer", "x-api-key", "x-goog-api-key", "api-key"),
             headers={"type": "object", "maxProperties": 16, "additionalProperties": _TEXT},
             api_version=_TEXT,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qs
 
 from starlette.types import Receive, Scope, Send
 
-from edge_service.adapters.http.asgi import AsgiClient, ClientGoneError, disconnected, read_body
+from edge_service.adapters.http.asgi import UNASKED_BYTES, AsgiClient, ClientGoneError, disconnected, read_body
 from edge_service.adapters.http.client_keys import client_key, without_key
 from edge_service.app.draining import UnderWay
 from edge_service.app.gateway import Gateway
@@ -111,7 +111,7 @@ class Serving:
     ) -> None:
         head, key = scope["headers"], client_key(scope)
         try:
-            body = await _body(receive, interrupts)
+            body = await _body(head, receive, interrupts, lambda: self._gateway.authenticate(request_id, key))
         except ClientGoneError:
             return
         except ApiError as error:
@@ -129,14 +129,24 @@ class Serving:
             watch.cancel()
 
 
-async def _body(receive: Receive, interrupts: Interrupts) -> bytes:
-    """Raises what `read_body` does, and `UnavailableError` if the gateway ends before the body does."""
+async def _body(
+    head: Headers, receive: Receive, interrupts: Interrupts, authenticate: Callable[[], Awaitable[None]]
+) -> bytes:
+    """Raises what `read_body` and `authenticate` do, or `UnavailableError` if the gateway ends before the body does."""
     try:
+        if not _is_large(head):
+            return await read_body(receive, before_more=authenticate)
+        await authenticate()  # Before a client that waits for a sign (`expect: 100-continue`) is given one.
         return await read_body(receive)
     except asyncio.CancelledError:
         if interrupts.take() is not Reason.DRAINING:
             raise
         raise UnavailableError("the gateway is shutting down") from None
+
+
+def _is_large(head: Headers) -> bool:
+    """Whether it says so. The server has seen to it that a length is a number."""
+    return int(headers.first(head, b"content-length") or 0) > UNASKED_BYTES
 
 
 async def _watch(receive: Receive, interrupts: Interrupts) -> None:

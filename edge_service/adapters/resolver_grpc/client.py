@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import grpc.aio
+from grpc_status import rpc_status
 
 from edge_service.adapters.resolver_grpc import messages
 from edge_service.adapters.resolver_grpc.channels import Channels
@@ -16,7 +17,7 @@ from edge_service.adapters.resolver_grpc.management import ManagementClient
 from edge_service.adapters.resolver_grpc.stream import ResolveStream, StreamLostError
 from edge_service.app.ports import Certificates, Model, Question, Report, ReportBound
 from edge_service.domain.affinity import AffinityKeys
-from edge_service.domain.errors import ModelNotFoundError, UnavailableError
+from edge_service.domain.errors import ClientKeyError, ModelNotFoundError, UnavailableError
 from edge_service.domain.failover import ReportClosed, ReportFailed
 from edge_service.domain.needs import NO_NEEDS, UNREPORTED, Operation
 from edge_service.domain.plan import Plan
@@ -35,8 +36,12 @@ LONGEST_REMEMBERED = 256
 class ResolverClient:
     """A `Resolver`. Needs a running event loop."""
 
-    def __init__(self, addresses: Sequence[str], token: str, channels: Channels | None = None) -> None:
-        """Without `channels` they are plaintext."""
+    def __init__(
+        self, addresses: Sequence[str], token: str, channels: Channels | None = None, *, key_required: bool = False
+    ) -> None:
+        """Without `channels` they are plaintext. `key_required`: nobody is served whose key is not known, even where
+        there are no clients."""
+        self._key_required = key_required
         self._channels = channels or Channels()
         self._streams = [ResolveStream(address, token, self._channels) for address in addresses]
         self._keys = AffinityKeys(token)
@@ -68,13 +73,16 @@ class ResolverClient:
         key = _key(question)
         try:
             plan = await self._ask(question, key)
+        except ClientKeyError:
+            self._remembered.forget_client(question.client_key)
+            raise
         except ModelNotFoundError:
-            self._remembered.forget(key)
-            self._remembered.forget(_of_any_needs(key))
+            self._remembered.forget(key.client_key, key)
+            self._remembered.forget(key.client_key, _of_any_needs(key))
             raise
         if not plan.is_stale and question.goes_on_from is None and len(question.model) <= LONGEST_REMEMBERED:
             known_by = key if plan.depends_on_needs else _of_any_needs(key)
-            self._remembered.remember(known_by, plan, self._clock())
+            self._remembered.remember(key.client_key, known_by, plan, self._clock())
         return plan
 
     async def _ask(self, question: Question, key: Question) -> Plan:
@@ -89,7 +97,8 @@ class ResolverClient:
             tried.add(stream)
             timeout_s = min(RESOLVE_TIMEOUT_S, left_s)
             try:
-                request = messages.resolve_request(question, int(timeout_s * 1000) or 1, affinity_key)
+                timeout_ms = int(timeout_s * 1000) or 1
+                request = messages.resolve_request(question, timeout_ms, affinity_key, key_required=self._key_required)
                 answer = await stream.resolve(request, timeout_s)
             except TimeoutError:
                 if stream.is_up:
@@ -115,8 +124,11 @@ class ResolverClient:
         one target alone can serve: nobody here knows which one."""
         if key.goes_on_from is not None:
             return None
-        now = self._clock()
-        plan = self._remembered.recall(key, now) or self._remembered.recall(_of_any_needs(key), now)
+        if key.operation is Operation.AUTHENTICATE:
+            # Whoever has no plan is not let in; what becomes of the others is told by what they ask for.
+            return Plan("", (), 0, 0.0, is_stale=True) if self._remembered.has_any_of(key.client_key) else None
+        now, client = self._clock(), key.client_key
+        plan = self._remembered.recall(client, key, now) or self._remembered.recall(client, _of_any_needs(key), now)
         if plan is None:
             return None
         decision_id = f"stale-{secrets.token_hex(12)}"
@@ -144,14 +156,15 @@ class ResolverClient:
             return
         stream.report(messages.outcome_report(decision_id, report, latency_s))
 
-    async def models(self) -> Sequence[Model]:
+    async def models(self, client_key: bytes) -> Sequence[Model]:
         """As the port says."""
+        request = pb.ListModelsRequest(client_key_sha256=client_key, client_key_required=self._key_required)
         deadline = self._clock() + RESOLVE_TOTAL_S
         best, *others = sorted(self._streams, key=lambda s: not s.is_up)
         # However many there are, the time is enough to hear from one that is well.
         for asked in ([best], others):
             timeout_s = min(RESOLVE_TIMEOUT_S, deadline - self._clock())
-            if (listed := await _first_listing(asked, timeout_s)) is not None:
+            if (listed := await _first_listing(asked, request, timeout_s)) is not None:
                 return messages.models(listed)
         raise UnavailableError("the resolver cannot be reached", retry_after_s=RETRY_AFTER_S)
 
@@ -165,17 +178,30 @@ class ResolverClient:
         await asyncio.gather(*(stream.aclose() for stream in self._streams))
 
 
-async def _first_listing(streams: Sequence[ResolveStream], timeout_s: float) -> pb.ListModelsResponse | None:
-    asking = [asyncio.create_task(stream.list_models(timeout_s)) for stream in streams]
+async def _first_listing(
+    streams: Sequence[ResolveStream], request: pb.ListModelsRequest, timeout_s: float
+) -> pb.ListModelsResponse | None:
+    """None if none of them answers. Raises `ClientKeyError`."""
+    asking = [asyncio.create_task(stream.list_models(request, timeout_s)) for stream in streams]
     try:
         for answer in asyncio.as_completed(asking):
-            with contextlib.suppress(grpc.aio.AioRpcError):
+            try:
                 return await answer
+            except grpc.aio.AioRpcError as error:
+                refusal = _refusal(error)
+                if refusal is not None:
+                    raise refusal from None
         return None
     finally:
         for each in asking:
             each.cancel()
         await asyncio.gather(*asking, return_exceptions=True)
+
+
+def _refusal(error: grpc.aio.AioRpcError) -> ClientKeyError | None:
+    with contextlib.suppress(ValueError):  # Details that contradict the status.
+        return messages.key_error(rpc_status.from_call(error))  # type: ignore[arg-type]  # it has all that is asked of one
+    return None
 
 
 def _key(question: Question) -> Question:

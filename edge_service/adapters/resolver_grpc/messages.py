@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import TypeVar
 
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from edge_service.app.ports import Model, Question, Report, ReportBound
+from edge_service.domain.client_limits import Allowance, ClientLimits
 from edge_service.domain.errors import (
     ApiError,
+    ClientKeyError,
+    ClientLimitError,
     ContextLengthError,
     InvalidRequestError,
     LimitedError,
@@ -26,13 +30,17 @@ from edge_service.domain.plan import NO_PARAMS, NO_QUIRKS, AnswerRule, Attempt, 
 from forebay.resolver.v1 import plan_pb2
 from forebay.resolver.v1 import resolver_service_pb2 as pb
 
+Detail = TypeVar("Detail", bound=Message)
+
 _TO_WIRE = {d: plan_pb2.Disposition.Value(f"DISPOSITION_{d.name}") for d in Disposition}
 _FROM_WIRE: dict[int, Disposition] = {number: disposition for disposition, number in _TO_WIRE.items()}
 _OPERATIONS = {o: plan_pb2.Operation.Value(f"OPERATION_{o.name}") for o in Operation}
 _LARGEST = 2**32 - 1
 
 
-def resolve_request(question: Question, timeout_ms: int, affinity_key: bytes = b"") -> pb.ResolveRequest:
+def resolve_request(
+    question: Question, timeout_ms: int, affinity_key: bytes = b"", *, key_required: bool = False
+) -> pb.ResolveRequest:
     """`affinity_key` is that of what the question goes on from; empty for nothing."""
     request = pb.ResolveRequest(
         request_id=question.request_id,
@@ -41,6 +49,8 @@ def resolve_request(question: Question, timeout_ms: int, affinity_key: bytes = b
         stream=question.stream,
         timeout_ms=timeout_ms,
         will_report=question.operation not in UNREPORTED,
+        client_key_sha256=question.client_key,
+        client_key_required=key_required,
     )
     needs = question.needs
     if needs is not NO_NEEDS:
@@ -60,7 +70,19 @@ def plan(message: plan_pb2.Plan) -> Plan:
         total_s=message.total_ms / 1000,
         name=message.name,
         depends_on_needs=message.depends_on_needs,
+        limits=_limits(message.limits) if message.HasField("limits") else None,
     )
+
+
+def _limits(message: plan_pb2.ClientLimits) -> ClientLimits:
+    return ClientLimits(
+        requests=_allowance(message.requests) if message.HasField("requests") else None,
+        tokens=_allowance(message.tokens) if message.HasField("tokens") else None,
+    )
+
+
+def _allowance(message: plan_pb2.Allowance) -> Allowance:
+    return Allowance(message.limit, message.remaining, message.reset_ms / 1000)
 
 
 def _attempt(message: plan_pb2.Attempt) -> Attempt:
@@ -184,6 +206,12 @@ _REASONS: dict[str, type[ApiError]] = {
     "CONTEXT_LENGTH_EXCEEDED": ContextLengthError,
     "UNBOUND": ResponseNotFoundError,
     "NEEDS_UNMET": NeedsUnmetError,
+    "CLIENT_KEY_MISSING": ClientKeyError,
+    "CLIENT_KEY_UNKNOWN": ClientKeyError,
+    "CLIENT_KEY_EXPIRED": ClientKeyError,
+    "CLIENT_REQUESTS": ClientLimitError,
+    "CLIENT_TOKENS": ClientLimitError,
+    "CLIENT_CONCURRENT": ClientLimitError,
 }
 
 
@@ -192,26 +220,35 @@ def api_error(status: status_pb2.Status) -> ApiError:
     kind = _REASONS.get(_reason(status)) or _ERRORS.get(status.code, UnavailableError)
     is_of_the_name = status.code in (code_pb2.NOT_FOUND, code_pb2.INVALID_ARGUMENT)
     param = "model" if is_of_the_name and kind is not ResponseNotFoundError else None
-    return kind(status.message, param=param, retry_after_s=_retry_after_s(status))
+    error = kind(status.message, param=param, retry_after_s=_retry_after_s(status))
+    limits = _detail(status, plan_pb2.ClientLimits())
+    if limits is not None:
+        error.limits = _limits(limits)
+    return error
+
+
+def key_error(status: status_pb2.Status | None) -> ClientKeyError | None:
+    """A refusal as what it says of the client's key; None if it says nothing of it."""
+    error = None if status is None else api_error(status)
+    return error if isinstance(error, ClientKeyError) else None
 
 
 def _reason(status: status_pb2.Status) -> str:
-    for detail in status.details:
-        info = error_details_pb2.ErrorInfo()
-        try:
-            if detail.Unpack(info):
-                return str(info.reason)
-        except DecodeError:
-            continue
-    return ""
+    info = _detail(status, error_details_pb2.ErrorInfo())
+    return "" if info is None else str(info.reason)
 
 
 def _retry_after_s(status: status_pb2.Status) -> float | None:
+    retry = _detail(status, error_details_pb2.RetryInfo())
+    return None if retry is None else float(retry.retry_delay.ToMilliseconds() / 1000)
+
+
+def _detail(status: status_pb2.Status, kind: Detail) -> Detail | None:
+    """The first detail of the kind, read into the message that stands for it."""
     for detail in status.details:
-        retry = error_details_pb2.RetryInfo()
         try:
-            if detail.Unpack(retry):
-                return float(retry.retry_delay.ToMilliseconds() / 1000)
+            if detail.Unpack(kind):
+                return kind
         except DecodeError:
             continue
     return None

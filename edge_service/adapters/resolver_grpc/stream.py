@@ -90,10 +90,10 @@ class ResolveStream:
     def reports_unacknowledged(self) -> int:
         return len(self._outbox)
 
-    async def list_models(self, timeout_s: float) -> pb.ListModelsResponse:
+    async def list_models(self, request: pb.ListModelsRequest, timeout_s: float) -> pb.ListModelsResponse:
         """Raises `grpc.aio.AioRpcError`."""
         response: pb.ListModelsResponse = await self._stub.ListModels(
-            pb.ListModelsRequest(), timeout=timeout_s, metadata=self._metadata, wait_for_ready=True
+            request, timeout=timeout_s, metadata=self._metadata, wait_for_ready=True
         )
         return response
 

@@ -68,6 +68,8 @@ class _Amending:
             touched = any(start <= anchor.end and end >= anchor.start for start, end, _ in changed)
             gone = any(start <= alias.start and end >= alias.end for start, end, _ in changed)
             if touched and not gone:
+                if alias not in values:
+                    raise AwkwardError  # It is a key.
                 self._edits.append((alias.start, alias.end, writing.flow(values[alias])))
 
     def _values(self, node: Node, value: object) -> Iterator[tuple[Node, object]]:

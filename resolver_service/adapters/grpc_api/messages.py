@@ -9,21 +9,20 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from forebay.resolver.v1 import plan_pb2, resolver_service_pb2
 from resolver_service.app import watch
+from resolver_service.app.access import ClientKeyError
+from resolver_service.app.decisions import Decision, Explanation, Query, TargetView
+from resolver_service.app.limits import ClientLimitError
 from resolver_service.app.operate import UnknownTargetError
 from resolver_service.app.ports import Revision
-from resolver_service.app.report import Bound, Closed, Ended, Event, Failed
-from resolver_service.app.resolve import (
+from resolver_service.app.refusals import (
     BoundElsewhereError,
-    Decision,
-    Explanation,
     NoTargetError,
-    Query,
     ResolveError,
-    TargetView,
     UnboundError,
     UnknownModelError,
     UnservableError,
 )
+from resolver_service.app.report import Bound, Closed, Ended, Event, Failed
 from resolver_service.domain import selection
 from resolver_service.domain.abilities import (
     CONTEXT,
@@ -35,7 +34,9 @@ from resolver_service.domain.abilities import (
     Needs,
     in_common,
 )
-from resolver_service.domain.catalog import Disposition, Group, Provider, RawModel, Target
+from resolver_service.domain.catalog import Disposition, Group, Provider, RawModel, Target, name_key
+from resolver_service.domain.clients import Client
+from resolver_service.domain.limits import Allowance, Allowances
 from resolver_service.domain.quirks import NO_QUIRKS
 
 ERROR_DOMAIN = "forebay"
@@ -63,7 +64,7 @@ class InvalidRequestError(Exception):
 def query(request: resolver_service_pb2.ResolveRequest, path: str = "") -> Query:
     """`path` leads to the request, for the fields that errors name. Raises `InvalidRequestError`."""
     retrieving = request.operation == plan_pb2.OPERATION_RETRIEVE
-    if not request.model.strip() and not retrieving:
+    if not request.model.strip() and not retrieving and request.operation != plan_pb2.OPERATION_AUTHENTICATE:
         raise InvalidRequestError(f"{path}model", "a model name is required")
     if (retrieving or request.affinity_required) and not request.affinity_key:
         raise InvalidRequestError(f"{path}affinity_key", "the key of what was made before is required")
@@ -74,6 +75,8 @@ def query(request: resolver_service_pb2.ResolveRequest, path: str = "") -> Query
         will_report=request.will_report,
         excluded=frozenset(request.excluded_targets),
         needs=_needs(request),
+        client_key=request.client_key_sha256,
+        key_required=request.client_key_required,
         affinity_key=request.affinity_key,
         affinity_required=request.affinity_required,
         retrieving=retrieving,
@@ -115,6 +118,8 @@ class PlanWriter:
         plan.name = decision.name
         if decision.depends_on_needs:
             plan.depends_on_needs = True
+        if decision.limits is not None:
+            plan.limits.CopyFrom(_limits(decision.limits))
         for planned in decision.attempts:
             attempt = plan.attempts.add()
             attempt.CopyFrom(self._attempt(planned.target))
@@ -129,6 +134,16 @@ class PlanWriter:
         if known is None:
             known = self._attempts[id(target)] = (target, _attempt(target))
         return known[1]
+
+
+def _limits(allowances: Allowances) -> plan_pb2.ClientLimits:
+    return plan_pb2.ClientLimits(requests=_allowance(allowances.requests), tokens=_allowance(allowances.tokens))
+
+
+def _allowance(allowance: Allowance | None) -> plan_pb2.Allowance | None:
+    if allowance is None:
+        return None
+    return plan_pb2.Allowance(limit=allowance.limit, remaining=allowance.remaining, reset_ms=allowance.reset_ms)
 
 
 def _attempt(target: Target) -> plan_pb2.Attempt:
@@ -236,8 +251,9 @@ def _target_view(view: TargetView) -> resolver_service_pb2.TargetExplanation:
     )
 
 
-def models(revision: Revision) -> resolver_service_pb2.ListModelsResponse:
-    """Pools, clusters, raw models; a name that stands for several things is listed as what it finds."""
+def models(revision: Revision, client: Client | None = None) -> resolver_service_pb2.ListModelsResponse:
+    """Pools, clusters, raw models, as far as the client may call them; a name that stands for several things is listed
+    as what it finds."""
     catalog = revision.catalog
     entries = [
         _model(g, resolver_service_pb2.ModelEntry(kind=g.kind, description=g.description))
@@ -248,6 +264,8 @@ def models(revision: Revision) -> resolver_service_pb2.ListModelsResponse:
         for model in catalog.models.values()
         if not catalog.is_virtual(model.id)
     ]
+    if client is not None:
+        entries = [entry for entry in entries if client.may_call(name_key(entry.id))]
     for entry in entries:
         entry.created_at = revision.loaded_at
     return resolver_service_pb2.ListModelsResponse(models=entries, revision=revision.number)
@@ -292,6 +310,12 @@ def error_status(error: ResolveError | InvalidRequestError | UnknownTargetError)
             return _status(code_pb2.NOT_FOUND, error, _info(error.code, {"closest": ",".join(closest)}))
         case UnknownTargetError() | UnboundError():
             return _status(code_pb2.NOT_FOUND, error, _info(error.code, {}))
+        case ClientKeyError():
+            return _status(code_pb2.UNAUTHENTICATED, error, _info(error.code, {}))
+        case ClientLimitError(retry_after_s=retry_after_s, allowances=allowances):
+            return _status(
+                code_pb2.RESOURCE_EXHAUSTED, error, _info(error.code, {}), _retry(retry_after_s), _limits(allowances)
+            )
         case BoundElsewhereError():
             violation = error_details_pb2.BadRequest.FieldViolation(field="model", description=str(error))
             fields = error_details_pb2.BadRequest(field_violations=[violation])
@@ -302,11 +326,15 @@ def error_status(error: ResolveError | InvalidRequestError | UnknownTargetError)
             limited = error.code == "rate_limited"
             details: list[message.Message] = [_info(error.code, {})]
             if retry_after_s is not None:
-                retry = error_details_pb2.RetryInfo()
-                retry.retry_delay.FromMilliseconds(_ms(retry_after_s))
-                details.append(retry)
+                details.append(_retry(retry_after_s))
             return _status(code_pb2.RESOURCE_EXHAUSTED if limited else code_pb2.UNAVAILABLE, error, *details)
     return _status(code_pb2.INTERNAL, error)
+
+
+def _retry(after_s: float) -> error_details_pb2.RetryInfo:
+    retry = error_details_pb2.RetryInfo()
+    retry.retry_delay.FromMilliseconds(_ms(after_s))
+    return retry
 
 
 def _unservable(error: UnservableError, lacking: tuple[str, ...]) -> status_pb2.Status:

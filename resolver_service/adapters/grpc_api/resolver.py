@@ -16,17 +16,20 @@ from forebay.resolver.v1 import plan_pb2, resolver_service_pb2_grpc
 from forebay.resolver.v1 import resolver_service_pb2 as pb
 from resolver_service.adapters.grpc_api import messages
 from resolver_service.adapters.grpc_api.messages import InvalidRequestError
+from resolver_service.app.access import ClientKeyError
+from resolver_service.app.decisions import Decision
+from resolver_service.app.limits import ClientLimitError
 from resolver_service.app.ports import Granted, ReportEffect, Revisions, SharedState, Telemetry, Wanted
-from resolver_service.app.report import Ended, Event, Reports
-from resolver_service.app.resolve import (
+from resolver_service.app.refusals import (
     BoundElsewhereError,
     NoTargetError,
     ResolveError,
-    Resolver,
     UnboundError,
     UnknownModelError,
     UnservableError,
 )
+from resolver_service.app.report import Ended, Event, Reports
+from resolver_service.app.resolve import Resolver
 from resolver_service.app.watch import Watch
 
 _log = structlog.get_logger("forebay.resolver.grpc")
@@ -95,7 +98,11 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
         return messages.explanation(found, self._writer)
 
     async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:
-        return messages.models(self._revisions.current)
+        try:
+            client = self._resolver.client(request.client_key_sha256, required=request.client_key_required)
+        except ClientKeyError as error:
+            await _abort(context, error)
+        return messages.models(self._revisions.current, client)
 
     async def Report(self, request: pb.ReportRequest, context: Context) -> pb.ReportResponse:
         try:
@@ -122,6 +129,8 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
         return [None if each is None else next(granted) for each in wanted]
 
     def _wanted(self, request: pb.ResolveRequest) -> Wanted | None:
+        if request.operation == plan_pb2.OPERATION_AUTHENTICATE:
+            return None
         try:
             return self._resolver.wanted(messages.query(request))
         except InvalidRequestError:
@@ -152,7 +161,7 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
         try:
             if caller is not None and not request.timeout_ms:
                 raise InvalidRequestError("timeout_ms", "how long the answer is waited for is required")
-            decision = self._resolver.resolve(messages.query(request), caller, granted)
+            decision = self._decide(request, caller, granted)
             self._writer.write(decision, plan)
             name, result = decision.name, "ok"
         except UnknownModelError:
@@ -164,11 +173,20 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
         except (NoTargetError, UnservableError, BoundElsewhereError) as error:
             name, result = error.name, error.code
             raise
+        except (ClientKeyError, ClientLimitError) as error:
+            result = error.code
+            raise
         except InvalidRequestError:
             result = "invalid"
             raise
         finally:
             self._telemetry.resolved(name, result, time.perf_counter() - began_at)
+
+    def _decide(self, request: pb.ResolveRequest, caller: object, granted: Granted | None) -> Decision:
+        query = messages.query(request)
+        if request.operation == plan_pb2.OPERATION_AUTHENTICATE:
+            return self._resolver.authenticated(query)
+        return self._resolver.resolve(query, caller, granted)
 
     def _apply(self, report: pb.OutcomeReport) -> None:
         try:

@@ -50,6 +50,7 @@ FLAGS: dict[str, tuple[str | None, str, object]] = {
     "--resolver-key": ("/etc/key.pem", "resolver_pair", (Path("cert"), Path("/etc/key.pem"))),
     "--resolver-name": ("resolver.example", "resolver_name", "resolver.example"),
     "--upstream-ca": ("/etc/ca.pem", "upstream_ca", Path("/etc/ca.pem")),
+    "--upstream-proxy": ("http://u:p@proxy:3128", "upstream_proxy", "http://u:p@proxy:3128"),
     "--drain": ("2.5", "drain_s", 2.5),
     "--drain-delay": ("1.5", "drain_delay_s", 1.5),
     "--client-stall": ("1.5", "client_stall_s", 1.5),
@@ -108,13 +109,15 @@ def test_a_flag_outweighs_its_variable(flag: str) -> None:
 @pytest.mark.parametrize("flag", NEEDS_CONSENT)
 @pytest.mark.parametrize("value", ["1", "true", "TRUE", "yes", "on"])
 def test_a_switch_is_on_by_a_word_that_says_so(flag: str, value: str) -> None:
-    assert load(**{variable(flag): value}, **NEEDS_CONSENT[flag])
+    assert not load(**{variable(flag): value}, **NEEDS_CONSENT[flag]).key_required
 
 
-@pytest.mark.parametrize("flag", NEEDS_CONSENT)
 @pytest.mark.parametrize("value", ["", "0", "false", "no", "off", "ture", " "])
-def test_a_switch_is_off_by_any_other_word(flag: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_switch_is_off_by_any_other_word(value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    flag = "--plaintext-network"
     assert f"add {flag} to consent" in refused(capsys, **{variable(flag): value}, **NEEDS_CONSENT[flag])
+    flag = "--allow-open"
+    assert load(**{variable(flag): value}, **NEEDS_CONSENT[flag]).key_required
 
 
 LOOPBACK = ["127.0.0.1:8400", "127.8.9.10:8400", "localhost:8400", "[::1]:8400", "127.0.0.1:0"]
@@ -139,12 +142,20 @@ def test_loopback_needs_no_consent(address: str) -> None:
     host, _, port = address.rpartition(":")
     given = load("--listen", address, "--resolver", address)
     assert (given.host, given.port, given.resolvers) == (host.strip("[]"), int(port), (address,))
+    assert not given.key_required
 
 
 @pytest.mark.parametrize("address", NETWORK)
-def test_any_other_address_needs_consent_in_words(address: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "add --allow-open to consent" in refused(capsys, "--listen", address)
-    assert load("--listen", address, "--allow-open").port == int(address.rpartition(":")[2])
+def test_at_any_other_address_keys_are_required_unless_words_say_otherwise(address: str) -> None:
+    given = load("--listen", address)
+    assert (given.port, given.key_required) == (int(address.rpartition(":")[2]), True)
+    assert not load("--listen", address, "--allow-open").key_required
+
+
+@pytest.mark.parametrize("address", NETWORK)
+def test_a_resolver_at_any_other_address_needs_consent_in_words(
+    address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert "add --plaintext-network to consent" in refused(capsys, "--resolver", address)
     assert load("--resolver", address, "--plaintext-network").resolvers == (address,)
 
@@ -154,9 +165,9 @@ def test_tls_needs_no_consent(address: str) -> None:
     assert load("--resolver", address, "--resolver-ca", "ca.pem").resolvers == (address,)
 
 
-def test_https_is_no_client_key(capsys: pytest.CaptureFixture[str]) -> None:
+def test_https_is_no_client_key() -> None:
     https = ("--tls-cert", "cert.pem", "--tls-key", "key.pem")
-    assert "add --allow-open to consent" in refused(capsys, "--listen", "0.0.0.0:8400", *https)
+    assert load("--listen", "0.0.0.0:8400", *https).key_required
 
 
 @pytest.mark.parametrize(
@@ -178,7 +189,7 @@ def test_a_certificate_for_resolvers_is_nothing_without_tls(capsys: pytest.Captu
 
 
 def test_one_consent_does_not_stand_for_the_other(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "--allow-open" in refused(capsys, "--listen", "0.0.0.0:1", "--plaintext-network")
+    assert load("--listen", "0.0.0.0:1", "--plaintext-network").key_required
     assert "--plaintext-network" in refused(capsys, "--resolver", "resolver:1", "--allow-open")
 
 

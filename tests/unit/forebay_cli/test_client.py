@@ -13,10 +13,12 @@ from google.protobuf import any_pb2, message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2
 
+from forebay.resolver.v1 import pool_admin_service_pb2 as admin_pb
 from forebay.resolver.v1 import resolver_service_pb2 as pb
-from forebay_cli.client import CallError, ResolverClient
+from forebay_cli.client import CallError, ClientKeyNeededError, ResolverClient
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ResolverService"]
+ADMIN = admin_pb.DESCRIPTOR.services_by_name["PoolAdminService"]
 METHODS = SERVICE.methods_by_name
 HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"]
 DETAILS = "grpc-status-details-bin"
@@ -24,7 +26,7 @@ DETAILS = "grpc-status-details-bin"
 
 @pytest.fixture
 def channel() -> Any:
-    return grpc_testing.channel((SERVICE, HEALTH), grpc_testing.strict_real_time())
+    return grpc_testing.channel((SERVICE, ADMIN, HEALTH), grpc_testing.strict_real_time())
 
 
 @pytest.fixture
@@ -154,3 +156,38 @@ def test_details_that_contradict_their_status_are_not_the_resolvers(
     call.terminate(None, lie, grpc.StatusCode.ABORTED, "text")
     with pytest.raises(CallError, match=r"^1\.2\.3\.4:8401 answered ABORTED: text$"):
         resolving.result(5)
+
+
+@pytest.mark.parametrize("management_key", ["", "boss"])
+def test_an_operator_without_a_clients_key_is_told_everything(
+    channel: Any, meanwhile: Callable[..., Future[Any]], management_key: str
+) -> None:
+    client = ResolverClient("1.2.3.4:8401", "", 2.5, channel)
+    explaining = meanwhile(client.explain, pb.ResolveRequest(model="chat"), management_key)
+    _, _, call = channel.take_unary_unary(METHODS["Explain"])
+    info = error_details_pb2.ErrorInfo(reason="CLIENT_KEY_MISSING", domain="forebay")
+    code = grpc.StatusCode.UNAUTHENTICATED
+    call.terminate(None, details(code, "an API key is required", info), code, "an API key is required")
+    if not management_key:
+        with pytest.raises(ClientKeyNeededError, match="set FOREBAY_CLIENT_KEY"):
+            explaining.result(5)
+        return
+    metadata, request, call = channel.take_unary_unary(ADMIN.methods_by_name["ExplainName"])
+    found = admin_pb.ExplainNameResponse(explanation=pb.ExplainResponse(kind="cluster"))
+    call.terminate(found, (), grpc.StatusCode.OK, "")
+    assert request.explain.request.model == "chat"
+    assert ("x-management-key", "boss") in metadata
+    assert explaining.result(5).kind == "cluster"
+
+
+def test_a_clients_key_is_shown_as_a_hash(channel: Any, meanwhile: Callable[..., Future[Any]]) -> None:
+    client = ResolverClient("1.2.3.4:8401", "", 2.5, channel, client_key_sha256=b"hash")
+    for method, call_it, response in (
+        ("Resolve", lambda: client.resolve(pb.ResolveRequest(model="chat")), pb.ResolveResponse()),
+        ("ListModels", client.models, pb.ListModelsResponse()),
+    ):
+        calling = meanwhile(call_it)
+        _, request, call = channel.take_unary_unary(METHODS[method])
+        call.terminate(response, (), grpc.StatusCode.OK, "")
+        assert request.client_key_sha256 == b"hash"
+        assert calling.result(5) == response

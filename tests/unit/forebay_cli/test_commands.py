@@ -22,7 +22,7 @@ class Resolver:
         self.asked.append(request)
         return pb.ResolveResponse()
 
-    def explain(self, request: pb.ResolveRequest) -> pb.ExplainResponse:
+    def explain(self, request: pb.ResolveRequest, management_key: str) -> pb.ExplainResponse:
         self.asked.append(request)
         return pb.ExplainResponse()
 

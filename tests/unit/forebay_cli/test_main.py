@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from hashlib import sha256
+
 import pytest
 
 from forebay_cli import __main__ as cli
@@ -64,16 +66,22 @@ def test_the_help_of_resolve_says_that_it_takes_a_turn(capsys: pytest.CaptureFix
 def test_a_flag_wins_over_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
 
-    def client(address: str, token: str, timeout_s: float) -> None:
-        made.append((address, token, timeout_s))
+    def client(address: str, token: str, timeout_s: float | None, *, client_key_sha256: bytes) -> None:
+        made.append((address, token, timeout_s, client_key_sha256))
         raise cli.CallError("enough")
 
     monkeypatch.setattr(cli, "ResolverClient", client)
     environment = {"FOREBAY_RESOLVER": "10.1.2.3:1", "FOREBAY_TIMEOUT": "9", "FOREBAY_TOKEN": "secret"}
+    environment["FOREBAY_CLIENT_KEY"] = "fb-1"
+    hashed = sha256(b"fb-1").digest()
     assert main(["models"], {}) == 1
     assert main(["models"], {**environment, "FOREBAY_PLAINTEXT_NETWORK": "yes"}) == 1
     assert main(["models", "--resolver", "unix:/run/s", "--timeout", "1.5"], environment) == 1
-    assert made == [("127.0.0.1:8401", "", 5.0), ("10.1.2.3:1", "secret", 9.0), ("unix:/run/s", "secret", 1.5)]
+    assert made == [
+        ("127.0.0.1:8401", "", None, b""),
+        ("10.1.2.3:1", "secret", 9.0, hashed),
+        ("unix:/run/s", "secret", 1.5, hashed),
+    ]
 
 
 @pytest.mark.parametrize(

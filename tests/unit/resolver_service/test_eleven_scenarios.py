@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from resolver_service.app.resolve import UnknownModelError
+from resolver_service.app.refusals import UnknownModelError
 from resolver_service.domain.catalog import Group, Strategy
 from tests.support.resolving import Resolving
 

@@ -70,6 +70,7 @@ class ResolveRequest(_message.Message):
     EDGE_ID_FIELD_NUMBER: _builtins.int
     EXCLUDED_TARGETS_FIELD_NUMBER: _builtins.int
     AFFINITY_REQUIRED_FIELD_NUMBER: _builtins.int
+    CLIENT_KEY_REQUIRED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Chosen by the caller; joins its log lines with the resolver's."""
     model: _builtins.str
@@ -90,6 +91,8 @@ class ResolveRequest(_message.Message):
     """Only the target that the affinity key is bound to, or another model with the same credential at its provider, may serve.
     A key that is bound to nothing binds to nothing: the plan is as any other, but of one attempt.
     """
+    client_key_required: _builtins.bool
+    """Nobody is served whose key is not known. Without it that holds only where the configuration has clients."""
     @_builtins.property
     def needs(self) -> Global___Needs: ...
     @_builtins.property
@@ -111,10 +114,11 @@ class ResolveRequest(_message.Message):
         edge_id: _builtins.str = ...,
         excluded_targets: _abc.Iterable[_builtins.str] | None = ...,
         affinity_required: _builtins.bool = ...,
+        client_key_required: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["needs", b"needs"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["affinity_key", b"affinity_key", "affinity_required", b"affinity_required", "client_key_sha256", b"client_key_sha256", "edge_id", b"edge_id", "excluded_targets", b"excluded_targets", "model", b"model", "needs", b"needs", "operation", b"operation", "request_id", b"request_id", "stream", b"stream", "timeout_ms", b"timeout_ms", "will_report", b"will_report"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["affinity_key", b"affinity_key", "affinity_required", b"affinity_required", "client_key_required", b"client_key_required", "client_key_sha256", b"client_key_sha256", "edge_id", b"edge_id", "excluded_targets", b"excluded_targets", "model", b"model", "needs", b"needs", "operation", b"operation", "request_id", b"request_id", "stream", b"stream", "timeout_ms", b"timeout_ms", "will_report", b"will_report"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -537,19 +541,25 @@ Global___ExplainResponse: _TypeAlias = ExplainResponse  # noqa: Y015
 
 @_typing.final
 class ListModelsRequest(_message.Message):
+    """UNAUTHENTICATED as Resolve. Names that the key may not call are not there."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CLIENT_KEY_SHA256_FIELD_NUMBER: _builtins.int
+    CLIENT_KEY_REQUIRED_FIELD_NUMBER: _builtins.int
     client_key_sha256: _builtins.bytes
+    """As in ResolveRequest."""
+    client_key_required: _builtins.bool
     """As in ResolveRequest."""
     def __init__(
         self,
         *,
         client_key_sha256: _builtins.bytes = ...,
+        client_key_required: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_key_sha256", b"client_key_sha256"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_key_required", b"client_key_required", "client_key_sha256", b"client_key_sha256"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -6,16 +6,19 @@ import asyncio
 import functools
 import json
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 
 import pytest
 
 from edge_service.app.record import Record
 from edge_service.app.reply import Reply
 from edge_service.dialects.asked import HEARTBEAT, OPENAI
+from edge_service.domain.client_limits import Allowance, ClientLimits
 from edge_service.domain.errors import UpstreamError
 from edge_service.domain.headers import Headers
 from edge_service.domain.outcome import Disposition, ErrorAnswer, Outcome
 from tests.support.jumping_clock import run_on_a_jumping_clock
+from tests.unit.edge_service.domain.plans import plan
 
 EARLY: Headers = [(b"early", b"1")]
 HEAD: Headers = [(b"own", b"1")]
@@ -166,3 +169,45 @@ async def test_after_the_close_nothing_is_sent(is_behind: bool) -> None:
     await asyncio.sleep(60)
     assert client.got == before
     assert len(asyncio.all_tasks()) == 1
+
+
+LIMITS = ClientLimits(Allowance(10, 9, 60.0), None)
+OF_A_PROVIDER = [(b"x-ratelimit-limit-requests", b"5000"), (b"anthropic-ratelimit-tokens-limit", b"7")]
+
+
+@timed
+async def test_a_client_that_has_limits_is_told_of_its_own_and_of_no_others() -> None:
+    client, record = Client(), Record("r", 0.0)
+    reply = Reply(client, OPENAI, record)
+    reply.tell_limits(replace(plan(), limits=LIMITS), 0.0)
+    await reply.respond([*OF_A_PROVIDER, *HEAD], b"content")
+    await reply.begin([*OF_A_PROVIDER, *HEAD], b"content")
+    answer = ErrorAnswer(tuple(OF_A_PROVIDER), OWN_WORDS)
+    await reply.refuse(UpstreamError(Outcome(Disposition.RATE_LIMITED, status=429, answer=answer), 1), HEAD)
+    heads = [what[1] for _, what in client.got if isinstance(what, tuple)]
+    assert len(heads) == 3
+    for head in heads:
+        told = [(name, value) for name, value in head if b"ratelimit" in name]
+        assert told[0] == (b"x-ratelimit-limit-requests", b"10")
+        assert len(told) == 3
+        assert set(HEAD) <= set(head)
+    assert not record.is_unmetered
+
+
+@timed
+async def test_of_a_remembered_plan_no_limits_are_told_and_it_is_noted() -> None:
+    client, record = Client(), Record("r", 0.0)
+    reply = Reply(client, OPENAI, record)
+    reply.tell_limits(replace(plan(), limits=LIMITS, is_stale=True), 0.0)
+    await reply.respond([*OF_A_PROVIDER, *HEAD], b"content")
+    assert [head for _, (_, head, _) in client.got] == [HEAD]  # type: ignore[misc]
+    assert record.is_unmetered
+
+
+@timed
+async def test_a_client_without_limits_is_told_of_the_providers() -> None:
+    client = Client()
+    reply = Reply(client, OPENAI, Record("r", 0.0))
+    reply.tell_limits(plan(), 0.0)
+    await reply.respond([*OF_A_PROVIDER, *HEAD], b"content")
+    assert [head for _, (_, head, _) in client.got] == [[*OF_A_PROVIDER, *HEAD]]  # type: ignore[misc]

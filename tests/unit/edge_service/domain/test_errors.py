@@ -18,6 +18,8 @@ from edge_service.domain.outcome import Disposition, Outcome
         (errors.PayloadTooLargeError, 413, "request_too_large"),
         (errors.ModelNotFoundError, 404, "model_not_found"),
         (errors.LimitedError, 429, "rate_limited"),
+        (errors.ClientKeyError, 401, "invalid_api_key"),
+        (errors.ClientLimitError, 429, "rate_limit_exceeded"),
         (errors.UnavailableError, 503, "unavailable"),
     ],
 )
@@ -30,6 +32,16 @@ def test_every_error_has_a_status_and_a_stable_code(kind: type[ApiError], status
 @pytest.mark.parametrize(("seconds", "header"), [(None, None), (0.0, "1"), (0.2, "1"), (1.0, "1"), (19.2, "20")])
 def test_retry_after_is_in_whole_seconds_and_never_0(seconds: float | None, header: str | None) -> None:
     assert LimitedError("later", retry_after_s=seconds).retry_after == header
+
+
+def test_a_client_is_told_to_the_millisecond_when_its_limit_lets_it_in() -> None:
+    told = dict(errors.ClientLimitError("later", retry_after_s=0.2).headers)
+    assert (told[b"retry-after"], told[b"retry-after-ms"]) == (b"1", b"200")
+    assert b"retry-after-ms" not in dict(errors.ClientLimitError("later").headers)
+
+
+def test_whoever_is_not_let_in_is_told_how_to_show_a_key() -> None:
+    assert dict(errors.ClientKeyError("no key").headers)[b"www-authenticate"] == b'Bearer realm="forebay"'
 
 
 @pytest.mark.parametrize(

@@ -138,5 +138,6 @@ def test_flow_on_many_lines_stays_on_them() -> None:
 
 
 def test_what_cannot_be_taken_to_pieces_is_refused() -> None:
-    with pytest.raises(ReadOnlyError, match="by hand"):
-        after("? a\n: 1\n? b\n: 2\n", lambda d: d.update(c=3))
+    for text in ("? a\n: 1\n? b\n: 2\n", "a: &x y\nb: {*x : z}\n"):
+        with pytest.raises(ReadOnlyError, match="by hand"):
+            after(text, lambda d: d.update(a=3, c=3))

@@ -6,16 +6,9 @@ import pytest
 
 from resolver_service.adapters.stores_memory import MemoryBindings, MemoryDrains, MemoryHealth, MemoryRotation
 from resolver_service.app import bindings as book
+from resolver_service.app.decisions import Decision, Explanation, Query
 from resolver_service.app.ports import Stores
-from resolver_service.app.resolve import (
-    BoundElsewhereError,
-    Decision,
-    Explanation,
-    NoTargetError,
-    Query,
-    UnboundError,
-    UnknownModelError,
-)
+from resolver_service.app.refusals import BoundElsewhereError, NoTargetError, UnboundError, UnknownModelError
 from resolver_service.domain.bindings import KEPT_S
 from tests.support.resolving import Resolving
 

@@ -5,10 +5,12 @@ import time
 
 import pytest
 
-from resolver_service.app import in_flight
-from resolver_service.app.in_flight import GRACE_S, MOST_AT_ONCE, InFlight
+from resolver_service.app import leases
+from resolver_service.app.decisions import Decision, Query
+from resolver_service.app.in_flight import InFlight
+from resolver_service.app.leases import GRACE_S, MOST_AT_ONCE
 from resolver_service.app.report import Ended, Failed
-from resolver_service.app.resolve import BUSY_S, Decision, Query
+from resolver_service.app.survey import BUSY_S
 from resolver_service.domain.catalog import Disposition, Scopes
 from tests.support.resolving import Resolving
 
@@ -264,7 +266,7 @@ PLAN = (Scopes(ONE, "one#0", "one/m#*"), Scopes(TWO, "two#0", "two/m#*"))
 
 
 def test_what_is_counted_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(in_flight, "MOST_COUNTED", 3)
+    monkeypatch.setattr(leases, "MOST_COUNTED", 3)
     book = InFlight()
     for number in range(5):
         book.decided(f"d{number}", PLAN[:1], 100.0)

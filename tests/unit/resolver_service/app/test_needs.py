@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from resolver_service.app.resolve import Decision, NoTargetError, Query, UnservableError
+from resolver_service.app.decisions import Decision, Query
+from resolver_service.app.refusals import NoTargetError, UnservableError
 from resolver_service.domain.abilities import Capability, Needs
 from resolver_service.domain.catalog import Disposition
 from tests.support.resolving import Resolving

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from resolver_service.app.probes import ProbeBook
-from resolver_service.app.resolve import NoTargetError, UnknownModelError
+from resolver_service.app.refusals import NoTargetError, UnknownModelError
 from resolver_service.domain.catalog import Disposition
 from resolver_service.domain.health import PROBE_LEASE_S
 from tests.support.resolving import Resolving

@@ -47,7 +47,7 @@ def test_no_document_at_all_describes_nothing() -> None:
 
 NESTED = "clusters do not nest; name the pools and models that it gathers"
 ONE_OF = "expected exactly one of 'pool' and 'model'"
-KNOWN = "known here: providers, policy, model-pools"
+KNOWN = "known here: providers, policy, model-pools, clients"
 
 
 @pytest.mark.parametrize(

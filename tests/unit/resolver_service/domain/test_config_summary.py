@@ -4,7 +4,7 @@ import difflib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resolver_service.domain.config_summary import LONGEST_DIFF, MOST_COMPARED, diff, summary
@@ -44,6 +44,7 @@ LINES = st.lists(st.sampled_from(["a", "b", "", "  c"]), max_size=30)
 
 
 @given(LINES, LINES)
+@settings(deadline=None)
 def test_a_diff_leads_from_one_to_the_other(old: list[str], new: list[str]) -> None:
     before, after = ("".join(f"{line}\n" for line in lines).encode() for lines in (old, new))
     told = diff(before, after)
@@ -68,9 +69,7 @@ def test_it_is_what_everyone_knows() -> None:
     old = [f"line {n}" for n in range(40)]
     new = [*old[:10], "new", *old[11:30], *old[31:]]
     known = list(difflib.unified_diff(old, new, lineterm=""))[2:]
-    assert diff("\n".join(old).encode(), "\n".join(new).encode()).splitlines() == [
-        line.replace("-28,7 +28,6", "-28,7 +28,6") for line in known
-    ]
+    assert diff("\n".join(old).encode(), "\n".join(new).encode()).splitlines() == known
 
 
 def test_what_is_very_long_is_cut_and_told_quickly() -> None:

@@ -6,17 +6,20 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from google.rpc import code_pb2, status_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from edge_service.adapters.resolver_grpc import stream
 from edge_service.adapters.resolver_grpc.client import ResolverClient
 from edge_service.adapters.resolver_grpc.outbox import MOST
 from edge_service.app.ports import Question, ReportBound
 from edge_service.domain.affinity import AffinityKeys, Made
-from edge_service.domain.errors import ModelNotFoundError, UnavailableError
+from edge_service.domain.errors import ClientKeyError, ModelNotFoundError, UnavailableError
 from edge_service.domain.needs import Capability, Needs, Operation
 from forebay.resolver.v1 import plan_pb2
 from forebay.resolver.v1 import resolver_service_pb2 as pb
+
+UNKNOWN_KEY = status_pb2.Status(code=code_pb2.UNAUTHENTICATED, message="the API key is not known")
+UNKNOWN_KEY.details.add().Pack(error_details_pb2.ErrorInfo(reason="CLIENT_KEY_UNKNOWN", domain="forebay"))
 
 NOBODY = "127.0.0.1:9"
 """The discard port: nothing listens there."""
@@ -43,6 +46,8 @@ class Answers:
         self.is_up = True
         self.depends_on_needs = True
         self.is_known = True
+        self.key: bytes | None = None
+        """The only one that is let in, if any is not."""
         self.asked: list[pb.ResolveRequest] = []
         self.reports: list[pb.OutcomeReport] = []
 
@@ -51,6 +56,10 @@ class Answers:
 
     async def resolve(self, request: pb.ResolveRequest, timeout_s: float) -> pb.ResolveAnswer:
         self.asked.append(request)
+        if self.is_up and self.key is not None and request.client_key_sha256 != self.key:
+            return pb.ResolveAnswer(error=UNKNOWN_KEY)
+        if request.operation == plan_pb2.OPERATION_AUTHENTICATE and self.is_up:
+            return pb.ResolveAnswer(plan=plan_pb2.Plan(decision_id="nothing"))
         if not self.is_known:
             return pb.ResolveAnswer(error=status_pb2.Status(code=code_pb2.NOT_FOUND))
         if not self.is_up:
@@ -71,8 +80,8 @@ async def asking() -> AsyncIterator[tuple[ResolverClient, Any]]:
     await client.aclose()
 
 
-def question(needs: Needs, operation: Operation = Operation.GENERATE) -> Question:
-    return Question("r", "m", stream=False, operation=operation, needs=needs)
+def question(needs: Needs, operation: Operation = Operation.GENERATE, client_key: bytes = b"") -> Question:
+    return Question("r", "m", stream=False, operation=operation, needs=needs, client_key=client_key)
 
 
 NEEDS = Needs((Capability.TOOLS, Capability.VISION), 5000, 1000)
@@ -170,3 +179,44 @@ async def test_of_plans_for_counting_nobody_waits_for_reports(operation: Operati
         answers.is_up = False
         assert (await client.resolve(question(NEEDS, operation))).is_stale
         assert len(client._made_by) == waited_for
+
+
+@pytest.mark.parametrize("depends_on_needs", [True, False])
+async def test_no_client_gets_a_plan_that_was_made_for_another(depends_on_needs: bool) -> None:
+    async with asking() as (client, answers):
+        answers.depends_on_needs = depends_on_needs
+        answers.key = b"known"
+        await client.resolve(question(NEEDS, client_key=b"known"))
+        for stranger in (b"stranger", b""):
+            with pytest.raises(ClientKeyError):
+                await client.resolve(question(NEEDS, client_key=stranger))
+        answers.is_up = False
+        assert (await client.resolve(question(NEEDS, client_key=b"known"))).is_stale
+        for stranger in (b"stranger", b""):
+            with pytest.raises(UnavailableError):
+                await client.resolve(question(NEEDS, client_key=stranger))
+
+
+async def test_of_a_client_that_is_not_let_in_any_more_no_plan_is_remembered() -> None:
+    async with asking() as (client, answers):
+        await client.resolve(question(NEEDS, client_key=b"revoked"))
+        answers.key = b"other"
+        with pytest.raises(ClientKeyError):
+            await client.resolve(replace(question(NEEDS, client_key=b"revoked"), model="another"))
+        answers.is_up = False
+        with pytest.raises(UnavailableError):
+            await client.resolve(question(NEEDS, client_key=b"revoked"))
+
+
+async def test_while_no_resolver_can_be_asked_those_are_let_in_who_have_plans() -> None:
+    def let_in(key: bytes) -> Question:
+        return Question("r", "", stream=False, operation=Operation.AUTHENTICATE, client_key=key)
+
+    async with asking() as (client, answers):
+        assert not (await client.resolve(let_in(b"known"))).attempts
+        await client.resolve(question(NEEDS, client_key=b"known"))
+        answers.is_up = False
+        assert (await client.resolve(let_in(b"known"))).is_stale
+        with pytest.raises(UnavailableError):
+            await client.resolve(let_in(b"stranger"))
+        assert list(client._made_by) == [""], "a plan of nothing is nobody's to report on"

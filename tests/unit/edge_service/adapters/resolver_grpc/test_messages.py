@@ -8,8 +8,11 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from edge_service.adapters.resolver_grpc import messages
 from edge_service.app.ports import Model, Question, ReportBound
 from edge_service.domain.affinity import Made
+from edge_service.domain.client_limits import Allowance, ClientLimits
 from edge_service.domain.errors import (
     ApiError,
+    ClientKeyError,
+    ClientLimitError,
     InvalidRequestError,
     LimitedError,
     ModelNotFoundError,
@@ -38,6 +41,48 @@ def test_a_question_becomes_a_request_that_will_be_reported_on(stream: bool) -> 
         timeout_ms=300,
         will_report=True,
     )
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_the_hash_of_the_clients_key_goes_with_the_question(required: bool) -> None:
+    request = messages.resolve_request(Question("r", "m", False, client_key=b"hash"), 300, key_required=required)
+    assert (request.client_key_sha256, request.client_key_required) == (b"hash", required)
+    question = Question("r", "", False, Operation.AUTHENTICATE, client_key=b"hash")
+    assert not messages.resolve_request(question, 300).will_report
+
+
+LIMITS = plan_pb2.ClientLimits(requests=plan_pb2.Allowance(limit=10, remaining=9, reset_ms=1500))
+READ = ClientLimits(Allowance(10, 9, 1.5), None)
+
+
+def test_a_clients_limits_are_read() -> None:
+    assert messages.plan(plan_pb2.Plan(limits=LIMITS)).limits == READ
+    assert messages.plan(plan_pb2.Plan(limits=plan_pb2.ClientLimits())).limits == ClientLimits(None, None)
+    assert messages.plan(plan_pb2.Plan()).limits is None
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "kind"),
+    [
+        (code_pb2.UNAUTHENTICATED, "CLIENT_KEY_MISSING", ClientKeyError),
+        (code_pb2.UNAUTHENTICATED, "CLIENT_KEY_UNKNOWN", ClientKeyError),
+        (code_pb2.UNAUTHENTICATED, "CLIENT_KEY_EXPIRED", ClientKeyError),
+        (code_pb2.UNAUTHENTICATED, "", UnavailableError),
+        (code_pb2.RESOURCE_EXHAUSTED, "CLIENT_REQUESTS", ClientLimitError),
+        (code_pb2.RESOURCE_EXHAUSTED, "CLIENT_TOKENS", ClientLimitError),
+        (code_pb2.RESOURCE_EXHAUSTED, "CLIENT_CONCURRENT", ClientLimitError),
+    ],
+)
+def test_what_is_wrong_with_a_client_is_told_from_what_is_wrong_elsewhere(
+    code: int, reason: str, kind: type[ApiError]
+) -> None:
+    status = status_pb2.Status(code=code, message="words")
+    for detail in (error_details_pb2.ErrorInfo(reason=reason, domain="forebay"), LIMITS):
+        status.details.add().Pack(detail)
+    error = messages.api_error(status)
+    assert (type(error), error.message, error.limits) == (kind, "words", READ)
+    assert (messages.key_error(status) is None) == (kind is not ClientKeyError)
+    assert messages.key_error(None) is None
 
 
 def test_what_a_request_needs_goes_with_the_question() -> None:

@@ -1,0 +1,1 @@
+"""Provider calls: over connections of our own for HTTP/1.1."""

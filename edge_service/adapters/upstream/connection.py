@@ -1,0 +1,349 @@
+"""One HTTP/1.1 connection to a provider: bytes of a request out, an answer in, and whether another may follow.
+
+    connecting -> idle -> busy --answer complete, request sent, both sides willing--> idle
+                            |
+                            +------ anything else ------> closed
+
+The parser is llhttp's (httptools), in its strict mode. What it does not know is kept here: that a body without a length
+ends with the connection, that interim answers (1xx) are none, that an answer may come before the request is out, and
+that nothing may come on a connection on which nothing was asked.
+
+Nothing is ever sent twice. A connection that the provider has closed while it was idle is found out before it is used;
+whoever loses the race that remains cannot know whether the provider has read the request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+from collections.abc import Callable
+from typing import TypeAlias, cast
+
+import httptools
+
+from edge_service.domain.headers import Headers
+
+MAX_HEAD_BYTES = 64 * 1024
+"""Also of anything else that is no body, between two pieces of it: interim answers, a line without an end, of which the
+parser copies all with each piece that comes, a chunk's extensions, trailers."""
+MAX_HEADERS = 256
+UNREAD_BYTES = 64 * 1024
+"""Of an answer: beyond it the provider has to wait."""
+JOINED_BYTES = 64 * 1024
+"""A request up to this size goes out in one piece."""
+
+_NO_BODY = frozenset({204, 304})
+_SWITCHING = 101
+
+
+class ConnectionBrokenError(Exception):
+    """The connection broke, or what came over it is no HTTP: the text does not quote it."""
+
+
+Release: TypeAlias = Callable[["Connection"], None]
+
+
+class Answer:
+    """A provider's answer, while it comes."""
+
+    __slots__ = (
+        "_connection",
+        "_error",
+        "_parts",
+        "_size",
+        "_waiter",
+        "head_is_there",
+        "headers",
+        "is_complete",
+        "status",
+    )
+
+    def __init__(self, connection: Connection, loop: asyncio.AbstractEventLoop) -> None:
+        self._connection: Connection | None = connection
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._error: ConnectionBrokenError | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self.head_is_there: asyncio.Future[None] = loop.create_future()
+        self.status = 0
+        self.headers: Headers = []
+        """In lower case, as they came otherwise."""
+        self.is_complete = False
+
+    async def part(self) -> bytes:
+        """What has come of the body since it was last asked for; empty at its end. Raises `ConnectionBrokenError`."""
+        while not self._parts:
+            if self._error is not None:
+                raise self._error
+            if self.is_complete:
+                return b""
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        parts = self._parts
+        part = parts[0] if len(parts) == 1 else b"".join(parts)
+        parts.clear()
+        self._size = 0
+        if self._connection is not None:
+            self._connection.resume()
+        return part
+
+    def close(self) -> None:
+        """Nobody reads on. An answer that is not complete costs its connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.abort()
+        self._parts.clear()
+
+    # For the connection.
+
+    def add(self, part: bytes) -> bool:
+        """Whether more may come for now."""
+        self._parts.append(part)
+        self._size += len(part)
+        self._wake()
+        return self._size < UNREAD_BYTES
+
+    def end(self, error: ConnectionBrokenError | None = None) -> None:
+        """The connection has no more to do with it."""
+        self._connection = None
+        if error is None:
+            self.is_complete = True
+        else:
+            self._error = error
+            if not self.head_is_there.done():
+                self.head_is_there.set_exception(error)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class Connection(asyncio.Protocol):
+    """As the parser's and the transport's callbacks find it."""
+
+    __slots__ = (
+        "_answer",
+        "_beside_bytes",
+        "_fd",
+        "_forget",
+        "_framed",
+        "_head_bytes",
+        "_headers",
+        "_is_interim",
+        "_is_paused",
+        "_is_sending",
+        "_loop",
+        "_parser",
+        "_poll",
+        "_release",
+        "_transport",
+        "expires_at",
+        "is_closed",
+        "keep_s",
+        "opened_at",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, release: Release, forget: Release) -> None:
+        """`release` takes the connection back when another request may be sent on it, `forget` when it is closed."""
+        self._loop = loop
+        self._release = release
+        self._forget = forget
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._answer: Answer | None = None
+        self._headers: Headers = []
+        self._head_bytes = 0
+        self._beside_bytes = 0
+        """What has come since the last piece of a body."""
+        self._framed = False
+        """The head says where the body ends."""
+        self._is_interim = False
+        self._is_paused = False
+        self._is_sending = False
+        """The transport has more of the request than it likes."""
+        self._poll: select.poll | None = None
+        self._fd = -1
+        self.is_closed = False
+        self.opened_at = loop.time()
+        self.expires_at = 0.0
+        """While idle."""
+        self.keep_s: float | None = None
+        """How long the provider says that it keeps an idle connection."""
+
+    # --- For the pool -------------------------------------------------------------------------------------------------
+
+    def send(self, head: bytes, body: bytes) -> Answer:
+        """Sends a request. The connection must be idle."""
+        assert self._transport is not None and self._answer is None  # noqa: S101, PT018 - the pool sees to it
+        answer = self._answer = Answer(self, self._loop)
+        self._beside_bytes = 0
+        if len(body) < JOINED_BYTES:
+            self._transport.write(head + body)
+        else:
+            self._transport.writelines((head, body))
+        return answer
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it is open as far as can be told, now: there is nothing to read, the end least of all."""
+        if self.is_closed or self._transport is None or self._transport.is_closing():
+            return False
+        if self._poll is None:
+            self._poll = select.poll()
+            self._poll.register(self._fd, select.POLLIN)
+        return not self._poll.poll(0)
+
+    def abort(self) -> None:
+        """At once, whatever is under way."""
+        self.is_closed = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    def resume(self) -> None:
+        if self._is_paused and self._transport is not None and not self.is_closed:
+            self._is_paused = False
+            self._transport.resume_reading()
+
+    # --- From the transport -------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._fd = transport.get_extra_info("socket").fileno()
+
+    def pause_writing(self) -> None:
+        self._is_sending = True
+
+    def resume_writing(self) -> None:
+        self._is_sending = False
+
+    def data_received(self, data: bytes) -> None:
+        if self._answer is None:
+            self.abort()  # Nothing was asked.
+            return
+        self._beside_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            if self._answer is not None:
+                self._break(f"the answer is not HTTP ({type(error).__name__})")
+            self.abort()
+            return
+        if self._beside_bytes > MAX_HEAD_BYTES and self._answer is not None:
+            self._break("too large a head, or too much beside the body")
+            self.abort()
+
+    def eof_received(self) -> bool:
+        """The provider sends no more: all of a body that ends with the connection, too little of any other."""
+        self._end_with_the_connection()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_closed = True
+        self._forget(self)
+        if exc is None:
+            self._end_with_the_connection()
+        if self._answer is not None:
+            how = "the provider closed the connection" if exc is None else f"the connection broke: {_name(exc)}"
+            self._break(how)
+
+    # --- From the parser ----------------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        if self._answer is None:
+            raise ConnectionBrokenError("a second answer")
+        self._headers = []
+        self._head_bytes = 0
+        self._framed = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._head_bytes += len(name) + len(value)
+        if self._head_bytes > MAX_HEAD_BYTES or len(self._headers) >= MAX_HEADERS:
+            raise ConnectionBrokenError("too large a head")
+        assert self._answer is not None  # noqa: S101 - a message has begun
+        if self._answer.status:
+            return  # A trailer.
+        name = name.lower()
+        if name in (b"content-length", b"transfer-encoding"):
+            self._framed = True
+        self._headers.append((name, value.rstrip(b" \t")))  # RFC 9112, 5.1; the parser takes off what stands before it.
+
+    def on_headers_complete(self) -> None:
+        answer = self._answer
+        assert answer is not None  # noqa: S101 - a message has begun
+        status = self._parser.get_status_code()
+        self._is_interim = status < 200
+        if self._is_interim:
+            if status == _SWITCHING:
+                raise ConnectionBrokenError("an answer in another protocol")
+            return
+        self._framed = self._framed or status in _NO_BODY
+        answer.status, answer.headers = status, self._headers
+        if not answer.head_is_there.done():
+            answer.head_is_there.set_result(None)
+
+    def on_body(self, body: bytes) -> None:
+        assert self._answer is not None  # noqa: S101 - a message has begun
+        self._beside_bytes = 0
+        if not self._answer.add(body) and not self._is_paused:
+            self._is_paused = True
+            assert self._transport is not None  # noqa: S101 - it has just brought something
+            self._transport.pause_reading()
+
+    def on_message_complete(self) -> None:
+        answer = self._answer
+        assert answer is not None  # noqa: S101 - a message has begun
+        if self._is_interim:
+            self._is_interim = False
+            return
+        self._answer = None
+        answer.end()
+        if not self._framed or not self._parser.should_keep_alive() or self._is_sent_in_part():
+            self._close()
+            return
+        self.keep_s = _keep_s(self._headers)
+        self.resume()
+        self._release(self)
+
+    # --- Endings ------------------------------------------------------------------------------------------------------
+
+    def _is_sent_in_part(self) -> bool:
+        """The answer came before all of the request was out: nobody knows where the next one would begin."""
+        assert self._transport is not None  # noqa: S101 - it has just brought something
+        return self._is_sending or self._transport.get_write_buffer_size() > 0
+
+    def _close(self) -> None:
+        self.is_closed = True
+        assert self._transport is not None  # noqa: S101 - it has just brought something
+        self._transport.abort()
+
+    def _end_with_the_connection(self) -> None:
+        answer = self._answer
+        if answer is not None and answer.status and not self._framed:
+            self.is_closed = True
+            self._answer = None
+            answer.end()
+
+    def _break(self, how: str) -> None:
+        answer, self._answer = self._answer, None
+        self.is_closed = True
+        if answer is not None:
+            answer.end(ConnectionBrokenError(how))
+
+
+def _keep_s(headers: Headers) -> float | None:
+    """`Keep-Alive: timeout=5`: https://datatracker.ietf.org/doc/html/draft-thomson-hybi-http-timeout-01#section-2"""
+    for name, value in headers:
+        if name == b"keep-alive":
+            for parameter in value.split(b","):
+                key, _, seconds = parameter.strip().partition(b"=")
+                if key.lower() == b"timeout" and seconds.isdigit() and len(seconds) < 8:
+                    return float(seconds)
+    return None
+
+
+def _name(error: Exception) -> str:
+    return getattr(error, "strerror", None) or type(error).__name__

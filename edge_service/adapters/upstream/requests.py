@@ -1,0 +1,46 @@
+"""What a request to a provider has that the client's had not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from urllib.parse import quote
+
+from edge_service.domain.headers import Headers
+from edge_service.domain.plan import Attempt
+
+OWN: Headers = [(b"accept-encoding", b"identity"), (b"user-agent", b"forebay")]
+
+_BEARER = (b"authorization", b"Bearer ")
+_SHOWN: Mapping[str, tuple[bytes, bytes]] = MappingProxyType(
+    {
+        "openai": _BEARER,
+        "anthropic": (b"x-api-key", b""),
+        "gemini": (b"x-goog-api-key", b""),
+        "bearer": _BEARER,
+        "x-api-key": (b"x-api-key", b""),
+        "x-goog-api-key": (b"x-goog-api-key", b""),
+        "api-key": (b"api-key", b""),
+    }
+)
+"""The header that a credential is shown in, and what stands before it: as the dialect has it, or the provider."""
+
+
+def headers_for(attempt: Attempt, secret: bytes) -> Headers:
+    """Those of the gateway's own: what it is, the credential if there is one, and what the provider is always told."""
+    if not secret:
+        return [*OWN, *attempt.quirks.headers]
+    name, before = _SHOWN[attempt.quirks.auth_header or attempt.dialect]
+    return [*OWN, (name, before + secret), *attempt.quirks.headers]
+
+
+def path_for(attempt: Attempt, path: str) -> str:
+    """Behind the base URL."""
+    quirks = attempt.quirks
+    if quirks.deployment_paths:
+        # https://learn.microsoft.com/azure/ai-foundry/openai/reference; of responses the body alone says the model.
+        deployment = "" if path.startswith("/responses") else f"/deployments/{quote(attempt.upstream_model, safe='')}"
+        path = f"/openai{deployment}{path}"
+    if quirks.api_version:
+        path += ("&" if "?" in path else "?") + "api-version=" + quote(quirks.api_version, safe="")
+    return path

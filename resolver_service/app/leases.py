@@ -1,0 +1,102 @@
+"""For how long decisions count that nobody closes."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+
+GRACE_S = 60.0
+"""How long a decision counts that was to be over, or whose stream broke: reports may be on their way, or come again on
+the next stream."""
+MOST_COUNTED = 100_000
+"""Decisions; some 60 MB. Those beyond it are not counted."""
+MOST_AT_ONCE = 500
+"""Decisions to forget between two requests, which wait for it: a millisecond or two."""
+_TICK_S = 5.0
+"""Leases end up to this much late, which spares a look at each of them at each request."""
+
+
+@dataclass(slots=True)
+class _Lease:
+    tick: int
+    """After which it is over."""
+    of_its_caller: set[str] | None
+    """All decisions of its caller, by their ids."""
+
+
+class Leases:
+    """Which decisions are under way. What is not ended counts until its lease is over: by the time that whoever keeps
+    to the plan is done, or soon after the stream broke on which it was asked for."""
+
+    def __init__(self, lapsed: Callable[[str], None]) -> None:
+        """`lapsed` hears of each decision whose lease is over, and ends it."""
+        self._lapsed = lapsed
+        self._leases: dict[str, _Lease] = {}
+        self._ending: dict[int, set[str]] = {}
+        """Decisions by the tick after which their leases are over."""
+        self._callers: dict[object, set[str]] = {}
+        """Decisions by the stream they were asked for on."""
+        self._left: deque[tuple[int, set[str]]] = deque()
+        """Those of streams that broke, and the tick after which they count no longer, the earliest first."""
+        self._tick = 0
+
+    def __len__(self) -> int:
+        return len(self._leases)
+
+    def begin(self, decision_id: str, until_at: float, caller: object = None) -> bool:
+        """False if there are too many. `caller` stands for the stream on which it was asked for, if it was."""
+        if len(self._leases) >= MOST_COUNTED:
+            return False
+        lease = _Lease(_tick(until_at + GRACE_S), None)
+        if caller is not None:
+            lease.of_its_caller = self._callers.setdefault(caller, set())
+            lease.of_its_caller.add(decision_id)
+        self._leases[decision_id] = lease
+        self._ending.setdefault(lease.tick, set()).add(decision_id)
+        return True
+
+    def end(self, decision_id: str) -> None:
+        """The second time, and for what never began, it does nothing."""
+        lease = self._leases.pop(decision_id, None)
+        if lease is None:
+            return
+        ending = self._ending[lease.tick]
+        ending.discard(decision_id)
+        if not ending:
+            del self._ending[lease.tick]
+        if lease.of_its_caller is not None:
+            lease.of_its_caller.discard(decision_id)
+
+    def caller_left(self, caller: object, now: float) -> None:
+        """Its stream broke, so that it may be dead: what is not ended soon does not count any longer."""
+        decisions = self._callers.pop(caller, None)
+        if decisions:
+            self._left.append((_tick(now + GRACE_S), decisions))
+
+    def forget(self, now: float) -> None:
+        """Those whose leases are over, or some of them if they are very many: the others are next."""
+        if not self._leases:
+            self._left.clear()
+            return
+        tick = int(now // _TICK_S)
+        if tick == self._tick:
+            return
+        while self._left and not self._left[0][1]:
+            self._left.popleft()
+        over = [decisions for t, decisions in (*self._ending.items(), *self._left) if t <= tick]
+        forgotten = 0
+        for decisions in over:
+            for decision_id in list(islice(decisions, MOST_AT_ONCE - forgotten)):
+                self._lapsed(decision_id)
+                forgotten += 1
+            if decisions:
+                return
+        self._tick = tick
+
+
+def _tick(at: float) -> int:
+    """The first tick that is not before it."""
+    return math.ceil(at / _TICK_S)

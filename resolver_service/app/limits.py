@@ -1,0 +1,160 @@
+"""Counts what each client uses of its limits, whichever edge it comes by."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from resolver_service.app.leases import Leases
+from resolver_service.app.refusals import ResolveError
+from resolver_service.domain.abilities import Needs
+from resolver_service.domain.catalog import Disposition
+from resolver_service.domain.clients import Client
+from resolver_service.domain.limits import Allowances, Kind, Usage
+
+FEWEST_SWEPT = 1_000
+"""Clients whose usage is kept before it is looked whether it is that of any that has not asked for long."""
+
+_WORDS = {
+    Kind.REQUESTS: "as many requests as this API key may make in a minute have been made",
+    Kind.TOKENS: "as many tokens as this API key may use in a minute have been used, or are held for open requests",
+    Kind.CONCURRENT: "as many requests are under way as this API key may have at a time",
+}
+
+
+class ClientLimitError(ResolveError):
+    """The client has reached a limit of its own."""
+
+    def __init__(self, kind: Kind, retry_after_s: float, allowances: Allowances) -> None:
+        self.kind = kind
+        self.code = kind.value
+        self.retry_after_s = retry_after_s
+        self.allowances = allowances
+        super().__init__(f"{_WORDS[kind]}; try again in {math.ceil(retry_after_s)} s")
+
+
+@dataclass(slots=True)
+class _Open:
+    """A decision under way."""
+
+    usage: Usage
+    input_tokens: int
+    """As estimated."""
+    reserved: int
+    settled: bool = False
+    left: bool = False
+    """The client has gone away."""
+
+
+class ClientLimits:
+    """The one writer of what clients use.
+
+    Usage is kept by the client's id: it outlives a change of the client's keys and limits, and what a limit is lowered
+    to holds at once. It knows what was decided and reported here since the start.
+    """
+
+    def __init__(self) -> None:
+        self._usage: dict[str, Usage] = {}
+        self._open: dict[str, _Open] = {}
+        """By decision."""
+        self._leases = Leases(self._drop)
+        self._sweep_at = FEWEST_SWEPT
+
+    def __len__(self) -> int:
+        """How many decisions are under way."""
+        return len(self._open)
+
+    @property
+    def clients(self) -> int:
+        """How many clients' usage is kept."""
+        return len(self._usage)
+
+    def check(self, client: Client, now: float) -> None:
+        """Raises `ClientLimitError` if it may not make a request now. Counts nothing."""
+        if client.limits is None:
+            return
+        now_ms = _ms(now)
+        self._leases.forget(now)
+        usage = self._of(client, now_ms)
+        refusal = usage.refusal(client.limits, now_ms)
+        if refusal is not None:
+            kind, wait_ms = refusal
+            raise ClientLimitError(kind, wait_ms / 1000, usage.allowances(client.limits, now_ms))
+
+    def decided(
+        self,
+        client: Client,
+        decision_id: str,
+        needs: Needs,
+        now: float,
+        until_at: float | None,
+        caller: object = None,
+    ) -> Allowances | None:
+        """A plan goes out. The tokens that it may take, as far as that is known, are held until reports tell, at the
+        latest at `until_at`; where none will come, which is where that is None, they count as used. `caller` stands for
+        the stream on which it was asked for, if it was. None if the client has no limits."""
+        if client.limits is None:
+            return None
+        now_ms = _ms(now)
+        usage = self._of(client, now_ms)
+        tokens = needs.all_tokens
+        if until_at is not None and self._leases.begin(decision_id, until_at, caller):
+            self._open[decision_id] = _Open(usage, needs.input_tokens, tokens)
+            usage.reserved += tokens
+            usage.concurrent += 1
+        else:
+            usage.tokens.add(tokens, now_ms)
+        usage.requests.add(1, now_ms)
+        return usage.allowances(client.limits, now_ms)
+
+    def failed(self, decision_id: str, disposition: Disposition) -> None:
+        opened = self._open.get(decision_id)
+        if opened is not None and disposition is Disposition.CANCELLED:
+            opened.left = True
+
+    def ended(self, decision_id: str, tokens: int, now: float) -> None:
+        """An answer is complete. One that does not tell what it took is taken to have taken what was sent."""
+        opened = self._open.get(decision_id)
+        if opened is not None:
+            self._settle(opened, tokens or opened.input_tokens, now)
+
+    def closed(self, decision_id: str, now: float) -> None:
+        """What is still held was not used. But a client that has gone away may have been answered in part: it is taken
+        to have used what it sent, or hanging up before the end would be free."""
+        opened = self._open.get(decision_id)
+        if opened is not None:
+            if opened.left:
+                self._settle(opened, opened.input_tokens, now)
+            self._drop(decision_id)
+
+    def caller_left(self, caller: object, now: float) -> None:
+        """Its stream broke, so that it may be dead: what is not closed soon does not count any longer."""
+        self._leases.caller_left(caller, now)
+
+    def _settle(self, opened: _Open, tokens: int, now: float) -> None:
+        """Once: of a plan one attempt serves, and what is reported again was settled."""
+        if opened.settled:
+            return
+        opened.settled = True
+        opened.usage.reserved -= opened.reserved
+        opened.reserved = 0
+        opened.usage.tokens.add(tokens, _ms(now))
+
+    def _drop(self, decision_id: str) -> None:
+        opened = self._open.pop(decision_id)
+        opened.usage.reserved -= opened.reserved
+        opened.usage.concurrent -= 1
+        self._leases.end(decision_id)
+
+    def _of(self, client: Client, now_ms: int) -> Usage:
+        usage = self._usage.get(client.id)
+        if usage is None:
+            if len(self._usage) >= self._sweep_at:
+                self._usage = {name: used for name, used in self._usage.items() if not used.is_idle(now_ms)}
+                self._sweep_at = max(FEWEST_SWEPT, 2 * len(self._usage))
+            usage = self._usage[client.id] = Usage()
+        return usage
+
+
+def _ms(now: float) -> int:
+    return int(now * 1000)

@@ -1,0 +1,103 @@
+"""Who may send a large body."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from starlette.types import Message, Scope
+
+from edge_service.adapters.http.asgi import UNASKED_BYTES
+from edge_service.adapters.http.serving import Conversations, Serving
+from edge_service.app.draining import UnderWay
+from edge_service.dialects import asked
+from edge_service.domain.errors import ClientKeyError
+from edge_service.domain.headers import Headers
+
+LET_IN = "let in"
+
+
+class Gateway:
+    """Lets in whoever shows the right key, and takes note of what happens in which order."""
+
+    def __init__(self) -> None:
+        self.log: list[object] = []
+
+    def clock(self) -> float:
+        return 0.0
+
+    async def authenticate(self, request_id: str, client_key: bytes) -> None:
+        self.log.append(LET_IN if client_key else "refused")
+        if not client_key:
+            raise ClientKeyError("an API key is required")
+
+    async def serve(self, incoming: object, *_: object) -> None:
+        self.log.append(len(incoming.body))  # type: ignore[attr-defined]
+
+
+async def serve(
+    head: Headers, *parts: int, path: str = "/v1/chat/completions", voice: asked.Voice = asked.OPENAI
+) -> tuple[list[object], list[Message]]:
+    """What happened to a request whose body comes in parts of these sizes, and what it was answered."""
+    gateway, answer, left = Gateway(), [], list(parts)
+
+    async def receive() -> Message:
+        if not left:
+            return {"type": "http.disconnect"}
+        size = left.pop(0)
+        gateway.log.append(f"read {size}")
+        return {"type": "http.request", "body": b"x" * size, "more_body": bool(left)}
+
+    async def send(message: Message) -> None:
+        answer.append(message)
+
+    scope: Scope = {"type": "http", "path": path, "headers": head, "query_string": b""}
+    app = Conversations(Serving(gateway, UnderWay()), asked.chat_completion, voice)  # type: ignore[arg-type]
+    await app(scope, receive, send)
+    return gateway.log, answer
+
+
+KEY = (b"authorization", b"Bearer fb-1")
+
+
+def length(size: int) -> tuple[bytes, bytes]:
+    return (b"content-length", b"%d" % size)
+
+
+async def test_a_body_of_64_kib_is_read_of_anyone() -> None:
+    log, _ = await serve([length(UNASKED_BYTES)], UNASKED_BYTES)
+    assert log == [f"read {UNASKED_BYTES}", UNASKED_BYTES]
+
+
+async def test_of_a_larger_one_nothing_is_read_before_it_is_known_who_sends_it() -> None:
+    size = UNASKED_BYTES + 1
+    log, _ = await serve([length(size), KEY], size)
+    assert log == [LET_IN, f"read {size}", size]
+    log, answer = await serve([length(size)], size)
+    assert log == ["refused"]
+    assert answer[0]["status"] == 401
+    head = dict(answer[0]["headers"])
+    assert (head[b"connection"], head[b"www-authenticate"]) == (b"close", b'Bearer realm="forebay"')
+
+
+async def test_of_one_that_does_not_say_how_large_it_is_not_more_is_read() -> None:
+    part = UNASKED_BYTES // 2
+    log, _ = await serve([KEY], part, part, part, part)
+    assert log == [*[f"read {part}"] * 3, LET_IN, f"read {part}", 4 * part]
+    log, answer = await serve([], part, part, part, part)
+    assert log == [*[f"read {part}"] * 3, "refused"]
+    assert answer[0]["status"] == 401
+
+
+@pytest.mark.parametrize(
+    ("voice", "path", "said"),
+    [
+        (asked.OPENAI, ("error", "code"), "invalid_api_key"),
+        (asked.ANTHROPIC, ("error", "type"), "authentication_error"),
+        (asked.GEMINI, ("error", "status"), "UNAUTHENTICATED"),
+    ],
+)
+async def test_a_stranger_is_told_in_the_words_of_its_api(voice: asked.Voice, path: tuple[str, str], said: str) -> None:
+    _, answer = await serve([length(UNASKED_BYTES + 1)], 1, voice=voice)
+    body = json.loads(answer[1]["body"])
+    assert body[path[0]][path[1]] == said
