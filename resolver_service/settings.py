@@ -104,9 +104,9 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         "--state-dir",
         metavar="DIR",
         default=default("state-dir"),
-        help="a directory of this resolver's own, where health, drains and rotation outlive a restart "
-        "(default: they are kept in memory); with --store a copy of the configuration alone, to start from while the "
-        "store is away",
+        help="a directory of this resolver's own, where health, drains, rotation, revisions and what is known of "
+        "stored responses outlive a restart (default: they are kept in memory); with --store a copy of the "
+        "configuration alone, to start from while the store is away",
     )
     parser.add_argument(
         "--store",
