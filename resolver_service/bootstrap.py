@@ -148,7 +148,8 @@ def create_servicers(
         telemetry.health_changed(change)
         bell.ring()
 
-    in_flight, bindings, limits = InFlight(), Bindings(stores.bindings, time.time), ClientLimits()
+    in_flight, bindings = InFlight(), Bindings(stores.bindings, time.time)
+    limits = ClientLimits(stores.shared.limits if stores.shared else None)
     # Unique over resolvers and restarts, and cheaper than a random number each.
     boot, count = secrets.token_hex(6), itertools.count(1)
     resolver = Resolver(

@@ -1,0 +1,162 @@
+"""What the server makes of limits is what the rules make of them, whatever is asked and told, in which order and how often."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from resolver_service.adapters.stores_redis.limits import LimitsMirror, admission, asked
+from resolver_service.adapters.stores_redis.link import Script
+from resolver_service.app.limits import ClientLimitError, ClientLimits, use_of
+from resolver_service.app.ports import Admission, Use
+from resolver_service.domain.abilities import Needs
+from resolver_service.domain.catalog import Disposition
+from resolver_service.domain.clients import Client, Limits
+from resolver_service.domain.limits import GRAIN_MS, WINDOW_MS
+from tests.support.valkey import Store
+
+BEGAN_MS = 1_764_000_000_000
+FOR_S = 1_000_000.0
+CLOCK = b"local time = redis.call('TIME')\n  return time[1] * 1000 + math.floor(time[2] / 1000)"
+STEPS_MS = st.one_of(st.integers(0, 3 * GRAIN_MS), st.sampled_from([500, 20_000, WINDOW_MS - 1, WINDOW_MS]))
+LIMITS = st.builds(Limits, *(st.none() | st.integers(1, most) for most in (6, 300, 3)))
+NUMBERS = itertools.count()
+
+
+class Shared:
+    """The server with a clock that stands still until it is moved, and what a resolver says to it."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self.now_ms = BEGAN_MS
+        self.mirror = LimitsMirror(lambda: (self.now_ms + 0.5) / 1000, lambda: None)
+        text = Script("limits", "take").text
+        assert text.count(CLOCK) == 1
+        self._digest = self._server.script_load(text.replace(CLOCK, b"return tonumber(redis.call('GET', 'now'))"))
+
+    def ask(self, decision_id: str, use: Use) -> Admission:
+        self.tell(1)
+        return admission(use, self._run([], decision_id, *asked(use), 0, "", "0")[0][3])
+
+    def tell(self, times: int) -> None:
+        while events := self.mirror.taken():
+            for _ in range(times):
+                self._run(events)
+
+    def _run(self, events: Sequence[Any], *wanted: Any) -> Any:
+        self._server.set("now", self.now_ms)
+        keys = ("t", "p:", "b:", "l:")
+        said = self.mirror.said(events)
+        return self._server.evalsha(self._digest, 4, *keys, 1000, len(events), *said, *wanted)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    store = Store(tmp_path_factory.mktemp("valkey"))
+    with store.client as client:
+        yield client
+    store.stop()
+
+
+@dataclass
+class Both:
+    """A client, as its resolver counts it and as the server does."""
+
+    server: Shared
+    alone: ClientLimits = field(default_factory=ClientLimits)
+    client_id: str = field(default_factory=lambda: f"client {next(NUMBERS)}")
+    decisions: list[str] = field(default_factory=list)
+
+    @property
+    def now(self) -> float:
+        return (self.server.now_ms + 0.5) / 1000
+
+    def ask(self, limits: Limits, needs: Needs, *, reports: bool) -> None:
+        decision_id = f"{self.client_id}/{len(self.decisions)}"
+        for_s = FOR_S if reports else None
+        there = self.server.ask(decision_id, use_of(self.client_id, limits, needs, for_s))
+        client = Client(self.client_id, limits=limits)
+        try:
+            self.alone.check(client, self.now)
+        except ClientLimitError as error:
+            assert there.refusal == (error.kind, round(error.retry_after_s * 1000))
+            assert there.allowances == error.allowances
+        else:
+            until_at = None if for_s is None else self.now + for_s
+            here = self.alone.decided(client, decision_id, needs, self.now, until_at)
+            assert there == Admission(here)  # type: ignore[arg-type]
+            self.decisions.append(decision_id)
+
+    def report(self, kind: str, decision_id: str, tokens: int, times: int) -> None:
+        match kind:
+            case "ended":
+                self.alone.ended(decision_id, tokens, self.now)
+                self.server.mirror.ended(decision_id, tokens)
+            case "left":
+                self.alone.failed(decision_id, Disposition.CANCELLED)
+                self.server.mirror.left(decision_id)
+            case "closed":
+                self.alone.closed(decision_id, self.now)
+                self.server.mirror.closed(decision_id)
+        self.server.tell(times)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data(), limits=LIMITS, steps=st.integers(0, 40))
+def test_the_server_s_rule_is_the_rule(server: Any, data: st.DataObject, limits: Limits, steps: int) -> None:
+    it = Both(Shared(server))
+    for _ in range(steps):
+        match data.draw(st.sampled_from(["ask", "ask", "report", "time", "reload"])):
+            case "ask":
+                needs = Needs(input_tokens=data.draw(st.integers(0, 50)), output_tokens=data.draw(st.integers(0, 50)))
+                it.ask(limits, needs, reports=data.draw(st.booleans()))
+            case "report" if it.decisions:
+                kind = data.draw(st.sampled_from(["ended", "left", "closed"]))
+                decision_id, tokens = data.draw(st.sampled_from(it.decisions)), data.draw(st.integers(0, 200))
+                it.report(kind, decision_id, tokens, data.draw(st.integers(1, 2)))
+            case "time":
+                it.server.now_ms += data.draw(STEPS_MS)
+            case "reload":
+                limits = data.draw(LIMITS)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    limit=st.integers(1, 10),
+    steps=st.lists(
+        st.tuples(STEPS_MS, st.sampled_from(["ask", "no plan", "alone"]), st.integers(0, 70_000)), max_size=60
+    ),
+)
+def test_what_was_used_without_it_counts_once_and_for_as_long_as_it_should(
+    server: Any, limit: int, steps: list[tuple[int, str, int]]
+) -> None:
+    """No window has more than it should but by what resolvers let in by themselves, and nobody is refused for nothing."""
+    it, client_id = Shared(server), f"client {next(NUMBERS)}"
+    use, used_at = use_of(client_id, Limits(requests=limit), Needs(), None), list[int]()
+    for number, (step_ms, what, age_ms) in enumerate(steps):
+        it.now_ms += step_ms
+        decision_id = f"{client_id}/{number}"
+        if what == "alone":
+            it.now_ms -= age_ms
+            it.mirror.used(decision_id, use)
+            used_at.append(it.now_ms)
+            it.now_ms += age_ms
+            it.tell(2)
+            continue
+        refusal = it.ask(decision_id, use).refusal
+        if refusal is None:
+            assert sum(at > it.now_ms - WINDOW_MS for at in used_at) < limit
+            if what == "ask":
+                used_at.append(it.now_ms)
+            else:
+                it.mirror.withdrawn(decision_id)
+                it.tell(2)
+        else:
+            assert sum(at > it.now_ms - WINDOW_MS - GRAIN_MS for at in used_at) >= limit
+            assert 0 < refusal[1] <= WINDOW_MS + GRAIN_MS
