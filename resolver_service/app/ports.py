@@ -114,8 +114,8 @@ class Granted:
 
 
 class SharedLimits(Protocol):
-    """Is told what becomes of requests under limits, by whichever resolver hears of it. Nothing waits for it, and what is
-    told twice counts once."""
+    """Is told what becomes of requests under limits, by whichever resolver hears of it. Nothing waits for it, and what
+    is told twice counts once."""
 
     def used(self, decision_id: str, use: Use) -> None:
         """This resolver has let a request in by itself."""
