@@ -96,6 +96,10 @@ bench-propagation: setup ## How soon what one edge learns is in every edge's pla
 bench-store: setup ## What sharing a store costs a resolver
 	$(BIN)/python -m benchmarks.shared_store
 
+.PHONY: bench-changes
+bench-changes: setup ## How soon a change through the API is in effect on all edges, where resolvers share a store
+	$(BIN)/python -m benchmarks.shared_changes
+
 .PHONY: soak
 soak: setup ## Five minutes of mixed load and faults: nothing may grow, get lost or be counted wrong (SOAK_S=60: one)
 	$(BIN)/python -m benchmarks.soak

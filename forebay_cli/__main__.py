@@ -68,6 +68,9 @@ def _run(parser: argparse.ArgumentParser, given: argparse.Namespace, environment
             case "rollback":
                 key = _management_key(parser, environment)
                 return commands.roll_back(client, given.revision, given.author, key)
+            case "apply":
+                key = _management_key(parser, environment)
+                return commands.apply(client, given.file, given.author, key, validate_only=given.validate_only)
             case "models":
                 return commands.models(client, as_json=given.json)
             case _:
@@ -127,8 +130,8 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         "--timeout",
         metavar="SECONDS",
         type=_seconds,
-        default=default("timeout", "5"),
-        help="how long to wait for the answer (default: 5)",
+        default=default("timeout", "") or None,
+        help="how long to wait for the answer (default: 5; of a change 20)",
     )
     for flag, metavar, explanation in (
         ("resolver-ca", "FILE", "speak TLS with the resolver, whose certificate must be of these authorities (PEM)"),
@@ -194,6 +197,16 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     it.add_argument(
         "--author", metavar="NAME", default=default("author", "forebay"), help="who makes it (default: forebay)"
     )
+    it = command(
+        "apply",
+        "Put a configuration file into effect. For resolvers that share a store. Demands the management key.",
+        calling,
+    )
+    it.add_argument("file", metavar="FILE")
+    it.add_argument(
+        "--author", metavar="NAME", default=default("author", "forebay"), help="who makes it (default: forebay)"
+    )
+    switch(it, "validate-only", "say whether it could be put into effect, and change nothing")
     command("models", "List the names that can be called.", calling, answering)
     it = command("health", "Tell whether the resolver serves. For container health checks: no token needed.", calling)
     it.add_argument(

@@ -18,7 +18,14 @@ from forebay_cli.tls import Tls, handshake_failure
 
 Response = TypeVar("Response")
 
+READ_S = 5.0
+CHANGE_S = 20.0
+"""A change waits for every resolver to serve from it."""
+
 _ERROR_DOMAIN = "forebay"
+
+_OF_THE_STORE = {"STORE_AWAY", "MAY_HAVE_BEEN_APPLIED", "NOT_EVERYWHERE"}
+"""Refusals that say all there is to say."""
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", 16 * 1024 * 1024),
@@ -40,13 +47,13 @@ class ClientKeyNeededError(CallError):
 
 
 class ResolverClient:
-    """Calls one resolver. Every call waits at most `timeout_s` and raises `CallError`."""
+    """Calls one resolver. Every call waits at most `timeout_s`, if it is told, and raises `CallError`."""
 
     def __init__(
         self,
         address: str,
         token: str,
-        timeout_s: float,
+        timeout_s: float | None,
         channel: grpc.Channel | None = None,
         client_key_sha256: bytes = b"",
         tls: Tls | None = None,
@@ -91,10 +98,14 @@ class ResolverClient:
         return self._call(self._stub.ListModels, pb.ListModelsRequest(client_key_sha256=self._client_key))
 
     def clear(self, target_id: str, management_key: str) -> None:
-        self._call(self._admin.ClearCooldown, admin_pb.ClearCooldownRequest(target_id=target_id), management_key)
+        self._call(
+            self._admin.ClearCooldown, admin_pb.ClearCooldownRequest(target_id=target_id), management_key, CHANGE_S
+        )
 
     def drain(self, target_id: str, management_key: str, *, drained: bool) -> None:
-        self._call(self._admin.Drain, admin_pb.DrainRequest(target_id=target_id, drained=drained), management_key)
+        self._call(
+            self._admin.Drain, admin_pb.DrainRequest(target_id=target_id, drained=drained), management_key, CHANGE_S
+        )
 
     def status(self, management_key: str) -> admin_pb.GetStatusResponse:
         method: Callable[..., admin_pb.GetStatusResponse] = self._admin.GetStatus
@@ -106,7 +117,14 @@ class ResolverClient:
 
     def roll_back(self, revision: int, author: str, management_key: str) -> admin_pb.RollbackResponse:
         method: Callable[..., admin_pb.RollbackResponse] = self._admin.Rollback
-        return self._call(method, admin_pb.RollbackRequest(revision=revision, author=author), management_key)
+        return self._call(method, admin_pb.RollbackRequest(revision=revision, author=author), management_key, CHANGE_S)
+
+    def apply(
+        self, text: bytes, author: str, management_key: str, *, validate_only: bool
+    ) -> admin_pb.ApplyConfigurationResponse:
+        method: Callable[..., admin_pb.ApplyConfigurationResponse] = self._admin.ApplyConfiguration
+        request = admin_pb.ApplyConfigurationRequest(text=text, author=author, validate_only=validate_only)
+        return self._call(method, request, management_key, CHANGE_S)
 
     def health(self, service: str) -> str:
         """The health protocol's word for the state of a service, such as `SERVING`."""
@@ -114,20 +132,23 @@ class ResolverClient:
         response = self._call(stub.Check, health_pb2.HealthCheckRequest(service=service))
         return str(health_pb2.HealthCheckResponse.ServingStatus.Name(response.status))
 
-    def _call(self, method: Callable[..., Response], request: Any, management_key: str = "") -> Response:
+    def _call(
+        self, method: Callable[..., Response], request: Any, management_key: str = "", usual_s: float = READ_S
+    ) -> Response:
         # The token has `authorization` to itself: a call may have to show both.
         key = (("x-management-key", management_key),) if management_key else ()
+        timeout_s = self._timeout_s or usual_s
         try:
-            return method(request, timeout=self._timeout_s, metadata=(*self._metadata, *key))
+            return method(request, timeout=timeout_s, metadata=(*self._metadata, *key))
         except grpc.RpcError as error:
-            raise self._refusal(error) from None
+            raise self._refusal(error, timeout_s) from None
 
-    def _refusal(self, error: Any) -> CallError:
+    def _refusal(self, error: Any, timeout_s: float) -> CallError:
         info = _error_info(error)
         is_of_key = info is not None and error.code() is grpc.StatusCode.UNAUTHENTICATED
-        return (ClientKeyNeededError if is_of_key else CallError)(self._sentence(error))
+        return (ClientKeyNeededError if is_of_key else CallError)(self._sentence(error, timeout_s))
 
-    def _sentence(self, error: Any) -> str:
+    def _sentence(self, error: Any, timeout_s: float) -> str:
         """What happened and what to do, on one line. `error` is a `grpc.Call` as well, which no type says."""
         code, details = error.code(), " ".join(str(error.details() or "").split())
         info = _error_info(error)
@@ -138,6 +159,8 @@ class ResolverClient:
         if info is not None and info.reason == "REVISION_NOT_FOUND":
             return f"{details}; 'forebay revisions' lists those that are"
         if info is not None and code in (grpc.StatusCode.ABORTED, grpc.StatusCode.FAILED_PRECONDITION):
+            return details
+        if info is not None and info.reason in _OF_THE_STORE:
             return details
         if info is not None and code is grpc.StatusCode.NOT_FOUND:
             return details if info.metadata.get("closest") else f"{details}; 'forebay models' lists what can be called"
@@ -152,16 +175,30 @@ class ResolverClient:
                     f"or say where it is with --resolver or FOREBAY_RESOLVER"
                 )
             case grpc.StatusCode.DEADLINE_EXCEEDED:
-                return f"{self.address} did not answer within {self._timeout_s:g} s: allow more with --timeout"
+                return f"{self.address} did not answer within {timeout_s:g} s: allow more with --timeout"
             case grpc.StatusCode.UNIMPLEMENTED if "FOREBAY_MANAGEMENT_KEY" in details:
                 return details
             case grpc.StatusCode.UNIMPLEMENTED:
                 return f"what answers at {self.address} is no resolver of this version ({details}): check --resolver"
             case grpc.StatusCode.NOT_FOUND:
                 return f"{self.address} reports no health under this name: --service is readiness, liveness or ''"
-            case grpc.StatusCode.UNAUTHENTICATED | grpc.StatusCode.INVALID_ARGUMENT:
+            case grpc.StatusCode.UNAUTHENTICATED:
                 return details
+            case grpc.StatusCode.INVALID_ARGUMENT:
+                return "\n".join((details, *_mistakes(error)))
         return f"{self.address} answered {code.name}: {details}"
+
+
+def _mistakes(error: Any) -> list[str]:
+    """All that is wrong with a configuration, where the words name no more than how much that is."""
+    found = rpc_status.from_call(error)
+    bad = error_details_pb2.BadRequest()
+    for detail in found.details if found is not None else ():
+        if detail.Is(bad.DESCRIPTOR) and detail.Unpack(bad) and len(bad.field_violations) > 1:
+            return [
+                f"{each.field}: {each.description}" if each.field else each.description for each in bad.field_violations
+            ]
+    return []
 
 
 def _error_info(error: Any) -> error_details_pb2.ErrorInfo | None:

@@ -6,6 +6,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from forebay.resolver.v1 import resolver_service_pb2 as pb
 from forebay_cli import output
@@ -71,6 +72,19 @@ def revisions(client: ResolverClient, most: int, management_key: str, *, with_di
 def roll_back(client: ResolverClient, revision: int, author: str, management_key: str) -> int:
     made = client.roll_back(revision, author, management_key)
     print(f"revision {made.revision} is in effect, with the content of revision {revision}")
+    return 0
+
+
+def apply(client: ResolverClient, file: str, author: str, management_key: str, *, validate_only: bool) -> int:
+    """Raises `CallError` if the file cannot be read, too."""
+    try:
+        text = Path(file).read_bytes()
+    except OSError as error:
+        raise CallError(f"{file} cannot be read: {error.strerror}") from None
+    made = client.apply(text, author, management_key, validate_only=validate_only)
+    print(
+        f"{file} could be put into effect" if validate_only else f"revision {made.revision} is in effect, as in {file}"
+    )
     return 0
 
 

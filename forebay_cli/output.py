@@ -74,9 +74,7 @@ def models(response: pb.ListModelsResponse) -> str:
 def status(response: admin_pb.GetStatusResponse, *, every: bool) -> str:
     """Of the targets those that are not just ready, or all of them."""
     shown = [t for t in response.targets if every or t.state != "ready" or t.in_flight or t.recent]
-    replicas = [
-        f"{_line(r.id)} at revision {r.revision}{', degraded' if r.degraded else ''}" for r in response.replicas
-    ]
+    replicas = [_replica(r) for r in response.replicas]
     others = len(response.targets) - len(shown)
     tail = f"{_count(others, 'other target')}: ready, and not asked of late" if others else ""
     rows = [
@@ -92,6 +90,11 @@ def status(response: admin_pb.GetStatusResponse, *, every: bool) -> str:
     ]
     listing = table(("TARGET", "STATE", "REASON", "RETRY AFTER", "IN FLIGHT", "LAST 5 MIN"), rows) if rows else ""
     return "\n\n".join(filter(None, ("\n".join(replicas), listing, tail)))
+
+
+def _replica(replica: admin_pb.ReplicaStatus) -> str:
+    seen = f", seen {_duration(replica.seen_ms_ago)} ago" if replica.seen_ms_ago else ""
+    return f"{_line(replica.id)} at revision {replica.revision}{seen}{', degraded' if replica.degraded else ''}"
 
 
 def revisions(response: admin_pb.ListRevisionsResponse, *, with_diffs: bool) -> str:

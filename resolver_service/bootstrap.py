@@ -9,6 +9,7 @@ import secrets
 import signal
 import socket
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -22,25 +23,31 @@ from resolver_service.adapters.grpc_api.resolver import ResolverServicer
 from resolver_service.adapters.history_memory import MemoryHistory
 from resolver_service.adapters.history_sqlite import SqliteHistory
 from resolver_service.adapters.operations_uvicorn import Operations, OperationsServer, listen, url
+from resolver_service.adapters.record_copy import ConfigCopy
 from resolver_service.adapters.record_file import FileRecord
 from resolver_service.adapters.stores_memory import MemoryBindings, MemoryDrains, MemoryHealth, MemoryRotation
+from resolver_service.adapters.stores_redis.beginning import Beginning, begin
+from resolver_service.adapters.stores_redis.record import RedisRecord
+from resolver_service.adapters.stores_redis.siblings import RedisSiblings
 from resolver_service.adapters.stores_redis.state import RedisState
 from resolver_service.adapters.stores_sqlite import SqliteState
 from resolver_service.adapters.telemetry_prometheus import PrometheusTelemetry, Sources
 from resolver_service.app.access import Access
+from resolver_service.app.alone import Alone
 from resolver_service.app.bindings import Bindings
-from resolver_service.app.configure import Configuration
+from resolver_service.app.configure import FILE, Configuration, digest_of
 from resolver_service.app.in_flight import InFlight
 from resolver_service.app.limits import ClientLimits
 from resolver_service.app.manage import Manager
 from resolver_service.app.operate import Operator
-from resolver_service.app.ports import HealthChanged, History, Stores
+from resolver_service.app.ports import HealthChanged, History, Kept, PastRevision, ReadOnlyError, Siblings, Stores
 from resolver_service.app.probes import ProbeBook
 from resolver_service.app.report import Reports
 from resolver_service.app.resolve import Resolver
 from resolver_service.app.standing import standings
 from resolver_service.app.status import Status
 from resolver_service.app.watch import Bell, Watch
+from resolver_service.domain.config import ConfigError
 from resolver_service.domain.health import PROBE_LEASE_S
 from resolver_service.settings import Settings
 
@@ -51,6 +58,15 @@ class UnreadableError(Exception):
     """The configuration cannot be read. The text says what to do."""
 
     code = "config_unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """The configuration, where resolvers share it."""
+
+    record: RedisRecord
+    copy: ConfigCopy
+    beginning: Beginning
 
 
 def check(settings: Settings) -> str:
@@ -64,35 +80,94 @@ async def serve(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT. Raises `ConfigError`, `UnreadableError`, `CertificateError`, `OSError` or
     `AddressInUseError` if it cannot start."""
     telemetry_structlog.configure()
-    bell = Bell()
+    told_to_stop, bell = asyncio.Event(), Bell()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
     with contextlib.ExitStack() as stack:
         history: History = MemoryHistory()
-        if settings.state_dir:
-            history = stack.enter_context(contextlib.closing(SqliteHistory(settings.state_dir, time.time)))
-        configuration = Configuration(config_yaml.parsed, time.time, _text(settings.config), history, bell.ring)
+        shared = await _begun(settings, told_to_stop, stack) if settings.store else None
+        if told_to_stop.is_set():
+            return
+        if shared:
+            configuration = _as_of_record(shared.beginning.kept, bell)
+        else:
+            if settings.state_dir:
+                history = stack.enter_context(contextlib.closing(SqliteHistory(settings.state_dir, time.time)))
+            configuration = Configuration(config_yaml.parsed, time.time, _text(settings.config), history, bell.ring)
         operating = stack.enter_context(listen(*settings.ops)) if settings.ops else None
-        await _serve(settings, configuration, history, bell, operating)
+        await _serve(settings, configuration, history, shared, bell, operating, told_to_stop)
+
+
+async def _begun(settings: Settings, told_to_stop: asyncio.Event, stack: contextlib.ExitStack) -> _Shared | None:
+    """None if it was told to stop before the store could be reached."""
+    try:
+        record = stack.enter_context(contextlib.closing(RedisRecord(settings.store)))
+    except ValueError:
+        raise UnreadableError("--store: not an address such as redis://127.0.0.1:6379/0") from None
+    copy = ConfigCopy(settings.state_dir)
+    beginning = asyncio.create_task(begin(record, lambda: _seed(settings.config), copy.read))
+    stopping = asyncio.create_task(told_to_stop.wait())
+    await asyncio.wait({beginning, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not beginning.done():
+        beginning.cancel()
+        return None
+    try:
+        began = await beginning
+    except ReadOnlyError as error:
+        raise UnreadableError(str(error)) from None
+    if settings.config:
+        config_file.compare(settings.config, began.kept.text)
+    return _Shared(record, copy, began)
+
+
+def _seed(path: Path | None) -> Kept | None:
+    """What an empty store begins with. Raises `ConfigError` or `UnreadableError`."""
+    if path is None:
+        return None
+    text = _text(path)
+    config_yaml.parsed(text)
+    return Kept(PastRevision(1, int(time.time()), FILE, "the first configuration", "", digest_of(text)), text)
+
+
+def _as_of_record(kept: Kept, bell: Bell) -> Configuration:
+    try:
+        return Configuration(config_yaml.parsed, time.time, kept.text, None, bell.ring, kept.revision)
+    except ConfigError as error:
+        words = (
+            f"revision {kept.revision.number} of the configuration, which the store has, is not valid for this resolver"
+        )
+        raise UnreadableError(f"{words}:\n{error}") from None
 
 
 async def _serve(
-    settings: Settings, configuration: Configuration, history: History, bell: Bell, operating: socket.socket | None
+    settings: Settings,
+    configuration: Configuration,
+    history: History,
+    shared: _Shared | None,
+    bell: Bell,
+    operating: socket.socket | None,
+    told_to_stop: asyncio.Event,
 ) -> None:
     certificates = Followed(Files(*settings.tls, settings.client_ca)) if settings.tls else None
-    state = _state(settings)
+    # Unique over resolvers and restarts.
+    boot = secrets.token_hex(6)
+    replica_id = f"{socket.gethostname()}-{boot}"
+    state = _state(settings, configuration, replica_id)
     stores = state.stores if state else Stores(MemoryRotation(), MemoryHealth(), MemoryDrains(), MemoryBindings())
     probes, registry = ProbeBook(PROBE_LEASE_S), CollectorRegistry()
     telemetry = PrometheusTelemetry(registry, _sources(configuration, stores, probes, state))
-    record = FileRecord(settings.config)
-    manager = Manager(configuration, record, history, amend, provider_edits=settings.provider_edits)
-    servicer, admin, watch = create_servicers(configuration, manager, stores, probes, telemetry, bell)
+    siblings, manager = _manager(settings, configuration, history, shared, state)
+    servicer, admin, watch = create_servicers(
+        configuration, manager, stores, probes, telemetry, bell, boot, siblings or Alone(replica_id, configuration)
+    )
     secrets_shown = grpc_server.Secrets(settings.token, settings.management_key)
     tls = grpc_server.Tls(certificates.current) if certificates else None
     grpc = grpc_server.build(settings.listen, servicer, admin, secrets_shown, reflect=settings.reflection, tls=tls)
 
-    told_to_stop, is_serving = asyncio.Event(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
-    following = asyncio.create_task(config_file.follow(settings.config, configuration))
+    is_serving = asyncio.Event()
+    follow = siblings.follow() if siblings else config_file.follow(_given(settings.config), configuration)
+    following = asyncio.create_task(follow)
     keeping = asyncio.create_task(state.keep()) if state else None
     renewing = asyncio.create_task(certificates.follow(tls.renew)) if certificates and tls else None
     operations = OperationsServer(Operations(registry, is_serving.is_set))
@@ -100,6 +175,8 @@ async def _serve(
         await operations.serve(operating)
     if isinstance(state, RedisState):
         await state.begun()
+    if siblings:
+        await siblings.begun()
     await grpc.serving()
     is_serving.set()
     also = f"operations on {url(operating)}, " if operating else ""
@@ -108,8 +185,6 @@ async def _serve(
     stopping = asyncio.create_task(told_to_stop.wait())
     await asyncio.wait({stopping, following}, return_when=asyncio.FIRST_COMPLETED)
     is_serving.clear()
-    if not following.done():
-        following.cancel()
     stopping.cancel()
     if renewing:
         renewing.cancel()
@@ -120,6 +195,9 @@ async def _serve(
     # Calls that were cut off are still being told. What is left when the loop closes, gRPC reports with a traceback.
     if ending := asyncio.all_tasks() - {asyncio.current_task(), following, keeping}:
         await asyncio.wait(ending, timeout=LAST_WORDS_S)
+    # Until now: changes wait for whoever still serves.
+    if not following.done():
+        following.cancel()
     if state and keeping:
         state.stop()
         await keeping
@@ -128,11 +206,28 @@ async def _serve(
         await following
 
 
-def _state(settings: Settings) -> SqliteState | RedisState | None:
+def _state(settings: Settings, configuration: Configuration, replica_id: str) -> SqliteState | RedisState | None:
     """What outlives this process, and who shares it."""
     if settings.store:
-        return RedisState(settings.store, time.monotonic)
+        return RedisState(settings.store, time.monotonic, replica_id=replica_id, place=lambda: configuration.place)
     return SqliteState(settings.state_dir, time.monotonic, time.time) if settings.state_dir else None
+
+
+def _manager(
+    settings: Settings,
+    configuration: Configuration,
+    history: History,
+    shared: _Shared | None,
+    state: SqliteState | RedisState | None,
+) -> tuple[RedisSiblings | None, Manager]:
+    edits = settings.provider_edits
+    if shared is None or not isinstance(state, RedisState):
+        record = FileRecord(_given(settings.config))
+        return None, Manager(configuration, record, history, amend, provider_edits=edits)
+    is_of_record = shared.beginning.is_of_record
+    siblings = RedisSiblings(state, shared.record, configuration, shared.copy.keep, is_of_record=is_of_record)
+    its = shared.record
+    return siblings, Manager(configuration, its, its, amend, provider_edits=edits, siblings=siblings)
 
 
 def create_servicers(
@@ -142,6 +237,8 @@ def create_servicers(
     probes: ProbeBook,
     telemetry: PrometheusTelemetry,
     bell: Bell,
+    boot: str,
+    siblings: Siblings,
 ) -> tuple[ResolverServicer, PoolAdminServicer, Watch]:
     def tell(change: HealthChanged) -> None:
         telemetry_structlog.health_changed(change)
@@ -150,15 +247,14 @@ def create_servicers(
 
     in_flight, bindings = InFlight(), Bindings(stores.bindings, time.time)
     limits = ClientLimits(stores.shared.limits if stores.shared else None)
-    # Unique over resolvers and restarts, and cheaper than a random number each.
-    boot, count = secrets.token_hex(6), itertools.count(1)
+    count = itertools.count(1)
     resolver = Resolver(
         revisions=configuration,
         rotation=stores.rotation,
         health=stores.health,
         drains=stores.drains,
         clock=time.monotonic,
-        new_id=lambda: f"{boot}-{next(count):x}",
+        new_id=lambda: f"{boot}-{next(count):x}",  # Cheaper than a random number each.
         probes=probes,
         in_flight=in_flight,
         access=Access(time.time),
@@ -170,7 +266,7 @@ def create_servicers(
     operator = Operator(configuration, stores.health, stores.drains, tell)
     status = Status(configuration, stores.health, stores.drains, in_flight, reports.recent, time.monotonic)
     watch = Watch(status, bell)
-    admin = PoolAdminServicer(operator, manager, status, resolver, f"{socket.gethostname()}-{boot}")
+    admin = PoolAdminServicer(operator, manager, status, resolver, siblings)
     return ResolverServicer(resolver, reports, configuration, telemetry, watch, stores.shared), admin, watch
 
 
@@ -189,7 +285,15 @@ def _sources(
     )
 
 
-def _text(path: Path) -> bytes:
+def _given(path: Path | None) -> Path:
+    """Without a store there is one: `settings` sees to it."""
+    if path is None:
+        raise UnreadableError("--config FILE is required")
+    return path
+
+
+def _text(given: Path | None) -> bytes:
+    path = _given(given)
     try:
         return path.read_bytes()
     except FileNotFoundError:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    config: Path
+    config: Path | None
+    """The configuration; with a store what an empty one begins with, or None."""
     listen: str
     """`HOST:PORT` or `unix:PATH`."""
     ops: tuple[str, int] | None
@@ -22,7 +23,7 @@ class Settings:
     drain_s: float
     check: bool
     state_dir: Path | None
-    """Where health, drains and turns outlive a restart; None: nowhere."""
+    """Where health, drains and turns outlive a restart, or a copy of what a store has; None: nowhere."""
     tls: tuple[Path, Path] | None
     """The files of the certificate that callers are shown, and of its key; None: no TLS."""
     client_ca: Path | None
@@ -54,7 +55,12 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
     def switched_on(flag: str) -> bool:
         return (default(flag) or "").lower() in {"1", "true", "yes", "on"}
 
-    parser.add_argument("--config", metavar="FILE", default=default("config"), help="the YAML file (required)")
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        default=default("config"),
+        help="the YAML file (required); with --store what an empty store begins with (optional)",
+    )
     parser.add_argument(
         "--listen",
         metavar="ADDRESS",
@@ -98,14 +104,16 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         metavar="DIR",
         default=default("state-dir"),
         help="a directory of this resolver's own, where health, drains and rotation outlive a restart "
-        "(default: they are kept in memory)",
+        "(default: they are kept in memory); with --store a copy of the configuration alone, to start from while the "
+        "store is away",
     )
     parser.add_argument(
         "--store",
         metavar="URL",
         default=default("store", ""),
-        help="redis://[USER:PASSWORD@]HOST:PORT/DB, rediss:// for TLS: what several resolvers share, in a Redis 7 or "
-        "Valkey 8 server; a password is better given as FOREBAY_RESOLVER_STORE, since everyone can read arguments "
+        help="redis://[USER:PASSWORD@]HOST:PORT/DB, rediss:// for TLS: what several resolvers share, the configuration "
+        "among it, in a Redis 7 or Valkey 8 server; a password is better given as FOREBAY_RESOLVER_STORE, since "
+        "everyone can read arguments "
         "(default: this resolver shares nothing)",
     )
     parser.add_argument(
@@ -126,7 +134,7 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
     )
     given = parser.parse_args(arguments)
 
-    if not given.config:
+    if not given.config and (given.check or not given.store):
         parser.error("--config FILE (or FOREBAY_RESOLVER_CONFIG) is required")
     if not is_address(given.listen):
         parser.error(f"--listen: '{given.listen}' is neither HOST:PORT nor unix:PATH")
@@ -143,8 +151,6 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         parser.error(f"--ops-listen: '{given.ops_listen}' is not HOST:PORT")
     if given.store and not given.store.startswith(("redis://", "rediss://", "unix://")):
         parser.error("--store: not an address such as redis://127.0.0.1:6379/0")
-    if given.store and given.state_dir:
-        parser.error("--store and --state-dir: what resolvers share is kept in the store, so choose one")
     token, management_key = environment.get("FOREBAY_TOKEN", ""), environment.get("FOREBAY_MANAGEMENT_KEY", "")
     for name, secret in (("FOREBAY_TOKEN", token), ("FOREBAY_MANAGEMENT_KEY", management_key)):
         if not (secret.isascii() and secret.isprintable()):
@@ -154,7 +160,7 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
     if management_key and management_key == token:
         parser.error("FOREBAY_MANAGEMENT_KEY must not be FOREBAY_TOKEN, which never suffices for a change")
     return Settings(
-        config=Path(given.config),
+        config=Path(given.config) if given.config else None,
         listen=given.listen,
         ops=_host_and_port(given.ops_listen) if given.ops_listen else None,
         reflection=not given.no_reflection,

@@ -53,6 +53,14 @@ async def follow(path: Path, configuration: Configuration) -> None:
             is_wrong = not await _offer(path, look, configuration)
 
 
+def compare(path: Path, of_record: bytes) -> None:
+    """Says so if the file is another than what a store has, where that is of record."""
+    look = _look(path)
+    if look.error or look.text != of_record:
+        words = f"the store is of record: 'forebay apply {path}' puts the file into effect"
+        _log.warning("config_file_not_in_effect", path=str(path), remedy=words, error=look.error)
+
+
 @dataclass(frozen=True, slots=True)
 class _Look:
     """What was found at one moment."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 
-from resolver_service.app.ports import ConflictError, ReadOnlyError
+from resolver_service.app.ports import ConflictError, PastRevision, ReadOnlyError
 
 _MOUNTED = "if it is mounted, mount its directory, and not read-only; or change it where it comes from"
 _WHY = {
@@ -42,10 +42,11 @@ class FileRecord:
         except OSError as error:
             raise ReadOnlyError(f"{self._path} cannot be read: {error.strerror}") from error
 
-    def replace(self, before: bytes, after: bytes) -> None:
+    def replace(self, before: bytes, after: bytes, revision: PastRevision) -> PastRevision:
         """As the port says."""
         try:
             self._replace(before, after)
+            return revision
         except OSError as error:
             why = _WHY.get(error.errno or 0, f"cannot be written: {error.strerror}")
             raise ReadOnlyError(f"{self._path} {why}") from error

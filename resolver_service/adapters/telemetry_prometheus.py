@@ -31,6 +31,8 @@ class SharedStore(Protocol):
     """What is known of the store that resolvers share."""
 
     is_degraded: bool
+    is_durable: bool | None
+    """None if it does not say."""
     losses: int
 
 
@@ -135,6 +137,12 @@ class PrometheusTelemetry(Collector):
                 "Whether the store that resolvers share answers; 0: this one goes by itself",
                 value=float(not store.is_degraded),
             )
+            if store.is_durable is not None:
+                yield GaugeMetricFamily(
+                    "forebay_store_durable",
+                    "Whether what that store has acknowledged outlives its crash (appendfsync always)",
+                    value=float(store.is_durable),
+                )
             yield CounterMetricFamily("forebay_store_losses", "How often that store was lost", value=store.losses)
 
     def _target_states(self) -> Metric:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from resolver_service.app.considerate import considerate
-from resolver_service.app.ports import ConflictError, History, HistoryError, Parsed, PastRevision, Revision
+from resolver_service.app.ports import ConflictError, History, HistoryError, Kept, Parsed, PastRevision, Revision
 from resolver_service.domain.config import ConfigError
 from resolver_service.domain.config_summary import diff, summary
 
@@ -48,8 +48,10 @@ class Configuration:
         initial: bytes,
         history: History | None = None,
         changed: Callable[[], None] = lambda: None,
+        kept: PastRevision | None = None,
     ) -> None:
-        """`changed` is called after each swap. Without a history every life begins with revision 1. Raises
+        """`changed` is called after each swap. `kept` is what the initial configuration is kept as where resolvers
+        share it, and then there is no history. Without either every life begins with revision 1. Raises
         `ConfigError` if the initial configuration is invalid: there is nothing to fall back to."""
         self._parse = parse
         self._wall_clock = wall_clock
@@ -59,7 +61,8 @@ class Configuration:
         self.accepted = 0
         self.rejected = 0
         """How many of the configurations offered were put into effect, and how many were invalid."""
-        self._current = self._first(initial, parse(initial))
+        parsed = parse(initial)
+        self._current = _revision(kept, initial, parsed) if kept else self._first(initial, parsed)
 
     @property
     def current(self) -> Revision:
@@ -82,8 +85,10 @@ class Configuration:
         parsed = await self.parse(text)
         revision = self._next(text, parsed)
         # What cannot be kept is in effect all the same: it stands in the file.
-        with contextlib.suppress(HistoryError):
-            await self._keep(revision, FILE)
+        if self._history:
+            past = await asyncio.to_thread(_past, self._current, revision, FILE)
+            with contextlib.suppress(HistoryError):
+                await asyncio.to_thread(self._history.keep, past, text)
         self._swap(revision)
         return True
 
@@ -95,7 +100,25 @@ class Configuration:
             self.rejected += 1
             raise
 
-    async def accept(self, proposal: Proposal, write: Callable[[], None]) -> Revision:
+    async def adopt(self, latest: Callable[[], Kept | None]) -> bool:
+        """Puts what is of record, where resolvers share it, into effect; False if it is the running one already.
+
+        `latest` looks it up in a thread. Raises what that raises, or `ConfigError`, and then nothing has changed.
+        """
+        async with self._one_at_a_time:
+            kept = await asyncio.to_thread(latest)
+            if kept is None or (kept.revision.number, kept.revision.digest) == self.place:
+                return False
+            with considerate():
+                self._swap(_revision(kept.revision, kept.text, await self.parse(kept.text)))
+            return True
+
+    @property
+    def place(self) -> tuple[int, str]:
+        """The number and digest of the running configuration, which together are no other's."""
+        return self._current.number, self._current.digest
+
+    async def accept(self, proposal: Proposal, write: Callable[[PastRevision], PastRevision]) -> Revision:
         """Puts a proposal into effect. It is kept before it is written, and a crash in between leaves a revision that
         was never in effect, behind which the next start puts what the file says.
 
@@ -106,13 +129,16 @@ class Configuration:
             if self._current is not proposal.base:
                 raise ConflictError("another change has come first")
             revision = self._next(proposal.text, proposal.parsed)
-            await self._keep(revision, proposal.author)
+            past = await asyncio.to_thread(_past, self._current, revision, proposal.author)
+            if self._history:
+                await asyncio.to_thread(self._history.keep, past, proposal.text)
             try:
-                await asyncio.to_thread(write)
+                past = await asyncio.to_thread(write, past)
             except BaseException:
                 if self._history:
-                    await asyncio.to_thread(self._history.drop, revision.number)
+                    await asyncio.to_thread(self._history.drop, past.number)
                 raise
+            revision = _revision(past, proposal.text, proposal.parsed)
             self._swap(revision)
             return revision
 
@@ -134,17 +160,16 @@ class Configuration:
         number, now = self._current.number + 1, int(self._wall_clock())
         return Revision(number, parsed.catalog, now, digest_of(text), parsed.document, text)
 
-    async def _keep(self, revision: Revision, author: str) -> None:
-        if self._history:
-            await asyncio.to_thread(_keep, self._history, self._current, revision, author)
-
     def _swap(self, revision: Revision) -> None:
         self._current = revision
         self.accepted += 1
         self._changed()
 
 
-def _keep(history: History, before: Revision, after: Revision, author: str) -> None:
-    told = summary(before.document, after.document)
-    lines = diff(before.text, after.text)
-    history.keep(PastRevision(after.number, after.loaded_at, author, told, lines, after.digest), after.text)
+def _past(before: Revision, after: Revision, author: str) -> PastRevision:
+    told, lines = summary(before.document, after.document), diff(before.text, after.text)
+    return PastRevision(after.number, after.loaded_at, author, told, lines, after.digest)
+
+
+def _revision(kept: PastRevision, text: bytes, parsed: Parsed) -> Revision:
+    return Revision(kept.number, parsed.catalog, kept.created_at, digest_of(text), parsed.document, text)

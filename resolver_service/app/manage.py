@@ -12,12 +12,13 @@ from resolver_service.app.considerate import considerate
 from resolver_service.app.ports import (
     AWKWARD,
     ConflictError,
-    History,
     Parsed,
     PastRevision,
+    PastRevisions,
     ReadOnlyError,
     Record,
     Revision,
+    Siblings,
 )
 from resolver_service.domain.config import ConfigError
 from resolver_service.domain.config_changes import Change, changed, changes_providers, concerns_providers
@@ -59,18 +60,28 @@ class Terms:
 class Manager:
     """Carries changes out one after another. What it answers with is valid, durable and in effect.
 
-    Its methods raise `ConflictError`, `ConfigError`, `NotThereError`, `InUseError`,
-    `ProvidersLockedError`, `UnknownRevisionError`, `ReadOnlyError` or `HistoryError`, and then nothing has changed.
+    Its methods raise `ConflictError`, `ConfigError`, `NotThereError`, `InUseError`, `ProvidersLockedError`,
+    `UnknownRevisionError`, `ReadOnlyError`, `HistoryError` or `AwayError`, and then nothing has changed. Where
+    resolvers share it they also raise `UncertainError`, or `NotEverywhereError` of a change that was made.
     """
 
     def __init__(
-        self, configuration: Configuration, record: Record, history: History, amend: Amend, *, provider_edits: bool
+        self,
+        configuration: Configuration,
+        record: Record,
+        history: PastRevisions,
+        amend: Amend,
+        *,
+        provider_edits: bool,
+        siblings: Siblings | None = None,
     ) -> None:
+        """Without siblings the record is this resolver's own: a file."""
         self._configuration = configuration
         self._record = record
         self._history = history
         self._amend = amend
         self._provider_edits = provider_edits
+        self._siblings = siblings
         self._one_at_a_time = asyncio.Lock()
         self._under_way: set[asyncio.Task[Any]] = set()
 
@@ -80,28 +91,41 @@ class Manager:
 
     async def change(self, change: Change, terms: Terms) -> Revision:
         """The revision that it makes; the present one if it is only validated, or changes nothing."""
-        return await self._to_the_end(self._change(change, terms))
+        return await self._to_the_end(self._change(change, terms), terms)
 
     async def roll_back(self, number: int, terms: Terms) -> Revision:
         """Puts the text of an earlier revision into effect, as a new one."""
-        return await self._to_the_end(self._roll_back(number, terms))
+        return await self._to_the_end(self._roll_back(number, terms), terms)
+
+    async def apply(self, text: bytes, terms: Terms) -> Revision:
+        """Puts a whole text into effect.
+
+        Where resolvers share the configuration this is the way in for a file, and may change providers as a file may.
+        """
+        return await self._to_the_end(self._apply(text, terms), terms)
 
     async def revisions(self, before: int, most: int) -> list[PastRevision]:
         """The latest first; 0 for those before any."""
+        if before == 1:
+            return []  # Without asking anybody: so does an edge that only wants to know whether a key is the right one.
         latest = self.current.number
         # One that is just being kept may still come to nothing.
         return await asyncio.to_thread(self._history.before, min(before or latest + 1, latest + 1), most)
 
-    async def _to_the_end(self, doing: Coroutine[Any, Any, Result]) -> Result:
+    async def _to_the_end(self, doing: Coroutine[Any, Any, Result], terms: Terms) -> Result:
         """Whoever asked may leave at any time, but what has been written comes into effect."""
-        task = asyncio.create_task(self._undisturbed(doing))
+        task = asyncio.create_task(self._undisturbed(doing, terms))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         return await asyncio.shield(task)
 
-    async def _undisturbed(self, doing: Coroutine[Any, Any, Result]) -> Result:
+    async def _undisturbed(self, doing: Coroutine[Any, Any, Result], terms: Terms) -> Result:
         with considerate():
-            return await doing
+            done = await doing
+        if self._siblings and not terms.validate_only:
+            # Also where nothing was to be changed: whoever changed it may not have seen the end of it.
+            await self._siblings.settled(self.current.number)
+        return done
 
     async def _change(self, change: Change, terms: Terms) -> Revision:
         if not self._provider_edits and concerns_providers(change):
@@ -130,14 +154,28 @@ class Manager:
             await self._check_providers(base.document, parsed.document)
             return await self._accept(base, text, parsed, terms)
 
+    async def _apply(self, text: bytes, terms: Terms) -> Revision:
+        async with self._one_at_a_time:
+            base = await self._base(terms)
+            if text == base.text:
+                return base
+            parsed = await self._configuration.parse(text)
+            if self._siblings is None:
+                await self._check_providers(base.document, parsed.document)
+            return await self._accept(base, text, parsed, terms)
+
     async def _base(self, terms: Terms) -> Revision:
-        """What the change is made from: what is in effect and stands in the file."""
+        """What the change is made from: what is in effect and of record."""
+        if self._siblings:
+            self._siblings.check()
+            await self._siblings.catch_up()
         base = self.current
         if terms.etag and terms.etag != base.digest:
             raise ConflictError("the configuration is no longer the one that the change starts from: read it again")
-        text = await asyncio.to_thread(self._record.read)
-        if digest_of(text) != base.digest:
-            await self._take_in(text)
+        if not self._siblings:
+            text = await asyncio.to_thread(self._record.read)
+            if digest_of(text) != base.digest:
+                await self._take_in(text)
         return base
 
     async def _take_in(self, text: bytes) -> None:
@@ -162,4 +200,4 @@ class Manager:
         author = "".join(c for c in terms.author if c.isprintable())[:LONGEST_AUTHOR].strip()
         author = "" if author == FILE else author
         proposal = Proposal(base, text, parsed, author)
-        return await self._configuration.accept(proposal, lambda: self._record.replace(base.text, text))
+        return await self._configuration.accept(proposal, lambda told: self._record.replace(base.text, text, told))

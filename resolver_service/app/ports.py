@@ -271,8 +271,19 @@ class HistoryError(Exception):
     code = "revision_not_kept"
 
 
-class History(Protocol):
-    """The latest revisions with their texts. Its methods may wait for a disk: they are for threads."""
+class PastRevisions(Protocol):
+    """The latest revisions with their texts. Its methods may wait for a disk or a server: they are for threads, and
+    those of a server raise `AwayError` and `ReadOnlyError`."""
+
+    def before(self, number: int, most: int) -> list[PastRevision]:
+        """The latest first; 0 for all."""
+
+    def text(self, number: int) -> bytes | None:
+        """None if it is not kept."""
+
+
+class History(PastRevisions, Protocol):
+    """One that whoever has it writes."""
 
     def keep(self, revision: PastRevision, text: bytes) -> None:
         """For good when it returns. Forgets the earliest if there are too many. Raises `HistoryError`."""
@@ -282,12 +293,6 @@ class History(Protocol):
 
     def latest(self) -> PastRevision | None: ...
 
-    def before(self, number: int, most: int) -> list[PastRevision]:
-        """The latest first; 0 for all."""
-
-    def text(self, number: int) -> bytes | None:
-        """None if it is not kept."""
-
 
 class ConflictError(Exception):
     """The configuration is no longer the one that a change starts from: somebody else has changed it."""
@@ -296,7 +301,7 @@ class ConflictError(Exception):
 
 
 class ReadOnlyError(Exception):
-    """The configuration of record cannot be written. The text says what to do."""
+    """The configuration of record cannot be written, or not be read. The text says what to do."""
 
     code = "read_only"
 
@@ -306,12 +311,68 @@ AWKWARD = "the file is written in a way that this change cannot be carried over 
 
 
 class Record(Protocol):
-    """The configuration of record, which others may change at any time. Its methods wait for a disk: they are for
-    threads."""
+    """The configuration of record, which others may change at any time. Its methods wait for a disk or a server: they
+    are for threads."""
 
     def read(self) -> bytes:
         """Raises `ReadOnlyError` if it cannot be read: then it cannot be changed, either."""
 
-    def replace(self, before: bytes, after: bytes) -> None:
-        """For good when it returns. Raises `ConflictError` if it is not what it was before, and `ReadOnlyError`;
-        then it is as it was."""
+    def replace(self, before: bytes, after: bytes, revision: PastRevision) -> PastRevision:
+        """For good when it returns. The revision is what is told of it, for a record that keeps that with the text; it
+        answers as what it is kept. Raises `ConflictError` if it is not what it was before, `ReadOnlyError` or
+        `AwayError`; then it is as it was. Raises `UncertainError` if nobody can tell."""
+
+
+class AwayError(Exception):
+    """What the resolvers share cannot be reached. The text says so."""
+
+    code = "store_away"
+
+
+class UncertainError(Exception):
+    """What the resolvers share has not answered: a change may have been made."""
+
+    code = "may_have_been_applied"
+
+
+class NotEverywhereError(Exception):
+    """What was done is in effect here, and not at every other resolver yet. The text says where not."""
+
+    code = "not_everywhere"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The configuration of record, where resolvers share it."""
+
+    revision: PastRevision
+    text: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """One of the resolvers that share a store."""
+
+    id: str
+    revision: int
+    """That it serves from."""
+    seen_s_ago: float
+    is_degraded: bool
+    """It has lost the store, or has not been heard of for so long that it must have."""
+
+
+class Siblings(Protocol):
+    """The resolvers that share a store, this one among them."""
+
+    def check(self) -> None:
+        """Raises `AwayError` while this resolver works without the store: nothing can be changed for all."""
+
+    async def catch_up(self) -> None:
+        """Puts what is of record into effect here. Raises `AwayError`, or `ReadOnlyError` if this resolver cannot."""
+
+    async def settled(self, revision: int = 0) -> None:
+        """Waits until all that this resolver has told is known to every live one, and each of them serves from this
+        revision or a later one. Raises `NotEverywhereError` if that takes too long."""
+
+    async def replicas(self) -> Sequence[Replica]:
+        """Those that were heard of within the last minute. Never fails: this one is there in any case."""

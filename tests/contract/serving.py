@@ -27,13 +27,14 @@ from resolver_service.adapters.history_memory import MemoryHistory
 from resolver_service.adapters.stores_memory import MemoryBindings, MemoryDrains, MemoryHealth, MemoryRotation
 from resolver_service.adapters.telemetry_prometheus import PrometheusTelemetry, Sources
 from resolver_service.app.access import Access
+from resolver_service.app.alone import Alone
 from resolver_service.app.bindings import Bindings
 from resolver_service.app.configure import Configuration
 from resolver_service.app.in_flight import InFlight
 from resolver_service.app.limits import ClientLimits
 from resolver_service.app.manage import Manager
 from resolver_service.app.operate import Operator
-from resolver_service.app.ports import ConflictError, HealthChanged
+from resolver_service.app.ports import ConflictError, HealthChanged, PastRevision
 from resolver_service.app.probes import ProbeBook
 from resolver_service.app.report import Reports
 from resolver_service.app.resolve import Resolver
@@ -90,6 +91,18 @@ policy: {timeouts: {stream: 168h}}
 """
 
 
+@dataclass
+class SharedStore:
+    """What is told of one that does well."""
+
+    is_degraded: bool = False
+    is_durable: bool | None = True
+    losses: int = 0
+
+
+SHARED = SharedStore()
+
+
 class Clock:
     """Seconds that pass only when the test says so."""
 
@@ -113,12 +126,13 @@ class MemoryRecord:
     def read(self) -> bytes:
         return self.text
 
-    def replace(self, before: bytes, after: bytes) -> None:
+    def replace(self, before: bytes, after: bytes, revision: PastRevision) -> PastRevision:
         if self.problem:
             raise self.problem
         if self.text != before:
             raise ConflictError("the file has been edited")
         self.text = after
+        return revision
 
 
 @dataclass
@@ -239,6 +253,7 @@ async def serving(
         reloads=dict,
         probes=lambda: {"handed_out": probes.handed_out, "returned": probes.returned, "expired": probes.expired},
         state_write_failures=None,
+        store=lambda: SHARED,
     )
     telemetry = PrometheusTelemetry(registry, sources)
 
@@ -251,7 +266,8 @@ async def serving(
     status = Status(configuration, health, drains, in_flight, reports.recent, clock)
     watch = Watch(status, bell)
     servicer = ResolverServicer(resolver, reports, configuration, telemetry, watch)
-    admin = PoolAdminServicer(Operator(configuration, health, drains, tell), manager, status, resolver, "this one")
+    operator, alone = Operator(configuration, health, drains, tell), Alone("this one", configuration)
+    admin = PoolAdminServicer(operator, manager, status, resolver, alone)
     server = grpc_server.build(listen, servicer, admin, grpc_server.Secrets(token, management_key), reflect=reflect)
     await server.serving()
     try:

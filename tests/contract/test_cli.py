@@ -353,3 +353,18 @@ def test_an_operator_sees_revisions_and_goes_back(forebay: Forebay, tmp_path: Pa
     for wrong in ("0", "-1", "x", "99999999999999999999999999"):
         assert forebay("rollback", "--", wrong, FOREBAY_MANAGEMENT_KEY=KEY)[0] == 2
     assert forebay("rollback", "1")[0] == 2, "no key"
+
+
+def test_an_operator_puts_a_file_into_effect(forebay: Forebay, tmp_path: Path) -> None:
+    file = tmp_path / "a-file.yaml"
+    assert forebay("apply", str(file), FOREBAY_MANAGEMENT_KEY=KEY) == (
+        1,
+        "",
+        f"forebay: {file} cannot be read: No such file or directory\n",
+    )
+    file.write_text("polcy: {}\nmodl: 1\n")
+    status, out, errors = forebay("apply", str(file), FOREBAY_MANAGEMENT_KEY=KEY)
+    first, *mistakes = errors.splitlines()
+    assert (status, out, first) == (1, "", "forebay: the configuration would be invalid: 2 problems")
+    assert [line.partition(":")[0] for line in mistakes] == ["polcy", "modl"]
+    assert forebay("apply", str(file))[0] == 2, "no key"

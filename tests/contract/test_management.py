@@ -10,7 +10,7 @@ import pytest
 
 from forebay.resolver.v1 import plan_pb2
 from resolver_service.app import manage
-from resolver_service.app.ports import ReadOnlyError
+from resolver_service.app.ports import AwayError, NotEverywhereError, ReadOnlyError, UncertainError
 from tests.contract.serving import (
     ABORTED,
     CONFIG,
@@ -18,6 +18,7 @@ from tests.contract.serving import (
     INVALID_ARGUMENT,
     LOADED_AT,
     NOT_FOUND,
+    UNAVAILABLE,
     Served,
     failed,
     refused,
@@ -252,6 +253,34 @@ async def test_an_edit_that_starts_from_something_else_is_aborted() -> None:
         assert (await refused(do(it, "Rollback", revision=1, etag=etag))).code == ABORTED
         assert (await do(it, "UpsertPool", pool_json={**SOLO, "description": "two"}, etag=made.etag)).revision == 3
         assert (await do(it, "UpsertPool", pool_json={**SOLO, "description": "three"})).revision == 4
+
+
+async def test_a_whole_text_is_put_into_effect_under_the_same_rules() -> None:
+    async with management() as it:
+        etag = it.configuration.current.digest
+        text = CONFIG.replace("takes turns", "takes its turn").encode()
+        assert (await do(it, "ApplyConfiguration", text=text, validate_only=True)).revision == 1
+        assert (await do(it, "ApplyConfiguration", text=text, etag=etag, author="ann")).revision == 2
+        assert it.record.text == text, "to the letter"
+        assert (await do(it, "ApplyConfiguration", text=text)).revision == 2, "it is there already"
+        assert (await do(it, "ListRevisions")).revisions[0].author == "ann"
+        assert (await refused(do(it, "ApplyConfiguration", text=text, etag=etag))).code == ABORTED
+        refusal = await refused(do(it, "ApplyConfiguration", text=text + b"polcy: {}\n"))
+        assert (refusal.code, refusal.fields) == (INVALID_ARGUMENT, ["polcy"])
+        other = text.replace(b"one.example", b"elsewhere.example")
+        refusal = await refused(do(it, "ApplyConfiguration", text=other))
+        assert (refusal.code, refusal.reason) == (FAILED_PRECONDITION, "PROVIDERS_LOCKED"), (
+            "the file is there to be edited"
+        )
+
+
+@pytest.mark.parametrize("error", [AwayError, UncertainError, NotEverywhereError])
+async def test_what_resolvers_share_may_be_in_the_way(error: type[Exception]) -> None:
+    async with management() as it:
+        it.record.problem = error("the reason")
+        refusal = await refused(do(it, "UpsertPool", pool_json={**SOLO, "description": "one"}))
+        assert (refusal.code, refusal.message) == (UNAVAILABLE, "the reason")
+        assert refusal.reason == error.code.upper()  # type: ignore[attr-defined]
 
 
 async def test_two_edits_at_once_lose_neither() -> None:

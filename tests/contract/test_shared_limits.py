@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import itertools
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
@@ -98,19 +98,6 @@ class One:
 
     async def has_told(self) -> None:
         await until(lambda: not self.state.limits.untold and self.state._asker is None)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    store = Store(tmp_path_factory.mktemp("valkey"))
-    yield store
-    store.stop()
-
-
-@pytest.fixture
-def store(server: Store) -> Store:
-    server.ask("FLUSHALL")
-    return server
 
 
 @pytest_asyncio.fixture

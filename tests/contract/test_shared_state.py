@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
@@ -21,19 +21,6 @@ from tests.support.sharing import resolvers, until
 from tests.support.valkey import Store
 
 SCOPE = "one/m#0"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    store = Store(tmp_path_factory.mktemp("valkey"))
-    yield store
-    store.stop()
-
-
-@pytest.fixture
-def store(server: Store) -> Store:
-    server.ask("FLUSHALL")
-    return server
 
 
 @pytest_asyncio.fixture

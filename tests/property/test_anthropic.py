@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 from typing import Any
 
 import msgspec
@@ -54,43 +53,29 @@ from edge_service.dialects.exchange import (
 )
 from edge_service.domain.errors import InvalidRequestError
 from edge_service.domain.sse import EventSplitter
+from tests.property.made_up import any_of, bodies_of, raws, streams_of, texts, values_of, words
+from tests.property.made_up import seen as said
 from tests.support import published_anthropic
 from tests.support.golden import ROOT
 
-characters = st.characters(exclude_categories=["Cs"])
-texts = st.text(characters, max_size=8)
-words = st.text("abcxyz-_0", min_size=1, max_size=6)
-said = st.text('ab é{"\\\n', min_size=1, max_size=8).filter(lambda text: bool(text.strip()))
-numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-
 # --- Anything at all
 
-names = st.sampled_from(
-    re.findall(
-        r"\w+",
-        """
+names = any_of(
+    """
         type role content text source data id name input delta index usage error message content_block thinking
         signature partial_json stop_reason tool_use_id model messages max_tokens tools tool_choice system
         output_config metadata stream effort
-        """,
-    )
-)
-kinds = st.sampled_from(
-    re.findall(
-        r"\w+",
         """
+)
+kinds = any_of(
+    """
         text image document tool_use tool_result thinking redacted_thinking base64 url file content enabled adaptive
         auto tool any message error message_start message_delta content_block_start content_block_delta
         content_block_stop message_stop ping text_delta user assistant system custom input_json_delta thinking_delta
         signature_delta json_schema
-        """,
-    )
+        """
 )
-values = st.recursive(
-    st.none() | st.booleans() | numbers | texts | kinds,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=4),
-    max_leaves=12,
-)
+values = values_of(names, kinds)
 objects = st.dictionaries(names, values, max_size=6)
 requests = st.fixed_dictionaries(
     {
@@ -102,23 +87,9 @@ requests = st.fixed_dictionaries(
         ["system", "tools", "tool_choice", "thinking", "output_config", "metadata", "stop_sequences", "new"], values
     ),
 )
-corpus = st.sampled_from([path.read_bytes() for path in sorted(ROOT.glob("anthropic/*/*.*")) if path.is_file()])
 
 
-def spoilt(bodies: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
-    """With a byte or two of it changed, taken away or put in."""
-    bad = st.sampled_from([b"\xff", b"\xed\xa0\x80", b'"', b"\\", b"\\ud800", b"{", b"[", b"\x00", b"null", b"9", b""])
-    return st.builds(
-        lambda body, at, what, drop: body[: at % (len(body) + 1)] + what + body[at % (len(body) + 1) + drop :],
-        bodies,
-        st.integers(0, 5000),
-        st.binary(max_size=2) | bad,
-        st.integers(0, 4),
-    )
-
-
-encoded = (objects | requests).map(lambda fields: json.dumps(fields, ensure_ascii=False).encode())
-bodies = st.binary(max_size=40) | encoded | spoilt(encoded) | spoilt(corpus)
+bodies = bodies_of(objects | requests, "anthropic")
 
 
 @given(bodies)
@@ -162,8 +133,7 @@ def test_an_answer_is_read_or_said_to_be_none(body: bytes) -> None:
         assert isinstance(anthropic.COUNTING_PROVIDER.read(body), int)
 
 
-events = objects.map(lambda fields: b"data: " + json.dumps(fields, ensure_ascii=False).encode() + b"\n\n")
-streams = spoilt(corpus) | st.lists(events | spoilt(events), max_size=4).map(b"".join)
+streams = streams_of(objects, "anthropic")
 
 
 def read_stream(stream: bytes) -> tuple[list[Event], str]:
@@ -219,9 +189,6 @@ def test_splitting_a_stream_changes_nothing(path: Any, data: st.DataObject) -> N
 
 # --- What both sides can say
 
-raws = st.dictionaries(words, st.integers() | words, max_size=2).map(
-    lambda value: msgspec.Raw(msgspec.json.encode(value))
-)
 results = st.lists(said.map(Text), max_size=2).map(tuple)
 images = st.builds(Media, st.just(MediaKind.IMAGE), media_type=st.just("image/png"), data=words) | st.builds(
     Media, st.just(MediaKind.IMAGE), url=words.map("https://{}".format)

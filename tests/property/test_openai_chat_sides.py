@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 from typing import Any
 
 import msgspec
@@ -50,46 +49,32 @@ from edge_service.dialects.exchange import EmptyAnswerError, InexpressibleError,
 from edge_service.dialects.openai_chat import Quirks
 from edge_service.domain.errors import InvalidRequestError
 from edge_service.domain.sse import EventSplitter
+from tests.property.made_up import any_of, bodies_of, raws, said, streams_of, texts, values_of, words
 from tests.support import published_openai_chat
 from tests.support.golden import ROOT
 
 FULL = Quirks(unknown=frozenset(), efforts=tuple(Effort), thoughts=("reasoning_content", "reasoning_details"))
 
-characters = st.characters(exclude_categories=["Cs"])
-texts = st.text(characters, max_size=8)
-words = st.text("abcxyz-_0", min_size=1, max_size=6)
-said = st.text('ab é{"\\\n', min_size=1, max_size=8)
-numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 
 # --- Anything at all
 
-names = st.sampled_from(
-    re.findall(
-        r"\w+",
-        """
+names = any_of(
+    """
         role content type text image_url url detail file file_data file_id input_audio data format refusal name
         tool_calls tool_call_id function arguments index id choices delta message finish_reason usage error logprobs
         prompt_tokens completion_tokens reasoning_content reasoning reasoning_details signature thinking images
         function_call mode allowed_tools json_schema schema strict effort
-        """,
-    )
-)
-kinds = st.sampled_from(
-    re.findall(
-        r"\w+",
         """
+)
+kinds = any_of(
+    """
         system developer user assistant tool function text image_url input_audio file refusal thinking json_schema
         json_object allowed_tools custom stop length tool_calls error auto none required high low
-        """,
-    )
+        """
 ) | st.sampled_from(
     ["reasoning.text", "reasoning.encrypted", "google-gemini-v1", "anthropic-claude-v1", "forebay~", "data:,", "data:"]
 )
-values = st.recursive(
-    st.none() | st.booleans() | numbers | texts | kinds,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=4),
-    max_leaves=12,
-)
+values = values_of(names, kinds)
 objects = st.dictionaries(names, values, max_size=6)
 messages = st.lists(
     st.fixed_dictionaries(
@@ -105,23 +90,9 @@ requests = st.fixed_dictionaries(
     )
     | {"stream": st.booleans()},
 )
-corpus = st.sampled_from([path.read_bytes() for path in sorted(ROOT.glob("openai_chat/*/*.*")) if path.is_file()])
 
 
-def spoilt(bodies: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
-    """With a byte or two of it changed, taken away or put in."""
-    bad = st.sampled_from([b"\xff", b"\xed\xa0\x80", b'"', b"\\", b"\\ud800", b"{", b"[", b"\x00", b"null", b"9", b""])
-    return st.builds(
-        lambda body, at, what, drop: body[: at % (len(body) + 1)] + what + body[at % (len(body) + 1) + drop :],
-        bodies,
-        st.integers(0, 5000),
-        st.binary(max_size=2) | bad,
-        st.integers(0, 4),
-    )
-
-
-encoded = (objects | requests).map(lambda fields: json.dumps(fields, ensure_ascii=False).encode())
-bodies = st.binary(max_size=40) | encoded | spoilt(encoded) | spoilt(corpus)
+bodies = bodies_of(objects | requests, "openai_chat")
 
 
 @given(bodies)
@@ -165,8 +136,7 @@ def test_an_answer_is_read_or_said_to_be_none(body: bytes) -> None:
         json.loads(openai_chat.CLIENT.write(openai_chat.PROVIDER.read(body), "m"))
 
 
-events = objects.map(lambda fields: b"data: " + json.dumps(fields, ensure_ascii=False).encode() + b"\n\n")
-streams = spoilt(corpus) | st.lists(events | spoilt(events), max_size=4).map(b"".join)
+streams = streams_of(objects, "openai_chat")
 
 
 def read_stream(stream: bytes) -> tuple[list[Event], str]:
@@ -215,9 +185,6 @@ def test_splitting_a_stream_changes_nothing(path: Any, data: st.DataObject) -> N
 
 # --- What both sides can say
 
-raws = st.dictionaries(words, st.integers() | words, max_size=2).map(
-    lambda value: msgspec.Raw(msgspec.json.encode(value))
-)
 images = st.builds(
     Media, st.just(MediaKind.IMAGE), media_type=st.just("image/png"), data=words, detail=st.sampled_from(["", "low"])
 ) | st.builds(Media, st.just(MediaKind.IMAGE), url=words.map("https://{}".format))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 from itertools import pairwise
 from typing import Any
 
@@ -58,32 +57,23 @@ from edge_service.dialects.exchange import (
 from edge_service.dialects.openai_responses import EventReader, passthrough
 from edge_service.domain.errors import InvalidRequestError
 from edge_service.domain.sse import EventSplitter
+from tests.property.made_up import any_of, bodies_of, raws, streams_of, texts, values_of, words
+from tests.property.made_up import seen as said
 from tests.support import published_responses
 from tests.support.golden import ROOT
 
-characters = st.characters(exclude_categories=["Cs"])
-texts = st.text(characters, max_size=8)
-words = st.text("abcxyz-_0", min_size=1, max_size=6)
-said = st.text('ab é{"\\\n', min_size=1, max_size=8).filter(lambda text: bool(text.strip()))
-numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-
 # --- Anything at all
 
-names = st.sampled_from(
-    re.findall(
-        r"\w+",
-        """
+names = any_of(
+    """
         type role content text id name delta output_index summary_index usage error response item part summary output
         encrypted_content arguments call_id model input tools tool_choice instructions reasoning metadata stream
         effort format schema status incomplete_details logprobs include sequence_number image_url file_data
         previous_response_id
-        """,
-    )
-)
-kinds = st.sampled_from(
-    re.findall(
-        r"[\w.]+",
         """
+)
+kinds = any_of(
+    """
         input_text input_image input_file output_text refusal message function_call function_call_output reasoning
         item_reference image_generation_call web_search_call function custom allowed_tools auto json_schema user
         assistant system developer completed incomplete failed queued error response.created response.completed
@@ -91,14 +81,9 @@ kinds = st.sampled_from(
         response.output_text.delta response.refusal.delta response.reasoning_summary_text.delta
         response.reasoning_summary_part.added response.reasoning_text.delta response.function_call_arguments.delta
         response.function_call_arguments.done response.content_part.done forebay~s~gemini~~x
-        """,
-    )
+        """
 )
-values = st.recursive(
-    st.none() | st.booleans() | numbers | texts | kinds,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=4),
-    max_leaves=12,
-)
+values = values_of(names, kinds)
 objects = st.dictionaries(names, values, max_size=6)
 items = st.fixed_dictionaries({"type": kinds}, optional=dict.fromkeys(["role", "content", "call_id", "output"], values))
 requests = st.fixed_dictionaries(
@@ -108,23 +93,9 @@ requests = st.fixed_dictionaries(
 answers = st.fixed_dictionaries(
     {"output": st.lists(items | values, max_size=3)}, optional=dict.fromkeys(["id", "usage", "status", "error"], values)
 )
-corpus = st.sampled_from([path.read_bytes() for path in sorted(ROOT.glob("openai_responses/*/*.*")) if path.is_file()])
 
 
-def spoilt(bodies: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
-    """With a byte or two of it changed, taken away or put in."""
-    bad = st.sampled_from([b"\xff", b"\xed\xa0\x80", b'"', b"\\", b"\\ud800", b"{", b"[", b"\x00", b"null", b"9", b""])
-    return st.builds(
-        lambda body, at, what, drop: body[: at % (len(body) + 1)] + what + body[at % (len(body) + 1) + drop :],
-        bodies,
-        st.integers(0, 5000),
-        st.binary(max_size=2) | bad,
-        st.integers(0, 4),
-    )
-
-
-encoded = (objects | requests | answers).map(lambda fields: json.dumps(fields, ensure_ascii=False).encode())
-bodies = st.binary(max_size=40) | encoded | spoilt(encoded) | spoilt(corpus)
+bodies = bodies_of(objects | requests | answers, "openai_responses")
 
 
 @given(bodies)
@@ -162,8 +133,7 @@ def test_an_answer_is_read_or_said_to_be_none(body: bytes) -> None:
         assert json.loads(passthrough.whole(body, "m").body) == {**json.loads(body), "model": "m"}
 
 
-events = objects.map(lambda fields: b"data: " + json.dumps(fields, ensure_ascii=False).encode() + b"\n\n")
-streams = spoilt(corpus) | st.lists(events | spoilt(events), max_size=4).map(b"".join)
+streams = streams_of(objects, "openai_responses")
 
 
 def read_stream(stream: bytes) -> tuple[list[Event], str]:
@@ -219,9 +189,6 @@ def test_splitting_a_stream_changes_nothing(path: Any, data: st.DataObject) -> N
 
 # --- What both sides can say
 
-raws = st.dictionaries(words, st.integers() | words, max_size=2).map(
-    lambda value: msgspec.Raw(msgspec.json.encode(value))
-)
 details = st.sampled_from(["", "low", "high"])
 images = (
     st.builds(Media, st.just(MediaKind.IMAGE), media_type=st.just("image/png"), data=words, detail=details)

@@ -24,7 +24,7 @@ from tests.support.valkey import Store
 BEGAN_MS = 1_764_000_000_000
 FOR_S = 1_000_000.0
 CLOCK = b"local time = redis.call('TIME')\n  return time[1] * 1000 + math.floor(time[2] / 1000)"
-STEPS_MS = st.one_of(st.integers(0, 3 * GRAIN_MS), st.sampled_from([500, 20_000, WINDOW_MS - 1, WINDOW_MS]))
+STEPS_MS = st.one_of(st.integers(0, 3 * GRAIN_MS), st.sampled_from([GRAIN_MS, 20_000, WINDOW_MS - 1, WINDOW_MS]))
 LIMITS = st.builds(Limits, *(st.none() | st.integers(1, most) for most in (6, 300, 3)))
 NUMBERS = itertools.count()
 
@@ -127,37 +127,52 @@ def test_the_server_s_rule_is_the_rule(server: Any, data: st.DataObject, limits:
                 limits = data.draw(LIMITS)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    limit=st.integers(1, 10),
+    limits=st.builds(Limits, st.integers(1, 10), st.integers(1, 60)),
     steps=st.lists(
-        st.tuples(STEPS_MS, st.sampled_from(["ask", "no plan", "alone"]), st.integers(0, 70_000)), max_size=60
+        st.tuples(STEPS_MS, st.sampled_from(["ask", "no plan", "alone", "open", "doubt"]), st.integers(0, 70_000)),
+        max_size=40,
     ),
 )
-def test_what_was_used_without_it_counts_once_and_for_as_long_as_it_should(
-    server: Any, limit: int, steps: list[tuple[int, str, int]]
+def test_what_is_told_late_and_twice_counts_once_and_for_as_long_as_it_should(
+    server: Any, limits: Limits, steps: list[tuple[int, str, int]]
 ) -> None:
     """No window has more than it should but by what resolvers let in alone, and nobody is refused for nothing."""
     it, client_id = Shared(server), f"client {next(NUMBERS)}"
-    use, used_at = use_of(client_id, Limits(requests=limit), Needs(), None), list[int]()
+    use, held = use_of(client_id, limits, Needs(input_tokens=5), FOR_S), 0
+
+    def fits(slack_ms: int) -> bool:
+        assert limits.requests is not None
+        assert limits.tokens is not None
+        requests = sum(at > it.now_ms - WINDOW_MS - slack_ms for at, _ in used)
+        tokens = sum(spent for at, spent in used if at > it.now_ms - WINDOW_MS - slack_ms)
+        return requests < limits.requests and tokens + held < limits.tokens
+
+    used: list[tuple[int, int]] = []
+    """Requests, and what each has spent."""
     for number, (step_ms, what, age_ms) in enumerate(steps):
         it.now_ms += step_ms
         decision_id = f"{client_id}/{number}"
-        if what == "alone":
-            it.now_ms -= age_ms
+        if what in ("ask", "no plan", "doubt"):
+            refusal = it.ask(decision_id, use).refusal
+            if refusal is not None:
+                assert not fits(GRAIN_MS)
+                assert 0 < refusal[1] <= WINDOW_MS + GRAIN_MS
+                continue
+            assert fits(0)
+            age_ms = 0
+        it.now_ms -= age_ms
+        if what != "ask":
+            it.mirror.withdrawn(decision_id)
+        if what in ("alone", "open", "doubt"):
             it.mirror.used(decision_id, use)
-            used_at.append(it.now_ms)
-            it.now_ms += age_ms
-            it.tell(2)
-            continue
-        refusal = it.ask(decision_id, use).refusal
-        if refusal is None:
-            assert sum(at > it.now_ms - WINDOW_MS for at in used_at) < limit
-            if what == "ask":
-                used_at.append(it.now_ms)
-            else:
-                it.mirror.withdrawn(decision_id)
-                it.tell(2)
-        else:
-            assert sum(at > it.now_ms - WINDOW_MS - GRAIN_MS for at in used_at) >= limit
-            assert 0 < refusal[1] <= WINDOW_MS + GRAIN_MS
+        if what == "open":
+            used.append((it.now_ms, 0))
+            held += 5
+        elif what != "no plan":
+            it.mirror.ended(decision_id, 7)
+            it.mirror.closed(decision_id)
+            used.append((it.now_ms, 7))
+        it.now_ms += age_ms
+        it.tell(2)

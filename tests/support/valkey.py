@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,11 +18,13 @@ class Store:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._server = self._started(None)
-        self.port = self._server.port
+        # One of the system's choice: what the server would look for is found by others beside it as well.
+        with socket.create_server(("127.0.0.1", 0)) as found:
+            self.port: int = found.getsockname()[1]
+        self._server = self._started(self.port)
         self.url = f"redis://127.0.0.1:{self.port}/0"
 
-    def _started(self, port: int | None) -> ValkeyServer:
+    def _started(self, port: int) -> ValkeyServer:
         settings = {"appendonly": "yes", "appendfsync": "always"}
         server = ValkeyServer(port=port, data_dir=self._directory, persist=True, config=settings)
         server.start()
@@ -35,6 +38,10 @@ class Store:
         """What the server answers."""
         with self.client as client:
             return client.execute_command(*command)
+
+    @property
+    def is_running(self) -> bool:
+        return self._server._process is not None
 
     def stop(self) -> None:
         self._server.stop()

@@ -29,7 +29,7 @@ def without_key(query: bytes) -> str:
 
 
 def _shown(scope: Scope) -> bytes:
-    shown = dict(scope["headers"])
+    shown = dict(reversed(scope["headers"]))  # Of a header that comes twice the first one counts.
     scheme, _, token = shown.get(b"authorization", b"").partition(b" ")
     return (
         (token.strip() if scheme.lower() == b"bearer" else b"")

@@ -71,10 +71,11 @@ class Asked:
         """The change, with the etag of the configuration that it starts from. Raises `OutdatedError`."""
         if self.tags is None:
             return self.change
-        etag = next(iter(self.tags), "")
-        if len(self.tags) > 1:
+        tags = self.tags - {""}  # No configuration has it, and to the resolver it would be no tag at all.
+        etag = next(iter(tags), "")
+        if len(tags) > 1:
             etag = (await management.read(self.key, Section.MODEL_POOLS)).etag
-        if etag not in self.tags:
+        if etag not in tags:
             raise OutdatedError
         return Change(etag, self.change.validate_only, self.change.author)
 

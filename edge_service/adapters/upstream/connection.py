@@ -24,6 +24,8 @@ import httptools
 from edge_service.domain.headers import Headers
 
 MAX_HEAD_BYTES = 64 * 1024
+"""Also of anything else that is no body, between two pieces of it: interim answers, a line without an end, of which the
+parser copies all with each piece that comes, a chunk's extensions, trailers."""
 MAX_HEADERS = 256
 UNREAD_BYTES = 64 * 1024
 """Of an answer: beyond it the provider has to wait."""
@@ -125,6 +127,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_answer",
+        "_beside_bytes",
         "_fd",
         "_forget",
         "_framed",
@@ -154,6 +157,8 @@ class Connection(asyncio.Protocol):
         self._answer: Answer | None = None
         self._headers: Headers = []
         self._head_bytes = 0
+        self._beside_bytes = 0
+        """What has come since the last piece of a body."""
         self._framed = False
         """The head says where the body ends."""
         self._is_interim = False
@@ -175,6 +180,7 @@ class Connection(asyncio.Protocol):
         """Sends a request. The connection must be idle."""
         assert self._transport is not None and self._answer is None  # noqa: S101, PT018 - the pool sees to it
         answer = self._answer = Answer(self, self._loop)
+        self._beside_bytes = 0
         if len(body) < JOINED_BYTES:
             self._transport.write(head + body)
         else:
@@ -218,11 +224,16 @@ class Connection(asyncio.Protocol):
         if self._answer is None:
             self.abort()  # Nothing was asked.
             return
+        self._beside_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
             if self._answer is not None:
                 self._break(f"the answer is not HTTP ({type(error).__name__})")
+            self.abort()
+            return
+        if self._beside_bytes > MAX_HEAD_BYTES and self._answer is not None:
+            self._break("too large a head, or too much beside the body")
             self.abort()
 
     def eof_received(self) -> bool:
@@ -276,6 +287,7 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         assert self._answer is not None  # noqa: S101 - a message has begun
+        self._beside_bytes = 0
         if not self._answer.add(body) and not self._is_paused:
             self._is_paused = True
             assert self._transport is not None  # noqa: S101 - it has just brought something

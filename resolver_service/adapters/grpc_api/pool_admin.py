@@ -18,7 +18,7 @@ from resolver_service.adapters.grpc_api import json_values, messages, refusals
 from resolver_service.adapters.grpc_api.messages import InvalidRequestError
 from resolver_service.app.manage import LONGEST_AUTHOR, Manager, Terms
 from resolver_service.app.operate import Operator, UnknownTargetError
-from resolver_service.app.ports import MOST_REVISIONS, Revision
+from resolver_service.app.ports import MOST_REVISIONS, Revision, Siblings
 from resolver_service.app.refusals import ResolveError
 from resolver_service.app.resolve import Resolver
 from resolver_service.app.status import Glance, Status
@@ -34,13 +34,13 @@ _log = structlog.get_logger("forebay.resolver.config")
 
 class PoolAdminServicer(pool_admin_service_pb2_grpc.PoolAdminServiceServicer):
     def __init__(
-        self, operator: Operator, manager: Manager, status: Status, resolver: Resolver, replica_id: str
+        self, operator: Operator, manager: Manager, status: Status, resolver: Resolver, siblings: Siblings
     ) -> None:
         self._operator = operator
         self._manager = manager
         self._status = status
         self._resolver = resolver
-        self._replica_id = replica_id
+        self._siblings = siblings
         self._writer = messages.PlanWriter()
 
     # --- What is configured ---
@@ -94,7 +94,8 @@ class PoolAdminServicer(pool_admin_service_pb2_grpc.PoolAdminServiceServicer):
 
     async def ListRevisions(self, request: pb.ListRevisionsRequest, context: Context) -> pb.ListRevisionsResponse:
         most = min(request.page_size or USUAL_PAGE, MOST_REVISIONS)
-        found = await self._manager.revisions(min(request.before_revision, 2**62), most)
+        listing = self._manager.revisions(min(request.before_revision, 2**62), most)
+        found = await self._or_refuse(listing, context)
         return pb.ListRevisionsResponse(
             revisions=[
                 pb.Revision(
@@ -114,6 +115,13 @@ class PoolAdminServicer(pool_admin_service_pb2_grpc.PoolAdminServiceServicer):
         _tell(request, made)
         return pb.RollbackResponse(revision=made.number, etag=made.digest)
 
+    async def ApplyConfiguration(
+        self, request: pb.ApplyConfigurationRequest, context: Context
+    ) -> pb.ApplyConfigurationResponse:
+        made = await self._or_refuse(self._manager.apply(request.text, _terms(request)), context)
+        _tell(request, made)
+        return pb.ApplyConfigurationResponse(revision=made.number, etag=made.digest)
+
     # --- Targets ---
 
     async def ClearCooldown(self, request: pb.ClearCooldownRequest, context: Context) -> pb.ClearCooldownResponse:
@@ -127,7 +135,13 @@ class PoolAdminServicer(pool_admin_service_pb2_grpc.PoolAdminServiceServicer):
     async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.GetStatusResponse:
         glance = self._status.glance()
         response = await asyncio.to_thread(_status, glance)
-        response.replicas.add(id=self._replica_id, revision=glance.revision.number)
+        for replica in await self._siblings.replicas():
+            response.replicas.add(
+                id=replica.id,
+                revision=replica.revision,
+                seen_ms_ago=round(1000 * replica.seen_s_ago),
+                degraded=replica.is_degraded,
+            )
         return response
 
     async def ExplainName(self, request: pb.ExplainNameRequest, context: Context) -> pb.ExplainNameResponse:
@@ -158,6 +172,7 @@ class PoolAdminServicer(pool_admin_service_pb2_grpc.PoolAdminServiceServicer):
             what(target_id)
         except UnknownTargetError as error:
             await _abort(context, messages.error_status(error))
+        await self._or_refuse(self._siblings.settled(), context)
 
 
 def _tell(request: Any, made: Revision) -> None:

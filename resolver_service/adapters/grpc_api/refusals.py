@@ -9,18 +9,28 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from resolver_service.adapters.grpc_api.messages import ERROR_DOMAIN
 from resolver_service.app.manage import ProvidersLockedError, UnknownRevisionError
-from resolver_service.app.ports import ConflictError, HistoryError, ReadOnlyError
+from resolver_service.app.ports import (
+    AwayError,
+    ConflictError,
+    HistoryError,
+    NotEverywhereError,
+    ReadOnlyError,
+    UncertainError,
+)
 from resolver_service.domain.config import ConfigError
 from resolver_service.domain.config_changes import InUseError, NotThereError
 
 Refusal: TypeAlias = (
-    ConfigError
+    AwayError
+    | ConfigError
     | ConflictError
     | HistoryError
     | InUseError
+    | NotEverywhereError
     | NotThereError
     | ProvidersLockedError
     | ReadOnlyError
+    | UncertainError
     | UnknownRevisionError
 )
 
@@ -28,12 +38,15 @@ MOST_BYTES = 4_000
 """Of problems. Details travel as base64 among the trailers, of which callers take 8 KiB unless they say otherwise."""
 
 _CODES: dict[type[Refusal], int] = {
+    AwayError: code_pb2.UNAVAILABLE,
     ConflictError: code_pb2.ABORTED,
     HistoryError: code_pb2.UNAVAILABLE,
     InUseError: code_pb2.FAILED_PRECONDITION,
+    NotEverywhereError: code_pb2.UNAVAILABLE,
     NotThereError: code_pb2.NOT_FOUND,
     ProvidersLockedError: code_pb2.FAILED_PRECONDITION,
     ReadOnlyError: code_pb2.FAILED_PRECONDITION,
+    UncertainError: code_pb2.UNAVAILABLE,
     UnknownRevisionError: code_pb2.NOT_FOUND,
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from importlib import resources
 from typing import Any, TypeAlias
 
@@ -91,9 +91,25 @@ class Link:
             with contextlib.suppress(Exception):
                 await listener.aclose()
 
+    async def is_durable(self) -> bool | None:
+        """Whether what was acknowledged outlives a crash of the server; None if it does not say."""
+        try:
+            said = dict(pairs(await self.ask("CONFIG", "GET", "append*")))
+        except LinkError:
+            return None  # Those that are rented out often forbid it.
+        return said.get(b"appendonly") == b"yes" and said.get(b"appendfsync") == b"always"
+
     async def aclose(self) -> None:
         with contextlib.suppress(exceptions.RedisError, OSError):
             await self._redis.aclose()
+
+
+def pairs(answer: object) -> Iterable[tuple[bytes, bytes]]:
+    """Of a hash, in either version of the protocol."""
+    if isinstance(answer, dict):
+        return answer.items()
+    flat = list(answer)  # type: ignore[call-overload]
+    return zip(flat[::2], flat[1::2], strict=True)
 
 
 @contextlib.contextmanager

@@ -6,13 +6,26 @@ import asyncio
 import contextlib
 import random
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 import structlog
 
 from resolver_service.adapters.stores_redis.bindings import KEPT_MS, BindingMirror, written
+from resolver_service.adapters.stores_redis.drains import DrainMirror
 from resolver_service.adapters.stores_redis.health import HealthMirror
+from resolver_service.adapters.stores_redis.keys import (
+    BOUND,
+    CHANGES,
+    DRAINS,
+    HEALTH,
+    LIMITS,
+    NUMBERS,
+    PROBE,
+    SCHEMA,
+    SCHEMA_KEY,
+    TURNS,
+)
 from resolver_service.adapters.stores_redis.limits import NO_USE, LimitsMirror, admission, asked
 from resolver_service.adapters.stores_redis.link import (
     ANSWER_S,
@@ -22,7 +35,9 @@ from resolver_service.adapters.stores_redis.link import (
     LinkError,
     Script,
     UnusableStoreError,
+    pairs,
 )
+from resolver_service.adapters.stores_redis.replicas import Place, Replicas
 from resolver_service.adapters.stores_redis.rotation import (
     NO_CLAIM,
     RotationMirror,
@@ -31,31 +46,24 @@ from resolver_service.adapters.stores_redis.rotation import (
     has_second_step,
     key_of,
 )
-from resolver_service.app.ports import Admission, Clock, Granted, Stores, Wanted
+from resolver_service.app.ports import Admission, Clock, Granted, NotEverywhereError, Replica, Stores, Wanted
 from resolver_service.domain.health import PROBE_LEASE_S
 from resolver_service.domain.selection import Claim, TurnKey
 
-PREFIX = "forebay:"
-SCHEMA = 1
-"""Of what is kept there. A resolver works with its own alone."""
 CHECK_S = 1.0
 """How often what may have been missed is looked for."""
 BACKOFF_S = 0.1
 BACKOFF_MAX_S = 2.0
 """Before the server is tried again, with a random share on top: many resolvers lose it in the same moment."""
 
-_TURNS, _HEALTH, _NUMBERS, _DRAINS, _PROBES, _BOUND, _LIMITS, _CHANNEL, _SCHEMA = (
-    PREFIX + name
-    for name in ("turns", "health", "numbers", "drains", "probe:", "bound:", "limits:", "changes", "schema")
-)
-
 _log = structlog.get_logger("forebay.resolver.store")
 
 
 class _Message(msgspec.Struct):
-    """What `merge.lua` and `drain.lua` publish."""
+    """What the scripts publish: a change with its number, or a word."""
 
-    n: int
+    n: int = 0
+    w: str = ""
     s: str = ""
     h: str = ""
     at: float = 0.0
@@ -66,42 +74,28 @@ class _Message(msgspec.Struct):
 _message = msgspec.json.Decoder(_Message)
 
 
-class DrainMirror:
-    """A `DrainStore`."""
-
-    def __init__(self, note: asyncio.Event) -> None:
-        self.targets: set[str] = set()
-        self.untold: dict[str, bool] = {}
-        self._note = note
-
-    def drained(self) -> set[str]:
-        return self.targets
-
-    def put(self, target_id: str, *, drained: bool) -> None:
-        self.heard(target_id, drained=drained)
-        self.untold[target_id] = drained
-        self._note.set()
-
-    def heard(self, target_id: str, *, drained: bool) -> None:
-        if drained:
-            self.targets.add(target_id)
-        else:
-            self.targets.discard(target_id)
-
-
 class RedisState:
     """A `SharedState`. Without the server it is as if this resolver were the only one; what happens meanwhile is told
     when the server is back."""
 
-    def __init__(self, url: str, clock: Clock, answer_s: float = ANSWER_S) -> None:
-        """Raises `ValueError` if the address is none."""
+    def __init__(
+        self,
+        url: str,
+        clock: Clock,
+        answer_s: float = ANSWER_S,
+        *,
+        replica_id: str = "",
+        place: Callable[[], Place] = lambda: (0, ""),
+    ) -> None:
+        """`place` is that of the configuration that this resolver serves from. Raises `ValueError` if the address is
+        none."""
         self._link = Link(url)
         self._answer_s = answer_s
         self._clock = clock
         self._to_tell = asyncio.Event()
         self._rotation = RotationMirror()
         self._health = HealthMirror(clock, self._to_tell.set, self._let_go)
-        self._drains = DrainMirror(self._to_tell)
+        self._drains = DrainMirror(self._to_tell.set)
         self._bindings = BindingMirror(self._to_tell.set)
         self.limits = LimitsMirror(clock, self._ask_soon)
         self._take = Script("limits", "take")
@@ -117,9 +111,16 @@ class RedisState:
         """Of the server's memory: another one has forgotten what the last one knew."""
         self._heard = -1
         """The number of the last change that was heard of."""
-        self._listening: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._has_begun = asyncio.Event()
+        self._telling = asyncio.Lock()
+        self._place = place
+        self.replicas = Replicas(self._link, replica_id or secrets.token_hex(6), place, lambda: self._heard)
+        self.record_changed = asyncio.Event()
+        """Another configuration is of record than this resolver serves from, or may be."""
         self.is_degraded = True
+        self.is_durable: bool | None = None
+        """Whether what the server has acknowledged outlives its crash; None if it does not say."""
         self.losses = 0
         """How often the server was lost."""
 
@@ -184,7 +185,7 @@ class RedisState:
             said += (each.holder, *use, len(each.probes), *each.probes, each.binding.hex())
             said += NO_CLAIM if each.claim is None else arguments(each.claim)
         try:
-            answers = await self._link.run(self._take, (_TURNS, _PROBES, _BOUND, _LIMITS), said, within_s)
+            answers = await self._link.run(self._take, (TURNS, PROBE, BOUND, LIMITS), said, within_s)
         except LinkError:
             self.limits.untell(events)
             raise
@@ -258,28 +259,32 @@ class RedisState:
                 self._lost(error)
 
     async def _tell_all(self) -> None:
+        async with self._telling:
+            await self._tell_each()
+
+    async def _tell_each(self) -> None:
         await self._tell_turns()
         if drains := dict(self._drains.untold):
-            said: list[Argument] = [_CHANNEL]
+            said: list[Argument] = [CHANGES]
             for target_id, drained in drains.items():
                 said += (target_id, int(drained))
-            await self._link.run(self._drain, (_DRAINS, _NUMBERS), said)
+            await self._link.run(self._drain, (DRAINS, NUMBERS), said)
             self._drains.untold = {k: v for k, v in self._drains.untold.items() if drains.get(k) is not v}
         if changes := self._health.changes():
-            said = [_CHANNEL]
+            said = [CHANGES]
             for change in changes:
                 said += (change.scope, change.base, change.said)
             try:
-                now_ms, states = await self._link.run(self._merge, (_HEALTH, _NUMBERS), said)
+                now_ms, states = await self._link.run(self._merge, (HEALTH, NUMBERS), said)
             except LinkError:
                 self._health.untell(changes)
                 raise
             for change, state in zip(changes, states, strict=True):
-                self._health.heard(change.scope, state, float(now_ms))
+                self._hear_health(change.scope, state, float(now_ms))
         await self._tell_bindings()
         if released := self._released:
             self._released = []
-            await self._link.run(self._give_back, (_PROBES,), [each for pair in released for each in pair])
+            await self._link.run(self._give_back, (PROBE,), [each for pair in released for each in pair])
 
     async def _tell_limits(self) -> None:
         """What no question takes along."""
@@ -293,9 +298,9 @@ class RedisState:
             key = next(iter(untold))
             binding = untold[key]
             if binding is None:
-                await self._link.ask("DEL", _BOUND + key.hex())
+                await self._link.ask("DEL", BOUND + key.hex())
             else:
-                await self._link.ask("SET", _BOUND + key.hex(), written(binding), "PX", KEPT_MS)
+                await self._link.ask("SET", BOUND + key.hex(), written(binding), "PX", KEPT_MS)
             if untold.get(key) is binding:
                 del untold[key]
 
@@ -303,27 +308,64 @@ class RedisState:
         while self._rotation.untold:
             key, count = self._rotation.untold.popitem()
             try:
-                self._rotation.turns[key] = int(await self._link.ask("HINCRBY", _TURNS, field(key), count))
+                self._rotation.turns[key] = int(await self._link.ask("HINCRBY", TURNS, field(key), count))
             except LinkError:
                 self._rotation.untold[key] = self._rotation.untold.get(key, 0) + count
                 raise
+
+    # --- The others ---------------------------------------------------------------------------------------------------
+
+    async def settled(self, revision: int) -> None:
+        """Waits until all that was told here before is known to every live resolver, and they serve from this revision.
+        Raises `NotEverywhereError` if that takes too long."""
+        try:
+            if self.is_degraded:
+                raise LinkError("it was lost")
+            await self._tell_all()
+            await self.replicas.agree(revision)
+        except LinkError as error:
+            self._lost(error)
+            words = "it is done here; the store is away, and the others are told when it is back"
+            raise NotEverywhereError(words) from None
+
+    async def all_replicas(self) -> Sequence[Replica]:
+        """This one first. While the server is away nobody else is known of."""
+        if not self.is_degraded:
+            try:
+                return self.replicas.shown(await self.replicas.beat())
+            except LinkError as error:
+                self._lost(error)
+        return [self.replicas.myself(is_degraded=True)]
+
+    async def _keep_beating(self) -> None:
+        while True:
+            await self.replicas.due()
+            if not self.is_degraded:
+                try:
+                    await self._beat()
+                except LinkError as error:
+                    self._lost(error)
+
+    async def _beat(self) -> None:
+        if (await self.replicas.beat()).place != self._place():
+            self.record_changed.set()
 
     # --- Hearing ------------------------------------------------------------------------------------------------------
 
     async def keep(self) -> None:
         """Keeps in touch with the server until `stop`, and then tells it the last things."""
-        telling = asyncio.create_task(self._tell())
-        self._listening = asyncio.create_task(self._listen())
+        self._tasks = [asyncio.create_task(each()) for each in (self._listen, self._tell, self._keep_beating)]
         try:
-            await asyncio.wait({self._listening, telling}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (self._listening, telling):
+            for task in self._tasks:
                 task.cancel()
-            ended = await asyncio.gather(self._listening, telling, return_exceptions=True)
+            ended = await asyncio.gather(*self._tasks, return_exceptions=True)
             with contextlib.suppress(LinkError):
                 if not self.is_degraded:
                     await self._tell_all()
                     await self._tell_limits()
+                    await self.replicas.leave()
             await self._link.aclose()
         for error in ended:
             if isinstance(error, Exception):
@@ -334,14 +376,14 @@ class RedisState:
         await self._has_begun.wait()
 
     def stop(self) -> None:
-        if self._listening is not None:
-            self._listening.cancel()
+        for task in self._tasks:
+            task.cancel()
 
     async def _listen(self) -> None:
         backoff_s = BACKOFF_S
         while True:
             try:
-                async for message in self._link.messages(_CHANNEL, CHECK_S):
+                async for message in self._link.messages(CHANGES, CHECK_S):
                     if self.is_degraded:
                         await self._resume()
                         backoff_s = BACKOFF_S
@@ -356,13 +398,13 @@ class RedisState:
 
     async def _resume(self) -> None:
         """Tells what has happened without the server, and takes over what it has."""
-        await self._link.ask("SET", _SCHEMA, SCHEMA, "NX")
-        schema = await self._link.ask("GET", _SCHEMA)
+        await self._link.ask("SET", SCHEMA_KEY, SCHEMA, "NX")
+        schema = await self._link.ask("GET", SCHEMA_KEY)
         if schema != str(SCHEMA).encode():
             found = schema.decode(errors="replace")[:40]
             raise UnusableStoreError(f"the store's schema is '{found}', and this resolver knows {SCHEMA}")
-        await self._link.ask("HSETNX", _NUMBERS, "life", secrets.token_hex(8))
-        life = await self._link.ask("HGET", _NUMBERS, "life")
+        await self._link.ask("HSETNX", NUMBERS, "life", secrets.token_hex(8))
+        life = await self._link.ask("HGET", NUMBERS, "life")
         if self._life not in (b"", life):
             self._health.tell_all()
         self._life = life
@@ -370,33 +412,33 @@ class RedisState:
             said: list[Argument] = []
             for key, turns in taken.items():
                 said += (field(key), turns)
-            await self._link.run(self._recount, (_TURNS,), said)
+            await self._link.run(self._recount, (TURNS,), said)
         await self._tell_all()
         await self._tell_limits()
         await self._read_all()
+        # Said before the configuration is looked at: who changes it from here on waits for this resolver.
+        await self._beat()
+        self.is_durable = await self._link.is_durable()
         self.is_degraded = False
         if self.limits.untold:
             self._ask_soon()
-        _log.info("store_connected", is_durable=await self._is_durable())
+        _log.info("store_connected", is_durable=self.is_durable)
+        if self.is_durable is False:
+            words = "set appendonly to yes and appendfsync to always: what is acknowledged may be lost in a crash"
+            _log.warning("store_not_durable", remedy=words)
         self._has_begun.set()
-
-    async def _is_durable(self) -> bool | None:
-        """Whether what was acknowledged outlives a crash of the server; None if it does not say."""
-        try:
-            said = dict(_pairs(await self._link.ask("CONFIG", "GET", "append*")))
-        except LinkError:
-            return None  # Those that are rented out often forbid it.
-        return said.get(b"appendonly") == b"yes" and said.get(b"appendfsync") == b"always"
 
     async def _hear(self, message: bytes | None) -> None:
         """`None` is a moment of silence: time to look whether something was missed."""
         if message is None:
-            if int(await self._link.ask("HGET", _NUMBERS, "changes") or 0) != self._heard:
+            if int(await self._link.ask("HGET", NUMBERS, "changes") or 0) != self._heard:
                 await self._read_all()
             return
         try:
             said = _message.decode(message)
-            if said.n > self._heard + 1:
+            if said.w:
+                self._hear_word(said.w)
+            elif said.n > self._heard + 1:
                 await self._read_all()
             elif said.n == self._heard + 1:
                 self._heard = said.n
@@ -405,26 +447,38 @@ class RedisState:
                 else:
                     self._health.heard(said.s, said.h.encode(), said.at)
         except ValueError:
-            _log.warning("store_not_understood", channel=_CHANNEL)
+            _log.warning("store_not_understood", channel=CHANGES)
+
+    def _hear_health(self, scope: str, state: bytes, now_ms: float) -> None:
+        try:
+            self._health.heard(scope, state, now_ms)
+        except ValueError:
+            _log.warning("store_not_understood", scope=scope)
+
+    def _hear_word(self, word: str) -> None:
+        match word:
+            case "revision":
+                self.record_changed.set()
+            case "ask":
+                self.replicas.tell()
+            case "there":
+                self.replicas.somebody_is_there()
 
     async def _read_all(self) -> None:
         # The number first: what changes while the rest is read is read twice, and never missed.
-        self._heard = int(await self._link.ask("HGET", _NUMBERS, "changes") or 0)
-        self._health.latest = max(self._health.latest, int(await self._link.ask("HGET", _NUMBERS, "latest") or 0))
+        self._heard = int(await self._link.ask("HGET", NUMBERS, "changes") or 0)
+        self._health.latest = max(self._health.latest, int(await self._link.ask("HGET", NUMBERS, "latest") or 0))
         seconds, micros = await self._link.ask("TIME")
         now_ms = int(seconds) * 1000 + int(micros) / 1000
-        states = await self._link.ask("HGETALL", _HEALTH)
-        scopes = {scope.decode(): state for scope, state in _pairs(states)}
+        states = await self._link.ask("HGETALL", HEALTH)
+        scopes = {scope.decode(): state for scope, state in pairs(states)}
         for scope, state in scopes.items():
-            try:
-                self._health.heard(scope, state, now_ms)
-            except ValueError:
-                _log.warning("store_not_understood", scope=scope)
+            self._hear_health(scope, state, now_ms)
         self._health.forget_all_but(scopes.keys())
-        drained = {target.decode() for target in await self._link.ask("SMEMBERS", _DRAINS)}
+        drained = {target.decode() for target in await self._link.ask("SMEMBERS", DRAINS)}
         for target_id in (self._drains.targets | drained) - self._drains.untold.keys():
             self._drains.heard(target_id, drained=target_id in drained)
-        for name, taken in _pairs(await self._link.ask("HGETALL", _TURNS)):
+        for name, taken in pairs(await self._link.ask("HGETALL", TURNS)):
             with contextlib.suppress(ValueError):
                 self._rotation.turns[key_of(name.decode())] = int(taken)
 
@@ -433,11 +487,3 @@ class RedisState:
             self.is_degraded = True
             self.losses += 1
             _log.warning("store_lost", error=str(error))
-
-
-def _pairs(answer: object) -> Iterable[tuple[bytes, bytes]]:
-    """Of a hash, in either version of the protocol."""
-    if isinstance(answer, dict):
-        return answer.items()
-    flat = list(answer)  # type: ignore[call-overload]
-    return zip(flat[::2], flat[1::2], strict=True)

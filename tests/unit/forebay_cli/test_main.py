@@ -66,7 +66,7 @@ def test_the_help_of_resolve_says_that_it_takes_a_turn(capsys: pytest.CaptureFix
 def test_a_flag_wins_over_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
 
-    def client(address: str, token: str, timeout_s: float, *, client_key_sha256: bytes) -> None:
+    def client(address: str, token: str, timeout_s: float | None, *, client_key_sha256: bytes) -> None:
         made.append((address, token, timeout_s, client_key_sha256))
         raise cli.CallError("enough")
 
@@ -78,7 +78,7 @@ def test_a_flag_wins_over_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(["models"], {**environment, "FOREBAY_PLAINTEXT_NETWORK": "yes"}) == 1
     assert main(["models", "--resolver", "unix:/run/s", "--timeout", "1.5"], environment) == 1
     assert made == [
-        ("127.0.0.1:8401", "", 5.0, b""),
+        ("127.0.0.1:8401", "", None, b""),
         ("10.1.2.3:1", "secret", 9.0, hashed),
         ("unix:/run/s", "secret", 1.5, hashed),
     ]

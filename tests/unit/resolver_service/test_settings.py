@@ -78,9 +78,11 @@ def test_what_is_shared_is_at_an_address_that_is_not_shown() -> None:
     assert "hunter2" not in repr(settings)
 
 
-def test_state_is_kept_in_one_place(capsys: pytest.CaptureFixture[str]) -> None:
+def test_with_a_store_a_file_is_not_needed(capsys: pytest.CaptureFixture[str]) -> None:
     store = ["--store", "redis://localhost/0"]
-    assert "choose one" in refusal(capsys, [*CONFIG, *store, "--state-dir", "state"])
+    assert load(store, {}).config is None
+    assert load([*store, "--state-dir", "state"], {}).state_dir == Path("state")
+    assert "--config FILE" in refusal(capsys, [*store, "--check"])
     assert "not an address such as redis://" in refusal(capsys, [*CONFIG, "--store", "localhost:6379"])
 
 

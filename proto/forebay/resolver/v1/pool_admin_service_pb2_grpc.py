@@ -38,7 +38,8 @@ class PoolAdminServiceStub:
     INVALID_ARGUMENT with a BadRequest, whose fields are paths of the configuration, for a change that is none or leads to an
     invalid configuration; NOT_FOUND for what is not there; FAILED_PRECONDITION where ErrorInfo.reason is IN_USE (a pool that
     clusters use), READ_ONLY (a configuration that cannot be written) or PROVIDERS_LOCKED (a resolver without
-    --allow-provider-edits).
+    --allow-provider-edits). UNAVAILABLE where resolvers share a store: ErrorInfo.reason is STORE_AWAY if nothing was changed,
+    MAY_HAVE_BEEN_APPLIED if nobody can tell, NOT_EVERYWHERE if it is done, and some resolver has not taken it over yet.
     """
 
     def __init__(self, channel):
@@ -107,6 +108,11 @@ class PoolAdminServiceStub:
                 request_serializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.RollbackRequest.SerializeToString,
                 response_deserializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.RollbackResponse.FromString,
                 _registered_method=True)
+        self.ApplyConfiguration = channel.unary_unary(
+                '/forebay.resolver.v1.PoolAdminService/ApplyConfiguration',
+                request_serializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.ApplyConfigurationRequest.SerializeToString,
+                response_deserializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.ApplyConfigurationResponse.FromString,
+                _registered_method=True)
         self.ClearCooldown = channel.unary_unary(
                 '/forebay.resolver.v1.PoolAdminService/ClearCooldown',
                 request_serializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.ClearCooldownRequest.SerializeToString,
@@ -142,7 +148,8 @@ class PoolAdminServiceServicer:
     INVALID_ARGUMENT with a BadRequest, whose fields are paths of the configuration, for a change that is none or leads to an
     invalid configuration; NOT_FOUND for what is not there; FAILED_PRECONDITION where ErrorInfo.reason is IN_USE (a pool that
     clusters use), READ_ONLY (a configuration that cannot be written) or PROVIDERS_LOCKED (a resolver without
-    --allow-provider-edits).
+    --allow-provider-edits). UNAVAILABLE where resolvers share a store: ErrorInfo.reason is STORE_AWAY if nothing was changed,
+    MAY_HAVE_BEEN_APPLIED if nobody can tell, NOT_EVERYWHERE if it is done, and some resolver has not taken it over yet.
     """
 
     def GetModelPools(self, request, context):
@@ -216,6 +223,14 @@ class PoolAdminServiceServicer:
 
     def Rollback(self, request, context):
         """Makes a new revision with the content of an old one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ApplyConfiguration(self, request, context):
+        """Puts a whole configuration file into effect. Where resolvers share the configuration this is the way in for a file, and
+        may change providers as a file may; else the file is changed, under the same rules as by any other method.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -312,6 +327,11 @@ def add_PoolAdminServiceServicer_to_server(servicer, server):
                     request_deserializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.RollbackRequest.FromString,
                     response_serializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.RollbackResponse.SerializeToString,
             ),
+            'ApplyConfiguration': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApplyConfiguration,
+                    request_deserializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.ApplyConfigurationRequest.FromString,
+                    response_serializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.ApplyConfigurationResponse.SerializeToString,
+            ),
             'ClearCooldown': grpc.unary_unary_rpc_method_handler(
                     servicer.ClearCooldown,
                     request_deserializer=forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.ClearCooldownRequest.FromString,
@@ -353,7 +373,8 @@ class PoolAdminService:
     INVALID_ARGUMENT with a BadRequest, whose fields are paths of the configuration, for a change that is none or leads to an
     invalid configuration; NOT_FOUND for what is not there; FAILED_PRECONDITION where ErrorInfo.reason is IN_USE (a pool that
     clusters use), READ_ONLY (a configuration that cannot be written) or PROVIDERS_LOCKED (a resolver without
-    --allow-provider-edits).
+    --allow-provider-edits). UNAVAILABLE where resolvers share a store: ErrorInfo.reason is STORE_AWAY if nothing was changed,
+    MAY_HAVE_BEEN_APPLIED if nobody can tell, NOT_EVERYWHERE if it is done, and some resolver has not taken it over yet.
     """
 
     @staticmethod
@@ -670,6 +691,33 @@ class PoolAdminService:
             '/forebay.resolver.v1.PoolAdminService/Rollback',
             forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.RollbackRequest.SerializeToString,
             forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.RollbackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApplyConfiguration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/forebay.resolver.v1.PoolAdminService/ApplyConfiguration',
+            forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.ApplyConfigurationRequest.SerializeToString,
+            forebay_dot_resolver_dot_v1_dot_pool__admin__service__pb2.ApplyConfigurationResponse.FromString,
             options,
             channel_credentials,
             insecure,

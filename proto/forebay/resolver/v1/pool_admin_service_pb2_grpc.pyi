@@ -39,7 +39,8 @@ class PoolAdminServiceStub:
     INVALID_ARGUMENT with a BadRequest, whose fields are paths of the configuration, for a change that is none or leads to an
     invalid configuration; NOT_FOUND for what is not there; FAILED_PRECONDITION where ErrorInfo.reason is IN_USE (a pool that
     clusters use), READ_ONLY (a configuration that cannot be written) or PROVIDERS_LOCKED (a resolver without
-    --allow-provider-edits).
+    --allow-provider-edits). UNAVAILABLE where resolvers share a store: ErrorInfo.reason is STORE_AWAY if nothing was changed,
+    MAY_HAVE_BEEN_APPLIED if nobody can tell, NOT_EVERYWHERE if it is done, and some resolver has not taken it over yet.
     """
 
     @_typing.overload
@@ -62,6 +63,10 @@ class PoolAdminServiceStub:
     ListRevisions: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.ListRevisionsRequest, _pool_admin_service_pb2.ListRevisionsResponse]
     Rollback: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.RollbackRequest, _pool_admin_service_pb2.RollbackResponse]
     """Makes a new revision with the content of an old one."""
+    ApplyConfiguration: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.ApplyConfigurationRequest, _pool_admin_service_pb2.ApplyConfigurationResponse]
+    """Puts a whole configuration file into effect. Where resolvers share the configuration this is the way in for a file, and
+    may change providers as a file may; else the file is changed, under the same rules as by any other method.
+    """
     ClearCooldown: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.ClearCooldownRequest, _pool_admin_service_pb2.ClearCooldownResponse]
     """Ends a target's cool-down, and that of its credential and its model if they cool. NOT_FOUND if no name leads to it."""
     Drain: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.DrainRequest, _pool_admin_service_pb2.DrainResponse]
@@ -85,7 +90,8 @@ class PoolAdminServiceAsyncStub(PoolAdminServiceStub):
     INVALID_ARGUMENT with a BadRequest, whose fields are paths of the configuration, for a change that is none or leads to an
     invalid configuration; NOT_FOUND for what is not there; FAILED_PRECONDITION where ErrorInfo.reason is IN_USE (a pool that
     clusters use), READ_ONLY (a configuration that cannot be written) or PROVIDERS_LOCKED (a resolver without
-    --allow-provider-edits).
+    --allow-provider-edits). UNAVAILABLE where resolvers share a store: ErrorInfo.reason is STORE_AWAY if nothing was changed,
+    MAY_HAVE_BEEN_APPLIED if nobody can tell, NOT_EVERYWHERE if it is done, and some resolver has not taken it over yet.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -105,6 +111,10 @@ class PoolAdminServiceAsyncStub(PoolAdminServiceStub):
     ListRevisions: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.ListRevisionsRequest, _pool_admin_service_pb2.ListRevisionsResponse]  # type: ignore[assignment]
     Rollback: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.RollbackRequest, _pool_admin_service_pb2.RollbackResponse]  # type: ignore[assignment]
     """Makes a new revision with the content of an old one."""
+    ApplyConfiguration: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.ApplyConfigurationRequest, _pool_admin_service_pb2.ApplyConfigurationResponse]  # type: ignore[assignment]
+    """Puts a whole configuration file into effect. Where resolvers share the configuration this is the way in for a file, and
+    may change providers as a file may; else the file is changed, under the same rules as by any other method.
+    """
     ClearCooldown: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.ClearCooldownRequest, _pool_admin_service_pb2.ClearCooldownResponse]  # type: ignore[assignment]
     """Ends a target's cool-down, and that of its credential and its model if they cool. NOT_FOUND if no name leads to it."""
     Drain: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.DrainRequest, _pool_admin_service_pb2.DrainResponse]  # type: ignore[assignment]
@@ -127,7 +137,8 @@ class PoolAdminServiceServicer(metaclass=_abc_1.ABCMeta):
     INVALID_ARGUMENT with a BadRequest, whose fields are paths of the configuration, for a change that is none or leads to an
     invalid configuration; NOT_FOUND for what is not there; FAILED_PRECONDITION where ErrorInfo.reason is IN_USE (a pool that
     clusters use), READ_ONLY (a configuration that cannot be written) or PROVIDERS_LOCKED (a resolver without
-    --allow-provider-edits).
+    --allow-provider-edits). UNAVAILABLE where resolvers share a store: ErrorInfo.reason is STORE_AWAY if nothing was changed,
+    MAY_HAVE_BEEN_APPLIED if nobody can tell, NOT_EVERYWHERE if it is done, and some resolver has not taken it over yet.
     """
 
     @_abc_1.abstractmethod
@@ -217,6 +228,16 @@ class PoolAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_pool_admin_service_pb2.RollbackResponse, _abc.Awaitable[_pool_admin_service_pb2.RollbackResponse]]:
         """Makes a new revision with the content of an old one."""
+
+    @_abc_1.abstractmethod
+    def ApplyConfiguration(
+        self,
+        request: _pool_admin_service_pb2.ApplyConfigurationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pool_admin_service_pb2.ApplyConfigurationResponse, _abc.Awaitable[_pool_admin_service_pb2.ApplyConfigurationResponse]]:
+        """Puts a whole configuration file into effect. Where resolvers share the configuration this is the way in for a file, and
+        may change providers as a file may; else the file is changed, under the same rules as by any other method.
+        """
 
     @_abc_1.abstractmethod
     def ClearCooldown(

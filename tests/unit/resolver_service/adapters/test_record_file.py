@@ -10,9 +10,10 @@ import pytest
 
 from resolver_service.adapters import record_file
 from resolver_service.adapters.record_file import FileRecord
-from resolver_service.app.ports import ConflictError, ReadOnlyError
+from resolver_service.app.ports import ConflictError, PastRevision, ReadOnlyError
 
 OLD, NEW = b"old: 1\n", b"new: 2\n"
+REVISION = PastRevision(2, 1000, "me", "a change", "", "digest")
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def others(file: Path) -> list[str]:
 def test_it_is_replaced_in_one_step_and_keeps_its_mode(file: Path) -> None:
     file.chmod(0o640)
     with file.open("rb") as reading:
-        FileRecord(file).replace(OLD, NEW)
+        FileRecord(file).replace(OLD, NEW, REVISION)
         assert reading.read() == OLD, "whoever reads has all of one"
     assert file.read_bytes() == NEW
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
@@ -50,14 +51,14 @@ def test_all_is_on_disk_before_and_after_the_rename(file: Path, monkeypatch: pyt
 
     monkeypatch.setattr(os, "fsync", synced)
     monkeypatch.setattr(os, "replace", replaced)
-    FileRecord(file).replace(OLD, NEW)
+    FileRecord(file).replace(OLD, NEW, REVISION)
     assert done == ["file", "rename", "directory"]
 
 
 def test_what_somebody_else_has_written_is_not_written_over(file: Path) -> None:
     file.write_bytes(b"theirs: 3\n")
     with pytest.raises(ConflictError):
-        FileRecord(file).replace(OLD, NEW)
+        FileRecord(file).replace(OLD, NEW, REVISION)
     assert file.read_bytes() == b"theirs: 3\n"
     assert others(file) == []
 
@@ -83,7 +84,7 @@ def test_an_edit_while_it_is_being_written_comes_first(
 
     monkeypatch.setattr(os, "fsync", synced)
     with pytest.raises(ConflictError):
-        FileRecord(file).replace(OLD, NEW)
+        FileRecord(file).replace(OLD, NEW, REVISION)
     assert file.read_bytes() == b"theirs: 3\n"
     assert others(file) == []
 
@@ -99,7 +100,7 @@ def test_an_edit_in_the_last_instant_is_put_back(file: Path, monkeypatch: pytest
 
     monkeypatch.setattr(os, "replace", replaced)
     with pytest.raises(ConflictError):
-        FileRecord(file).replace(OLD, NEW)
+        FileRecord(file).replace(OLD, NEW, REVISION)
     assert file.read_bytes() == b"theirs: 3\n"
     assert others(file) == []
 
@@ -108,7 +109,7 @@ def test_a_symbolic_link_is_not_replaced(file: Path) -> None:
     link = file.with_name("link.yaml")
     link.symlink_to(file.name)
     with pytest.raises(ReadOnlyError, match="symbolic link"):
-        FileRecord(link).replace(OLD, NEW)
+        FileRecord(link).replace(OLD, NEW, REVISION)
     assert link.is_symlink()
     assert file.read_bytes() == OLD
 
@@ -116,7 +117,7 @@ def test_a_symbolic_link_is_not_replaced(file: Path) -> None:
 def test_a_file_that_is_marked_read_only_is_left_alone(file: Path) -> None:
     file.chmod(0o444)
     with pytest.raises(ReadOnlyError, match="make it writable"):
-        FileRecord(file).replace(OLD, NEW)
+        FileRecord(file).replace(OLD, NEW, REVISION)
     assert others(file) == []
 
 
@@ -137,7 +138,7 @@ def test_what_the_system_refuses_is_told_with_the_remedy(
 
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(ReadOnlyError, match=words):
-        FileRecord(file).replace(OLD, NEW)
+        FileRecord(file).replace(OLD, NEW, REVISION)
     assert file.read_bytes() == OLD
     assert others(file) == []
 
@@ -151,7 +152,7 @@ def test_a_file_system_that_syncs_no_directories_will_do(file: Path, monkeypatch
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", synced)
-    FileRecord(file).replace(OLD, NEW)
+    FileRecord(file).replace(OLD, NEW, REVISION)
     assert file.read_bytes() == NEW
 
 
@@ -160,7 +161,7 @@ def test_a_file_that_is_gone_is_told_of(tmp_path: Path) -> None:
     with pytest.raises(ReadOnlyError, match="cannot be read"):
         record.read()
     with pytest.raises(ReadOnlyError, match="cannot be written"):
-        record.replace(OLD, NEW)
+        record.replace(OLD, NEW, REVISION)
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o660])
@@ -173,9 +174,9 @@ def test_an_owner_who_cannot_be_kept_is_not_locked_out(file: Path, monkeypatch: 
     monkeypatch.setattr(os, "fchown", refuse)
     monkeypatch.setattr(record_file.os, "geteuid", lambda: file.stat().st_uid + 1)
     if mode == 0o644:
-        FileRecord(file).replace(OLD, NEW)
+        FileRecord(file).replace(OLD, NEW, REVISION)
         assert file.read_bytes() == NEW
     else:
         with pytest.raises(ReadOnlyError, match="belongs to somebody else"):
-            FileRecord(file).replace(OLD, NEW)
+            FileRecord(file).replace(OLD, NEW, REVISION)
         assert file.read_bytes() == OLD

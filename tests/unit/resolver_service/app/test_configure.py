@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from resolver_service.app.configure import Configuration
-from resolver_service.app.ports import Parsed
+from resolver_service.app.ports import Kept, Parsed, PastRevision
 from resolver_service.domain.catalog import Catalog
 from resolver_service.domain.config import ConfigError, Problem
 from tests.support.resolving import Clock, Resolving
@@ -64,6 +64,24 @@ async def test_what_does_not_stand_in_the_file_any_more_is_not_taken_in() -> Non
     assert not await configuration.offer(b"second", lambda: False)
     assert configuration.current.number == 1
     assert await configuration.offer(b"second", lambda: True)
+
+
+async def test_what_is_of_record_elsewhere_is_adopted_with_its_number() -> None:
+    def of_record(number: int, text: bytes) -> Kept:
+        return Kept(PastRevision(number, 7, "ann", "", "", hashlib.sha256(text).hexdigest()), text)
+
+    first = of_record(5, b"first")
+    swapped: list[int] = []
+    configuration = Configuration(empty, Clock(), b"first", None, lambda: swapped.append(1), first.revision)
+    assert (configuration.current.number, configuration.current.loaded_at) == (5, 7)
+    assert not await configuration.adopt(lambda: first)
+    assert not await configuration.adopt(lambda: None)
+    assert await configuration.adopt(lambda: of_record(8, b"second"))
+    assert configuration.place == (8, hashlib.sha256(b"second").hexdigest())
+    assert await configuration.adopt(lambda: of_record(9, b"second")), "another number is another revision"
+    with pytest.raises(ConfigError):
+        await configuration.adopt(lambda: of_record(10, b"bad"))
+    assert (configuration.current.number, len(swapped), configuration.rejected) == (9, 2, 1)
 
 
 async def test_a_bad_configuration_keeps_the_last_good_one() -> None:

@@ -29,10 +29,11 @@ class Record:
     def read(self) -> bytes:
         return self.text
 
-    def replace(self, before: bytes, after: bytes) -> None:
+    def replace(self, before: bytes, after: bytes, revision: PastRevision) -> PastRevision:
         self.first()
         assert before == self.text
         self.text = after
+        return revision
 
 
 class Managed:

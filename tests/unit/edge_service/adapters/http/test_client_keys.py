@@ -17,6 +17,9 @@ KEY = b"the key"
         ([(b"x-api-key", b"the key")], b""),
         ([(b"authorization", b"Basic abc"), (b"x-goog-api-key", b"the key")], b""),
         ([], b"alt=sse&key=the%20key"),
+        ([(b"authorization", b"Bearer the key"), (b"authorization", b"Bearer another")], b""),
+        ([(b"x-api-key", b"the key"), (b"x-api-key", b"another")], b"key=a%20third"),
+        ([], b"key=the%20key&key=another"),
     ],
 )
 def test_a_key_is_the_same_wherever_it_is_shown(headers: list[tuple[bytes, bytes]], query: bytes) -> None:

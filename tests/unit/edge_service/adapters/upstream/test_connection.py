@@ -204,6 +204,38 @@ async def test_what_is_no_http_breaks_and_is_not_quoted(peer: Peer, kind: str) -
     assert peer.released == []
 
 
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+
+ENDLESS = {
+    "a header's value": (OK + b"x: ", b"y" * 1024),
+    "a header's name": (OK, b"y" * 1024),
+    "a reason": (b"HTTP/1.1 200 ", b"y" * 1024),
+    "interim answers": (b"", b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"),
+    "interim answers with little in them": (b"", b"HTTP/1.1 100 \r\n\r\n"),
+    "a chunk's extension": (CHUNKED + b"5;x=", b"y" * 1024),
+    "a trailer": (CHUNKED + b"5\r\nhello\r\n0\r\nx: ", b"y" * 1024),
+    "empty lines": (b"", b"\r\n" * 512),
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+async def test_what_does_not_end_and_is_no_body_breaks(peer: Peer, kind: str) -> None:
+    start, more = ENDLESS[kind]
+    answer = await ask(peer, start, more * (8 * MAX_HEAD_BYTES // len(more)))
+    peer.hangs_up()
+    with pytest.raises(ConnectionBrokenError, match="too large a head"):
+        await read(answer)
+    assert peer.released == []
+
+
+async def test_large_bodies_are_no_heads(peer: Peer) -> None:
+    body = b"y" * (3 * MAX_HEAD_BYTES)
+    chunks = b"".join(b"%x;x=%s\r\n%s\r\n" % (1000, b"y" * 1000, b"z" * 1000) for _ in range(200))
+    assert await read(await ask(peer, OK + b"Content-Length: %d\r\n\r\n" % len(body), body)) == body
+    assert await read(await ask(peer, CHUNKED, chunks, b"0\r\n\r\n")) == b"z" * 200_000
+    assert len(peer.released) == 2
+
+
 @pytest.mark.parametrize(
     "head",
     [
