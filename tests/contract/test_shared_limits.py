@@ -290,6 +290,10 @@ async def test_a_dead_edge_holds_nothing_for_long(states: list[RedisState], stor
     await first.has_told()
     (after,) = store.ask("ZRANGE", "forebay:limits:ends:team a", 0, -1, "WITHSCORES")[1::2]
     assert 99_000 < float(before) - float(after) <= 100_000
+    store.ask("ZADD", "forebay:limits:ends:team a", "LT", float(after) - 1000, plan.id)
+    first.state.limits.orphaned([plan.id])  # Which makes nothing longer.
+    await first.has_told()
+    assert store.ask("ZSCORE", "forebay:limits:ends:team a", plan.id) == float(after) - 1000
     store.ask("ZADD", "forebay:limits:ends:team a", 1, plan.id)  # Its time is over.
     assert await second.left() == 10
 

@@ -18,13 +18,14 @@ from resolver_service.app.ports import Admission, Use
 from resolver_service.domain.abilities import Needs
 from resolver_service.domain.catalog import Disposition
 from resolver_service.domain.clients import Client, Limits
-from resolver_service.domain.limits import GRAIN_MS, WINDOW_MS
+from resolver_service.domain.limits import GRAIN_MS, WINDOW_MS, Kind
 from tests.support.valkey import Store
 
 BEGAN_MS = 1_764_000_000_000
 FOR_S = 1_000_000.0
 CLOCK = b"local time = redis.call('TIME')\n  return time[1] * 1000 + math.floor(time[2] / 1000)"
 STEPS_MS = st.one_of(st.integers(0, 3 * GRAIN_MS), st.sampled_from([GRAIN_MS, 20_000, WINDOW_MS - 1, WINDOW_MS]))
+AGES_MS = st.one_of(st.integers(0, 3 * GRAIN_MS), st.integers(0, 70_000))
 LIMITS = st.builds(Limits, *(st.none() | st.integers(1, most) for most in (6, 300, 3)))
 NUMBERS = itertools.count()
 
@@ -131,7 +132,7 @@ def test_the_server_s_rule_is_the_rule(server: Any, data: st.DataObject, limits:
 @given(
     limits=st.builds(Limits, st.integers(1, 10), st.integers(1, 60)),
     steps=st.lists(
-        st.tuples(STEPS_MS, st.sampled_from(["ask", "no plan", "alone", "open", "doubt"]), st.integers(0, 70_000)),
+        st.tuples(STEPS_MS, st.sampled_from(["ask", "no plan", "alone", "open", "answered", "doubt"]), AGES_MS),
         max_size=40,
     ),
 )
@@ -165,14 +166,31 @@ def test_what_is_told_late_and_twice_counts_once_and_for_as_long_as_it_should(
         it.now_ms -= age_ms
         if what != "ask":
             it.mirror.withdrawn(decision_id)
-        if what in ("alone", "open", "doubt"):
+        if what in ("alone", "open", "answered", "doubt"):
             it.mirror.used(decision_id, use)
         if what == "open":
             used.append((it.now_ms, 0))
             held += 5
         elif what != "no plan":
             it.mirror.ended(decision_id, 7)
-            it.mirror.closed(decision_id)
+            if what != "answered":
+                it.mirror.closed(decision_id)
             used.append((it.now_ms, 7))
         it.now_ms += age_ms
         it.tell(2)
+
+
+def test_what_is_told_late_does_not_let_go_of_what_it_falls_among(server: Any) -> None:
+    it, client_id = Shared(server), f"client {next(NUMBERS)}"
+    use = use_of(client_id, Limits(requests=3), Needs(), None)
+    assert it.ask("first", use).refusal is None
+    it.now_ms += 50
+    assert it.ask("second", use).refusal is None
+    it.now_ms -= 40
+    it.mirror.used("late", use)
+    it.now_ms += 40
+    assert it.ask("third", use).refusal == (Kind.REQUESTS, WINDOW_MS)
+    it.now_ms += WINDOW_MS - 1
+    assert it.ask("third", use).refusal == (Kind.REQUESTS, 1)
+    it.now_ms += 1
+    assert it.ask("third", use).refusal is None
