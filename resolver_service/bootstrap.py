@@ -251,7 +251,8 @@ def create_servicers(
         telemetry.health_changed(change)
         bell.ring()
 
-    in_flight, bindings, limits = InFlight(), Bindings(stores.bindings, time.time), ClientLimits()
+    in_flight, bindings = InFlight(), Bindings(stores.bindings, time.time)
+    limits = ClientLimits(stores.shared.limits if stores.shared else None)
     count = itertools.count(1)
     resolver = Resolver(
         revisions=configuration,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
 
@@ -70,11 +70,12 @@ class Leases:
         if lease.of_its_caller is not None:
             lease.of_its_caller.discard(decision_id)
 
-    def caller_left(self, caller: object, now: float) -> None:
-        """Its stream broke, so that it may be dead: what is not ended soon does not count any longer."""
+    def caller_left(self, caller: object, now: float) -> Iterable[str]:
+        """Its stream broke, so that it may be dead: what is not ended soon does not count any longer. Its decisions."""
         decisions = self._callers.pop(caller, None)
         if decisions:
             self._left.append((_tick(now + GRACE_S), decisions))
+        return tuple(decisions or ())
 
     def forget(self, now: float) -> None:
         """Those whose leases are over, or some of them if they are very many: the others are next."""

@@ -5,15 +5,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from resolver_service.app.leases import Leases
+from resolver_service.app.leases import GRACE_S, Leases
+from resolver_service.app.ports import Admission, SharedLimits, Use
 from resolver_service.app.refusals import ResolveError
 from resolver_service.domain.abilities import Needs
 from resolver_service.domain.catalog import Disposition
-from resolver_service.domain.clients import Client
+from resolver_service.domain.clients import Client, Limits
 from resolver_service.domain.limits import Allowances, Kind, Usage
 
 FEWEST_SWEPT = 1_000
 """Clients whose usage is kept before it is looked whether it is that of any that has not asked for long."""
+
+COUNTED = "-counted"
+"""Ends the ids of decisions that resolvers count together: whichever hears of one knows that others are to be told."""
 
 _WORDS = {
     Kind.REQUESTS: "as many requests as this API key may make in a minute have been made",
@@ -50,10 +54,13 @@ class ClientLimits:
     """The one writer of what clients use.
 
     Usage is kept by the client's id: it outlives a change of the client's keys and limits, and what a limit is lowered
-    to holds at once. It knows what was decided and reported here since the start.
+    to holds at once. It knows what was decided and reported here since the start. Where resolvers share, it is they
+    together who let requests in; what is counted here is for when they cannot be asked.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, shared: SharedLimits | None = None) -> None:
+        """`shared` is None for a resolver that shares nothing."""
+        self._shared = shared
         self._usage: dict[str, Usage] = {}
         self._open: dict[str, _Open] = {}
         """By decision."""
@@ -69,12 +76,18 @@ class ClientLimits:
         """How many clients' usage is kept."""
         return len(self._usage)
 
-    def check(self, client: Client, now: float) -> None:
-        """Raises `ClientLimitError` if it may not make a request now. Counts nothing."""
+    def check(self, client: Client, now: float, admission: Admission | None = None) -> None:
+        """Raises `ClientLimitError` if it may not make a request now. Counts nothing. `admission` is what resolvers
+        together say."""
         if client.limits is None:
             return
-        now_ms = _ms(now)
         self._leases.forget(now)
+        if admission is not None:
+            if admission.refusal is not None:
+                kind, wait_ms = admission.refusal
+                raise ClientLimitError(kind, wait_ms / 1000, admission.allowances)
+            return
+        now_ms = _ms(now)
         usage = self._of(client, now_ms)
         refusal = usage.refusal(client.limits, now_ms)
         if refusal is not None:
@@ -89,6 +102,7 @@ class ClientLimits:
         now: float,
         until_at: float | None,
         caller: object = None,
+        admission: Admission | None = None,
     ) -> Allowances | None:
         """A plan goes out. The tokens that it may take, as far as that is known, are held until reports tell, at the
         latest at `until_at`; where none will come, which is where that is None, they count as used. `caller` stands for
@@ -105,18 +119,29 @@ class ClientLimits:
         else:
             usage.tokens.add(tokens, now_ms)
         usage.requests.add(1, now_ms)
+        if admission is not None:
+            return admission.allowances
+        if (shared := self._told(decision_id)) is not None:
+            for_s = None if until_at is None else until_at - now
+            shared.used(decision_id, use_of(client.id, client.limits, needs, for_s))
         return usage.allowances(client.limits, now_ms)
 
     def failed(self, decision_id: str, disposition: Disposition) -> None:
+        if disposition is not Disposition.CANCELLED:
+            return
         opened = self._open.get(decision_id)
-        if opened is not None and disposition is Disposition.CANCELLED:
+        if opened is not None:
             opened.left = True
+        if (shared := self._told(decision_id)) is not None:
+            shared.left(decision_id)
 
     def ended(self, decision_id: str, tokens: int, now: float) -> None:
         """An answer is complete. One that does not tell what it took is taken to have taken what was sent."""
         opened = self._open.get(decision_id)
         if opened is not None:
             self._settle(opened, tokens or opened.input_tokens, now)
+        if (shared := self._told(decision_id)) is not None:
+            shared.ended(decision_id, tokens)
 
     def closed(self, decision_id: str, now: float) -> None:
         """What is still held was not used. But a client that has gone away may have been answered in part: it is taken
@@ -126,10 +151,23 @@ class ClientLimits:
             if opened.left:
                 self._settle(opened, opened.input_tokens, now)
             self._drop(decision_id)
+        if (shared := self._told(decision_id)) is not None:
+            shared.closed(decision_id)
+
+    def withdrawn(self, decision_id: str) -> None:
+        """Resolvers have let a request in that got no plan."""
+        if (shared := self._told(decision_id)) is not None:
+            shared.withdrawn(decision_id)
 
     def caller_left(self, caller: object, now: float) -> None:
         """Its stream broke, so that it may be dead: what is not closed soon does not count any longer."""
-        self._leases.caller_left(caller, now)
+        decisions = self._leases.caller_left(caller, now)
+        if self._shared is not None:
+            self._shared.orphaned(decision_id for decision_id in decisions if decision_id.endswith(COUNTED))
+
+    def _told(self, decision_id: str) -> SharedLimits | None:
+        """Who is told what becomes of a decision."""
+        return self._shared if decision_id.endswith(COUNTED) else None
 
     def _settle(self, opened: _Open, tokens: int, now: float) -> None:
         """Once: of a plan one attempt serves, and what is reported again was settled."""
@@ -154,6 +192,13 @@ class ClientLimits:
                 self._sweep_at = max(FEWEST_SWEPT, 2 * len(self._usage))
             usage = self._usage[client.id] = Usage()
         return usage
+
+
+def use_of(client_id: str, limits: Limits, needs: Needs, for_s: float | None) -> Use:
+    """What a request asks of the limits that resolvers share. `for_s` is how long it may take; None where nobody will
+    tell what becomes of it."""
+    lease_s = None if for_s is None else for_s + GRACE_S
+    return Use(client_id, limits, needs.all_tokens, needs.input_tokens, lease_s)
 
 
 def _ms(now: float) -> int:

@@ -8,7 +8,9 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from resolver_service.domain.bindings import Binding
 from resolver_service.domain.catalog import Catalog, Disposition
+from resolver_service.domain.clients import Limits
 from resolver_service.domain.health import Health
+from resolver_service.domain.limits import Allowances, Kind
 from resolver_service.domain.selection import Claim, TurnKey
 
 
@@ -62,6 +64,20 @@ class BindingStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Use:
+    """What a request takes of its client's limits."""
+
+    client_id: str
+    limits: Limits
+    tokens: int
+    """That it may take, as far as that is known."""
+    input_tokens: int
+    """As estimated."""
+    for_s: float | None
+    """For how long it counts if nothing is told of it; None for what nothing will be told of."""
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """What a request takes of what no two requests may have, whichever resolvers they are asked of."""
 
@@ -73,6 +89,17 @@ class Wanted:
     """Scopes that wait for one."""
     binding: bytes = b""
     """The key of one that the store of bindings is to have; empty for none."""
+    use: Use | None = None
+    """None for a client without limits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What the client has left of its limits, over all resolvers; with this request, unless it is refused."""
+
+    allowances: Allowances
+    refusal: tuple[Kind, int] | None = None
+    """The limit that is in the way, and for how many milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +109,40 @@ class Granted:
     """The numbers of the turns that are this request's, counted from 0."""
     probes: frozenset[str] = frozenset()
     """The scopes whose probes are."""
+    admission: Admission | None = None
+    """None where this resolver has to count by itself. What is refused takes nothing."""
+
+
+class SharedLimits(Protocol):
+    """Is told what becomes of requests under limits, by whichever resolver hears of it. Nothing waits for it, and what
+    is told twice counts once."""
+
+    def used(self, decision_id: str, use: Use) -> None:
+        """This resolver has let a request in by itself."""
+
+    def withdrawn(self, decision_id: str) -> None:
+        """It was let in, and got no plan."""
+
+    def left(self, decision_id: str) -> None:
+        """Its client has gone away."""
+
+    def ended(self, decision_id: str, tokens: int) -> None:
+        """Its answer is complete; 0 for one that does not tell what it took."""
+
+    def closed(self, decision_id: str) -> None: ...
+
+    def orphaned(self, decision_ids: Iterable[str]) -> None:
+        """Whoever asked may be dead."""
 
 
 class SharedState(Protocol):
     """What several resolvers have in common. The stores are this resolver's view of it."""
+
+    is_degraded: bool
+    """This resolver goes by itself."""
+
+    @property
+    def limits(self) -> SharedLimits: ...
 
     async def take(self, wanted: Sequence[Wanted]) -> Sequence[Granted]:
         """All of it in one step. Never fails and never takes long: without the others, this resolver goes by itself."""

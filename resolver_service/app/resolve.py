@@ -9,7 +9,7 @@ from resolver_service.app.access import Access
 from resolver_service.app.bindings import Bindings
 from resolver_service.app.decisions import Decision, Explanation, PlannedAttempt, Query, TargetView
 from resolver_service.app.in_flight import InFlight
-from resolver_service.app.limits import ClientLimits
+from resolver_service.app.limits import COUNTED, ClientLimits, use_of
 from resolver_service.app.ports import (
     Clock,
     DrainStore,
@@ -19,6 +19,7 @@ from resolver_service.app.ports import (
     Revisions,
     RotationStore,
     SharedState,
+    Use,
     Wanted,
 )
 from resolver_service.app.probes import ProbeBook
@@ -83,23 +84,37 @@ class Resolver:
 
     def wanted(self, query: Query) -> Wanted | None:
         """What `resolve` would take if it were asked now; None for nothing, or if there will be no plan."""
-        if query.counting:
-            return None
         revision = self._revisions.current
         try:
             client = self._access.client(revision.catalog, query.client_key, required=query.key_required)
+            use = None if client is None else self._use(query, revision, client)
+            if query.counting:
+                return None if use is None else Wanted(self._id(use), use=use)
             if query.affinity_key and self._bindings.find(query.affinity_key) is None:
-                return Wanted(self._new_id(), binding=query.affinity_key)
+                return Wanted(self._id(use), binding=query.affinity_key, use=use)
             if query.retrieving:
                 return None
             entry, _ = self._entry(query, revision, client)
-            survey = self._survey(query, entry)
-            if client is not None:
-                self._limits.check(client, survey.now)
         except ResolveError:
             return None
+        survey = self._survey(query, entry)
         claim, probes = survey.claim(entry), survey.awaited(entry)
-        return Wanted(self._new_id(), claim, probes) if claim or probes else None
+        return Wanted(self._id(use), claim, probes, use=use) if claim or probes or use else None
+
+    def _use(self, query: Query, revision: Revision, client: Client) -> Use | None:
+        """Raises `UnknownModelError`, and `ClientLimitError` while this resolver goes by itself."""
+        if query.retrieving or client.limits is None:
+            return None
+        if self._shared is None or self._shared.is_degraded:
+            self._limits.check(client, self._clock())
+        entry, _ = _find(revision.catalog, query.model, client)
+        for_s = None
+        if query.will_report and not query.counting:
+            for_s = entry.policy.timeouts.total_s + (revision.catalog.longest_stream_s if query.stream else 0.0)
+        return use_of(client.id, client.limits, query.needs, for_s)
+
+    def _id(self, use: Use | None) -> str:
+        return self._new_id() if use is None else self._new_id() + COUNTED
 
     def resolve(self, query: Query, caller: object = None, granted: Granted | None = None) -> Decision:
         """`caller` stands for the stream it is asked on, if it is on one. `granted` is what the request has got of what
@@ -107,6 +122,7 @@ class Resolver:
         if granted is None or self._shared is None:
             return self._resolve(query, caller, None)
         unused = set(granted.probes)
+        decision = None
         try:
             decision = self._resolve(query, caller, granted)
             for attempt in decision.attempts:
@@ -116,6 +132,8 @@ class Resolver:
         finally:
             if unused:
                 self._shared.give_back(granted.holder, unused)
+            if decision is None and granted.admission is not None and granted.admission.refusal is None:
+                self._limits.withdrawn(granted.holder)
 
     def _resolve(self, query: Query, caller: object, granted: Granted | None) -> Decision:
         revision = self._revisions.current
@@ -124,14 +142,14 @@ class Resolver:
             return self._retrieve(query, revision, client)
         entry, reasoning = self._entry(query, revision, client)
         survey = self._survey(query, entry)
+        admission = None if granted is None else granted.admission
         if client is not None:
-            self._limits.check(client, survey.now)
+            self._limits.check(client, survey.now, admission)
         order = survey.order(entry, self._turns(granted), entry.policy.attempts)
-        if granted is not None:
+        if not query.counting:
             # Others than were granted, if what is available has changed since.
-            self._rotation.take(key for key in order.took if key not in granted.turns)
-        elif not query.counting:
-            self._rotation.take(order.took)
+            has = () if granted is None else granted.turns
+            self._rotation.take(key for key in order.took if key not in has)
         decision = self._decide(revision, entry, reasoning, order.targets, survey, granted.holder if granted else "")
         for attempt in decision.attempts:
             if attempt.probe:
@@ -145,7 +163,7 @@ class Resolver:
         if client is None or client.limits is None:
             return decision
         until_at = survey.now + decision.longest_s(query.stream) if is_walked else None
-        allowances = self._limits.decided(client, decision.id, query.needs, survey.now, until_at, caller)
+        allowances = self._limits.decided(client, decision.id, query.needs, survey.now, until_at, caller, admission)
         return replace(decision, limits=allowances)
 
     def _entry(self, query: Query, revision: Revision, client: Client | None) -> tuple[Group | RawModel, str]:

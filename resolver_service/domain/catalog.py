@@ -320,6 +320,11 @@ class Catalog:
         return any(provider.max_concurrent is not None for provider in self.providers)
 
     @cached_property
+    def longest_stream_s(self) -> float:
+        """How long a streamed answer of any target may take."""
+        return max((target.timeouts.stream_s for target in self.targets.values()), default=0.0)
+
+    @cached_property
     def has_responses(self) -> bool:
         """Whether any provider has the Responses API, so that it may keep what it answered."""
         return any(provider.responses for provider in self.providers)

@@ -56,6 +56,8 @@ def test_prometheus_asks_every_service_where_its_metrics_are() -> None:
     edge = edge_settings.load([], services["edge"]["environment"])
     assert resolver.ops is not None
     assert edge.ops is not None
-    assert asked == {"resolver": resolver.ops[1], "edge": edge.ops[1]}
+    front = re.search(r"^frontend operations\n  bind :(\d+)$", (ROOT / "deploy" / "haproxy.cfg").read_text(), re.M)
+    assert front is not None
+    assert asked == {"resolver": resolver.ops[1], "edge": edge.ops[1], "front": int(front[1])}
     networks = set(services["prometheus"]["networks"])
     assert all(networks & set(services[name]["networks"]) for name in asked)

@@ -24,7 +24,7 @@ from resolver_service.app.ports import (
 )
 from resolver_service.domain.config import ConfigError
 from resolver_service.domain.config_changes import Kind, Put
-from tests.support.sharing import FIRST, Sharer, kept, sharers, start
+from tests.support.sharing import FIRST, Sharer, kept, sharers, start, until
 from tests.support.valkey import Store
 
 
@@ -41,12 +41,6 @@ def pool(name: str, model: str = "m") -> Put:
 
 def in_effect(sharer: Sharer) -> set[str]:
     return set(sharer.configuration.current.catalog.pools)
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not holds():
-            await asyncio.sleep(0.002)
 
 
 # --- The record by itself --------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
@@ -27,36 +27,16 @@ from resolver_service.domain.health import (
 )
 from resolver_service.domain.selection import TurnKey, claim, order
 from tests.support.catalogs import cluster, member, pool, raw_member
+from tests.support.sharing import resolvers, until
 from tests.support.valkey import Store
 
 SCOPE = "one/m#0"
-PATIENT_S = 10.0
-"""For answers of a server that is well, on a machine that is busy with other tests."""
-
-
-@contextlib.asynccontextmanager
-async def resolvers(store: Store, count: int = 2, answer_s: float = PATIENT_S) -> AsyncIterator[list[RedisState]]:
-    states = [RedisState(store.url, time.monotonic, answer_s) for _ in range(count)]
-    keeping = [asyncio.create_task(state.keep()) for state in states]
-    await asyncio.gather(*(state.begun() for state in states))
-    try:
-        yield states
-    finally:
-        for state in states:
-            state.stop()
-        await asyncio.gather(*keeping)
 
 
 @pytest_asyncio.fixture
 async def both(store: Store) -> AsyncIterator[list[RedisState]]:
     async with resolvers(store) as states:
         yield states
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not holds():
-            await asyncio.sleep(0.002)
 
 
 def failing(state: RedisState, disposition: Disposition, generation: int | None = None) -> Health:

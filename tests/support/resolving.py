@@ -49,7 +49,8 @@ class Resolving:
         self.told: list[HealthChanged] = []
         self.probes = ProbeBook(PROBE_LEASE_S)
         self.in_flight = InFlight()
-        self.limits = ClientLimits()
+        self.shared = stores.shared
+        self.limits = ClientLimits(stores.shared.limits if stores.shared else None)
         self.wall_clock = Clock(1_700_000_000.0)
         self.bindings = Bindings(stores.bindings, self.wall_clock)
         self.configuration = Configuration(config_yaml.parsed, lambda: 1_700_000_000.5, text.encode())
@@ -66,6 +67,7 @@ class Resolving:
             access=Access(self.wall_clock),
             limits=self.limits,
             bindings=self.bindings,
+            shared=stores.shared,
         )
         self.reports = Reports(
             self.configuration,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 from resolver_service.adapters import config_yaml
@@ -77,3 +77,22 @@ async def sharers(store: Store, count: int) -> AsyncIterator[list[Sharer]]:
     finally:
         for sharer in started:
             await sharer.stop()
+
+
+@contextlib.asynccontextmanager
+async def resolvers(store: Store, count: int = 2, answer_s: float = PATIENT_S) -> AsyncIterator[list[RedisState]]:
+    states = [RedisState(store.url, time.monotonic, answer_s) for _ in range(count)]
+    keeping = [asyncio.create_task(state.keep()) for state in states]
+    await asyncio.gather(*(state.begun() for state in states))
+    try:
+        yield states
+    finally:
+        for state in states:
+            state.stop()
+        await asyncio.gather(*keeping)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not holds():
+            await asyncio.sleep(0.002)

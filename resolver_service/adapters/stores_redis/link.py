@@ -36,10 +36,11 @@ class UnusableStoreError(Exception):
 
 
 class Script:
-    """A script of the server's, known to it by its digest."""
+    """A script of the server's, known to it by its digest. Of several texts each sees what the earlier ones define."""
 
-    def __init__(self, name: str) -> None:
-        self.text = resources.files(__package__).joinpath(f"{name}.lua").read_bytes()
+    def __init__(self, *names: str) -> None:
+        texts = (resources.files(__package__).joinpath(f"{name}.lua").read_bytes() for name in names)
+        self.text = b"\n".join(texts)
         self.digest = ""
 
 

@@ -20,14 +20,17 @@ from resolver_service.adapters.stores_redis.keys import (
     CHANGES,
     DRAINS,
     HEALTH,
+    LIMITS,
     NUMBERS,
     PROBE,
     SCHEMA,
     SCHEMA_KEY,
     TURNS,
 )
+from resolver_service.adapters.stores_redis.limits import NO_USE, LimitsMirror, admission, asked
 from resolver_service.adapters.stores_redis.link import (
     ANSWER_S,
+    SLOW_S,
     Argument,
     Link,
     LinkError,
@@ -44,7 +47,7 @@ from resolver_service.adapters.stores_redis.rotation import (
     has_second_step,
     key_of,
 )
-from resolver_service.app.ports import Clock, Granted, NotEverywhereError, Replica, Stores, Wanted
+from resolver_service.app.ports import Admission, Clock, Granted, NotEverywhereError, Replica, Stores, Wanted
 from resolver_service.domain.health import NEWEST_BELIEVED, PROBE_LEASE_S
 from resolver_service.domain.selection import Claim, TurnKey
 
@@ -101,8 +104,10 @@ class RedisState:
         self._health = HealthMirror(clock, self._to_tell.set, self._let_go)
         self._drains = DrainMirror(self._to_tell.set)
         self._bindings = BindingMirror(self._to_tell.set)
-        self._take, self._merge, self._drain, self._give_back, self._recount = map(
-            Script, ("take", "merge", "drain", "give_back", "recount")
+        self.limits = LimitsMirror(clock, self._ask_soon)
+        self._take = Script("limits", "take")
+        self._merge, self._drain, self._give_back, self._recount = map(
+            Script, ("merge", "drain", "give_back", "recount")
         )
         self._asking: list[tuple[Wanted, asyncio.Future[Granted]]] = []
         self._asker: asyncio.Task[None] | None = None
@@ -139,39 +144,66 @@ class RedisState:
         loop = asyncio.get_running_loop()
         answers = [loop.create_future() for _ in wanted]
         self._asking += zip(wanted, answers, strict=True)
-        if self._asker is None:
+        self._ask_soon()
+        try:
+            return list(await asyncio.gather(*answers))
+        except asyncio.CancelledError:
+            for answer in answers:
+                if answer.done() and not answer.cancelled():
+                    self._take_back(answer.result())
+            raise
+
+    def _take_back(self, granted: Granted) -> None:
+        """Whoever asked has gone."""
+        self.give_back(granted.holder, granted.probes)
+        if granted.admission is not None and granted.admission.refusal is None:
+            self.limits.withdrawn(granted.holder)
+
+    def _ask_soon(self) -> None:
+        if self._asker is None and not self.is_degraded:
             self._asker = asyncio.create_task(self._ask())
-        return list(await asyncio.gather(*answers))
 
     async def _ask(self) -> None:
         try:
-            while self._asking:
+            # One question at a time: what has become of requests is told in the order in which it came.
+            while self._asking or (self.limits.untold and not self.is_degraded):
                 asking, self._asking = self._asking, []
                 try:
-                    granted = await self._granted([wanted for wanted, _ in asking])
+                    granted = await self._granted([wanted for wanted, _ in asking], self._answer_s)
                 except (LinkError, *NONSENSE) as error:
                     self._lost(error)
                     granted = [self._rotation.take_alone(wanted) for wanted, _ in asking]
+                    for wanted, _ in asking:
+                        if wanted.use is not None:  # The server may have let it in.
+                            self.limits.withdrawn(wanted.holder)
                 for (_, answer), each in zip(asking, granted, strict=True):
-                    if not answer.done():
+                    if answer.done():
+                        self._take_back(each)
+                    else:
                         answer.set_result(each)
-                    elif each.probes:  # Whoever asked has gone.
-                        self.give_back(each.holder, each.probes)
         finally:
             self._asker = None
 
-    async def _granted(self, wanted: Sequence[Wanted]) -> list[Granted]:
-        said: list[Argument] = [int(PROBE_LEASE_S * 1000)]
+    async def _granted(self, wanted: Sequence[Wanted], within_s: float) -> list[Granted]:
+        events = self.limits.taken()
+        said: list[Argument] = [int(PROBE_LEASE_S * 1000), len(events), *self.limits.said(events)]
         for each in wanted:
-            said += (each.holder, len(each.probes), *each.probes, each.binding.hex())
+            use = NO_USE if each.use is None else asked(each.use)
+            said += (each.holder, *use, len(each.probes), *each.probes, each.binding.hex())
             said += NO_CLAIM if each.claim is None else arguments(each.claim)
-        answers = await self._link.run(self._take, (TURNS, PROBE, BOUND), said, self._answer_s)
+        try:
+            answers = await self._link.run(self._take, (TURNS, PROBE, BOUND, LIMITS), said, within_s)
+        except (LinkError, *NONSENSE):
+            self.limits.untell(events)
+            raise
         turns: list[dict[TurnKey, int]] = []
+        admissions: list[Admission | None] = []
         rest: list[tuple[int, Claim]] = []
-        for number, (each, (numbers, _, bound)) in enumerate(zip(wanted, answers, strict=True)):
+        for number, (each, (numbers, _, bound, allowed)) in enumerate(zip(wanted, answers, strict=True)):
             if bound:
                 self._hear_bound(each.binding, bound)
-            claim = each.claim
+            admissions.append(None if each.use is None else admission(each.use, allowed))
+            claim = each.claim if numbers else None  # One that a limit refuses takes none.
             if claim is not None and has_second_step(claim):
                 turns.append({claim.key: numbers[0]})
                 if (pool := claim.falls_on(numbers[0])) is not None:
@@ -179,20 +211,22 @@ class RedisState:
             else:
                 turns.append({} if claim is None else claim.taken(numbers))
         if rest:
-            more = await self._granted([Wanted(wanted[number].holder, pool) for number, pool in rest])
+            more = await self._granted([Wanted(wanted[number].holder, pool) for number, pool in rest], within_s)
             for (number, _), each_more in zip(rest, more, strict=True):
                 turns[number] |= each_more.turns
         for taken in turns:
             self._rotation.taken(taken)
         return [
-            Granted(each.holder, its_turns, self._won(each, holders))
-            for each, its_turns, (_, holders, _) in zip(wanted, turns, answers, strict=True)
+            Granted(each.holder, its_turns, self._won(each, holders), its_admission)
+            for each, its_turns, (_, holders, *_), its_admission in zip(wanted, turns, answers, admissions, strict=True)
         ]
 
     def _won(self, wanted: Wanted, holders: Sequence[bytes | None]) -> frozenset[str]:
         won: set[str] = set()
         for scope, said in zip(wanted.probes, holders, strict=True):
             holder = "" if said is None else said.decode(errors="replace")
+            if not holder:  # It has not been asked for, since a limit refuses the request.
+                continue
             if holder == wanted.holder:
                 won.add(scope)
                 self._held[scope] = holder
@@ -269,6 +303,13 @@ class RedisState:
                 raise
         await self._tell_bindings()
 
+    async def _tell_limits(self) -> None:
+        """What no question takes along."""
+        if self._asker is not None:
+            await self._asker
+        while self.limits.untold:
+            await self._granted([], SLOW_S)
+
     async def _tell_bindings(self) -> None:
         while some := dict(itertools.islice(self._bindings.untold.items(), AT_A_TIME)):
             await self._link.ask_all(
@@ -341,6 +382,7 @@ class RedisState:
             with contextlib.suppress(LinkError):
                 if not self.is_degraded:
                     await self._tell_all()
+                    await self._tell_limits()
                     await self.replicas.leave()
             await self._link.aclose()
         self.is_degraded = True
@@ -396,11 +438,14 @@ class RedisState:
                 said += (field(key), turns)
             await self._link.run(self._recount, (TURNS,), said)
         await self._tell_all()
+        await self._tell_limits()
         await self._read_all()
         # Said before the configuration is looked at: who changes it from here on waits for this resolver.
         await self._beat()
         self.is_durable = await self._link.is_durable()
         self.is_degraded = False
+        if self.limits.untold:
+            self._ask_soon()
         _log.info("store_connected", is_durable=self.is_durable)
         if self.is_durable is False:
             words = "set appendonly to yes and appendfsync to always: what is acknowledged may be lost in a crash"

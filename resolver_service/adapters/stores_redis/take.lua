@@ -1,13 +1,17 @@
--- Takes turns and probes for any number of requests.
+-- Takes turns and probes for any number of requests, of those that their clients' limits let in. Needs `limits.lua`.
 --
--- KEYS: the hash of turns, the prefix of probes, the prefix of bindings. ARGV: how long a probe is held in milliseconds,
--- then for each request
---   holder, number of probes, each scope, the key of a binding or nothing, and a claim.
+-- KEYS: the hash of turns, the prefix of probes, the prefix of bindings, the prefix of limits. ARGV: how long a probe is
+-- held in milliseconds; of how many things it is told that have become of requests under limits, and these; then for each
+-- request
+--   holder, use, number of probes, each scope, the key of a binding or nothing, and a claim.
+-- A use is 0 for none, else 1 and what `limits.asked` reads. What is refused takes nothing.
 -- A claim is 0 for none, else
 --   1, field of the turn, number of members behind which a pool stands or 0, and if there are any: how many members there
 --   are, their sequence (two bytes a turn; empty if they take turns one by one), and the claim behind each of them.
--- Answers for each request: the numbers of its turns, for each probe who holds it, and the binding if there is one.
+-- Answers for each request: the numbers of its turns, for each probe who holds it, the binding if there is one, and what
+-- the limits say if there are any.
 local at = 2
+local now  -- Asked for by limits alone.
 local function arg()
   local value = ARGV[at]
   at = at + 1
@@ -47,19 +51,30 @@ end
 
 local lease = ARGV[1]
 local answers = {}
+for _ = 1, tonumber(arg()) do
+  now = now or limits.now()
+  limits.told(KEYS[4], arg, now)
+end
 while at <= #ARGV do
-  local holder, holders, turns = arg(), {}, {}
+  local holder, holders, turns, allowed = arg(), {}, {}, ''
+  if arg() ~= '0' then
+    now = now or limits.now()
+    allowed = limits.asked(KEYS[4], holder, arg, now)
+  end
+  local refused = allowed ~= '' and allowed[1] ~= 0
   for _ = 1, tonumber(arg()) do
     local key = KEYS[2] .. arg()
-    if redis.call('SET', key, holder, 'NX', 'PX', lease) then
+    if refused then
+      holders[#holders + 1] = ''
+    elseif redis.call('SET', key, holder, 'NX', 'PX', lease) then
       holders[#holders + 1] = holder
     else
       holders[#holders + 1] = redis.call('GET', key)
     end
   end
   local bound = arg()
-  if bound ~= '' then bound = redis.call('GET', KEYS[3] .. bound) end
-  claim(turns)
-  answers[#answers + 1] = {turns, holders, bound or ''}
+  if refused then bound = '' elseif bound ~= '' then bound = redis.call('GET', KEYS[3] .. bound) end
+  if refused then skip() else claim(turns) end
+  answers[#answers + 1] = {turns, holders, bound or '', allowed}
 end
 return answers
