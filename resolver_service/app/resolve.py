@@ -167,10 +167,14 @@ class Resolver:
         return replace(decision, limits=allowances)
 
     def _entry(self, query: Query, revision: Revision, client: Client | None) -> tuple[Group | RawModel, str]:
-        """What the request is about, and the reasoning suffix. Raises `UnknownModelError` or `BoundElsewhereError`."""
+        """What the request is about, and the reasoning suffix. Raises `UnknownModelError`, `UnboundError` or
+        `BoundElsewhereError`."""
         entry, reasoning = _find(revision.catalog, query.model, client)
         if query.affinity_required:
-            entry = sent_nowhere_else(entry, self._bindings.find(query.affinity_key))
+            binding = self._bindings.find(query.affinity_key)
+            if binding is None and client is not None:
+                raise UnboundError  # To the provider all clients are one: it would go on from what another's made.
+            entry = sent_nowhere_else(entry, binding)
             if isinstance(entry, RawModel) and not entry.sources:
                 raise BoundElsewhereError(entry.id)
         return entry, reasoning

@@ -89,7 +89,8 @@ class ResolveRequest(_message.Message):
     edge_id: _builtins.str
     affinity_required: _builtins.bool
     """Only the target that the affinity key is bound to, or another model with the same credential at its provider, may serve.
-    A key that is bound to nothing binds to nothing: the plan is as any other, but of one attempt.
+    A key that is bound to nothing binds to nothing: the plan is as any other, but of one attempt. For a client that the
+    configuration knows there is none then: NOT_FOUND, UNBOUND.
     """
     client_key_required: _builtins.bool
     """Nobody is served whose key is not known. Without it that holds only where the configuration has clients."""

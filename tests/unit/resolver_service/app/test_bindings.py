@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
+
 import pytest
 
 from resolver_service.adapters.stores_memory import MemoryBindings, MemoryDrains, MemoryHealth, MemoryRotation
@@ -66,6 +69,22 @@ def retrieve(it: Resolving, key: bytes = KEY) -> Decision:
 
 def explain(it: Resolving, model: str) -> Explanation:
     return it.resolver.explain(going_on(model))
+
+
+def test_a_client_goes_on_from_nothing_but_its_own() -> None:
+    """Whoever knows the id of another client's answer has another key for it, which is bound to nothing."""
+    hashes = [hashlib.sha256(key).digest() for key in (b"one", b"other")]
+    clients = "".join(f"\n  - {{id: c{n}, key-sha256: {each.hex()}}}" for n, each in enumerate(hashes))
+    it = Resolving(f"{CONFIG}clients:{clients}\n")
+    query = replace(going_on("pool"), client_key=hashes[0])
+    with pytest.raises(UnboundError):
+        it.resolver.resolve(query)
+    assert it.resolver.wanted(query) is None or it.resolver.wanted(query).claim is None  # type: ignore[union-attr]
+    made = it.resolver.resolve(Query("pool", will_report=True, client_key=hashes[0]))
+    assert it.bind(made, KEY, "two/m#0") == "applied"
+    assert [a.target.id for a in it.resolver.resolve(query).attempts] == ["two/m#0"]
+    with pytest.raises(UnboundError):
+        it.resolver.resolve(replace(going_on("pool", ANOTHER), client_key=hashes[1]))
 
 
 def test_what_goes_on_from_an_answer_goes_to_who_made_it_and_nowhere_else(it: Resolving) -> None:
