@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 _USUAL_PORTS = {"http": ":80", "https": ":443"}
@@ -255,7 +256,7 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
     if given.ops_listen and (not is_address(given.ops_listen) or given.ops_listen.startswith("unix:")):
         parser.error(f"--ops-listen: '{given.ops_listen}' is not HOST:PORT")
     host, port = _host_and_port(given.listen)
-    if given.upstream_proxy and not given.upstream_proxy.startswith(("http://", "https://")):
+    if given.upstream_proxy and not _is_url(given.upstream_proxy):
         parser.error("--upstream-proxy: not an address such as http://proxy.example:3128")
     return Settings(
         resolvers=resolvers,
@@ -288,7 +289,16 @@ def is_address(address: str) -> bool:
     host, _, port = address.rpartition(":")
     if ":" in host and not (host.startswith("[") and host.endswith("]")):
         return False  # An IPv6 address without brackets: where it ends and the port begins is anyone's guess.
-    return bool(host) and port.isascii() and port.isdigit() and int(port) < 65536
+    return bool(host) and port.isascii() and port.isdigit() and len(port) <= 5 and int(port) < 65536
+
+
+def _is_url(text: str) -> bool:
+    """Of a host, and of a port that there can be. A password with a '/' in it that is not quoted is taken for none."""
+    try:
+        its = urlsplit(text)
+        return its.scheme in _USUAL_PORTS and bool(its.hostname) and its.port != 0
+    except ValueError:
+        return False
 
 
 def is_origin(text: str) -> bool:

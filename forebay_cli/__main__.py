@@ -146,7 +146,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(
         prog="forebay",
-        description="Asks a resolver what it would do, and checks configurations.",
+        description="Asks a resolver what it would do and how it is, changes that, and checks configurations.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

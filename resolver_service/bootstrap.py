@@ -55,7 +55,7 @@ LAST_WORDS_S = 1.0
 
 
 class UnreadableError(Exception):
-    """The configuration cannot be read. The text says what to do."""
+    """The configuration, or what else it was told, cannot be read. The text says what to do."""
 
     code = "config_unreadable"
 
@@ -207,9 +207,15 @@ async def _serve(
 
 
 def _state(settings: Settings, configuration: Configuration, replica_id: str) -> SqliteState | RedisState | None:
-    """What outlives this process, and who shares it."""
+    """What outlives this process, and who shares it. Raises `UnreadableError`."""
     if settings.store:
-        return RedisState(settings.store, time.monotonic, replica_id=replica_id, place=lambda: configuration.place)
+        try:
+            return RedisState(settings.store, time.monotonic, replica_id=replica_id, place=lambda: configuration.place)
+        except ValueError as error:
+            raise UnreadableError(
+                f"--store (FOREBAY_RESOLVER_STORE): {error}: it begins with redis:// or rediss://, and in a password "
+                "all but letters and digits is to be percent-encoded"
+            ) from None
     return SqliteState(settings.state_dir, time.monotonic, time.time) if settings.state_dir else None
 
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +104,9 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         "--state-dir",
         metavar="DIR",
         default=default("state-dir"),
-        help="a directory of this resolver's own, where health, drains and rotation outlive a restart "
-        "(default: they are kept in memory); with --store a copy of the configuration alone, to start from while the "
-        "store is away",
+        help="a directory of this resolver's own, where health, drains, rotation, revisions and what is known of "
+        "stored responses outlive a restart (default: they are kept in memory); with --store a copy of the "
+        "configuration alone, to start from while the store is away",
     )
     parser.add_argument(
         "--store",
@@ -149,7 +150,7 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         )
     if given.ops_listen and (not is_address(given.ops_listen) or given.ops_listen.startswith("unix:")):
         parser.error(f"--ops-listen: '{given.ops_listen}' is not HOST:PORT")
-    if given.store and not given.store.startswith(("redis://", "rediss://", "unix://")):
+    if given.store and not _is_store(given.store):
         parser.error("--store: not an address such as redis://127.0.0.1:6379/0")
     token, management_key = environment.get("FOREBAY_TOKEN", ""), environment.get("FOREBAY_MANAGEMENT_KEY", "")
     for name, secret in (("FOREBAY_TOKEN", token), ("FOREBAY_MANAGEMENT_KEY", management_key)):
@@ -193,6 +194,17 @@ def is_address(address: str) -> bool:
     if not host or (":" in host and not (host.startswith("[") and host.endswith("]"))):
         return False
     return port.isascii() and port.isdigit() and len(port) <= 5 and int(port) < 65536
+
+
+def _is_store(text: str) -> bool:
+    """A password with a '/' in it that is not quoted is taken for no port."""
+    try:
+        its = urlsplit(text)
+        if its.scheme == "unix":
+            return bool(its.path)
+        return its.scheme in ("redis", "rediss") and bool(its.hostname) and its.port != 0
+    except ValueError:
+        return False
 
 
 def _host_and_port(address: str) -> tuple[str, int]:

@@ -14,6 +14,9 @@ class ByteRelay:
 
     __slots__ = ("complete", "has_content", "is_new_content")
 
+    content_events = 0
+    """Nobody knows of any."""
+
     def __init__(self) -> None:
         self.has_content = False
         self.is_new_content = False

@@ -32,6 +32,7 @@ class Relay:
         "_rulings",
         "_splitter",
         "complete",
+        "content_events",
         "has_content",
         "is_new_content",
     )
@@ -44,6 +45,8 @@ class Relay:
         self._held_bytes = 0
         self.has_content = False
         """Content has come: from here on the stream cannot move to another target."""
+        self.content_events = 0
+        """How many of its events had content in them."""
         self.is_new_content = False
         """The last piece had content in it; pings and empty events do not count."""
         self.complete = False
@@ -104,6 +107,7 @@ class Relay:
             raise StreamFailedError(reported(_STATUS, provider_errors.read(data), self._rulings.of(_STATUS, data)))
         if kind is EventKind.CONTENT:
             self.has_content = self.is_new_content = True
+            self.content_events += 1
         elif kind is EventKind.TERMINAL:
             self.complete = True
         self._held.append(content)

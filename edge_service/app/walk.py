@@ -13,7 +13,7 @@ from edge_service.app.heads import Heads
 from edge_service.app.incoming import Incoming, Services
 from edge_service.app.interrupts import Interrupts, Reason
 from edge_service.app.ports import Client, CredentialError, Question, ReportBound, UpstreamFailure
-from edge_service.app.record import Record, Tried
+from edge_service.app.record import Record, Tokens, Tried
 from edge_service.app.relay import Relay as StreamRelay
 from edge_service.app.relay import StreamFailedError
 from edge_service.app.reply import Reply
@@ -73,6 +73,7 @@ class Walk:
         "_machine",
         "_ready",
         "_record",
+        "_relay",
         "_reply",
         "_request",
         "_services",
@@ -103,6 +104,8 @@ class Walk:
         """Of the last attempt."""
         self._ready = b""
         """What the answer begins with."""
+        self._relay: StreamRelay | ByteRelay | None = None
+        """Of the last attempt whose answer came in events."""
 
     async def run(self, allowed_s: float | None = None) -> None:
         """Raises `ApiError` if there is no plan. The client may allow less time than the plan does."""
@@ -182,7 +185,17 @@ class Walk:
             self._record.tried.append(Tried(target_id, outcome.disposition, outcome.status, took_s, told, tokens))
             if isinstance(report, ReportEnded) and tokens is not None:
                 report = replace(report, input_tokens=tokens.input, output_tokens=tokens.output)
+            elif isinstance(report, ReportFailed) and outcome.disposition is Disposition.CANCELLED:
+                report = self._broken_off(report, tokens or Tokens())
         self._services.resolver.report(self._record.decision_id, report)
+
+    def _broken_off(self, report: ReportFailed, told: Tokens) -> ReportFailed:
+        """Providers tell of tokens at the end, which some clients do not wait for. A piece has one in it at least."""
+        pieces = 0 if self._relay is None else self._relay.content_events
+        if not pieces:
+            return report
+        sent = told.input or self._request.needs.estimated_input_tokens
+        return replace(report, input_tokens=sent, output_tokens=max(told.output, pieces))
 
     @property
     def _last(self) -> Asking:
@@ -262,7 +275,7 @@ class Walk:
         """An answer that comes in events."""
         timeouts = asking.attempt.timeouts
         reader = asking.reader()
-        relay = ByteRelay() if reader is None else StreamRelay(reader, asking.rulings)
+        relay = self._relay = ByteRelay() if reader is None else StreamRelay(reader, asking.rulings)
         committed, is_bound = False, asking.call.made is None
         asking.wait()
         async for chunk in asking.response.chunks():

@@ -21,7 +21,13 @@ from resolver_service.app.ports import (
     Siblings,
 )
 from resolver_service.domain.config import ConfigError
-from resolver_service.domain.config_changes import Change, changed, changes_providers, concerns_providers
+from resolver_service.domain.config_changes import (
+    Change,
+    changed,
+    changes_providers,
+    concerns_providers,
+    with_clients_of,
+)
 from resolver_service.domain.same import same
 
 SETTLED_S = 0.2
@@ -94,7 +100,8 @@ class Manager:
         return await self._to_the_end(self._change(change, terms), terms)
 
     async def roll_back(self, number: int, terms: Terms) -> Revision:
-        """Puts the text of an earlier revision into effect, as a new one."""
+        """Puts the text of an earlier revision into effect, as a new one. Clients stay as they are: a key that has been
+        taken out since is not let in again by the way."""
         return await self._to_the_end(self._roll_back(number, terms), terms)
 
     async def apply(self, text: bytes, terms: Terms) -> Revision:
@@ -137,10 +144,7 @@ class Manager:
             text = await asyncio.to_thread(self._amend, base.text, base.document, after)
             if text == base.text:
                 return base
-            parsed = await self._configuration.parse(text)
-            if not await asyncio.to_thread(same, parsed.document, after):
-                raise ReadOnlyError(AWKWARD)
-            return await self._accept(base, text, parsed, terms)
+            return await self._accept(base, text, await self._checked(text, after), terms)
 
     async def _roll_back(self, number: int, terms: Terms) -> Revision:
         async with self._one_at_a_time:
@@ -151,8 +155,21 @@ class Manager:
             if text == base.text:
                 return base
             parsed = await self._configuration.parse(text)
+            after = with_clients_of(parsed.document, base.document)
+            if not await asyncio.to_thread(same, parsed.document, after):
+                text = await asyncio.to_thread(self._amend, text, parsed.document, after)
+                if text == base.text:
+                    return base
+                parsed = await self._checked(text, after)
             await self._check_providers(base.document, parsed.document)
             return await self._accept(base, text, parsed, terms)
+
+    async def _checked(self, text: bytes, after: Mapping[str, Any]) -> Parsed:
+        """Of a text that was made to say this. Raises `ConfigError`, or `ReadOnlyError` if it does not."""
+        parsed = await self._configuration.parse(text)
+        if not await asyncio.to_thread(same, parsed.document, after):
+            raise ReadOnlyError(AWKWARD)
+        return parsed
 
     async def _apply(self, text: bytes, terms: Terms) -> Revision:
         async with self._one_at_a_time:

@@ -24,6 +24,9 @@ class Failed:
     health_generation: int
     disposition: Disposition
     retry_after_s: float | None
+    input_tokens: int = 0
+    """What had been used of an answer that its client broke off; 0 for nothing."""
+    output_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,10 @@ class Reports:
         """Repetitions change nothing, and what no name leads to any more is in flight, and used, all the same."""
         if isinstance(event, Failed):
             self._in_flight.failed(decision_id, event.target_id, event.disposition)
-            self._limits.failed(decision_id, event.disposition)
+            if event.output_tokens:
+                self._limits.ended(decision_id, event.input_tokens + event.output_tokens, self._clock())
+            else:
+                self._limits.failed(decision_id, event.disposition)
         elif isinstance(event, Ended):
             self._in_flight.ended(decision_id, event.target_id)
             self._limits.ended(decision_id, event.input_tokens + event.output_tokens, self._clock())

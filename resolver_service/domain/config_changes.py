@@ -123,6 +123,12 @@ def concerns_providers(change: Change) -> bool:
     return (change.section if isinstance(change, Replaced) else change.kind.path[0]) == "providers"
 
 
+def with_clients_of(document: Mapping[str, Any], present: Mapping[str, Any]) -> dict[str, Any]:
+    """The document with the clients of another one, or without if that has none."""
+    kept = {section: value for section, value in document.items() if section != "clients"}
+    return {**document, "clients": present["clients"]} if "clients" in present else kept
+
+
 def changes_providers(before: object, after: object) -> bool:
     return not same(providers(before), providers(after))
 

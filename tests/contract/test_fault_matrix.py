@@ -23,6 +23,12 @@ def named_in(cell: str) -> list[str]:
     return re.findall(r"`(\S+\.py::\w+)`", cell)
 
 
+def defined_in(file: str) -> set[str]:
+    """The functions of a file below `tests`."""
+    tree = ast.parse((ROOT / "tests" / file).read_text())
+    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+
+
 def test_every_row_is_there_in_its_order_with_a_test() -> None:
     rows = list(table())
     numbers = [number for number, _ in rows]
@@ -38,6 +44,4 @@ def test_every_test_that_is_named_exists() -> None:
     named = {test for _, cells in table() for test in named_in(cells[-1])}
     for test in named:
         file, _, function = test.partition("::")
-        tree = ast.parse((ROOT / "tests" / file).read_text())
-        defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
-        assert function in defined, test
+        assert function in defined_in(file), test

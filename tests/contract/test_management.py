@@ -363,6 +363,31 @@ async def test_a_roll_back_is_a_new_revision_with_the_old_text() -> None:
             assert (await refused(do(it, "Rollback", revision=unknown))).code == NOT_FOUND
 
 
+ANN = f"clients: [{{id: ann, key-sha256: {'a' * 64}}}]"
+BEN = f"clients: [{{id: ben, key-sha256: {'b' * 64}}}]"
+
+
+@pytest.mark.parametrize(
+    ("old", "now"), [(ANN, BEN), (ANN, "clients: []"), ("", BEN), (ANN, ""), (f"{ANN}\n# the end", f"\n\n{BEN}")]
+)
+async def test_a_roll_back_lets_nobody_in_who_has_been_taken_out(
+    monkeypatch: pytest.MonkeyPatch, old: str, now: str
+) -> None:
+    monkeypatch.setattr(manage, "SETTLED_S", 0)
+    async with management(text=f"{CONFIG}\n{old}\n") as it:
+        without = CONFIG.replace("- id: solo", "- id: other")
+        assert without != CONFIG
+        it.record.text = f"{without}\n{now}\n".encode()
+        await refused(do(it, "UpsertPool", pool_json={**SOLO, "description": "x"}))
+        clients = it.configuration.current.catalog.clients
+        assert it.configuration.current.number == 2
+        assert (await do(it, "Rollback", revision=1)).revision == 3
+        assert it.configuration.current.catalog.clients == clients
+        assert [pool["id"] for pool in (await pools(it))["pools"]][1] == "solo"
+        assert it.record.text.startswith(CONFIG.encode())
+        assert (await do(it, "Rollback", revision=1)).revision == 3, "it is there already"
+
+
 async def test_a_roll_back_changes_no_providers_where_they_are_locked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(manage, "SETTLED_S", 0)
     async with management() as it:

@@ -293,6 +293,17 @@ async def test_what_cannot_be_read_changes_nothing_and_is_refused_to_who_changes
         assert one.configuration.rejected == 1, "it was not read again and again"
 
 
+async def test_what_cannot_be_read_can_be_set_back_by_hand(store: Store) -> None:
+    async with sharers(store, 2) as (one, other):
+        bad = kept(2, b"nonsense: true\n")
+        one.record.seed(bad.revision, bad.text)
+        await until(lambda: one.configuration.rejected == 1 == other.configuration.rejected)
+        number, digest = one.configuration.place
+        store.ask("HSET", "forebay:numbers", "revision", number, "digest", digest)
+        assert (await one.manager.change(pool("p"), Terms())).number == 2
+        assert in_effect(other) == {"a", "p"}
+
+
 async def test_a_file_is_applied_with_its_providers(store: Store) -> None:
     async with sharers(store, 2) as (one, other):
         text = FIRST.replace(b"one.example", b"two.example")

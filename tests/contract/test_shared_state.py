@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 
@@ -13,8 +14,17 @@ from resolver_service.adapters.stores_redis.link import ANSWER_S
 from resolver_service.adapters.stores_redis.state import RedisState
 from resolver_service.app.ports import Granted, Wanted
 from resolver_service.domain.bindings import Binding
-from resolver_service.domain.catalog import CoolDownBounds, Disposition, Group
-from resolver_service.domain.health import WELL, Health, failed, probe_returned, probe_taken, succeeded
+from resolver_service.domain.catalog import LONGEST_COOL_DOWN_S, CoolDownBounds, Disposition, Group
+from resolver_service.domain.health import (
+    NEWEST_BELIEVED,
+    WELL,
+    Availability,
+    Health,
+    failed,
+    probe_returned,
+    probe_taken,
+    succeeded,
+)
 from resolver_service.domain.selection import TurnKey, claim, order
 from tests.support.catalogs import cluster, member, pool, raw_member
 from tests.support.sharing import resolvers, until
@@ -322,3 +332,251 @@ async def test_another_schema_is_left_alone(store: Store) -> None:
         assert state.is_degraded
         failing(state, Disposition.RATE_LIMITED)
     assert store.ask("KEYS", "*") == [b"forebay:schema"]
+
+
+async def test_garbage_in_the_store_keeps_nobody_from_what_comes(store: Store) -> None:
+    for garbage in ("nothing", "{}", '{"g":"x"}', "[1]", '{"g":"0","t":{"rate":[]}}', '{"g":"0","t":7,"u":"soon"}'):
+        store.ask("FLUSHALL")
+        async with resolvers(store, 2) as (first, second):
+            store.ask("HSET", "forebay:health", SCOPE, garbage)
+            failing(first, Disposition.RATE_LIMITED)
+            await until(lambda its=second: public(its)[1] is Disposition.RATE_LIMITED)  # type: ignore[misc]
+            assert (first.losses, second.losses) == (0, 0), garbage
+
+
+async def test_an_answer_that_is_none_of_ours_ends_nothing(store: Store, both: list[RedisState]) -> None:
+    """Of another version, perhaps, or of somebody who writes into the store."""
+    first, second = both
+    store.ask("HSET", "forebay:health", SCOPE, '{"g":"9","t":{"rate":[1,1]},"u":99999999999999,"r":"grumpy"}')
+    failing(first, Disposition.SERVER_ERROR)
+    await until(lambda: store.ask("HGET", "forebay:numbers", "changes") == b"1")
+    second.stores.drains.put(SCOPE, drained=True)
+    await until(lambda: SCOPE in first.stores.drains.drained())
+    first.stores.drains.put(SCOPE, drained=False)
+    await until(lambda: SCOPE not in second.stores.drains.drained())
+
+
+@pytest.mark.parametrize("generation", ["9007199254740993", "9" * 40, "-3"])
+async def test_generations_stay_within_what_can_be_told(store: Store, both: list[RedisState], generation: str) -> None:
+    store.ask("HSET", "forebay:health", SCOPE, f'{{"g":"{generation}","t":{{"rate":[1,1]}},"u":1,"r":"rate-limited"}}')
+    store.ask("HSET", "forebay:numbers", "latest", generation, "changes", 1)
+    for state in both:
+        await until(lambda its=state: its.stores.health.get(SCOPE).cooling_until_at is not None)  # type: ignore[misc]
+        assert 0 <= state.stores.health.get(SCOPE).generation <= state.stores.health.latest <= NEWEST_BELIEVED
+
+
+@pytest.mark.parametrize(("field", "value"), [("latest", "many"), ("changes", "many")])
+async def test_numbers_that_are_none_are_a_store_that_does_not_answer(store: Store, field: str, value: str) -> None:
+    wanted = claim(pool("p", member("x"), member("y")), lambda target: True)
+    store.ask("HSET", "forebay:numbers", field, value)
+    async with resolvers(store, 1) as (state,):
+        assert state.is_degraded
+        (granted,) = await state.take([Wanted("a", wanted)])
+        assert granted.turns == {("pool:p", 0): 0}
+        store.ask("HDEL", "forebay:numbers", field)
+        await until(lambda: not state.is_degraded)
+
+
+async def test_a_clock_of_the_server_that_is_put_back_lengthens_no_cool_down_for_ever(store: Store) -> None:
+    async with resolvers(store, 1) as (state,):
+        store.ask("HSET", "forebay:health", SCOPE, '{"g":"7","t":{},"u":99999999999999,"r":"rate-limited"}')
+        store.ask("HINCRBY", "forebay:numbers", "changes", 1)
+        await until(lambda: state.stores.health.get(SCOPE).generation == 7)
+        assert state.stores.health.get(SCOPE).retry_after_s(time.monotonic()) <= LONGEST_COOL_DOWN_S
+
+
+async def test_what_the_server_forgets_while_it_runs_is_told_again(store: Store, both: list[RedisState]) -> None:
+    """All of it, with no connection broken by which one would notice."""
+    first, second = both
+    wanted = claim(pool("p", member("x"), member("y")), lambda target: True)
+    made = Binding("one/m#0", "pool", 1_700_000_000.0)
+    await first.take([Wanted(f"{number}", wanted) for number in range(4)])
+    failing(first, Disposition.RATE_LIMITED)
+    first.stores.drains.put("two/m#0", drained=True)
+    first.stores.bindings.put(b"key", made)
+    await until(lambda: "two/m#0" in second.stores.drains.drained())
+    await until(lambda: second.stores.health.get(SCOPE).cooling_until_at is not None)
+    known = public(first)
+    store.ask("FLUSHALL")
+    await until(
+        lambda: bool(store.ask("HGET", "forebay:health", SCOPE)) and bool(store.ask("SMEMBERS", "forebay:drains"))
+    )
+    await until(lambda: store.ask("HGET", "forebay:turns", "pool:p\n0") == b"4")
+    await until(lambda: bool(store.ask("EXISTS", "forebay:bound:6b6579")))
+    async with resolvers(store, 1) as (third,):
+        for state in (first, second, third):
+            assert public(state) == known
+            assert state.stores.drains.drained() == {"two/m#0"}
+
+
+async def test_a_copy_with_older_data_that_takes_over_is_told_what_it_missed(store: Store) -> None:
+    wanted = claim(pool("p", member("x"), member("y")), lambda target: True)
+    async with resolvers(store, 2) as (first, second):
+        await first.take([Wanted("a", wanted)])
+        failing(first, Disposition.RATE_LIMITED)
+        await until(lambda: second.stores.health.get(SCOPE).cooling_until_at is not None)
+        older = {key: store.ask("HGETALL", key) for key in (b"forebay:turns", b"forebay:health", b"forebay:numbers")}
+        health = first.stores.health
+        now, was = time.monotonic(), health.get(SCOPE)
+        health.put(SCOPE, succeeded(was, generation=was.generation, latest=health.latest))
+        failed_again = failing(first, Disposition.QUOTA)
+        await until(lambda: second.stores.health.get(SCOPE).reason is Disposition.QUOTA)
+        first.stores.drains.put("two/m#0", drained=True)
+        await until(lambda: "two/m#0" in second.stores.drains.drained())
+        await second.take([Wanted("b", wanted)])
+        store.ask("FLUSHALL")
+        for key, pairs in older.items():
+            store.ask("HSET", key, *(part for pair in pairs.items() for part in pair))
+        store.ask("CLIENT", "KILL", "TYPE", "pubsub")
+        store.ask("CLIENT", "KILL", "TYPE", "normal")
+        await until(lambda: bool(store.ask("SMEMBERS", "forebay:drains")))
+        await until(lambda: not first.is_degraded and not second.is_degraded)
+        assert failed_again.cooling_until_at is not None
+        for state in (first, second):
+            after = state.stores.health.get(SCOPE)
+            assert after.reason is Disposition.QUOTA
+            assert after.cooling_until_at is not None
+            assert after.cooling_until_at - now > 290
+            assert "two/m#0" in state.stores.drains.drained()
+        (granted,) = await second.take([Wanted("c", wanted)])
+        assert granted.turns["pool:p", 0] >= 2, "a turn was taken twice"
+
+
+async def test_what_changes_while_a_change_is_told_is_told_too(store: Store) -> None:
+    """A success that the server hears of late, and at once thereafter a failure: the cool-down must not be lost."""
+    async with resolvers(store, 2) as (first, second):
+        second.stores.health.put("two/m#0", Health(generation=40))  # Generations here are far from those there.
+        failing(first, Disposition.RATE_LIMITED)
+        await until(lambda: second.stores.health.get(SCOPE).cooling_until_at is not None)
+        health = first.stores.health
+        was = health.get(SCOPE)
+        with store.frozen():
+            health.put(SCOPE, succeeded(was, generation=was.generation, latest=was.generation))
+            await asyncio.sleep(0)  # It is on its way to the server.
+            await asyncio.sleep(0.05)
+            failing(first, Disposition.QUOTA)
+        await until(lambda: second.stores.health.get(SCOPE).reason is Disposition.QUOTA)
+        await until(lambda: public(first) == public(second))
+        assert first.stores.health.get(SCOPE).retry_after_s(time.monotonic()) > 250
+
+
+async def test_a_message_that_is_older_than_what_is_known_changes_nothing(store: Store, both: list[RedisState]) -> None:
+    first, second = both
+    failing(first, Disposition.RATE_LIMITED)
+    await until(lambda: second.stores.health.get(SCOPE).cooling_until_at is not None)
+    before = store.ask("HGET", "forebay:health", SCOPE).decode()
+    was = second.stores.health.get(SCOPE)
+    second.stores.health.put(SCOPE, succeeded(was, generation=was.generation, latest=second.stores.health.latest))
+    await until(lambda: first.stores.health.get(SCOPE).cooling_until_at is None)
+    mirror = first._health
+    mirror.heard(SCOPE, before.encode(), 0.0)
+    assert first.stores.health.get(SCOPE).cooling_until_at is None
+
+
+# --- Probes that are not needed --------------------------------------------------------------------------------------
+
+
+async def test_a_probe_that_comes_back_is_known_to_who_was_refused_it(both: list[RedisState]) -> None:
+    await cooled(both)
+    first, second = both
+    (granted,) = await first.take([Wanted("a", None, (SCOPE,))])
+    assert granted.probes == {SCOPE}
+    await second.take([Wanted("b", None, (SCOPE,))])
+    assert second.stores.health.get(SCOPE).availability(time.monotonic()) is Availability.OUT
+    first.give_back("a", [SCOPE])
+    await until(lambda: second.stores.health.get(SCOPE).availability(time.monotonic()) is Availability.PROBE)
+
+
+async def test_the_probe_of_whoever_has_left_is_the_next_ones(store: Store, both: list[RedisState]) -> None:
+    await cooled(both)
+    first, second = both
+    with store.frozen():
+        asking = asyncio.create_task(first.take([Wanted("a", None, (SCOPE,))]))
+        await asyncio.sleep(0.02)
+        asking.cancel()
+    async with asyncio.timeout(10):
+        while not (await second.take([Wanted("b", None, (SCOPE,))]))[0].probes:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_probe_ends_with_the_state_that_it_was_of(store: Store, both: list[RedisState]) -> None:
+    await cooled(both)
+    first, second = both
+    await first.take([Wanted("a", None, (SCOPE,))])
+    was = second.stores.health.get(SCOPE)
+    second.stores.health.put(SCOPE, succeeded(was, generation=was.generation, latest=second.stores.health.latest))
+    await until(lambda: not store.ask("EXISTS", f"forebay:probe:{SCOPE}"))
+
+
+async def test_what_is_given_back_while_the_server_is_away_does_not_pile_up(both: list[RedisState]) -> None:
+    (state, _) = both
+    state.is_degraded = True
+    for number in range(100):
+        (granted,) = await state.take([Wanted(f"{number}", None, (SCOPE,))])
+        state.give_back(granted.holder, granted.probes)
+    assert not state._released
+
+
+# --- What happens to servers -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [("SCRIPT", "FLUSH"), ("CLIENT", "KILL", "TYPE", "normal")])
+async def test_nobody_notices_that_the_server_forgot_the_scripts_or_closed_idle_connections(
+    store: Store, both: list[RedisState], command: tuple[str, ...]
+) -> None:
+    wanted = claim(pool("p", member("x"), member("y")), lambda target: True)
+    await both[0].take([Wanted("a", wanted)])
+    with contextlib.suppress(Exception):  # It is one of those that are closed.
+        store.ask(*command)
+    await asyncio.sleep(0.05)  # For the news of it to arrive, of which nobody is told.
+    (granted,) = await both[0].take([Wanted("b", wanted)])
+    assert granted.turns == {("pool:p", 0): 1}
+    assert not both[0].losses
+
+
+async def test_many_bindings_of_an_outage_are_told_in_few_steps(store: Store, both: list[RedisState]) -> None:
+    first, second = both
+    bindings = {b"key%d" % number: Binding("one/m#0", "pool", 1_700_000_000.0) for number in range(3000)}
+    with store.frozen():
+        for key, binding in bindings.items():
+            first.stores.bindings.put(key, binding)
+            if key.endswith(b"9"):
+                first.stores.bindings.forget(key)
+    kept = [key for key in bindings if not key.endswith(b"9")]
+    await until(lambda: not first._bindings.untold)
+    assert len(store.ask("KEYS", "forebay:bound:*")) == len(kept)
+    await second.take([Wanted("a", binding=kept[-1])])
+    assert second.stores.bindings.get(kept[-1]) is not None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:sec/ret@127.0.0.1:1/0",
+        "redis://u:secret@127.0.0.1:secret/0",
+        "redis://u:secret@127.0.0.1:6/0?socket_timeout=secret",
+        "redis://u:secret@127.0.0.1:6/0?secret=1",
+    ],
+)
+def test_an_address_that_is_none_is_not_repeated(url: str) -> None:
+    with pytest.raises(ValueError, match="not an address") as caught:
+        RedisState(url, time.monotonic)
+    assert "sec" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+async def test_a_wrong_password_is_told_and_not_shown(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    with store.client as client:
+        client.execute_command("CONFIG", "SET", "requirepass", "the-right-one")
+        try:
+            state = RedisState(store.url.replace("//", "//:the-wrong-one@"), time.monotonic)
+            keeping = asyncio.create_task(state.keep())
+            await state.begun()
+            assert state.is_degraded
+            state.stop()
+            await keeping
+        finally:
+            client.execute_command("CONFIG", "SET", "requirepass", "")
+    said = "".join(capsys.readouterr())
+    assert "store_unavailable" in said
+    assert "the-" not in said

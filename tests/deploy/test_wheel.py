@@ -86,7 +86,7 @@ def test_it_has_the_services_and_the_generated_code_and_nothing_else(wheel: Path
         "resolver_service",
     }
     assert [name for name in names if name.endswith("/licenses/LICENSE")]
-    assert not [name for name in names if "test" in name or "__pycache__" in name]
+    assert not [name for name in names if re.search(r"(^|/)tests?[/_]|__pycache__", name)]
 
 
 def test_nothing_that_it_needs_is_missing(scripts: Path) -> None:

@@ -14,7 +14,7 @@ from tests.support.faulty_upstream import completion, delta, refuses, says
 from tests.support.keys import MINE, OTHERS, bearer, client, clients
 from tests.support.metrics import metrics
 from tests.support.processes import start_edge
-from tests.support.scripts import answers, hangs, streams
+from tests.support.scripts import Holds, answers, hangs, streams
 from tests.support.setup import Setup, setup, until
 
 CHAT = {"model": "chat", "messages": [{"role": "user", "content": "hello"}]}
@@ -205,6 +205,24 @@ async def test_tokens_are_what_the_provider_says_they_were(tmp_path: Path, strea
         limited = await asked(it, MINE, stream=stream)
         assert (limited.status_code, limited.headers["x-ratelimit-remaining-tokens"]) == (429, "0")
         assert it.hits == [2]
+
+
+async def test_who_hangs_up_before_the_provider_tells_has_used_what_came(tmp_path: Path) -> None:
+    more = clients(client(MINE, limits={"tpm": 1000, "concurrent": 1}))
+    answer = Holds(*[delta(content=f"word {n}") for n in range(600)])
+    async with setup(tmp_path, answer, more=more) as it:
+        body = {"model": "chat", "stream": True, "messages": [{"role": "user", "content": "hello"}]}
+        async with it.client.stream("POST", "/v1/chat/completions", json=body, headers=bearer(MINE)) as response:
+            async for line in response.aiter_lines():
+                if "word 599" in line:
+                    break
+        it.providers[0].script = says("hello")
+
+        async def is_over() -> bool:
+            return (await asked(it, MINE)).status_code == 200
+
+        await until(is_over)
+        assert int((await asked(it, MINE)).headers["x-ratelimit-remaining-tokens"]) < 400
 
 
 async def test_a_place_is_held_until_the_answer_is_over_or_its_client_has_left(tmp_path: Path) -> None:

@@ -27,6 +27,12 @@ class Load:
     slowest_s: float = 0.0
     errors: Counter[str] = field(default_factory=Counter)
     targets: Counter[str] = field(default_factory=Counter)
+    failed: list[float] = field(default_factory=list)
+    """When those that failed began, on the monotonic clock."""
+
+    def fails(self, why: str, began_at: float) -> None:
+        self.errors[why] += 1
+        self.failed.append(began_at)
 
     async def progress(self, requests: int) -> None:
         """Waits until so many more have been answered."""
@@ -38,10 +44,16 @@ class Load:
 
 @contextlib.asynccontextmanager
 async def load(
-    url: str, model: str = "chat", clients: int = CLIENTS, trust: ssl.SSLContext | None = None, *, keep: bool = True
+    url: str,
+    model: str = "chat",
+    clients: int = CLIENTS,
+    trust: ssl.SSLContext | None = None,
+    *,
+    keep: bool = True,
+    pause_s: float = PAUSE_S,
 ) -> AsyncIterator[Load]:
     """Every second client streams. At the end of the block each finishes what it is at. `trust` is how they know the
-    edge; unless they are to `keep` connections, each request has one of its own."""
+    edge; unless they are to `keep` connections, each request has one of its own. Each rests between two requests."""
     it = Load()
     over = asyncio.Event()
 
@@ -53,18 +65,18 @@ async def load(
             try:
                 response = await client.post("/v1/chat/completions", json=body)
             except httpx2.HTTPError as error:
-                it.errors[repr(error)] += 1
+                it.fails(repr(error), began_at)
                 continue
             it.slowest_s = max(it.slowest_s, time.monotonic() - began_at)
             if response.status_code != 200:
-                it.errors[f"{response.status_code} {response.text}"] += 1
+                it.fails(f"{response.status_code} {response.text}", began_at)
             elif stream and not response.content.endswith(b"data: [DONE]\n\n"):
-                it.errors[f"a stream that ends with {response.content[-100:]!r}"] += 1
+                it.fails(f"a stream that ends with {response.content[-100:]!r}", began_at)
             else:
                 it.served += 1
                 it.targets[response.headers["x-forebay-target"]] += 1
                 it.stale += response.headers.get("x-forebay-stale") == "1"
-            await asyncio.sleep(PAUSE_S)
+            await asyncio.sleep(pause_s)
 
     limits = httpx2.Limits(max_keepalive_connections=None if keep else 0)
     asked = httpx2.AsyncClient(base_url=url, timeout=20, verify=trust or True, limits=limits)

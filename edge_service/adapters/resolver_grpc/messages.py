@@ -166,6 +166,7 @@ def outcome_report(decision_id: str, report: Report, latency_s: float, affinity_
             failed.health_generation = attempt.health_generation
             failed.disposition = _TO_WIRE[_told_as(outcome)]
             failed.status = outcome.status
+            failed.input_tokens, failed.output_tokens = report.input_tokens, report.output_tokens
             if outcome.retry_after_s is not None:
                 # At least 1: 0 stands for unsaid, and "at once" is what the provider said.
                 failed.retry_after_ms = max(1, round(outcome.retry_after_s * 1000))

@@ -217,7 +217,8 @@ def event(report: resolver_service_pb2.OutcomeReport, path: str = "") -> Event |
             if disposition is None:
                 raise InvalidRequestError(f"{path}failed.disposition", f"{failed.disposition} is not a disposition")
             retry_after_s = failed.retry_after_ms / 1000 if failed.retry_after_ms else None
-            return Failed(failed.target_id, failed.health_generation, disposition, retry_after_s)
+            used = (failed.input_tokens, failed.output_tokens)
+            return Failed(failed.target_id, failed.health_generation, disposition, retry_after_s, *used)
         case "ended":
             ended = report.ended
             return Ended(ended.target_id, ended.health_generation, ended.input_tokens, ended.output_tokens)

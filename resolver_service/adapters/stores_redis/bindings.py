@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -37,6 +37,16 @@ class BindingMirror:
     def forget(self, key: bytes) -> None:
         self._bindings.pop(key, None)
         self._tell(key, None)
+
+    def told(self, told: Mapping[bytes, Binding | None]) -> None:
+        """The server knows these, unless they have changed since."""
+        for key, binding in told.items():
+            if key in self.untold and self.untold[key] is binding:
+                del self.untold[key]
+
+    def tell_all(self) -> None:
+        """The server has forgotten everything."""
+        self.untold = {**self._bindings, **self.untold}
 
     def heard(self, key: bytes, said: bytes) -> None:
         """What the server has under a key. Raises `ValueError` for what is no binding."""

@@ -9,15 +9,17 @@
 local schema = redis.call('GET', KEYS[4])
 if schema and schema ~= ARGV[2] then return {'schema', schema} end
 
+local time = redis.call('TIME')
+local now_ms = time[1] .. string.format('%03d', math.floor(time[2] / 1000))
 local number, base = tonumber(ARGV[3]), ARGV[4]
 local latest = tonumber(redis.call('HGET', KEYS[1], 'revision') or '0')
 local made = tonumber(ARGV[11])
 if base == '' or base == 'forgotten' then
   if latest >= number then return {'conflict'} end
-  if base ~= '' then redis.call('HSET', KEYS[1], 'forgot', redis.call('TIME')[1] .. '000') end
+  if base ~= '' then redis.call('HSET', KEYS[1], 'forgot', now_ms) end
 else
   if latest ~= number - 1 or redis.call('HGET', KEYS[1], 'digest') ~= base then return {'conflict'} end
-  made = tonumber(redis.call('TIME')[1])
+  made = tonumber(time[1])
 end
 
 redis.call('SET', KEYS[4], ARGV[2])

@@ -21,6 +21,10 @@ class DrainMirror:
         self.untold[target_id] = drained
         self._note()
 
+    def tell_all(self) -> None:
+        """The server has forgotten everything."""
+        self.untold = dict.fromkeys(self.targets, True) | self.untold
+
     def heard(self, target_id: str, *, drained: bool) -> None:
         if drained:
             self.targets.add(target_id)

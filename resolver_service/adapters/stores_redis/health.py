@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from resolver_service.app.ports import Clock
-from resolver_service.domain.catalog import Disposition
-from resolver_service.domain.health import WELL, Health, Tally
+from resolver_service.domain.catalog import LONGEST_COOL_DOWN_S, Disposition
+from resolver_service.domain.health import NEWEST_BELIEVED, WELL, Health, Tally
 
 _encode = msgspec.json.encode
 
@@ -21,6 +21,7 @@ class _Stored(msgspec.Struct, omit_defaults=True):
     t: dict[str, tuple[int, int]] = {}
     u: float | None = None
     r: str = ""
+    n: int = 0
 
 
 class _Told(msgspec.Struct, omit_defaults=True):
@@ -32,6 +33,7 @@ class _Told(msgspec.Struct, omit_defaults=True):
     f: int | None = None
     r: str = ""
     c: bool = False
+    o: bool = False
 
 
 _stored = msgspec.json.Decoder(_Stored)
@@ -44,6 +46,8 @@ class Change:
     scope: str
     base: int
     """The generation that the change starts from."""
+    generation: int
+    """That it led to here."""
     said: bytes
 
 
@@ -58,7 +62,11 @@ class HealthMirror:
         self._health: dict[str, Health] = {}
         self._known: dict[str, Health] = {}
         """As the server last told it."""
+        self._numbers: dict[str, int] = {}
+        """Which of the server's changes that was: what comes late may be older."""
         self._changed: set[str] = set()
+        self._forgotten: set[str] = set()
+        """Of those, what the server has told once and may not know any more."""
         self.latest = 0
 
     def scopes(self) -> Set[str]:
@@ -74,6 +82,7 @@ class HealthMirror:
             self._let_go(scope, before.probe_holder)
         if _public(health) != _public(before):
             self._changed.add(scope)
+            self._forgotten.discard(scope)
             self._note()
 
     def held_elsewhere(self, scope: str, until_at: float) -> None:
@@ -81,6 +90,12 @@ class HealthMirror:
         health = self.get(scope)
         if health.cooling_until_at is not None:
             self._keep(scope, replace(health, probe_holder="", probe_until_at=until_at))
+
+    def free(self, scope: str) -> None:
+        """Nobody has its probe any more, or somebody here."""
+        health = self.get(scope)
+        if health.probe_until_at and not health.probe_holder:
+            self._keep(scope, replace(health, probe_until_at=0.0))
 
     def changes(self) -> list[Change]:
         """What the server has to be told. It counts as told, unless `untell` says otherwise."""
@@ -92,12 +107,25 @@ class HealthMirror:
     def untell(self, changes: Iterable[Change]) -> None:
         self._changed.update(change.scope for change in changes)
 
-    def heard(self, scope: str, said: bytes, server_now_ms: float) -> None:
-        """How the server has it now. What has changed here in the meantime is told next. Raises `ValueError`."""
+    def told(self, change: Change, said: bytes, server_now_ms: float, *, is_taken: bool) -> None:
+        """What the server made of a change. What followed it here follows it there. Raises `ValueError`."""
+        self._forgotten.discard(change.scope)
+        known = self.heard(change.scope, said, server_now_ms)
+        mine = self.get(change.scope)
+        if is_taken and change.scope in self._changed and change.generation < mine.generation <= known.generation:
+            self._keep(change.scope, replace(mine, generation=known.generation + 1))
+
+    def heard(self, scope: str, said: bytes, server_now_ms: float) -> Health:
+        """How the server has it. What has changed here in the meantime is told next. Raises `ValueError`."""
         stored = _stored.decode(said)
-        until_at = None if stored.u is None else self._clock() + (stored.u - server_now_ms) / 1000
+        if stored.n < self._numbers.get(scope, 0):
+            return self._known.get(scope, WELL)
+        self._numbers[scope] = stored.n
+        # Where the server's clock has been put back, no more than any cool-down may last.
+        left_s = None if stored.u is None else min((stored.u - server_now_ms) / 1000, LONGEST_COOL_DOWN_S)
+        until_at = None if left_s is None else self._clock() + left_s
         known = Health(
-            generation=int(stored.g),
+            generation=max(0, min(int(stored.g), NEWEST_BELIEVED)),
             cooling_until_at=until_at,
             reason=Disposition(stored.r) if stored.r else None,
             tallies={family: Tally(*tally) for family, tally in stored.t.items()},
@@ -108,6 +136,7 @@ class HealthMirror:
             if mine.generation == known.generation and known.cooling_until_at is not None:
                 known = replace(known, probe_holder=mine.probe_holder, probe_until_at=mine.probe_until_at)
             self._keep(scope, known)
+        return self._known[scope]
 
     def forget_all_but(self, scopes: Set[str]) -> None:
         """Those that the server knows nothing of are well, or are told to it."""
@@ -115,10 +144,12 @@ class HealthMirror:
             del self._health[scope]
         for scope in self._known.keys() - scopes:
             del self._known[scope]
+            self._numbers.pop(scope, None)
 
     def tell_all(self) -> None:
-        """The server has forgotten everything."""
-        self._known.clear()
+        """The server has forgotten something, or everything."""
+        self._forgotten |= self._health.keys() - self._changed
+        self._numbers.clear()
         self._changed.update(self._health)
 
     def _change(self, scope: str, now: float) -> Change:
@@ -135,8 +166,9 @@ class HealthMirror:
             f=None if health.cooling_until_at is None else round((health.cooling_until_at - now) * 1000),
             r=health.reason or "",
             c=bool(known.tallies) and not health.tallies,
+            o=scope in self._forgotten,
         )
-        return Change(scope, known.generation, _encode(told))
+        return Change(scope, known.generation, health.generation, _encode(told))
 
     def _keep(self, scope: str, health: Health) -> None:
         self.latest = max(self.latest, health.generation)

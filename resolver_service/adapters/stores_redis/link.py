@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from importlib import resources
 from typing import Any, TypeAlias
 
@@ -48,16 +48,21 @@ class Link:
     """Every method raises `LinkError`. None repeats what may have been done."""
 
     def __init__(self, url: str) -> None:
-        """Raises `ValueError` if the address is none."""
-        self._redis: Any = Redis.from_url(
-            url,
-            retry=Retry(NoBackoff(), 0),
-            socket_connect_timeout=CONNECT_S,
-            socket_timeout=None,
-            maint_notifications_config=MaintNotificationsConfig(enabled=False),
-            client_name="forebay-resolver",
-            max_connections=8,
-        )
+        """Raises `ValueError` if the address is none. Its text does not have it: there may be a password in it."""
+        try:
+            redis: Any = Redis.from_url(
+                url,
+                retry=Retry(NoBackoff(), 0),
+                socket_connect_timeout=CONNECT_S,
+                socket_timeout=None,
+                maint_notifications_config=MaintNotificationsConfig(enabled=False),
+                client_name="forebay-resolver",
+                max_connections=8,
+            )
+            redis.connection_pool.make_connection()  # What makes no sense in the address shows here at last.
+        except (ValueError, TypeError, exceptions.RedisError):
+            raise ValueError("not an address of a server") from None
+        self._redis = redis
 
     async def ask(self, *command: Argument, within_s: float = SLOW_S) -> Any:
         async with _bounded(within_s):
@@ -74,7 +79,15 @@ class Link:
             script.digest = await self._redis.execute_command("SCRIPT LOAD", script.text)
             return await self._redis.execute_command("EVALSHA", script.digest, len(keys), *keys, *arguments)
 
-    async def messages(self, channel: str, every_s: float) -> AsyncIterator[bytes | None]:
+    async def ask_all(self, commands: Sequence[Sequence[Argument]], within_s: float = SLOW_S) -> list[Any]:
+        """One after the other, in one round trip. If one fails, the others may have been done."""
+        async with _bounded(within_s):
+            pipeline = self._redis.pipeline(transaction=False)
+            for command in commands:
+                pipeline.execute_command(*command)
+            return list(await pipeline.execute())
+
+    async def messages(self, channel: str, every_s: float) -> AsyncGenerator[bytes | None]:
         """What is published there. None comes once it is listened to, and whenever nothing has come for so long."""
         listener = self._redis.pubsub()
         try:
@@ -90,6 +103,11 @@ class Link:
         finally:
             with contextlib.suppress(Exception):
                 await listener.aclose()
+
+    async def leave(self) -> None:
+        """Every connection that waits: one may lead to a server that has become another's copy."""
+        with contextlib.suppress(exceptions.RedisError, OSError):
+            await self._redis.connection_pool.disconnect(inuse_connections=False)
 
     async def is_durable(self) -> bool | None:
         """Whether what was acknowledged outlives a crash of the server; None if it does not say."""

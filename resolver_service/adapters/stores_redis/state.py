@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import random
 import secrets
 from collections.abc import Callable, Iterable, Sequence
@@ -47,7 +48,7 @@ from resolver_service.adapters.stores_redis.rotation import (
     key_of,
 )
 from resolver_service.app.ports import Admission, Clock, Granted, NotEverywhereError, Replica, Stores, Wanted
-from resolver_service.domain.health import PROBE_LEASE_S
+from resolver_service.domain.health import NEWEST_BELIEVED, PROBE_LEASE_S
 from resolver_service.domain.selection import Claim, TurnKey
 
 CHECK_S = 1.0
@@ -56,14 +57,20 @@ BACKOFF_S = 0.1
 BACKOFF_MAX_S = 2.0
 """Before the server is tried again, with a random share on top: many resolvers lose it in the same moment."""
 
+AT_A_TIME = 256
+"""Of what has come together while the server was away."""
+NONSENSE = (ValueError, TypeError)
+"""What comes of answers that make no sense. They are as good as none."""
+
 _log = structlog.get_logger("forebay.resolver.store")
 
 
 class _Message(msgspec.Struct):
-    """What the scripts publish: a change with its number, or a word."""
+    """What the scripts publish: a change with its number, a probe that is free, or a word."""
 
     n: int = 0
     w: str = ""
+    p: str = ""
     s: str = ""
     h: str = ""
     at: float = 0.0
@@ -163,7 +170,7 @@ class RedisState:
                 asking, self._asking = self._asking, []
                 try:
                     granted = await self._granted([wanted for wanted, _ in asking], self._answer_s)
-                except LinkError as error:
+                except (LinkError, *NONSENSE) as error:
                     self._lost(error)
                     granted = [self._rotation.take_alone(wanted) for wanted, _ in asking]
                     for wanted, _ in asking:
@@ -239,10 +246,10 @@ class RedisState:
             self._let_go(scope, holder)
 
     def _let_go(self, scope: str, holder: str) -> None:
-        if self._held.get(scope) == holder:
+        if self._held.get(scope) == holder:  # Else the server does not know of it.
             del self._held[scope]
-        self._released.append((scope, holder))
-        self._to_tell.set()
+            self._released.append((scope, holder))
+            self._to_tell.set()
 
     # --- Telling ------------------------------------------------------------------------------------------------------
 
@@ -255,7 +262,7 @@ class RedisState:
                 continue  # It is told when it is back.
             try:
                 await self._tell_all()
-            except LinkError as error:
+            except (LinkError, *NONSENSE) as error:
                 self._lost(error)
 
     async def _tell_all(self) -> None:
@@ -275,16 +282,26 @@ class RedisState:
             for change in changes:
                 said += (change.scope, change.base, change.said)
             try:
-                now_ms, states = await self._link.run(self._merge, (HEALTH, NUMBERS), said)
+                now_ms, answers = await self._link.run(self._merge, (HEALTH, NUMBERS, PROBE), said)
             except LinkError:
                 self._health.untell(changes)
                 raise
-            for change, state in zip(changes, states, strict=True):
-                self._hear_health(change.scope, state, float(now_ms))
-        await self._tell_bindings()
+            for change, (state, is_taken) in zip(changes, answers, strict=True):
+                try:
+                    self._health.told(change, state, float(now_ms), is_taken=bool(is_taken))
+                except ValueError:
+                    _log.warning("store_not_understood", scope=change.scope)
         if released := self._released:
             self._released = []
-            await self._link.run(self._give_back, (PROBE,), [each for pair in released for each in pair])
+            said = [CHANGES]
+            for pair in released:
+                said += pair
+            try:
+                await self._link.run(self._give_back, (PROBE,), said)
+            except LinkError:
+                self._released += released
+                raise
+        await self._tell_bindings()
 
     async def _tell_limits(self) -> None:
         """What no question takes along."""
@@ -294,15 +311,16 @@ class RedisState:
             await self._granted([], SLOW_S)
 
     async def _tell_bindings(self) -> None:
-        while untold := self._bindings.untold:
-            key = next(iter(untold))
-            binding = untold[key]
-            if binding is None:
-                await self._link.ask("DEL", BOUND + key.hex())
-            else:
-                await self._link.ask("SET", BOUND + key.hex(), written(binding), "PX", KEPT_MS)
-            if untold.get(key) is binding:
-                del untold[key]
+        while some := dict(itertools.islice(self._bindings.untold.items(), AT_A_TIME)):
+            await self._link.ask_all(
+                [
+                    ("DEL", BOUND + key.hex())
+                    if binding is None
+                    else ("SET", BOUND + key.hex(), written(binding), "PX", KEPT_MS)
+                    for key, binding in some.items()
+                ]
+            )
+            self._bindings.told(some)
 
     async def _tell_turns(self) -> None:
         while self._rotation.untold:
@@ -367,6 +385,8 @@ class RedisState:
                     await self._tell_limits()
                     await self.replicas.leave()
             await self._link.aclose()
+        self.is_degraded = True
+        self._has_begun.set()
         for error in ended:
             if isinstance(error, Exception):
                 raise error  # A defect, which must not go unseen.
@@ -383,15 +403,17 @@ class RedisState:
         backoff_s = BACKOFF_S
         while True:
             try:
-                async for message in self._link.messages(CHANGES, CHECK_S):
-                    if self.is_degraded:
-                        await self._resume()
-                        backoff_s = BACKOFF_S
-                    await self._hear(message)
-            except (LinkError, UnusableStoreError) as error:
+                async with contextlib.aclosing(self._link.messages(CHANGES, CHECK_S)) as messages:
+                    async for message in messages:
+                        if self.is_degraded:
+                            await self._resume()
+                            backoff_s = BACKOFF_S
+                        await self._hear(message)
+            except (LinkError, UnusableStoreError, *NONSENSE) as error:
                 if not self._has_begun.is_set() or isinstance(error, UnusableStoreError):
                     _log.warning("store_unavailable", error=str(error))
                 self._lost(error)
+                await self._link.leave()
             self._has_begun.set()
             await asyncio.sleep(backoff_s * (1 + random.random()))  # noqa: S311 - it keeps resolvers apart, no secrets
             backoff_s = min(BACKOFF_MAX_S, backoff_s * 2)
@@ -404,9 +426,11 @@ class RedisState:
             found = schema.decode(errors="replace")[:40]
             raise UnusableStoreError(f"the store's schema is '{found}', and this resolver knows {SCHEMA}")
         await self._link.ask("HSETNX", NUMBERS, "life", secrets.token_hex(8))
-        life = await self._link.ask("HGET", NUMBERS, "life")
-        if self._life not in (b"", life):
+        life, changes = await self._life_and_changes()
+        if self._life and (life != self._life or changes < self._heard):
             self._health.tell_all()
+            self._drains.tell_all()
+            self._bindings.tell_all()
         self._life = life
         if taken := self._rotation.heard_of():
             said: list[Argument] = []
@@ -431,13 +455,19 @@ class RedisState:
     async def _hear(self, message: bytes | None) -> None:
         """`None` is a moment of silence: time to look whether something was missed."""
         if message is None:
-            if int(await self._link.ask("HGET", NUMBERS, "changes") or 0) != self._heard:
+            life, changes = await self._life_and_changes()
+            if life != self._life or changes < self._heard:
+                _log.warning("store_has_forgotten")
+                await self._resume()
+            elif changes != self._heard:
                 await self._read_all()
             return
         try:
             said = _message.decode(message)
             if said.w:
                 self._hear_word(said.w)
+            elif said.p:
+                self._health.free(said.p)
             elif said.n > self._heard + 1:
                 await self._read_all()
             elif said.n == self._heard + 1:
@@ -464,18 +494,23 @@ class RedisState:
             case "there":
                 self.replicas.somebody_is_there()
 
+    async def _life_and_changes(self) -> tuple[bytes, int]:
+        life, changes = await self._link.ask("HMGET", NUMBERS, "life", "changes")
+        return life or b"", int(changes or 0)
+
     async def _read_all(self) -> None:
         # The number first: what changes while the rest is read is read twice, and never missed.
         self._heard = int(await self._link.ask("HGET", NUMBERS, "changes") or 0)
-        self._health.latest = max(self._health.latest, int(await self._link.ask("HGET", NUMBERS, "latest") or 0))
+        latest = int(await self._link.ask("HGET", NUMBERS, "latest") or 0)
+        self._health.latest = max(self._health.latest, min(latest, NEWEST_BELIEVED))
         seconds, micros = await self._link.ask("TIME")
         now_ms = int(seconds) * 1000 + int(micros) / 1000
         states = await self._link.ask("HGETALL", HEALTH)
-        scopes = {scope.decode(): state for scope, state in pairs(states)}
+        scopes = {scope.decode(errors="replace"): state for scope, state in pairs(states)}
         for scope, state in scopes.items():
             self._hear_health(scope, state, now_ms)
         self._health.forget_all_but(scopes.keys())
-        drained = {target.decode() for target in await self._link.ask("SMEMBERS", DRAINS)}
+        drained = {target.decode(errors="replace") for target in await self._link.ask("SMEMBERS", DRAINS)}
         for target_id in (self._drains.targets | drained) - self._drains.untold.keys():
             self._drains.heard(target_id, drained=target_id in drained)
         for name, taken in pairs(await self._link.ask("HGETALL", TURNS)):

@@ -314,3 +314,25 @@ def test_what_no_browser_would_write_is_refused(capsys: pytest.CaptureFixture[st
 
 def test_everyone_stands_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert "stands alone" in refused(capsys, "--cors-origins", "*,https://a.example")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://",
+        "http://:3128",
+        "http://u:hunt/er2@proxy:3128",
+        "http://u:hunter2@proxy:65536",
+        "http://u:hunter2@proxy:0",
+        "socks5://u:hunter2@proxy:3128",
+        "hunter2@proxy:3128",
+    ],
+)
+def test_a_proxy_needs_an_address_and_the_wrong_one_is_not_quoted(capsys: pytest.CaptureFixture[str], url: str) -> None:
+    said = refused(capsys, FOREBAY_EDGE_UPSTREAM_PROXY=url)
+    assert "--upstream-proxy: not an address" in said
+    assert "hunt" not in said
+
+
+def test_a_port_of_thousands_of_digits_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "is not HOST:PORT" in refused(capsys, "--listen", "127.0.0.1:" + "9" * 5000)

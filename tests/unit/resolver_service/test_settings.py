@@ -168,3 +168,26 @@ def test_the_token_is_never_shown(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr()
     assert "canary-7391" not in shown.out + shown.err
     assert "canary-7391" not in repr(load(CONFIG, {"FOREBAY_TOKEN": "canary-7391"}))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://",
+        "redis://:6379/0",
+        "redis://:hunt/er2@store:6379/0",
+        "redis://:hunter2@store:65536/0",
+        "redis://:hunter2@store:six/0",
+        "http://:hunter2@store/0",
+        "unix://",
+    ],
+)
+def test_a_store_needs_an_address_and_the_wrong_one_is_not_quoted(capsys: pytest.CaptureFixture[str], url: str) -> None:
+    said = refusal(capsys, CONFIG, {"FOREBAY_RESOLVER_STORE": url})
+    assert "--store: not an address" in said
+    assert "hunt" not in said
+
+
+@pytest.mark.parametrize("url", ["redis://store", "rediss://:hunt%2Fer2@[::1]:6379/0", "unix:///run/valkey.sock?db=1"])
+def test_where_a_store_may_be(url: str) -> None:
+    assert load([*CONFIG, "--store", url], {}).store == url

@@ -222,7 +222,7 @@ class PoolAdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Rollback(self, request, context):
-        """Makes a new revision with the content of an old one.
+        """Makes a new revision with the content of an old one, but for clients, which stay as they are.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

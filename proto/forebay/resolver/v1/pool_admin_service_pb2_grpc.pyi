@@ -62,7 +62,7 @@ class PoolAdminServiceStub:
     DeleteProvider: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.DeleteProviderRequest, _pool_admin_service_pb2.DeleteProviderResponse]
     ListRevisions: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.ListRevisionsRequest, _pool_admin_service_pb2.ListRevisionsResponse]
     Rollback: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.RollbackRequest, _pool_admin_service_pb2.RollbackResponse]
-    """Makes a new revision with the content of an old one."""
+    """Makes a new revision with the content of an old one, but for clients, which stay as they are."""
     ApplyConfiguration: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.ApplyConfigurationRequest, _pool_admin_service_pb2.ApplyConfigurationResponse]
     """Puts a whole configuration file into effect. Where resolvers share the configuration this is the way in for a file, and
     may change providers as a file may; else the file is changed, under the same rules as by any other method.
@@ -110,7 +110,7 @@ class PoolAdminServiceAsyncStub(PoolAdminServiceStub):
     DeleteProvider: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.DeleteProviderRequest, _pool_admin_service_pb2.DeleteProviderResponse]  # type: ignore[assignment]
     ListRevisions: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.ListRevisionsRequest, _pool_admin_service_pb2.ListRevisionsResponse]  # type: ignore[assignment]
     Rollback: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.RollbackRequest, _pool_admin_service_pb2.RollbackResponse]  # type: ignore[assignment]
-    """Makes a new revision with the content of an old one."""
+    """Makes a new revision with the content of an old one, but for clients, which stay as they are."""
     ApplyConfiguration: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.ApplyConfigurationRequest, _pool_admin_service_pb2.ApplyConfigurationResponse]  # type: ignore[assignment]
     """Puts a whole configuration file into effect. Where resolvers share the configuration this is the way in for a file, and
     may change providers as a file may; else the file is changed, under the same rules as by any other method.
@@ -227,7 +227,7 @@ class PoolAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _pool_admin_service_pb2.RollbackRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_pool_admin_service_pb2.RollbackResponse, _abc.Awaitable[_pool_admin_service_pb2.RollbackResponse]]:
-        """Makes a new revision with the content of an old one."""
+        """Makes a new revision with the content of an old one, but for clients, which stay as they are."""
 
     @_abc_1.abstractmethod
     def ApplyConfiguration(

@@ -26,7 +26,7 @@ from forebay.resolver.v1 import plan_pb2 as forebay_dot_resolver_dot_v1_dot_plan
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*forebay/resolver/v1/resolver_service.proto\x12\x13\x66orebay.resolver.v1\x1a\x1e\x66orebay/resolver/v1/plan.proto\x1a\x17google/rpc/status.proto\"X\n\x05Needs\x12\x14\n\x0c\x63\x61pabilities\x18\x01 \x03(\t\x12\x1e\n\x16\x65stimated_input_tokens\x18\x02 \x01(\r\x12\x19\n\x11max_output_tokens\x18\x03 \x01(\r\"\xde\x02\n\x0eResolveRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x31\n\toperation\x18\x03 \x01(\x0e\x32\x1e.forebay.resolver.v1.Operation\x12\x0e\n\x06stream\x18\x04 \x01(\x08\x12)\n\x05needs\x18\x05 \x01(\x0b\x32\x1a.forebay.resolver.v1.Needs\x12\x19\n\x11\x63lient_key_sha256\x18\x06 \x01(\x0c\x12\x14\n\x0c\x61\x66\x66inity_key\x18\x07 \x01(\x0c\x12\x12\n\ntimeout_ms\x18\x08 \x01(\r\x12\x13\n\x0bwill_report\x18\t \x01(\x08\x12\x0f\n\x07\x65\x64ge_id\x18\n \x01(\t\x12\x18\n\x10\x65xcluded_targets\x18\x0b \x03(\t\x12\x19\n\x11\x61\x66\x66inity_required\x18\x0c \x01(\x08\x12\x1b\n\x13\x63lient_key_required\x18\r \x01(\x08\":\n\x0fResolveResponse\x12\'\n\x04plan\x18\x01 \x01(\x0b\x32\x19.forebay.resolver.v1.Plan\"O\n\x0bResolveItem\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x34\n\x07request\x18\x02 \x01(\x0b\x32#.forebay.resolver.v1.ResolveRequest\"L\n\nReportItem\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x32\n\x06report\x18\x02 \x01(\x0b\x32\".forebay.resolver.v1.OutcomeReport\"|\n\x14ResolveStreamRequest\x12\x30\n\x07reports\x18\x01 \x03(\x0b\x32\x1f.forebay.resolver.v1.ReportItem\x12\x32\n\x08resolves\x18\x02 \x03(\x0b\x32 .forebay.resolver.v1.ResolveItem\"u\n\rResolveAnswer\x12\n\n\x02id\x18\x01 \x01(\x04\x12)\n\x04plan\x18\x02 \x01(\x0b\x32\x19.forebay.resolver.v1.PlanH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"b\n\x15ResolveStreamResponse\x12\x33\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\".forebay.resolver.v1.ResolveAnswer\x12\x14\n\x0c\x61\x63knowledged\x18\x02 \x03(\x04\"\xba\x02\n\rOutcomeReport\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12\x34\n\x06\x66\x61iled\x18\x02 \x01(\x0b\x32\".forebay.resolver.v1.AttemptFailedH\x00\x12\x36\n\x07\x63ontent\x18\x03 \x01(\x0b\x32#.forebay.resolver.v1.AttemptContentH\x00\x12\x32\n\x05\x65nded\x18\x04 \x01(\x0b\x32!.forebay.resolver.v1.AttemptEndedH\x00\x12\x35\n\x06\x63losed\x18\x05 \x01(\x0b\x32#.forebay.resolver.v1.DecisionClosedH\x00\x12\x32\n\x05\x62ound\x18\x06 \x01(\x0b\x32!.forebay.resolver.v1.AttemptBoundH\x00\x42\x07\n\x05\x65vent\"\x9c\x01\n\rAttemptFailed\x12\x11\n\ttarget_id\x18\x01 \x01(\t\x12\x19\n\x11health_generation\x18\x02 \x01(\x04\x12\x35\n\x0b\x64isposition\x18\x03 \x01(\x0e\x32 .forebay.resolver.v1.Disposition\x12\x16\n\x0eretry_after_ms\x18\x04 \x01(\x04\x12\x0e\n\x06status\x18\x05 \x01(\r\"R\n\x0e\x41ttemptContent\x12\x11\n\ttarget_id\x18\x01 \x01(\t\x12\x19\n\x11health_generation\x18\x02 \x01(\x04\x12\x12\n\nlatency_ms\x18\x03 \x01(\r\"i\n\x0c\x41ttemptEnded\x12\x11\n\ttarget_id\x18\x01 \x01(\t\x12\x19\n\x11health_generation\x18\x02 \x01(\x04\x12\x14\n\x0cinput_tokens\x18\x03 \x01(\x04\x12\x15\n\routput_tokens\x18\x04 \x01(\x04\"7\n\x0c\x41ttemptBound\x12\x11\n\ttarget_id\x18\x01 \x01(\t\x12\x14\n\x0c\x61\x66\x66inity_key\x18\x02 \x01(\x0c\"\x10\n\x0e\x44\x65\x63isionClosed\"F\n\x0e\x45xplainRequest\x12\x34\n\x07request\x18\x01 \x01(\x0b\x32#.forebay.resolver.v1.ResolveRequest\"o\n\x11TargetExplanation\x12\x11\n\ttarget_id\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x11\n\tavailable\x18\x03 \x01(\x08\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x16\n\x0eretry_after_ms\x18\x05 \x01(\x04\"\x81\x01\n\x0f\x45xplainResponse\x12\'\n\x04plan\x18\x01 \x01(\x0b\x32\x19.forebay.resolver.v1.Plan\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x37\n\x07targets\x18\x03 \x03(\x0b\x32&.forebay.resolver.v1.TargetExplanation\"K\n\x11ListModelsRequest\x12\x19\n\x11\x63lient_key_sha256\x18\x01 \x01(\x0c\x12\x1b\n\x13\x63lient_key_required\x18\x02 \x01(\x08\"\x1d\n\x0c\x43\x61pabilities\x12\r\n\x05names\x18\x01 \x03(\t\"\xcd\x01\n\nModelEntry\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x12\n\ncreated_at\x18\x04 \x01(\x03\x12\x10\n\x08provider\x18\x05 \x01(\t\x12\x16\n\x0e\x63ontext_tokens\x18\x06 \x01(\r\x12\x19\n\x11max_output_tokens\x18\x07 \x01(\r\x12\x37\n\x0c\x63\x61pabilities\x18\x08 \x01(\x0b\x32!.forebay.resolver.v1.Capabilities\"W\n\x12ListModelsResponse\x12/\n\x06models\x18\x01 \x03(\x0b\x32\x1f.forebay.resolver.v1.ModelEntry\x12\x10\n\x08revision\x18\x02 \x01(\x04\"D\n\rReportRequest\x12\x33\n\x07reports\x18\x01 \x03(\x0b\x32\".forebay.resolver.v1.OutcomeReport\"\x10\n\x0eReportResponse\"&\n\x0cWatchRequest\x12\x16\n\x0e\x61\x66ter_revision\x18\x01 \x01(\x04\"\x88\x01\n\rWatchResponse\x12\x38\n\x08revision\x18\x01 \x01(\x0b\x32$.forebay.resolver.v1.RevisionChangedH\x00\x12\x34\n\x06health\x18\x02 \x01(\x0b\x32\".forebay.resolver.v1.HealthChangedH\x00\x42\x07\n\x05\x65vent\"#\n\x0fRevisionChanged\x12\x10\n\x08revision\x18\x01 \x01(\x04\"I\n\rHealthChanged\x12\x11\n\ttarget_id\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x16\n\x0eretry_after_ms\x18\x03 \x01(\x04\x32\xad\x04\n\x0fResolverService\x12T\n\x07Resolve\x12#.forebay.resolver.v1.ResolveRequest\x1a$.forebay.resolver.v1.ResolveResponse\x12j\n\rResolveStream\x12).forebay.resolver.v1.ResolveStreamRequest\x1a*.forebay.resolver.v1.ResolveStreamResponse(\x01\x30\x01\x12T\n\x07\x45xplain\x12#.forebay.resolver.v1.ExplainRequest\x1a$.forebay.resolver.v1.ExplainResponse\x12]\n\nListModels\x12&.forebay.resolver.v1.ListModelsRequest\x1a\'.forebay.resolver.v1.ListModelsResponse\x12Q\n\x06Report\x12\".forebay.resolver.v1.ReportRequest\x1a#.forebay.resolver.v1.ReportResponse\x12P\n\x05Watch\x12!.forebay.resolver.v1.WatchRequest\x1a\".forebay.resolver.v1.WatchResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*forebay/resolver/v1/resolver_service.proto\x12\x13\x66orebay.resolver.v1\x1a\x1e\x66orebay/resolver/v1/plan.proto\x1a\x17google/rpc/status.proto\"X\n\x05Needs\x12\x14\n\x0c\x63\x61pabilities\x18\x01 \x03(\t\x12\x1e\n\x16\x65stimated_input_tokens\x18\x02 \x01(\r\x12\x19\n\x11max_output_tokens\x18\x03 \x01(\r\"\xde\x02\n\x0eResolveRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x31\n\toperation\x18\x03 \x01(\x0e\x32\x1e.forebay.resolver.v1.Operation\x12\x0e\n\x06stream\x18\x04 \x01(\x08\x12)\n\x05needs\x18\x05 \x01(\x0b\x32\x1a.forebay.resolver.v1.Needs\x12\x19\n\x11\x63lient_key_sha256\x18\x06 \x01(\x0c\x12\x14\n\x0c\x61\x66\x66inity_key\x18\x07 \x01(\x0c\x12\x12\n\ntimeout_ms\x18\x08 \x01(\r\x12\x13\n\x0bwill_report\x18\t \x01(\x08\x12\x0f\n\x07\x65\x64ge_id\x18\n \x01(\t\x12\x18\n\x10\x65xcluded_targets\x18\x0b \x03(\t\x12\x19\n\x11\x61\x66\x66inity_required\x18\x0c \x01(\x08\x12\x1b\n\x13\x63lient_key_required\x18\r \x01(\x08\":\n\x0fResolveResponse\x12\'\n\x04plan\x18\x01 \x01(\x0b\x32\x19.forebay.resolver.v1.Plan\"O\n\x0bResolveItem\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x34\n\x07request\x18\x02 \x01(\x0b\x32#.forebay.resolver.v1.ResolveRequest\"L\n\nReportItem\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x32\n\x06report\x18\x02 \x01(\x0b\x32\".forebay.resolver.v1.OutcomeReport\"|\n\x14ResolveStreamRequest\x12\x30\n\x07reports\x18\x01 \x03(\x0b\x32\x1f.forebay.resolver.v1.ReportItem\x12\x32\n\x08resolves\x18\x02 \x03(\x0b\x32 .forebay.resolver.v1.ResolveItem\"u\n\rResolveAnswer\x12\n\n\x02id\x18\x01 \x01(\x04\x12)\n\x04plan\x18\x02 \x01(\x0b\x32\x19.forebay.resolver.v1.PlanH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"b\n\x15ResolveStreamResponse\x12\x33\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\".forebay.resolver.v1.ResolveAnswer\x12\x14\n\x0c\x61\x63knowledged\x18\x02 \x03(\x04\"\xba\x02\n\rOutcomeReport\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12\x34\n\x06\x66\x61iled\x18\x02 \x01(\x0b\x32\".forebay.resolver.v1.AttemptFailedH\x00\x12\x36\n\x07\x63ontent\x18\x03 \x01(\x0b\x32#.forebay.resolver.v1.AttemptContentH\x00\x12\x32\n\x05\x65nded\x18\x04 \x01(\x0b\x32!.forebay.resolver.v1.AttemptEndedH\x00\x12\x35\n\x06\x63losed\x18\x05 \x01(\x0b\x32#.forebay.resolver.v1.DecisionClosedH\x00\x12\x32\n\x05\x62ound\x18\x06 \x01(\x0b\x32!.forebay.resolver.v1.AttemptBoundH\x00\x42\x07\n\x05\x65vent\"\xc9\x01\n\rAttemptFailed\x12\x11\n\ttarget_id\x18\x01 \x01(\t\x12\x19\n\x11health_generation\x18\x02 \x01(\x04\x12\x35\n\x0b\x64isposition\x18\x03 \x01(\x0e\x32 .forebay.resolver.v1.Disposition\x12\x16\n\x0eretry_after_ms\x18\x04 \x01(\x04\x12\x0e\n\x06status\x18\x05 \x01(\r\x12\x14\n\x0cinput_tokens\x18\x06 \x01(\x04\x12\x15\n\routput_tokens\x18\x07 \x01(\x04\"R\n\x0e\x41ttemptContent\x12\x11\n\ttarget_id\x18\x01 \x01(\t\x12\x19\n\x11health_generation\x18\x02 \x01(\x04\x12\x12\n\nlatency_ms\x18\x03 \x01(\r\"i\n\x0c\x41ttemptEnded\x12\x11\n\ttarget_id\x18\x01 \x01(\t\x12\x19\n\x11health_generation\x18\x02 \x01(\x04\x12\x14\n\x0cinput_tokens\x18\x03 \x01(\x04\x12\x15\n\routput_tokens\x18\x04 \x01(\x04\"7\n\x0c\x41ttemptBound\x12\x11\n\ttarget_id\x18\x01 \x01(\t\x12\x14\n\x0c\x61\x66\x66inity_key\x18\x02 \x01(\x0c\"\x10\n\x0e\x44\x65\x63isionClosed\"F\n\x0e\x45xplainRequest\x12\x34\n\x07request\x18\x01 \x01(\x0b\x32#.forebay.resolver.v1.ResolveRequest\"o\n\x11TargetExplanation\x12\x11\n\ttarget_id\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x11\n\tavailable\x18\x03 \x01(\x08\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x16\n\x0eretry_after_ms\x18\x05 \x01(\x04\"\x81\x01\n\x0f\x45xplainResponse\x12\'\n\x04plan\x18\x01 \x01(\x0b\x32\x19.forebay.resolver.v1.Plan\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x37\n\x07targets\x18\x03 \x03(\x0b\x32&.forebay.resolver.v1.TargetExplanation\"K\n\x11ListModelsRequest\x12\x19\n\x11\x63lient_key_sha256\x18\x01 \x01(\x0c\x12\x1b\n\x13\x63lient_key_required\x18\x02 \x01(\x08\"\x1d\n\x0c\x43\x61pabilities\x12\r\n\x05names\x18\x01 \x03(\t\"\xcd\x01\n\nModelEntry\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x12\n\ncreated_at\x18\x04 \x01(\x03\x12\x10\n\x08provider\x18\x05 \x01(\t\x12\x16\n\x0e\x63ontext_tokens\x18\x06 \x01(\r\x12\x19\n\x11max_output_tokens\x18\x07 \x01(\r\x12\x37\n\x0c\x63\x61pabilities\x18\x08 \x01(\x0b\x32!.forebay.resolver.v1.Capabilities\"W\n\x12ListModelsResponse\x12/\n\x06models\x18\x01 \x03(\x0b\x32\x1f.forebay.resolver.v1.ModelEntry\x12\x10\n\x08revision\x18\x02 \x01(\x04\"D\n\rReportRequest\x12\x33\n\x07reports\x18\x01 \x03(\x0b\x32\".forebay.resolver.v1.OutcomeReport\"\x10\n\x0eReportResponse\"&\n\x0cWatchRequest\x12\x16\n\x0e\x61\x66ter_revision\x18\x01 \x01(\x04\"\x88\x01\n\rWatchResponse\x12\x38\n\x08revision\x18\x01 \x01(\x0b\x32$.forebay.resolver.v1.RevisionChangedH\x00\x12\x34\n\x06health\x18\x02 \x01(\x0b\x32\".forebay.resolver.v1.HealthChangedH\x00\x42\x07\n\x05\x65vent\"#\n\x0fRevisionChanged\x12\x10\n\x08revision\x18\x01 \x01(\x04\"I\n\rHealthChanged\x12\x11\n\ttarget_id\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x16\n\x0eretry_after_ms\x18\x03 \x01(\x04\x32\xad\x04\n\x0fResolverService\x12T\n\x07Resolve\x12#.forebay.resolver.v1.ResolveRequest\x1a$.forebay.resolver.v1.ResolveResponse\x12j\n\rResolveStream\x12).forebay.resolver.v1.ResolveStreamRequest\x1a*.forebay.resolver.v1.ResolveStreamResponse(\x01\x30\x01\x12T\n\x07\x45xplain\x12#.forebay.resolver.v1.ExplainRequest\x1a$.forebay.resolver.v1.ExplainResponse\x12]\n\nListModels\x12&.forebay.resolver.v1.ListModelsRequest\x1a\'.forebay.resolver.v1.ListModelsResponse\x12Q\n\x06Report\x12\".forebay.resolver.v1.ReportRequest\x1a#.forebay.resolver.v1.ReportResponse\x12P\n\x05Watch\x12!.forebay.resolver.v1.WatchRequest\x1a\".forebay.resolver.v1.WatchResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,41 +52,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OUTCOMEREPORT']._serialized_start=1132
   _globals['_OUTCOMEREPORT']._serialized_end=1446
   _globals['_ATTEMPTFAILED']._serialized_start=1449
-  _globals['_ATTEMPTFAILED']._serialized_end=1605
-  _globals['_ATTEMPTCONTENT']._serialized_start=1607
-  _globals['_ATTEMPTCONTENT']._serialized_end=1689
-  _globals['_ATTEMPTENDED']._serialized_start=1691
-  _globals['_ATTEMPTENDED']._serialized_end=1796
-  _globals['_ATTEMPTBOUND']._serialized_start=1798
-  _globals['_ATTEMPTBOUND']._serialized_end=1853
-  _globals['_DECISIONCLOSED']._serialized_start=1855
-  _globals['_DECISIONCLOSED']._serialized_end=1871
-  _globals['_EXPLAINREQUEST']._serialized_start=1873
-  _globals['_EXPLAINREQUEST']._serialized_end=1943
-  _globals['_TARGETEXPLANATION']._serialized_start=1945
-  _globals['_TARGETEXPLANATION']._serialized_end=2056
-  _globals['_EXPLAINRESPONSE']._serialized_start=2059
-  _globals['_EXPLAINRESPONSE']._serialized_end=2188
-  _globals['_LISTMODELSREQUEST']._serialized_start=2190
-  _globals['_LISTMODELSREQUEST']._serialized_end=2265
-  _globals['_CAPABILITIES']._serialized_start=2267
-  _globals['_CAPABILITIES']._serialized_end=2296
-  _globals['_MODELENTRY']._serialized_start=2299
-  _globals['_MODELENTRY']._serialized_end=2504
-  _globals['_LISTMODELSRESPONSE']._serialized_start=2506
-  _globals['_LISTMODELSRESPONSE']._serialized_end=2593
-  _globals['_REPORTREQUEST']._serialized_start=2595
-  _globals['_REPORTREQUEST']._serialized_end=2663
-  _globals['_REPORTRESPONSE']._serialized_start=2665
-  _globals['_REPORTRESPONSE']._serialized_end=2681
-  _globals['_WATCHREQUEST']._serialized_start=2683
-  _globals['_WATCHREQUEST']._serialized_end=2721
-  _globals['_WATCHRESPONSE']._serialized_start=2724
-  _globals['_WATCHRESPONSE']._serialized_end=2860
-  _globals['_REVISIONCHANGED']._serialized_start=2862
-  _globals['_REVISIONCHANGED']._serialized_end=2897
-  _globals['_HEALTHCHANGED']._serialized_start=2899
-  _globals['_HEALTHCHANGED']._serialized_end=2972
-  _globals['_RESOLVERSERVICE']._serialized_start=2975
-  _globals['_RESOLVERSERVICE']._serialized_end=3532
+  _globals['_ATTEMPTFAILED']._serialized_end=1650
+  _globals['_ATTEMPTCONTENT']._serialized_start=1652
+  _globals['_ATTEMPTCONTENT']._serialized_end=1734
+  _globals['_ATTEMPTENDED']._serialized_start=1736
+  _globals['_ATTEMPTENDED']._serialized_end=1841
+  _globals['_ATTEMPTBOUND']._serialized_start=1843
+  _globals['_ATTEMPTBOUND']._serialized_end=1898
+  _globals['_DECISIONCLOSED']._serialized_start=1900
+  _globals['_DECISIONCLOSED']._serialized_end=1916
+  _globals['_EXPLAINREQUEST']._serialized_start=1918
+  _globals['_EXPLAINREQUEST']._serialized_end=1988
+  _globals['_TARGETEXPLANATION']._serialized_start=1990
+  _globals['_TARGETEXPLANATION']._serialized_end=2101
+  _globals['_EXPLAINRESPONSE']._serialized_start=2104
+  _globals['_EXPLAINRESPONSE']._serialized_end=2233
+  _globals['_LISTMODELSREQUEST']._serialized_start=2235
+  _globals['_LISTMODELSREQUEST']._serialized_end=2310
+  _globals['_CAPABILITIES']._serialized_start=2312
+  _globals['_CAPABILITIES']._serialized_end=2341
+  _globals['_MODELENTRY']._serialized_start=2344
+  _globals['_MODELENTRY']._serialized_end=2549
+  _globals['_LISTMODELSRESPONSE']._serialized_start=2551
+  _globals['_LISTMODELSRESPONSE']._serialized_end=2638
+  _globals['_REPORTREQUEST']._serialized_start=2640
+  _globals['_REPORTREQUEST']._serialized_end=2708
+  _globals['_REPORTRESPONSE']._serialized_start=2710
+  _globals['_REPORTRESPONSE']._serialized_end=2726
+  _globals['_WATCHREQUEST']._serialized_start=2728
+  _globals['_WATCHREQUEST']._serialized_end=2766
+  _globals['_WATCHRESPONSE']._serialized_start=2769
+  _globals['_WATCHRESPONSE']._serialized_end=2905
+  _globals['_REVISIONCHANGED']._serialized_start=2907
+  _globals['_REVISIONCHANGED']._serialized_end=2942
+  _globals['_HEALTHCHANGED']._serialized_start=2944
+  _globals['_HEALTHCHANGED']._serialized_end=3017
+  _globals['_RESOLVERSERVICE']._serialized_start=3020
+  _globals['_RESOLVERSERVICE']._serialized_end=3577
 # @@protoc_insertion_point(module_scope)

@@ -327,6 +327,8 @@ class AttemptFailed(_message.Message):
     DISPOSITION_FIELD_NUMBER: _builtins.int
     RETRY_AFTER_MS_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
+    INPUT_TOKENS_FIELD_NUMBER: _builtins.int
+    OUTPUT_TOKENS_FIELD_NUMBER: _builtins.int
     target_id: _builtins.str
     health_generation: _builtins.int
     disposition: _plan_pb2.Disposition.ValueType
@@ -334,6 +336,9 @@ class AttemptFailed(_message.Message):
     """As the provider said it, in milliseconds; zero for unsaid. The resolver clamps it."""
     status: _builtins.int
     """HTTP status; zero if none came."""
+    input_tokens: _builtins.int
+    """Of an answer that its client broke off: what had been used by then, rather too low; zero if nothing had come."""
+    output_tokens: _builtins.int
     def __init__(
         self,
         *,
@@ -342,10 +347,12 @@ class AttemptFailed(_message.Message):
         disposition: _plan_pb2.Disposition.ValueType = ...,
         retry_after_ms: _builtins.int = ...,
         status: _builtins.int = ...,
+        input_tokens: _builtins.int = ...,
+        output_tokens: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["disposition", b"disposition", "health_generation", b"health_generation", "retry_after_ms", b"retry_after_ms", "status", b"status", "target_id", b"target_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disposition", b"disposition", "health_generation", b"health_generation", "input_tokens", b"input_tokens", "output_tokens", b"output_tokens", "retry_after_ms", b"retry_after_ms", "status", b"status", "target_id", b"target_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

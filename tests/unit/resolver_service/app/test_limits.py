@@ -146,6 +146,16 @@ def test_hanging_up_before_the_end_is_not_free() -> None:
     assert limits.tokens == Allowance(1000, 700, 60_000)
 
 
+def test_what_a_client_had_before_it_hung_up_is_used() -> None:
+    it = Limited("tpm: 1000")
+    decision = it.ask(needs=Needs(input_tokens=300, output_tokens=500))
+    it.it.reports.apply(decision.id, Failed("one/m#0", 0, Disposition.CANCELLED, None, 250, 400))
+    it.close(decision)
+    limits = it.ask().limits
+    assert limits is not None
+    assert limits.tokens == Allowance(1000, 350, 60_000)
+
+
 def test_a_target_that_was_passed_over_does_not_settle_what_another_served() -> None:
     it = Limited("tpm: 1000")
     decision = it.ask(needs=Needs(input_tokens=300))

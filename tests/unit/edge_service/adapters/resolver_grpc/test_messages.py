@@ -294,6 +294,14 @@ def test_each_report_carries_the_target_and_its_generation() -> None:
             retry_after_ms=1500,
         ),
     )
+    left = ReportFailed(TARGET, Outcome(Disposition.CANCELLED), 7, 3)
+    assert messages.outcome_report("d", left, 0.0).failed == pb.AttemptFailed(
+        target_id="p/m#1",
+        health_generation=2**63,
+        disposition=plan_pb2.DISPOSITION_CANCELLED,
+        input_tokens=7,
+        output_tokens=3,
+    )
     assert messages.outcome_report("d", ReportContent(TARGET), 0.2504) == pb.OutcomeReport(
         decision_id="d",
         content=pb.AttemptContent(target_id="p/m#1", health_generation=2**63, latency_ms=250),
