@@ -15,7 +15,6 @@ MOST_UNTOLD = 50_000
 MOST_AT_ONCE = 200
 """Some milliseconds of the server, which does nothing else meanwhile."""
 
-NO_USE = (b"0",)
 _KINDS = (None, Kind.REQUESTS, Kind.TOKENS, Kind.CONCURRENT)
 
 _Event = tuple[float, tuple[Argument, ...], tuple[Argument, ...]]
@@ -73,7 +72,7 @@ def asked(use: Use) -> tuple[Argument, ...]:
     """As `limits.lua` reads it."""
     limits = use.limits
     most = ("" if each is None else each for each in (limits.requests, limits.tokens, limits.concurrent))
-    return (b"1", use.client_id, *most, use.tokens, use.input_tokens, _ms(use.for_s))
+    return (b"-1", use.client_id, *most, use.tokens, use.input_tokens, _ms(use.for_s))
 
 
 def admission(use: Use, answer: Sequence[int]) -> Admission:

@@ -27,7 +27,7 @@ from resolver_service.adapters.stores_redis.keys import (
     SCHEMA_KEY,
     TURNS,
 )
-from resolver_service.adapters.stores_redis.limits import NO_USE, LimitsMirror, admission, asked
+from resolver_service.adapters.stores_redis.limits import LimitsMirror, admission, asked
 from resolver_service.adapters.stores_redis.link import (
     ANSWER_S,
     SLOW_S,
@@ -188,8 +188,10 @@ class RedisState:
         events = self.limits.taken()
         said: list[Argument] = [int(PROBE_LEASE_S * 1000), len(events), *self.limits.said(events)]
         for each in wanted:
-            use = NO_USE if each.use is None else asked(each.use)
-            said += (each.holder, *use, len(each.probes), *each.probes, each.binding.hex())
+            said.append(each.holder)
+            if each.use is not None:
+                said += asked(each.use)
+            said += (len(each.probes), *each.probes, each.binding.hex())
             said += NO_CLAIM if each.claim is None else arguments(each.claim)
         try:
             answers = await self._link.run(self._take, (TURNS, PROBE, BOUND, LIMITS), said, within_s)
@@ -199,10 +201,10 @@ class RedisState:
         turns: list[dict[TurnKey, int]] = []
         admissions: list[Admission | None] = []
         rest: list[tuple[int, Claim]] = []
-        for number, (each, (numbers, _, bound, allowed)) in enumerate(zip(wanted, answers, strict=True)):
+        for number, (each, (numbers, _, bound, *allowed)) in enumerate(zip(wanted, answers, strict=True)):
             if bound:
                 self._hear_bound(each.binding, bound)
-            admissions.append(None if each.use is None else admission(each.use, allowed))
+            admissions.append(None if each.use is None else admission(each.use, *allowed))
             claim = each.claim if numbers else None  # One that a limit refuses takes none.
             if claim is not None and has_second_step(claim):
                 turns.append({claim.key: numbers[0]})

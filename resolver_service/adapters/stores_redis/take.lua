@@ -3,8 +3,8 @@
 -- KEYS: the hash of turns, the prefix of probes, the prefix of bindings, the prefix of limits. ARGV: how long a probe is
 -- held in milliseconds; of how many things it is told that have become of requests under limits, and these; then for each
 -- request
---   holder, use, number of probes, each scope, the key of a binding or nothing, and a claim.
--- A use is 0 for none, else 1 and what `limits.asked` reads. What is refused takes nothing.
+--   holder, use if there is one, number of probes, each scope, the key of a binding or nothing, and a claim.
+-- A use is -1 and what `limits.asked` reads. What is refused takes nothing.
 -- A claim is 0 for none, else
 --   1, field of the turn, number of members behind which a pool stands or 0, and if there are any: how many members there
 --   are, their sequence (two bytes a turn; empty if they take turns one by one), and the claim behind each of them.
@@ -56,13 +56,15 @@ for _ = 1, tonumber(arg()) do
   limits.told(KEYS[4], arg, now)
 end
 while at <= #ARGV do
-  local holder, holders, turns, allowed = arg(), {}, {}, ''
-  if arg() ~= '0' then
+  local holder, holders, turns, allowed = arg(), {}, {}, nil
+  local probes = tonumber(arg())
+  if probes < 0 then
     now = now or limits.now()
     allowed = limits.asked(KEYS[4], holder, arg, now)
+    probes = tonumber(arg())
   end
-  local refused = allowed ~= '' and allowed[1] ~= 0
-  for _ = 1, tonumber(arg()) do
+  local refused = allowed and allowed[1] ~= 0
+  for _ = 1, probes do
     local key = KEYS[2] .. arg()
     if refused then
       holders[#holders + 1] = ''
