@@ -15,7 +15,6 @@ from benchmarks.processes import Cores
 
 SETTLE_S = 1.0
 """Between serving and being idle."""
-EDGE_LISTENS = ("--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0")
 
 
 @dataclass(frozen=True)
