@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 import structlog
 
-from resolver_service.adapters.stores_redis.bindings import KEPT_MS, BindingMirror, written
+from resolver_service.adapters.stores_redis import bindings
+from resolver_service.adapters.stores_redis.bindings import BindingMirror
 from resolver_service.adapters.stores_redis.drains import DrainMirror
 from resolver_service.adapters.stores_redis.health import HealthMirror
 from resolver_service.adapters.stores_redis.keys import (
+    BINDINGS,
     BOUND,
     CHANGES,
     DRAINS,
@@ -106,8 +108,8 @@ class RedisState:
         self._bindings = BindingMirror(self._to_tell.set)
         self.limits = LimitsMirror(clock, self._ask_soon)
         self._take = Script("limits", "take")
-        self._merge, self._drain, self._give_back, self._recount = map(
-            Script, ("merge", "drain", "give_back", "recount")
+        self._merge, self._drain, self._give_back, self._recount, self._bind = map(
+            Script, ("merge", "drain", "give_back", "recount", "bind")
         )
         self._asking: list[tuple[Wanted, asyncio.Future[Granted]]] = []
         self._asker: asyncio.Task[None] | None = None
@@ -314,14 +316,7 @@ class RedisState:
 
     async def _tell_bindings(self) -> None:
         while some := dict(itertools.islice(self._bindings.untold.items(), AT_A_TIME)):
-            await self._link.ask_all(
-                [
-                    ("DEL", BOUND + key.hex())
-                    if binding is None
-                    else ("SET", BOUND + key.hex(), written(binding), "PX", KEPT_MS)
-                    for key, binding in some.items()
-                ]
-            )
+            await self._link.run(self._bind, (BOUND, BINDINGS), bindings.said(some))
             self._bindings.told(some)
 
     async def _tell_turns(self) -> None:
