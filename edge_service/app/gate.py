@@ -15,11 +15,22 @@ _T = TypeVar("_T")
 class Gate:
     """Lets calls through that show a key, and keeps count of those that come back refused."""
 
-    def __init__(self, clock: Callable[[], float], tell: Callable[[str], None]) -> None:
-        """`tell` hears the code of each refusal that nobody was asked about."""
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        tell: Callable[[str], None],
+        tell_failed: Callable[[str], None] = lambda address: None,
+    ) -> None:
+        """`tell` hears the code of each refusal that nobody was asked about, `tell_failed` from where a wrong key came,
+        for other processes of the same edge."""
         self._clock = clock
         self._tell = tell
+        self._tell_failed = tell_failed
         self._failed = FailedKeys()
+
+    def failed_elsewhere(self, address: str) -> None:
+        """Another process of the same edge has told of a wrong key."""
+        self._failed.failed(address, self._clock())
 
     async def admit(self, host: str, key: str, call: Callable[[], Awaitable[_T]]) -> _T:
         """What the call returns or raises. `host` is the peer's address; an empty `key` is none, and no guess.
@@ -39,6 +50,7 @@ class Gate:
             return await call()
         except KeyRefusedError:
             failed = True
+            self._tell_failed(address)
             raise
         finally:
             self._failed.end(address, digest, self._clock(), failed=failed)
