@@ -24,7 +24,7 @@ from edge_service.adapters.http.cors import Cors
 from edge_service.adapters.http.management import management_routes
 from edge_service.adapters.http.operations import operations_routes
 from edge_service.adapters.http.protocol import Bounds, protocol
-from edge_service.adapters.http.routes import http_error, internal_error, routes
+from edge_service.adapters.http.routes import Direct, http_error, internal_error, routes
 from edge_service.adapters.http.server import Server, SignalFreeServer, url
 from edge_service.adapters.http.shedding import Shedding
 from edge_service.adapters.http.tls import Certificate, over_tls
@@ -89,6 +89,7 @@ def create(settings: Settings, under_way: UnderWay) -> Edge:
     def is_ready() -> bool:
         return resolver.is_ready and not under_way.is_draining
 
+    serving = routes(gateway, resolver, under_way, is_ready)
     app = Starlette(
         middleware=[
             *([Middleware(Cors, origins=settings.cors_origins)] if settings.cors_origins else []),
@@ -98,9 +99,10 @@ def create(settings: Settings, under_way: UnderWay) -> Edge:
                 most_per_key=settings.max_concurrent_per_key,
                 tell=telemetry.turned_away,
             ),
+            Middleware(Direct, routes=serving),  # The last of them.
         ],
         routes=[
-            *routes(gateway, resolver, under_way, is_ready),
+            *serving,
             *management_routes(resolver.management, Gate(time.monotonic, telemetry.turned_away)),
         ],
         exception_handlers={HTTPException: http_error, Exception: internal_error},
