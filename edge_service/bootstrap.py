@@ -28,7 +28,7 @@ from edge_service.adapters.http.listening import join, listen
 from edge_service.adapters.http.management import management_routes
 from edge_service.adapters.http.operations import operations_routes
 from edge_service.adapters.http.protocol import Bounds, protocol
-from edge_service.adapters.http.routes import http_error, internal_error, routes
+from edge_service.adapters.http.routes import Direct, http_error, internal_error, routes
 from edge_service.adapters.http.server import Server, SignalFreeServer, WorkerServer, url
 from edge_service.adapters.http.shedding import Shedding
 from edge_service.adapters.http.tls import Certificate, over_tls
@@ -106,7 +106,7 @@ def create(settings: Settings, under_way: UnderWay, key_failed: Callable[[str], 
         return generate_latest(registry)
 
     gate = Gate(time.monotonic, telemetry.turned_away, key_failed)
-
+    serving = routes(gateway, resolver, under_way, is_ready_now)
     app = Starlette(
         middleware=[
             *([Middleware(Cors, origins=settings.cors_origins)] if settings.cors_origins else []),
@@ -116,9 +116,10 @@ def create(settings: Settings, under_way: UnderWay, key_failed: Callable[[str], 
                 most_per_key=settings.max_concurrent_per_key,
                 tell=telemetry.turned_away,
             ),
+            Middleware(Direct, routes=serving),  # The last of them.
         ],
         routes=[
-            *routes(gateway, resolver, under_way, is_ready_now),
+            *serving,
             *management_routes(resolver.management, gate),
         ],
         exception_handlers={HTTPException: http_error, Exception: internal_error},
