@@ -7,22 +7,26 @@ import contextlib
 import os
 import re
 import signal
-import sys
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.support.nursery import Child, born
 
 START_S = 20.0
 STOP_S = 20.0
 OPERATIONS = {"FOREBAY_RESOLVER_OPS_LISTEN": "127.0.0.1:0", "FOREBAY_EDGE_OPS_LISTEN": "127.0.0.1:0"}
 """Tests run beside one another, and the usual ports are there once."""
+PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For clients of services without TLS: to read whom the system trusts takes longer than most answers."""
 
 
 @dataclass
 class Process:
     """A service that has said where it serves."""
 
-    process: asyncio.subprocess.Process
+    process: asyncio.subprocess.Process | Child
     line: str
     """That it has printed."""
     address: str
@@ -45,20 +49,10 @@ class Process:
 
 
 async def start(module: str, *arguments: str, errors: Path, environment: Mapping[str, str] | None = None) -> Process:
-    """Starts `python -m MODULE` and waits for its line. Raises `AssertionError` if it does not serve."""
+    """Starts the module and waits for its line. Raises `AssertionError` if it does not serve."""
+    whole = {"PATH": os.environ["PATH"], **OPERATIONS, **(environment or {})}
     with errors.open("ab") as stderr:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-W",
-            "error",
-            "-m",
-            module,
-            *arguments,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=stderr,
-            env={"PATH": os.environ["PATH"], **OPERATIONS, **(environment or {})},
-        )
-    assert process.stdout is not None
+        process = await born(module, *arguments, environment=whole, stderr=stderr.fileno())
     try:
         async with asyncio.timeout(START_S):
             line = (await process.stdout.readline()).decode()
