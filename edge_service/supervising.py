@@ -7,7 +7,7 @@ import signal
 from collections.abc import Sequence
 
 import uvicorn
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
 from edge_service.adapters import telemetry_structlog
@@ -16,6 +16,7 @@ from edge_service.adapters.http.listening import listen, reserve
 from edge_service.adapters.http.operations import operations_routes
 from edge_service.adapters.http.protocol import Bounds, protocol
 from edge_service.adapters.http.server import SignalFreeServer, url
+from edge_service.adapters.telemetry_prometheus import WorkersTelemetry
 from edge_service.adapters.workers.supervisor import Supervisor
 from edge_service.settings import Settings
 
@@ -31,8 +32,7 @@ async def supervise(settings: Settings, command: Sequence[str]) -> int:
     with reserve(settings.host, settings.port) as reserved:
         also = f"operations on {url(operating)}, " if operating else ""
         registry = CollectorRegistry()
-        serving = Gauge("forebay_workers", "Workers that accept connections", registry=registry)
-        ends = Counter("forebay_worker_ends", "Workers that have ended untold, or not well", registry=registry)
+        telemetry = WorkersTelemetry(registry, lambda: supervisor.serving)
         line = f"forebay-edge: serving {also}HTTP on {url(reserved, 'https' if settings.tls else 'http')}"
         supervisor = Supervisor(
             command,
@@ -40,9 +40,8 @@ async def supervise(settings: Settings, command: Sequence[str]) -> int:
             settings.workers,
             grace_s=settings.drain_delay_s + settings.drain_s + OVERDUE_S,
             announce=lambda: print(line, flush=True),
-            tell_of_end=ends.inc,
+            tell_of_end=telemetry.ended,
         )
-        serving.set_function(lambda: supervisor.serving)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, supervisor.stop)
 

@@ -139,7 +139,8 @@ class WorkerServer(Server):
         self._dealing = Dealing(self._listening, self._hands, make)
         self._dealing.deal_to(self._dealt_to)
         self.servers.append(cast(asyncio.Server, self._dealing))  # It has all that is asked of one.
-        self._serves()
+        if not self.should_exit:
+            self._serves()
 
 
 def url(listening: socket.socket, scheme: str = "http") -> str:

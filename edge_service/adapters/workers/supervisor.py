@@ -30,8 +30,9 @@ from edge_service.domain.supervision import Announce, Command, Over, Start, Stop
 
 ANSWER_S = 1.0
 """For a worker that is asked something. Whoever misses it counts as what it was, and as not ready."""
-KEEP_S = 5.0
-"""How often what workers count is kept, for one of them might be killed."""
+KEEP_S = 10.0
+"""How often what workers count is kept. One that is killed takes with it what it has counted since, unless somebody has
+asked."""
 
 _log = structlog.get_logger("forebay.edge.workers")
 
@@ -140,7 +141,13 @@ class Supervisor:
 
     def _start(self, slot: int) -> None:
         self._rules.started(slot)
-        self._lives[slot] = asyncio.create_task(self._live(slot), name=f"worker {slot}")
+        life = self._lives[slot] = asyncio.create_task(self._live(slot), name=f"worker {slot}")
+        life.add_done_callback(self._life_is_over)
+
+    def _life_is_over(self, life: asyncio.Task[None]) -> None:
+        """Nobody would start that worker again: rather all end, and whoever started this process hears of it."""
+        if not life.cancelled() and (error := life.exception()) is not None and not self._over.done():
+            self._over.set_exception(error)
 
     def _stop_all(self) -> None:
         for starting in self._starting.values():
@@ -181,7 +188,8 @@ class Supervisor:
         receiving = self._pairs[slot][0]
         giving = [pair[1] for pair in self._pairs]
         descriptors = [each.fileno() for each in (its, receiving, *giving)]
-        with its:
+        with its, contextlib.ExitStack() as if_it_fails:
+            if_it_fails.enter_context(ours)
             process = await asyncio.create_subprocess_exec(
                 *self._command,
                 "--as-worker",
@@ -190,6 +198,7 @@ class Supervisor:
                 pass_fds=descriptors,
                 start_new_session=True,  # What is typed at a terminal is for the supervisor.
             )
+            if_it_fails.pop_all()
         reader, writer = await asyncio.open_unix_connection(sock=ours)
         return _Worker(process, reader, writer)
 

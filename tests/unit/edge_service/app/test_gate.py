@@ -17,7 +17,8 @@ class Asking:
         self.now = 0.0
         self.told: list[str] = []
         self.calls = 0
-        self.gate = Gate(lambda: self.now, self.told.append)
+        self.told_failed: list[str] = []
+        self.gate = Gate(lambda: self.now, self.told.append, self.told_failed.append)
 
     async def show(self, key: str, error: BaseException | None = None, host: str = HOST) -> str:
         async def call() -> str:
@@ -77,3 +78,15 @@ async def test_guesses_at_once_are_heard_no_more_than_five_times() -> None:
 async def test_many_requests_at_once_with_the_right_key_are_all_heard() -> None:
     it = Asking()
     assert await asyncio.gather(*(it.show("right") for _ in range(100))) == ["done"] * 100
+
+
+async def test_wrong_keys_are_counted_wherever_they_were_shown() -> None:
+    one, other = Asking(), Asking()
+    for _ in range(MOST):
+        await one.fail()
+        other.gate.failed_elsewhere(one.told_failed[-1])
+    assert one.told_failed == [HOST] * MOST
+    for it in (one, other):
+        with pytest.raises(TooManyFailedKeysError):
+            await it.show("right")
+    assert other.told_failed == []  # Whoever has been told tells nobody.
