@@ -19,7 +19,7 @@ import pytest
 
 from tests.support.managing import KEY, Managing, managing
 from tests.support.metrics import exposition
-from tests.support.processes import STOP_S, Process, start, start_edge
+from tests.support.processes import PLAIN, STOP_S, Process, run, start, start_edge
 from tests.support.setup import config_text, until
 from tests.support.valkey import Store
 
@@ -56,14 +56,9 @@ class Shared:
 
     async def forebay(self, *arguments: str, at: int = 0) -> tuple[int, str]:
         """The command's exit status and what it printed."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "forebay_cli", *arguments, "--resolver", self.resolvers[at].address),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env={"FOREBAY_MANAGEMENT_KEY": KEY},
-        )
-        out, _ = await process.communicate()
-        return process.returncode or 0, out.decode()
+        asked = (*arguments, "--resolver", self.resolvers[at].address)
+        status, out, errors = await run("forebay_cli", *asked, FOREBAY_MANAGEMENT_KEY=KEY)
+        return status, out + errors
 
 
 @contextlib.asynccontextmanager
@@ -88,7 +83,7 @@ async def test_a_change_is_everywhere_before_it_is_answered(tmp_path: Path) -> N
         edge = await start_edge(*(r.address for r in it.resolvers), errors=tmp_path / "edge.log")
         it.stack.push_async_callback(edge.stop)
         head = {"x-management-key": KEY}
-        async with httpx2.AsyncClient(base_url=edge.address, headers=head, timeout=20) as client:
+        async with httpx2.AsyncClient(base_url=edge.address, headers=head, timeout=20, verify=PLAIN) as client:
             for number in range(9):
                 answer = await client.patch("/v0/management/model-pools/pool", json=pool(f"h{number}"))
                 assert answer.status_code == 200, answer.text
@@ -151,7 +146,9 @@ async def test_while_the_store_is_away_changes_are_refused_and_nothing_is_half_d
         edge = await start_edge(*(r.address for r in it.resolvers), errors=tmp_path / "edge.log")
         it.stack.push_async_callback(edge.stop)
         head = {"x-management-key": KEY}
-        client = await stack.enter_async_context(httpx2.AsyncClient(base_url=edge.address, headers=head, timeout=20))
+        client = await stack.enter_async_context(
+            httpx2.AsyncClient(base_url=edge.address, headers=head, timeout=20, verify=PLAIN)
+        )
 
         async def are_degraded() -> bool:
             return all(["forebay_store_up 0.0" in await exposition(resolver) for resolver in it.resolvers])

@@ -48,6 +48,11 @@ class Guessing(RuleBasedStateMachine):
         if failed:
             self.failed_at[address].append(self.now)
 
+    @rule(address=st.sampled_from(GUESSERS))
+    def somebody_else_tells_of_a_wrong_key(self, address: str) -> None:
+        self.it.failed(address, self.now)
+        self.failed_at[address].append(self.now)
+
     @rule()
     def an_honest_client_is_heard(self) -> None:
         assert self.it.begin(HONEST, b"right", self.now) is None
