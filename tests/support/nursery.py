@@ -140,6 +140,7 @@ class _Nursery:
             os.close(descriptor)
         it = json.loads(request)
         sys.argv[1:] = it["arguments"]
+        sys.orig_argv[1:] = ["-W", "error", "-m", it["module"], *it["arguments"]]
         os.environ.clear()
         os.environ.update(it["environment"])
         return str(it["module"])
