@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -15,7 +16,7 @@ from tests.support import canaries
 from tests.support.faulty_upstream import Connection, delta, says
 from tests.support.metrics import metrics
 from tests.support.processes import Process, start_edge
-from tests.support.setup import Setup, events, setup, until
+from tests.support.setup import Setup, events, is_closed, setup, until
 
 TWO = {"FOREBAY_EDGE_WORKERS": "2", **canaries.ENVIRONMENT}
 
@@ -120,20 +121,11 @@ async def test_two_workers_are_one_edge_also_when_one_of_them_is_killed(tmp_path
         await until(these_are_served)
         edge.tell_to_stop()
 
-        async def is_closed() -> bool:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", int(it.services.url.rpartition(":")[2]))
-            except ConnectionError:
-                return True
-            writer.close()
-            return False
-
-        await until(is_closed)
+        await until(partial(is_closed, it.services.url))
         assert await total(edge) == 16 + 8 - len(broken) + 8
         go_on.set()
         assert [events(response.content)[-1] for response in await asyncio.gather(*last)] == [b"[DONE]"] * 4
         assert await edge.stop() == 0
-        assert edge.process.stdout is not None
         assert await edge.process.stdout.read() == b""  # After the one line.
 
 
