@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import math
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from edge_service.adapters.http.dealing import Dealing, Hands
 from edge_service.app.draining import UnderWay
 
 ENDING_S = 1.0
@@ -101,6 +104,43 @@ class Server(SignalFreeServer):
         # uvloop waits for ever to close a transport that has something left to write.
         for connection in list(self.server_state.connections):
             connection.transport.abort()
+
+
+class WorkerServer(Server):
+    """Serves at an address that it shares. It has no line of its own: it tells that it serves, and that soon it will
+    not."""
+
+    def share(
+        self, listening: socket.socket, hands: Hands, *, serves: Callable[[], None], leaves: Callable[[], None]
+    ) -> None:
+        """What it needs before it can serve."""
+        self._listening = listening
+        self._hands = hands
+        self._serves = serves
+        self._leaves = leaves
+        self._dealing: Dealing | None = None
+        self._dealt_to: Sequence[int] = ()
+
+    def deal_to(self, workers: Sequence[int]) -> None:
+        """These accept connections."""
+        self._dealt_to = workers
+        if self._dealing is not None:
+            self._dealing.deal_to(workers)
+
+    def stop(self) -> None:
+        if not self.should_exit:
+            super().stop()
+            self._leaves()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup([])
+        protocol: Any = self.config.http_protocol_class
+        make = functools.partial(protocol, self.config, self.server_state, self.lifespan.state)
+        self._dealing = Dealing(self._listening, self._hands, make)
+        self._dealing.deal_to(self._dealt_to)
+        self.servers.append(cast(asyncio.Server, self._dealing))  # It has all that is asked of one.
+        if not self.should_exit:
+            self._serves()
 
 
 def url(listening: socket.socket, scheme: str = "http") -> str:

@@ -16,6 +16,7 @@ from forebay.resolver.v1 import pool_admin_service_pb2 as pb
 from forebay.resolver.v1 import pool_admin_service_pb2_grpc
 from resolver_service.adapters.grpc_api import json_values, messages, refusals
 from resolver_service.adapters.grpc_api.messages import InvalidRequestError
+from resolver_service.adapters.grpc_api.plans import PlanWriter
 from resolver_service.app.manage import LONGEST_AUTHOR, Manager, Terms
 from resolver_service.app.operate import Operator, UnknownTargetError
 from resolver_service.app.ports import MOST_REVISIONS, Revision, Siblings
@@ -41,7 +42,7 @@ class PoolAdminServicer(pool_admin_service_pb2_grpc.PoolAdminServiceServicer):
         self._status = status
         self._resolver = resolver
         self._siblings = siblings
-        self._writer = messages.PlanWriter()
+        self._writer = PlanWriter()
 
     # --- What is configured ---
 
@@ -149,7 +150,8 @@ class PoolAdminServicer(pool_admin_service_pb2_grpc.PoolAdminServiceServicer):
             found = self._resolver.explain(messages.query(request.explain.request, "explain.request."), everything=True)
         except (ResolveError, InvalidRequestError) as error:
             await _abort(context, messages.error_status(error))
-        return pb.ExplainNameResponse(explanation=messages.explanation(found, self._writer))
+        plan = self._writer.write(found.decision) if found.decision else b""
+        return pb.ExplainNameResponse(explanation=messages.explanation(found, plan))
 
     async def _change(
         self, make: Callable[[], Change], request: Any, made: Callable[..., Response], context: Context
