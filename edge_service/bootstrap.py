@@ -28,7 +28,7 @@ from edge_service.adapters.http.listening import join, listen
 from edge_service.adapters.http.management import management_routes
 from edge_service.adapters.http.operations import operations_routes
 from edge_service.adapters.http.protocol import Bounds, protocol
-from edge_service.adapters.http.routes import http_error, internal_error, routes
+from edge_service.adapters.http.routes import Direct, http_error, internal_error, routes
 from edge_service.adapters.http.server import Server, Sharing, SignalFreeServer, WorkerServer, url
 from edge_service.adapters.http.shedding import Shedding
 from edge_service.adapters.http.tls import Certificate, over_tls
@@ -59,14 +59,12 @@ class Edge:
 
     app: Starlette
     operations: Starlette
-    gate: Gate
     metrics: Callable[[], tuple[Family, ...]]
     is_ready: Callable[[], bool]
 
 
-def create(settings: Settings, under_way: UnderWay, key_failed: Callable[[str], None] = lambda address: None) -> Edge:
-    """To be called where an event loop runs. The lifespan of the application closes what it opened. `key_failed` hears
-    from where a wrong management key was shown."""
+def create(settings: Settings, under_way: UnderWay) -> Edge:
+    """To be called where an event loop runs. The lifespan of the application closes what it opened."""
     credentials = LocalCredentials(settings.environment, settings.credential_names)
     proofs = Followed(Files(settings.resolver_pair, settings.resolver_ca)) if settings.resolver_ca else None
     channels = Channels(proofs.current, settings.resolver_name) if proofs else Channels()
@@ -105,8 +103,7 @@ def create(settings: Settings, under_way: UnderWay, key_failed: Callable[[str], 
     async def exposition() -> bytes:
         return generate_latest(registry)
 
-    gate = Gate(time.monotonic, telemetry.turned_away, key_failed)
-
+    serving = routes(gateway, resolver, under_way, is_ready_now)
     app = Starlette(
         middleware=[
             *([Middleware(Cors, origins=settings.cors_origins)] if settings.cors_origins else []),
@@ -116,10 +113,11 @@ def create(settings: Settings, under_way: UnderWay, key_failed: Callable[[str], 
                 most_per_key=settings.max_concurrent_per_key,
                 tell=telemetry.turned_away,
             ),
+            Middleware(Direct, routes=serving),  # The last of them.
         ],
         routes=[
-            *routes(gateway, resolver, under_way, is_ready_now),
-            *management_routes(resolver.management, gate),
+            *serving,
+            *management_routes(resolver.management, Gate(time.monotonic, telemetry.turned_away)),
         ],
         exception_handlers={HTTPException: http_error, Exception: internal_error},
         lifespan=lifespan,
@@ -127,7 +125,7 @@ def create(settings: Settings, under_way: UnderWay, key_failed: Callable[[str], 
     operations = Starlette(routes=operations_routes(exposition, is_ready_now))
     for each in (app, operations):
         each.router.redirect_slashes = False  # It redirects to wherever the Host header says.
-    return Edge(app, operations, gate, functools.partial(families, registry), is_ready)
+    return Edge(app, operations, functools.partial(families, registry), is_ready)
 
 
 def _upstream(settings: Settings, credentials: LocalCredentials) -> tuple[Pool | Transport, Upstream]:
@@ -184,8 +182,7 @@ async def serve_as_worker(settings: Settings, worker: Worker) -> None:
     _allow_open_files()
     listening = join(settings.host, worker.port)
     under_way = UnderWay()
-    # Read by nobody before the supervisor is listened to.
-    edge = create(settings, under_way, key_failed=lambda address: link.key_failed(address))
+    edge = create(settings, under_way)
     hands = Hands(worker.slot, _stream(worker.receiving), [_stream(each) for each in worker.giving])
     link = await Link.open(worker.control)
     server = WorkerServer(
@@ -197,7 +194,7 @@ async def serve_as_worker(settings: Settings, worker: Worker) -> None:
         delay_s=settings.drain_delay_s,
     )
     _stop_by_signals(server)
-    duties = Duties(server.stop, server.deal_to, edge.gate.failed_elsewhere, edge.is_ready, edge.metrics)
+    duties = Duties(server.stop, server.deal_to, edge.is_ready, edge.metrics)
     following = asyncio.create_task(link.follow(duties))
     renewing = asyncio.create_task(shown.follow(certificate.renew)) if shown and certificate else None
     await server.serve([])

@@ -19,7 +19,7 @@ import pytest
 
 from tests.support.managing import KEY, Managing, managing
 from tests.support.metrics import exposition
-from tests.support.processes import PLAIN, STOP_S, Process, start, start_edge
+from tests.support.processes import PLAIN, STOP_S, Process, run, start, start_edge
 from tests.support.setup import config_text, until
 from tests.support.valkey import Store
 
@@ -56,14 +56,9 @@ class Shared:
 
     async def forebay(self, *arguments: str, at: int = 0) -> tuple[int, str]:
         """The command's exit status and what it printed."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "forebay_cli", *arguments, "--resolver", self.resolvers[at].address),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env={"FOREBAY_MANAGEMENT_KEY": KEY},
-        )
-        out, _ = await process.communicate()
-        return process.returncode or 0, out.decode()
+        asked = (*arguments, "--resolver", self.resolvers[at].address)
+        status, out, errors = await run("forebay_cli", *asked, FOREBAY_MANAGEMENT_KEY=KEY)
+        return status, out + errors
 
 
 @contextlib.asynccontextmanager

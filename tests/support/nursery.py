@@ -1,7 +1,7 @@
 """A process that has loaded what the services import, and forks them: their imports are most of what a start costs.
 
 Each process of the tests that starts services has one. All else is as if the child had been started with
-`python -W error -m MODULE`: its arguments, its whole environment, its standard output and error, its end.
+`python -W error -m MODULE`: its arguments, environment and directory, its standard output and error, its end.
 """
 
 from __future__ import annotations
@@ -22,15 +22,14 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Mapping
 
-LOADED = ("edge_service.bootstrap", "resolver_service.bootstrap")
+LOADED = ("edge_service.bootstrap", "resolver_service.bootstrap", "forebay_cli.commands")
 
 
 class Child:
     """With what tests use of `asyncio.subprocess.Process`."""
 
-    def __init__(self, pid: int, stdout: asyncio.StreamReader, ending: Awaitable[int]) -> None:
+    def __init__(self, pid: int, ending: Awaitable[int]) -> None:
         self.pid = pid
-        self.stdout = stdout
         self.returncode: int | None = None
         self._ended = asyncio.create_task(self._end(ending))
 
@@ -51,29 +50,25 @@ class Child:
         self.send_signal(signal.SIGKILL)
 
 
-async def born(module: str, *arguments: str, environment: Mapping[str, str], stderr: int) -> Child:
-    """A process that runs the module. `stderr` is the descriptor of its standard error."""
-    asked = json.dumps({"module": module, "arguments": arguments, "environment": dict(environment)})
-    (out, stdout), (told, telling) = os.pipe(), os.pipe()
+async def born(module: str, *arguments: str, environment: Mapping[str, str], stdout: int, stderr: int) -> Child:
+    """A process that runs the module. `stdout` and `stderr` are descriptors, which remain the caller's."""
+    asked = json.dumps([module, arguments, dict(environment), os.getcwd()])
+    told, telling = os.pipe()
     try:
         socket.send_fds(_nursery(), [asked.encode() + b"\n"], [stdout, stderr, telling])
     finally:
-        os.close(stdout)
         os.close(telling)
-    output, its = await _reading(out)
-    said, mine = await _reading(told)
+    said, transport = await reading(told)
 
     async def ending() -> int:
-        try:
+        with contextlib.closing(transport):
             return int(await said.readline())
-        finally:
-            its.close()
-            mine.close()
 
-    return Child(int(await said.readline()), output, ending())
+    return Child(int(await said.readline()), ending())
 
 
-async def _reading(descriptor: int) -> tuple[asyncio.StreamReader, asyncio.BaseTransport]:
+async def reading(descriptor: int) -> tuple[asyncio.StreamReader, asyncio.BaseTransport]:
+    """What comes from a pipe. The transport closes it."""
     reader = asyncio.StreamReader()
     pipe = os.fdopen(descriptor, "rb", buffering=0)
     connect = asyncio.get_running_loop().connect_read_pipe
@@ -138,12 +133,12 @@ class _Nursery:
         os.dup2(stderr, 2)
         for descriptor in descriptors:
             os.close(descriptor)
-        it = json.loads(request)
-        sys.argv[1:] = it["arguments"]
-        sys.orig_argv[1:] = ["-W", "error", "-m", it["module"], *it["arguments"]]
+        module, sys.argv[1:], environment, directory = json.loads(request)
+        sys.orig_argv[1:] = ["-W", "error", "-m", module, *sys.argv[1:]]
         os.environ.clear()
-        os.environ.update(it["environment"])
-        return str(it["module"])
+        os.environ.update(environment)
+        os.chdir(directory)
+        return str(module)
 
     def _leave(self) -> None:
         """Closes what belongs to the nursery."""

@@ -12,7 +12,6 @@ from edge_service.adapters.workers import messages
 from edge_service.adapters.workers.messages import (
     Asks,
     Fails,
-    KeyFailed,
     Leaves,
     Message,
     Serves,
@@ -31,8 +30,6 @@ class Duties:
     """May be called more than once."""
     deal_to: Callable[[Sequence[int]], None]
     """These workers accept connections."""
-    key_failed: Callable[[str], None]
-    """Another worker has been shown a wrong management key from this address."""
     is_ready: Callable[[], bool]
     metrics: Callable[[], tuple[Family, ...]]
 
@@ -55,8 +52,6 @@ class Link:
                     self._tell(Tells(id_, duties.is_ready(), duties.metrics() if metrics else None))
                 case Serving(slots):
                     duties.deal_to(slots)
-                case KeyFailed(address):
-                    duties.key_failed(address)
                 case Stops():
                     duties.stop()
         duties.stop()
@@ -67,9 +62,6 @@ class Link:
     def leaves(self) -> None:
         """Others are to be dealt what comes now."""
         self._tell(Leaves())
-
-    def key_failed(self, address: str) -> None:
-        self._tell(KeyFailed(address))
 
     async def aclose(self, metrics: tuple[Family, ...]) -> None:
         """With the last of what was counted."""

@@ -31,12 +31,6 @@ class Fails(Message):
     why: str
 
 
-class KeyFailed(Message):
-    """A wrong management key was shown from this address. From a worker, and to all others."""
-
-    address: str
-
-
 class Serving(Message):
     """To a worker: who accepts connections."""
 
@@ -62,8 +56,8 @@ class Tells(Message):
     metrics: tuple[Family, ...] | None = None
 
 
-FromWorker = Serves | Leaves | Fails | KeyFailed | Tells
-ToWorker = KeyFailed | Serving | Stops | Asks
+FromWorker = Serves | Leaves | Fails | Tells
+ToWorker = Serving | Stops | Asks
 
 _from_worker = msgspec.msgpack.Decoder(FromWorker)
 _to_worker = msgspec.msgpack.Decoder(ToWorker)

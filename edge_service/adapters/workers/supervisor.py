@@ -17,7 +17,6 @@ from edge_service.adapters.workers.messages import (
     Asks,
     Fails,
     FromWorker,
-    KeyFailed,
     Leaves,
     Message,
     Serves,
@@ -236,10 +235,6 @@ class Supervisor:
                 self._tell_who_serves()
             case Fails(why):
                 self._failed(slot, why)
-            case KeyFailed():
-                for other in self._workers.values():
-                    if other is not worker:
-                        other.tell(message)
             case Tells(id_, _, metrics):
                 worker.metrics = worker.metrics if metrics is None else metrics
                 if id_ in worker.asked:

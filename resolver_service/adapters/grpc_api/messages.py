@@ -36,6 +36,7 @@ from resolver_service.domain.abilities import (
 )
 from resolver_service.domain.catalog import Disposition, Group, RawModel, name_key
 from resolver_service.domain.clients import Client
+from resolver_service.domain.failed_keys import TooManyFailedKeysError
 from resolver_service.domain.limits import Allowance, Allowances
 
 ERROR_DOMAIN = "forebay"
@@ -206,7 +207,9 @@ def watched(event: watch.Event) -> resolver_service_pb2.WatchResponse:
     )
 
 
-def error_status(error: ResolveError | InvalidRequestError | UnknownTargetError) -> status_pb2.Status:
+def error_status(
+    error: ResolveError | InvalidRequestError | UnknownTargetError | TooManyFailedKeysError,
+) -> status_pb2.Status:
     """The error as every RPC answers it, with machine-readable details."""
     match error:
         case InvalidRequestError(field=field, description=description):
@@ -222,6 +225,8 @@ def error_status(error: ResolveError | InvalidRequestError | UnknownTargetError)
             return _status(
                 code_pb2.RESOURCE_EXHAUSTED, error, _info(error.code, {}), _retry(retry_after_s), limits(allowances)
             )
+        case TooManyFailedKeysError(retry_after_s=retry_after_s):
+            return _status(code_pb2.RESOURCE_EXHAUSTED, error, _info(error.code, {}), _retry(retry_after_s))
         case BoundElsewhereError():
             violation = error_details_pb2.BadRequest.FieldViolation(field="model", description=str(error))
             fields = error_details_pb2.BadRequest(field_violations=[violation])

@@ -7,7 +7,7 @@ import pytest
 from edge_service.app.gate import Gate
 from edge_service.domain.errors import UnavailableError
 from edge_service.domain.failed_keys import MOST
-from edge_service.domain.management import KeyRefusedError, NotServedError, TooManyFailedKeysError
+from edge_service.domain.management import Caller, KeyRefusedError, NotServedError, TooManyFailedKeysError
 
 HOST = "192.0.2.1"
 
@@ -17,8 +17,7 @@ class Asking:
         self.now = 0.0
         self.told: list[str] = []
         self.calls = 0
-        self.told_failed: list[str] = []
-        self.gate = Gate(lambda: self.now, self.told.append, self.told_failed.append)
+        self.gate = Gate(lambda: self.now, self.told.append)
 
     async def show(self, key: str, error: BaseException | None = None, host: str = HOST) -> str:
         async def call() -> str:
@@ -28,7 +27,7 @@ class Asking:
                 raise error
             return "done"
 
-        return await self.gate.admit(host, key, call)
+        return await self.gate.admit(Caller(key, host), call)
 
     async def fail(self, key: str = "wrong", host: str = HOST) -> None:
         with pytest.raises(KeyRefusedError):
@@ -78,15 +77,3 @@ async def test_guesses_at_once_are_heard_no_more_than_five_times() -> None:
 async def test_many_requests_at_once_with_the_right_key_are_all_heard() -> None:
     it = Asking()
     assert await asyncio.gather(*(it.show("right") for _ in range(100))) == ["done"] * 100
-
-
-async def test_wrong_keys_are_counted_wherever_they_were_shown() -> None:
-    one, other = Asking(), Asking()
-    for _ in range(MOST):
-        await one.fail()
-        other.gate.failed_elsewhere(one.told_failed[-1])
-    assert one.told_failed == [HOST] * MOST
-    for it in (one, other):
-        with pytest.raises(TooManyFailedKeysError):
-            await it.show("right")
-    assert other.told_failed == []  # Whoever has been told tells nobody.

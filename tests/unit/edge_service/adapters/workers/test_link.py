@@ -28,7 +28,6 @@ class Worker:
                 Duties(
                     stop=lambda: self.done.append("stop"),
                     deal_to=self.done.append,
-                    key_failed=self.done.append,
                     is_ready=lambda: True,
                     metrics=lambda: COUNTED,
                 )
@@ -67,10 +66,10 @@ async def test_it_answers_what_it_is_asked(worker: Worker) -> None:
 
 
 async def test_it_does_what_it_is_told_and_stops_when_nobody_is_left_to_tell(worker: Worker) -> None:
-    worker.tell(messages.Serving((0, 1)), messages.KeyFailed("192.0.2.1"), messages.Stops())
+    worker.tell(messages.Serving((0, 1)), messages.Stops())
     worker.writer.close()
     await worker.following
-    assert worker.done == [(0, 1), "192.0.2.1", "stop", "stop"]
+    assert worker.done == [(0, 1), "stop", "stop"]
 
 
 async def test_a_supervisor_that_is_cut_off_in_the_middle_of_a_word_is_gone(worker: Worker) -> None:
@@ -82,12 +81,10 @@ async def test_a_supervisor_that_is_cut_off_in_the_middle_of_a_word_is_gone(work
 
 async def test_it_says_what_becomes_of_it(worker: Worker) -> None:
     worker.link.serves()
-    worker.link.key_failed("192.0.2.1")
     worker.link.leaves()
     await worker.link.aclose(())
     assert await worker.all_said() == [
         messages.Serves(),
-        messages.KeyFailed("192.0.2.1"),
         messages.Leaves(),
         messages.Tells(0, False, ()),
     ]

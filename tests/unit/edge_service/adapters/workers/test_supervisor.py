@@ -133,22 +133,6 @@ async def test_one_that_hangs_is_counted_as_it_was_and_killed_after_its_grace(mo
         assert await it.over == 128 + 9
 
 
-async def test_a_wrong_key_is_told_to_all_others(tmp_path: Path) -> None:
-    tells = f"""
-tell(Serves())
-while not isinstance(message := hear(), Stops):
-    if slot == 0 and isinstance(message, Serving) and len(message.slots) == 3:
-        tell(KeyFailed("192.0.2.1"))
-    if isinstance(message, KeyFailed):
-        open(os.path.join({str(tmp_path)!r}, f"{{slot}} {{message.address}}"), "w").close()
-"""
-    async with running(tells, workers=3) as it, asyncio.timeout(10):
-        await it.announced.wait()
-        while len(list(tmp_path.iterdir())) < 2:
-            await asyncio.sleep(0.01)
-    assert {path.name for path in tmp_path.iterdir()} == {"1 192.0.2.1", "2 192.0.2.1"}
-
-
 @pytest.mark.parametrize(
     ("script", "why", "status"),
     [
