@@ -105,6 +105,10 @@ bench-store: setup ## What sharing a store costs a resolver
 bench-changes: setup ## How soon a change through the API is in effect on all edges, where resolvers share a store
 	$(BIN)/python -m benchmarks.shared_changes
 
+.PHONY: bench-endurance
+bench-endurance: setup ## A million resolves over 10,000 pools: memory must not grow
+	$(BIN)/python -m benchmarks.endurance
+
 .PHONY: soak
 soak: setup ## Five minutes of mixed load and faults: nothing may grow, get lost or be counted wrong (SOAK_S=60: one)
 	$(BIN)/python -m benchmarks.soak
