@@ -81,8 +81,12 @@ lock: setup ## Compute the locked requirements anew (needs uv)
 	requirements/lock.sh
 
 .PHONY: bench
-bench: setup ## CPU per request of edge and resolver beside nginx (installs Debian's nginx and wrk if missing)
-	$(BIN)/python -m benchmarks.first
+bench: setup ## What Forebay costs beside nginx and its peers, and the goals (half an hour; installs what it needs)
+	$(BIN)/python -m benchmarks.bench
+
+.PHONY: bench-quick
+bench-quick: setup ## The same in two minutes: Forebay and nginx, the most telling loads
+	$(BIN)/python -m benchmarks.bench --quick
 
 .PHONY: bench-dialects
 bench-dialects: setup ## What an event of a stream costs, passed through and translated, beside nginx

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import structlog
@@ -170,6 +170,21 @@ class PrometheusTelemetry:
         self._tokens.of(target_id, "input").inc(tokens.input)
         self._tokens.of(target_id, "output").inc(tokens.output)
         self._tokens.of(target_id, "cached").inc(tokens.cached)
+
+
+class WorkersTelemetry:
+    """Of the process that watches over several workers."""
+
+    def __init__(self, registry: CollectorRegistry, serving: Callable[[], int]) -> None:
+        """`serving` tells how many accept connections."""
+        Gauge("forebay_workers", "Workers that accept connections", registry=registry).set_function(serving)
+        self._ends = Counter(
+            "forebay_worker_ends", "Workers that ended without being told to, or not well", registry=registry
+        )
+
+    def ended(self) -> None:
+        """One that was not told to, or not well."""
+        self._ends.inc()
 
 
 class _Children:

@@ -23,9 +23,11 @@ MOST_FRAMES = 50
 _log = structlog.get_logger("forebay.edge.process")
 
 
-def configure() -> None:
+def configure(worker: int | None = None) -> None:
+    """`worker` stands in each line: there are several."""
     structlog.configure(
         processors=[
+            *([] if worker is None else [lambda _, __, event: {**event, "worker": worker}]),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.ExceptionRenderer(lambda info: list(_raised(info[1], set()))),

@@ -16,7 +16,7 @@ ApiError
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from edge_service.domain.errors import ApiError, InvalidRequestError
@@ -38,6 +38,16 @@ class Kind(StrEnum):
     POOL = "pool"
     CLUSTER = "cluster"
     PROVIDER = "provider"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who manages."""
+
+    key: str = field(repr=False)
+    """The management key that is shown; empty for none."""
+    host: str
+    """The address; empty at a Unix socket."""
 
 
 @dataclass(frozen=True, slots=True)

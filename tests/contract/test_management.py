@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+import structlog
 
 from forebay.resolver.v1 import plan_pb2
 from resolver_service.app import manage
@@ -65,6 +66,23 @@ async def test_what_was_got_and_is_put_back_changes_nothing(text: str) -> None:
         made = await call(it, "ReplaceProviders", WITH_KEY, providers_json=providers.providers_json, etag=answer.etag)
         assert made.revision == 1
         assert it.record.text == text.encode()
+
+
+async def test_what_changes_nothing_is_no_change_in_the_log() -> None:
+    new = {"id": "new", "members": [{"provider": "two", "model": "n"}]}
+    async with management() as it:
+        with structlog.testing.capture_logs() as logged:
+            await do(it, "UpsertPool", pool_json=new, validate_only=True)
+            await do(it, "UpsertPool", pool_json=new, author="ann")
+            await do(it, "UpsertPool", pool_json=new)
+            await do(it, "Rollback", revision=2)
+            await do(it, "ApplyConfiguration", text=it.record.text)
+            await do(it, "Rollback", revision=1)
+        changed = [line for line in logged if line["event"] == "config_changed"]
+        assert [(line["by"], line["author"], line["revision"]) for line in changed] == [
+            ("UpsertPool", "ann", 2),
+            ("Rollback", "", 3),
+        ]
 
 
 async def test_a_pool_that_is_put_is_in_effect_with_the_answer() -> None:

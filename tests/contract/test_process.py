@@ -21,6 +21,7 @@ from forebay.resolver.v1 import resolver_service_pb2 as pb
 from forebay.resolver.v1 import resolver_service_pb2_grpc
 from resolver_service import settings
 from tests.contract.serving import CONFIG, TIMEOUT_S
+from tests.support import processes
 from tests.support.processes import start, start_resolver
 
 INVALID = """
@@ -49,6 +50,11 @@ def invalid(tmp_path: Path) -> Path:
 
 async def run(*arguments: str, **environment: str) -> tuple[int, str, str]:
     """Exit status, standard output and standard error of `forebay-resolver`, which must end by itself."""
+    return await processes.run("resolver_service", *arguments, **environment)
+
+
+async def run_python(*arguments: str, **environment: str) -> tuple[int, str, str]:
+    """The same, all of it: Python too is started."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-W", "error", "-m", "resolver_service", *arguments),
@@ -66,7 +72,7 @@ def health(channel: grpc.aio.Channel) -> Any:
 
 
 async def test_check_says_in_one_line_that_a_file_is_valid(config: Path) -> None:
-    status, out, errors = await run("--check", "--config", str(config))
+    status, out, errors = await run_python("--check", "--config", str(config))
     assert (status, errors) == (0, "")
     assert out == f"{config}: valid: 2 providers, 3 models, 3 pools, 1 clusters\n"
 
@@ -156,7 +162,7 @@ async def test_an_address_that_is_taken_ends_it_with_a_message(config: Path, fla
         other.listen()
         address = f"127.0.0.1:{other.getsockname()[1]}"
         other_flag = "--ops-listen" if flag == "--listen" else "--listen"
-        status, out, errors = await run("--config", str(config), flag, address, other_flag, "127.0.0.1:0")
+        status, out, errors = await run_python("--config", str(config), flag, address, other_flag, "127.0.0.1:0")
     assert (status, out) == (1, "")
     # gRPC's core has its say on standard error as well.
     assert errors.splitlines()[-1].startswith(f"forebay-resolver: {said} {address}: ")

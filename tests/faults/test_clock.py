@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from tests.support.faulty_upstream import Connection, provider, refuses, says
-from tests.support.processes import Process, start
+from tests.support.processes import PLAIN, Process, start
 from tests.support.setup import config_text, until
 
 DAY_S = 86400.0
@@ -48,7 +48,7 @@ async def test_cool_downs_last_as_long_as_they_should(tmp_path: Path, jump_s: fl
             "edge_service", "--resolver", resolver.address, "--ops-listen", "", errors=tmp_path / "e.log"
         )
         try:
-            async with httpx2.AsyncClient(base_url=edge.address) as client:
+            async with httpx2.AsyncClient(base_url=edge.address, verify=PLAIN) as client:
 
                 async def ask(model: str) -> httpx2.Response:
                     return await client.post("/v1/chat/completions", json={"model": model, "messages": []})
@@ -85,7 +85,7 @@ async def test_cool_downs_last_as_long_as_they_should(tmp_path: Path, jump_s: fl
             "edge_service", "--resolver", resolver.address, "--ops-listen", "", errors=tmp_path / "e.log"
         )
         try:
-            async with httpx2.AsyncClient(base_url=edge.address) as client:
+            async with httpx2.AsyncClient(base_url=edge.address, verify=PLAIN) as client:
 
                 async def ready() -> bool:
                     return (await client.get("/readyz")).status_code == 200

@@ -17,7 +17,7 @@ import trustme
 
 from tests.support.certified import HOSTS, pair, trusting
 from tests.support.faulty_upstream import Connection, Provider, Script, delta, provider, says
-from tests.support.processes import Process, start_edge, start_resolver
+from tests.support.processes import PLAIN, Process, start_edge, start_resolver
 from tests.support.setup import config_text, events, until
 
 DRAIN_S = 0.5
@@ -53,7 +53,7 @@ async def draining(
         flags = ("--drain", str(DRAIN_S), *arguments)
         edge = await start_edge(resolver.address, errors=directory / "edge.log", arguments=flags)
         try:
-            async with httpx2.AsyncClient(base_url=edge.address, timeout=20, verify=trust or True) as client:
+            async with httpx2.AsyncClient(base_url=edge.address, timeout=20, verify=trust or PLAIN) as client:
                 yield Draining(it, edge, client)
         finally:
             try:
@@ -154,7 +154,7 @@ async def test_not_ready_comes_before_not_accepting(tmp_path: Path) -> None:
             return not await is_ready()
 
         await until(is_not_ready, within_s=1.0)
-        async with httpx2.AsyncClient(base_url=it.edge.address) as another:
+        async with httpx2.AsyncClient(base_url=it.edge.address, verify=PLAIN) as another:
             assert (await another.get("/healthz")).status_code == 200
             response = await another.post("/v1/chat/completions", json={"model": "chat", "messages": []})
         assert (response.status_code, response.headers["connection"]) == (200, "close")

@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.faulty_upstream import Connection, Script, provider, refuses, says
 from tests.support.metrics import metrics
-from tests.support.processes import forebay
+from tests.support.processes import PLAIN, forebay
 from tests.support.scripts import HALF, ROLE, WHOLE, answers, breaks_off, cut, error, hangs
 from tests.support.setup import setup, until
 from tests.support.storing import Storing
@@ -138,7 +138,7 @@ async def test_every_upstream_call_is_accounted_for(tmp_path: Path) -> None:
         few = asyncio.Semaphore(AT_A_TIME)
         async with (
             forebay(config, tmp_path) as services,
-            httpx2.AsyncClient(base_url=services.url, timeout=30) as client,
+            httpx2.AsyncClient(base_url=services.url, timeout=30, verify=PLAIN) as client,
         ):
 
             async def ask(number: int) -> httpx2.Response:

@@ -12,6 +12,7 @@ from edge_service.adapters.http.management_operations import OPERATIONS
 from tests.support import canaries
 from tests.support.faulty_upstream import refuses
 from tests.support.keys import MINE, OTHERS, client, clients
+from tests.support.processes import PLAIN
 from tests.support.setup import Setup, setup, until
 from tests.support.storing import Storing
 from tests.support.valkey import Store
@@ -91,7 +92,9 @@ async def _manage(it: Setup) -> bytes:
     """All that the management API answers."""
     key = {"x-management-key": canaries.MANAGEMENT_KEY.value, "x-forebay-author": "ann"}
     answers: list[httpx2.Response] = []
-    async with httpx2.AsyncClient(base_url=f"{it.services.url}/v0/management", headers=key, timeout=20) as manager:
+    async with httpx2.AsyncClient(
+        base_url=f"{it.services.url}/v0/management", headers=key, timeout=20, verify=PLAIN
+    ) as manager:
         for method, path, said in MISTAKES:
             answers.append(await manager.request(method, path, json=said))
             assert answers[-1].status_code == 400, answers[-1].text

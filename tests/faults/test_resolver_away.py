@@ -15,7 +15,7 @@ import pytest
 from tests.support.away import away
 from tests.support.faulty_upstream import provider, says
 from tests.support.load import Load, load
-from tests.support.processes import start, start_edge
+from tests.support.processes import PLAIN, start, start_edge
 from tests.support.reloading import with_another_name
 from tests.support.setup import config_text, setup, until
 
@@ -144,7 +144,7 @@ async def test_reloads_under_load_are_seen_by_nobody(tmp_path: Path) -> None:
         stack.push_async_callback(resolver.stop)
         edge = await start_edge(resolver.address, errors=tmp_path / "edge.log")
         stack.push_async_callback(edge.stop)
-        client = await stack.enter_async_context(httpx2.AsyncClient(base_url=edge.address))
+        client = await stack.enter_async_context(httpx2.AsyncClient(base_url=edge.address, verify=PLAIN))
         async with load(edge.address) as asking:
             await asking.progress(20)
             before = asking.served

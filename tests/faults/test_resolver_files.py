@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sqlite3
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from forebay.resolver.v1 import plan_pb2, pool_admin_service_pb2, pool_admin_ser
 from forebay.resolver.v1 import resolver_service_pb2 as pb
 from resolver_service.adapters.stores_sqlite import FILE
 from tests.support.metrics import metrics
-from tests.support.processes import Process, start_resolver
+from tests.support.processes import Process, run, start_resolver
 from tests.support.setup import until
 
 TIMEOUT_S = 5.0
@@ -125,22 +123,16 @@ async def test_row_27_no_file_but_a_whole_and_valid_one_takes_effect(tmp_path: P
 
 
 async def test_row_27_the_first_boot_exits_with_the_errors(tmp_path: Path) -> None:
-    async def boot(path: Path) -> tuple[int | None, bytes]:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-W", "error", "-m", "resolver_service", "--config", str(path)),
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            env={"PATH": os.environ["PATH"]},
-        )
-        _, errors = await process.communicate()
-        return process.returncode, errors
+    async def boot(path: Path) -> tuple[int, str]:
+        status, _, errors = await run("resolver_service", "--config", str(path))
+        return status, errors
 
     half, nothing, nowhere = (tmp_path / name for name in ("half", "nothing", "nowhere"))
     half.write_text(config(["first"])[:-10])
     nothing.write_text("# to be written\n")
     ends = await asyncio.gather(boot(half), boot(nothing), boot(nowhere))
     assert [status for status, _ in ends] == [1, 1, 1]
-    said = [errors.decode() for _, errors in ends]
+    said = [errors for _, errors in ends]
     assert said[0].startswith(f"{half} is not a valid configuration:\nline ")
     assert said[1] == (
         f"{nothing} is not a valid configuration:\nthe file says nothing; an empty configuration is written as {{}}\n"

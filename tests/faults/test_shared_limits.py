@@ -16,7 +16,7 @@ import pytest
 from tests.support.faulty_upstream import Provider, Script, provider, says
 from tests.support.keys import MINE, OTHERS, bearer, client, clients
 from tests.support.metrics import exposition
-from tests.support.processes import Process, start_edge, start_resolver
+from tests.support.processes import PLAIN, Process, start_edge, start_resolver
 from tests.support.scripts import hangs
 from tests.support.setup import config_text, until
 from tests.support.valkey import Store
@@ -79,7 +79,7 @@ async def limited(directory: Path, script: Script, **limits: int) -> AsyncIterat
             started.append(await start_resolver(config, "--store", store.url, errors=log))
         for number in range(2):
             started.append(await start_edge(started[number].address, errors=directory / f"edge{number}.log"))
-        asking = await stack.enter_async_context(httpx2.AsyncClient(timeout=20))
+        asking = await stack.enter_async_context(httpx2.AsyncClient(timeout=20, verify=PLAIN))
         yield Limited(store, started[:2], started[2:], its_provider, asking)
 
 

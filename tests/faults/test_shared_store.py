@@ -18,7 +18,7 @@ import pytest
 from tests.support.faulty_upstream import Provider, provider, refuses, says
 from tests.support.load import load
 from tests.support.metrics import exposition
-from tests.support.processes import Process, start_edge, start_resolver
+from tests.support.processes import PLAIN, Process, start_edge, start_resolver
 from tests.support.setup import config_text, until
 from tests.support.valkey import Store
 
@@ -80,14 +80,14 @@ async def fleet(directory: Path, scripts: int = 3) -> AsyncIterator[Fleet]:
 
 
 async def test_rotation_is_exact_over_all_resolvers(tmp_path: Path) -> None:
-    async with fleet(tmp_path) as it, httpx2.AsyncClient(timeout=20) as client:
+    async with fleet(tmp_path) as it, httpx2.AsyncClient(timeout=20, verify=PLAIN) as client:
         of_each = await asyncio.gather(*(it.share(30, client, number % 2) for number in range(8)))
         assert sum(of_each, Counter()) == {"p0/m#0": 120, "p1/m#0": 80, "p2/m#0": 40}
         assert await it.degraded() == [False, False]
 
 
 async def test_what_one_edge_finds_out_cools_for_all(tmp_path: Path) -> None:
-    async with fleet(tmp_path, 2) as it, httpx2.AsyncClient(timeout=20) as client:
+    async with fleet(tmp_path, 2) as it, httpx2.AsyncClient(timeout=20, verify=PLAIN) as client:
         it.providers[0].script = refuses(429)
         await it.share(3, client, 0)
         hits = it.hits[0]

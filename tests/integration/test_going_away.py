@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from functools import partial
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from tests.support.faulty_upstream import Connection, Script, delta, says
-from tests.support.processes import start_edge, start_resolver
-from tests.support.setup import config_text, events, setup, until
+from tests.support.processes import PLAIN, start_edge, start_resolver
+from tests.support.setup import config_text, events, is_closed, setup, until
 
 WITHIN_S = 1.0
 
@@ -50,7 +51,7 @@ async def test_when_the_client_leaves_the_provider_is_left(
 async def test_without_a_resolver_the_answer_is_503_at_once(tmp_path: Path) -> None:
     edge = await start_edge("127.0.0.1:9", errors=tmp_path / "edge.log")
     try:
-        async with httpx2.AsyncClient(base_url=edge.address) as client:
+        async with httpx2.AsyncClient(base_url=edge.address, verify=PLAIN) as client:
             async with asyncio.timeout(0.5):
                 response = await client.post("/v1/chat/completions", json={"model": "m", "messages": []})
             assert response.status_code == 503
@@ -68,7 +69,7 @@ async def test_a_frozen_resolver_is_dropped_and_another_is_asked(tmp_path: Path)
         addresses = (it.services.resolver.address, second.address)
         edge = await start_edge(*addresses, errors=tmp_path / "both.log")
         try:
-            async with httpx2.AsyncClient(base_url=edge.address) as client:
+            async with httpx2.AsyncClient(base_url=edge.address, verify=PLAIN) as client:
 
                 async def answers() -> bool:
                     response = await client.post("/v1/chat/completions", json={"model": "m", "messages": []})
@@ -91,7 +92,7 @@ async def test_an_edge_finds_its_resolver_again(tmp_path: Path) -> None:
     address = f"unix:{tmp_path}/r.sock"
     edge = await start_edge(address, errors=tmp_path / "edge.log")
     try:
-        async with httpx2.AsyncClient(base_url=edge.address) as client:
+        async with httpx2.AsyncClient(base_url=edge.address, verify=PLAIN) as client:
 
             async def is_ready() -> bool:
                 return (await client.get("/readyz")).status_code == 200
@@ -124,15 +125,7 @@ async def test_a_request_under_way_ends_well_when_both_services_are_told_to_stop
         it.services.resolver.tell_to_stop()
         it.services.edge.tell_to_stop()
 
-        async def is_closed() -> bool:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", int(it.services.url.rpartition(":")[2]))
-            except ConnectionError:
-                return True
-            writer.close()
-            return False
-
-        await until(is_closed)
+        await until(partial(is_closed, it.services.url))
         go_on.set()
         response = await asking
     assert events(response.content)[-1] == b"[DONE]"
@@ -144,7 +137,7 @@ async def test_services_that_do_not_share_a_token_do_not_speak(tmp_path: Path) -
     resolver = await start_resolver(config, errors=tmp_path / "resolver.log", FOREBAY_TOKEN="right")
     edge = await start_edge(resolver.address, errors=tmp_path / "edge.log", FOREBAY_TOKEN="wrong")
     try:
-        async with httpx2.AsyncClient(base_url=edge.address) as client:
+        async with httpx2.AsyncClient(base_url=edge.address, verify=PLAIN) as client:
             response = await client.post("/v1/chat/completions", json={"model": "m", "messages": []})
             assert response.status_code == 503
             assert (await client.get("/readyz")).status_code == 503

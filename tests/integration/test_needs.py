@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.faulty_upstream import Provider, provider, says
-from tests.support.processes import forebay
+from tests.support.processes import PLAIN, forebay
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -40,7 +40,7 @@ async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[http
         config = directory / "forebay.yaml"
         config.write_text(CONFIG.format(plain=plain.url, rich=rich.url))
         services = await stack.enter_async_context(forebay(config, directory))
-        yield await stack.enter_async_context(httpx2.AsyncClient(base_url=services.url, timeout=20))
+        yield await stack.enter_async_context(httpx2.AsyncClient(base_url=services.url, timeout=20, verify=PLAIN))
 
 
 async def _running(stack: contextlib.AsyncExitStack) -> Provider:

@@ -17,7 +17,7 @@ from tests.support import canaries
 from tests.support.chaos_proxy import ChaosProxy, chaos_proxy
 from tests.support.faulty_upstream import Provider, provider, refuses
 from tests.support.metrics import metrics
-from tests.support.processes import Process, start_edge, start_resolver
+from tests.support.processes import PLAIN, Process, start_edge, start_resolver
 from tests.support.setup import until
 from tests.support.storing import Storing
 
@@ -137,7 +137,9 @@ async def arrangement(directory: Path) -> AsyncIterator[Arrangement]:
             errors = directory / f"edge-{number}.log"
             edge = await start_edge(it.proxy.address, errors=errors, **canaries.ENVIRONMENT)
             stack.push_async_callback(edge.stop)
-            client = await stack.enter_async_context(httpx2.AsyncClient(base_url=edge.address, timeout=20))
+            client = await stack.enter_async_context(
+                httpx2.AsyncClient(base_url=edge.address, timeout=20, verify=PLAIN)
+            )
             client.headers["authorization"] = f"Bearer {canaries.CLIENT_KEY.value}"
             it.edges.append(edge)
             it.clients.append(client)

@@ -11,14 +11,14 @@ import httpx2
 
 from tests.support.faulty_upstream import DONE, Connection, delta, refuses, says
 from tests.support.matrix import DIALECTS, matrix
-from tests.support.processes import Process
+from tests.support.processes import PLAIN, Process
 from tests.support.setup import Setup, setup, until
 
 
 async def metrics(process: Process) -> dict[str, float]:
     found = re.search(r"operations on (\S+),", process.line)
     assert found is not None
-    async with httpx2.AsyncClient(base_url=found[1]) as client:
+    async with httpx2.AsyncClient(base_url=found[1], verify=PLAIN) as client:
         assert (await client.get("/healthz")).status_code == 200
         assert (await client.get("/readyz")).status_code == 200
         text = (await client.get("/metrics")).text

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
-import os
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +21,7 @@ from tests.support.certified import HOSTS, Pair, authority, expired, pair, reada
 from tests.support.chaos_proxy import ChaosProxy, chaos_proxy
 from tests.support.faulty_upstream import provider, says
 from tests.support.load import load
-from tests.support.processes import Process, start_edge, start_resolver
+from tests.support.processes import PLAIN, Process, run, start_edge, start_resolver
 from tests.support.setup import config_text, until
 
 CONFIG = config_text("http://127.0.0.1:9/v1")
@@ -77,15 +74,7 @@ async def edging(directory: Path, resolver: str, *flags: str) -> AsyncIterator[P
 
 async def command(*arguments: str) -> tuple[int, str, str]:
     """Exit status, output and errors of `forebay`."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-W", "error", "-m", "forebay_cli", *arguments),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={"PATH": os.environ["PATH"], "GRPC_VERBOSITY": "NONE"},
-    )
-    out, errors = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, out.decode(), errors.decode()
+    return await run("forebay_cli", *arguments)
 
 
 def lines(process: Process, event: str) -> list[dict[str, Any]]:
@@ -161,7 +150,10 @@ async def test_who_is_not_believed_is_not_talked_to(tmp_path: Path, authorities:
         status, out, errors = await command("models", "--resolver", resolver.address, *flags)
         assert (status, out) == (1, "")
         assert words in errors
-        async with edging(tmp_path, resolver.address, *flags) as edge, httpx2.AsyncClient(base_url=edge.address) as it:
+        async with (
+            edging(tmp_path, resolver.address, *flags) as edge,
+            httpx2.AsyncClient(base_url=edge.address, verify=PLAIN) as it,
+        ):
 
             async def is_told() -> bool:
                 return bool(lines(edge, "resolver_unreachable") or lines(edge, "resolver_lost"))

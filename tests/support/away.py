@@ -12,7 +12,7 @@ import httpx2
 
 from tests.support.chaos_proxy import ChaosProxy, chaos_proxy
 from tests.support.faulty_upstream import Provider, provider, says
-from tests.support.processes import Process, start, start_edge, start_resolver
+from tests.support.processes import PLAIN, Process, start, start_edge, start_resolver
 from tests.support.setup import config_text
 
 
@@ -60,7 +60,7 @@ async def away(
             resolver = await start("tests.support.altered", *flags, errors=errors, environment=environment)
         proxy = await stack.enter_async_context(chaos_proxy(resolver.address))
         edge = await start_edge(proxy.address, errors=directory / "edge.log")
-        client = await stack.enter_async_context(httpx2.AsyncClient(base_url=edge.address, timeout=20))
+        client = await stack.enter_async_context(httpx2.AsyncClient(base_url=edge.address, timeout=20, verify=PLAIN))
         it = Away(directory, config, they, resolver, proxy, edge, client)
         try:
             yield it

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2
 
 from tests.support.faulty_upstream import DONE, Connection, Provider, provider, refuses
-from tests.support.processes import forebay
+from tests.support.processes import PLAIN, forebay
 
 SPEECH = bytes(range(256)) * 300
 IMAGES = (
@@ -107,5 +107,5 @@ async def plain(directory: Path) -> AsyncIterator[Plain]:
         config = directory / "forebay.yaml"
         config.write_text("\n".join(lines))
         services = await stack.enter_async_context(forebay(config, directory))
-        client = await stack.enter_async_context(httpx2.AsyncClient(base_url=services.url, timeout=20))
+        client = await stack.enter_async_context(httpx2.AsyncClient(base_url=services.url, timeout=20, verify=PLAIN))
         yield Plain(services.url, client, providers)

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 import httpx2
 
+from tests.support.processes import PLAIN
+
 CLIENTS = 16
 PAUSE_S = 0.02
 """Between two requests of a client: what is tested is what happens, not how fast it happens."""
@@ -79,7 +81,7 @@ async def load(
             await asyncio.sleep(pause_s)
 
     limits = httpx2.Limits(max_keepalive_connections=None if keep else 0)
-    asked = httpx2.AsyncClient(base_url=url, timeout=20, verify=trust or True, limits=limits)
+    asked = httpx2.AsyncClient(base_url=url, timeout=20, verify=trust or PLAIN, limits=limits)
     async with asked as client, asyncio.TaskGroup() as asking:
         for number in range(clients):
             asking.create_task(ask(client, number % 2 == 1))

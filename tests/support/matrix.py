@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2
 
 from tests.support.faulty_upstream import Call, Provider, provider, refuses
-from tests.support.processes import Forebay, forebay
+from tests.support.processes import PLAIN, Forebay, forebay
 from tests.support.speaking import SAYS
 
 DIALECTS = ("openai", "anthropic", "gemini")
@@ -69,5 +69,5 @@ async def matrix(directory: Path) -> AsyncIterator[Matrix]:
         config = directory / "forebay.yaml"
         config.write_text("\n".join(lines))
         services = await stack.enter_async_context(forebay(config, directory, SOME_API_KEY="sk-secret"))
-        client = await stack.enter_async_context(httpx2.AsyncClient(base_url=services.url, timeout=20))
+        client = await stack.enter_async_context(httpx2.AsyncClient(base_url=services.url, timeout=20, verify=PLAIN))
         yield Matrix(services.url, client, providers, services)

@@ -6,7 +6,7 @@ import re
 
 import httpx2
 
-from tests.support.processes import Process
+from tests.support.processes import PLAIN, Process
 
 
 def operations_of(process: Process) -> str | None:
@@ -19,7 +19,7 @@ async def exposition(process: Process) -> str:
     """The text of `/metrics`."""
     url = operations_of(process)
     assert url is not None, process.line
-    async with httpx2.AsyncClient(base_url=url) as client:
+    async with httpx2.AsyncClient(base_url=url, verify=PLAIN) as client:
         return (await client.get("/metrics")).text
 
 

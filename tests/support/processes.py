@@ -7,22 +7,27 @@ import contextlib
 import os
 import re
 import signal
-import sys
+import ssl
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.support.nursery import Child, born, reading
 
 START_S = 20.0
 STOP_S = 20.0
 OPERATIONS = {"FOREBAY_RESOLVER_OPS_LISTEN": "127.0.0.1:0", "FOREBAY_EDGE_OPS_LISTEN": "127.0.0.1:0"}
 """Tests run beside one another, and the usual ports are there once."""
+PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For clients of services without TLS: to read whom the system trusts takes longer than most answers."""
 
 
 @dataclass
 class Process:
     """A service that has said where it serves."""
 
-    process: asyncio.subprocess.Process
+    process: asyncio.subprocess.Process | Child
     line: str
     """That it has printed."""
     address: str
@@ -45,25 +50,20 @@ class Process:
 
 
 async def start(module: str, *arguments: str, errors: Path, environment: Mapping[str, str] | None = None) -> Process:
-    """Starts `python -m MODULE` and waits for its line. Raises `AssertionError` if it does not serve."""
-    with errors.open("ab") as stderr:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-W",
-            "error",
-            "-m",
-            module,
-            *arguments,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=stderr,
-            env={"PATH": os.environ["PATH"], **OPERATIONS, **(environment or {})},
-        )
-    assert process.stdout is not None
+    """Starts the module and waits for its line. Raises `AssertionError` if it does not serve."""
+    whole = {"PATH": os.environ["PATH"], **OPERATIONS, **(environment or {})}
+    out, stdout = os.pipe()
+    with errors.open("ab") as stderr, os.fdopen(stdout, "wb") as writing:
+        its = {"stdout": writing.fileno(), "stderr": stderr.fileno()}
+        process = await born(module, *arguments, environment=whole, **its)
+    said, transport = await reading(out)
     try:
         async with asyncio.timeout(START_S):
-            line = (await process.stdout.readline()).decode()
+            line = (await said.readline()).decode()
     except TimeoutError:
         line = ""
+    finally:
+        transport.close()  # There is no more to come.
     found = re.search(r" on (\S+)\s*$", line)
     if found is None:
         if process.returncode is None:
@@ -71,6 +71,18 @@ async def start(module: str, *arguments: str, errors: Path, environment: Mapping
         await process.wait()
         raise AssertionError(f"{module} did not serve: {errors.read_text()}")
     return Process(process, line, found[1], errors)
+
+
+async def run(module: str, *arguments: str, **environment: str) -> tuple[int, str, str]:
+    """Exit status, standard output and standard error of a module, which must end by itself."""
+    whole = {"PATH": os.environ["PATH"], **environment}
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
+        its = {"stdout": out.fileno(), "stderr": errors.fileno()}
+        process = await born(module, *arguments, environment=whole, **its)
+        status = await process.wait()
+        for each in (out, errors):
+            each.seek(0)
+        return status, out.read().decode(), errors.read().decode()
 
 
 async def start_resolver(config: Path, *arguments: str, errors: Path, **environment: str) -> Process:

@@ -14,7 +14,7 @@ import httpx2
 from tests.support import canaries
 from tests.support.faulty_upstream import Provider, Script, provider
 from tests.support.metrics import exposition, operations_of
-from tests.support.processes import Forebay, forebay
+from tests.support.processes import PLAIN, Forebay, forebay
 
 DEAD_URL = "http://127.0.0.1:9/v1"
 """The discard port: nothing listens there."""
@@ -77,7 +77,7 @@ async def setup(
         config.write_text(config_text(*urls, policy=policy, strategy=strategy, each=each) + more)
         services = await stack.enter_async_context(forebay(config, directory, **environment))
         client = await stack.enter_async_context(
-            httpx2.AsyncClient(base_url=services.url, timeout=20, verify=trust or True)
+            httpx2.AsyncClient(base_url=services.url, timeout=20, verify=trust or PLAIN)
         )
         client.headers["authorization"] = f"Bearer {canaries.CLIENT_KEY.value}"
         yield Setup(providers, services, client, config)
@@ -97,3 +97,13 @@ async def until(holds: Callable[[], Awaitable[bool]], within_s: float = 10.0) ->
     async with asyncio.timeout(within_s):
         while not await holds():
             await asyncio.sleep(0.02)
+
+
+async def is_closed(url: str) -> bool:
+    """Whether nobody accepts connections there."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+    except ConnectionError:
+        return True
+    writer.close()
+    return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 
 from starlette.exceptions import HTTPException
@@ -12,7 +12,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edge_service.adapters.http.listings import GetModel, ListModels
-from edge_service.adapters.http.operations import Status
+from edge_service.adapters.http.operations import Status, is_alive
 from edge_service.adapters.http.refusals import error_body
 from edge_service.adapters.http.serving import Conversations, Generations, Serving, StoredResponses
 from edge_service.app.draining import UnderWay
@@ -24,7 +24,9 @@ from edge_service.domain import headers
 from edge_service.domain.errors import ApiError
 
 
-def routes(gateway: Gateway, resolver: Resolver, under_way: UnderWay, is_ready: Callable[[], bool]) -> list[Route]:
+def routes(
+    gateway: Gateway, resolver: Resolver, under_way: UnderWay, is_ready: Callable[[], Awaitable[bool]]
+) -> list[Route]:
     serving = Serving(gateway, under_way)
     model = ByMethod({"GET": GetModel(resolver), "POST": Generations(serving)})
     return [
@@ -47,7 +49,7 @@ def routes(gateway: Gateway, resolver: Resolver, under_way: UnderWay, is_ready: 
             )
             for api in openai_plain.APIS
         ),
-        Route("/healthz", Status(lambda: True), methods=["GET"]),
+        Route("/healthz", Status(is_alive), methods=["GET"]),
         Route("/readyz", Status(is_ready), methods=["GET"]),
     ]
 

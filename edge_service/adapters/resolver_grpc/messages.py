@@ -227,7 +227,7 @@ def api_error(status: status_pb2.Status) -> ApiError:
     kind = _REASONS.get(_reason(status)) or _ERRORS.get(status.code, UnavailableError)
     is_of_the_name = status.code in (code_pb2.NOT_FOUND, code_pb2.INVALID_ARGUMENT)
     param = "model" if is_of_the_name and kind is not ResponseNotFoundError else None
-    error = kind(status.message, param=param, retry_after_s=_retry_after_s(status))
+    error = kind(status.message, param=param, retry_after_s=retry_after_s(status))
     limits = _detail(status, plan_pb2.ClientLimits())
     if limits is not None:
         error.limits = _limits(limits)
@@ -245,7 +245,7 @@ def _reason(status: status_pb2.Status) -> str:
     return "" if info is None else str(info.reason)
 
 
-def _retry_after_s(status: status_pb2.Status) -> float | None:
+def retry_after_s(status: status_pb2.Status) -> float | None:
     retry = _detail(status, error_details_pb2.RetryInfo())
     return None if retry is None else float(retry.retry_delay.ToMilliseconds() / 1000)
 

@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 
 from edge_service.adapters.resolver_grpc.channels import Channels
 from edge_service.adapters.resolver_grpc.outbox import Outbox
+from edge_service.domain.management import Caller
 from forebay.resolver.v1 import pool_admin_service_pb2_grpc, resolver_service_pb2_grpc
 from forebay.resolver.v1 import resolver_service_pb2 as pb
 
@@ -109,9 +110,9 @@ class ResolveStream:
         )
         return response
 
-    async def administer(self, method: str, request: Message, key: str, timeout_s: float) -> Any:
-        """A call of `PoolAdminService` with this management key. Raises `grpc.aio.AioRpcError`."""
-        metadata = (*self._metadata, ("x-management-key", key))
+    async def administer(self, method: str, request: Message, caller: Caller, timeout_s: float) -> Any:
+        """A call of `PoolAdminService` for whom it is. Raises `grpc.aio.AioRpcError`."""
+        metadata = (*self._metadata, ("x-management-key", caller.key), ("x-forebay-client", caller.host or "unix"))
         return await getattr(self._admin, method)(request, timeout=timeout_s, metadata=metadata)
 
     def drop(self) -> None:

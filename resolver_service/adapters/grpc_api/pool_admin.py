@@ -16,6 +16,7 @@ from forebay.resolver.v1 import pool_admin_service_pb2 as pb
 from forebay.resolver.v1 import pool_admin_service_pb2_grpc
 from resolver_service.adapters.grpc_api import json_values, messages, refusals
 from resolver_service.adapters.grpc_api.messages import InvalidRequestError
+from resolver_service.adapters.grpc_api.plans import PlanWriter
 from resolver_service.app.manage import LONGEST_AUTHOR, Manager, Terms
 from resolver_service.app.operate import Operator, UnknownTargetError
 from resolver_service.app.ports import MOST_REVISIONS, Revision, Siblings
@@ -41,7 +42,7 @@ class PoolAdminServicer(pool_admin_service_pb2_grpc.PoolAdminServiceServicer):
         self._status = status
         self._resolver = resolver
         self._siblings = siblings
-        self._writer = messages.PlanWriter()
+        self._writer = PlanWriter()
 
     # --- What is configured ---
 
@@ -112,14 +113,12 @@ class PoolAdminServicer(pool_admin_service_pb2_grpc.PoolAdminServiceServicer):
     async def Rollback(self, request: pb.RollbackRequest, context: Context) -> pb.RollbackResponse:
         number = min(request.revision, 2**62)
         made = await self._or_refuse(self._manager.roll_back(number, _terms(request)), context)
-        _tell(request, made)
         return pb.RollbackResponse(revision=made.number, etag=made.digest)
 
     async def ApplyConfiguration(
         self, request: pb.ApplyConfigurationRequest, context: Context
     ) -> pb.ApplyConfigurationResponse:
         made = await self._or_refuse(self._manager.apply(request.text, _terms(request)), context)
-        _tell(request, made)
         return pb.ApplyConfigurationResponse(revision=made.number, etag=made.digest)
 
     # --- Targets ---
@@ -149,13 +148,13 @@ class PoolAdminServicer(pool_admin_service_pb2_grpc.PoolAdminServiceServicer):
             found = self._resolver.explain(messages.query(request.explain.request, "explain.request."), everything=True)
         except (ResolveError, InvalidRequestError) as error:
             await _abort(context, messages.error_status(error))
-        return pb.ExplainNameResponse(explanation=messages.explanation(found, self._writer))
+        plan = self._writer.write(found.decision) if found.decision else b""
+        return pb.ExplainNameResponse(explanation=messages.explanation(found, plan))
 
     async def _change(
         self, make: Callable[[], Change], request: Any, made: Callable[..., Response], context: Context
     ) -> Response:
         revision = await self._or_refuse(self._made(make, _terms(request)), context)
-        _tell(request, revision)
         return made(revision=revision.number, etag=revision.digest)
 
     async def _made(self, make: Callable[[], Change], terms: Terms) -> Revision:
@@ -175,15 +174,13 @@ class PoolAdminServicer(pool_admin_service_pb2_grpc.PoolAdminServiceServicer):
         await self._or_refuse(self._siblings.settled(), context)
 
 
-def _tell(request: Any, made: Revision) -> None:
-    if not request.validate_only:
+def _terms(request: Any) -> Terms:
+    def made(revision: Revision) -> None:
         what = request.DESCRIPTOR.name.removesuffix("Request")
         author = request.author[:LONGEST_AUTHOR]
-        _log.info("config_changed", by=what, author=author, revision=made.number)
+        _log.info("config_changed", by=what, author=author, revision=revision.number)
 
-
-def _terms(request: Any) -> Terms:
-    return Terms(request.etag, request.validate_only, request.author)
+    return Terms(request.etag, request.validate_only, request.author, made)
 
 
 def _replaced(section: str, text: bytes) -> Callable[[], Change]:

@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 import structlog
 
-from resolver_service.adapters.stores_redis.bindings import KEPT_MS, BindingMirror, written
+from resolver_service.adapters.stores_redis import bindings
+from resolver_service.adapters.stores_redis.bindings import BindingMirror
 from resolver_service.adapters.stores_redis.drains import DrainMirror
 from resolver_service.adapters.stores_redis.health import HealthMirror
 from resolver_service.adapters.stores_redis.keys import (
+    BINDINGS,
     BOUND,
     CHANGES,
     DRAINS,
@@ -47,7 +49,7 @@ from resolver_service.adapters.stores_redis.rotation import (
     has_second_step,
     key_of,
 )
-from resolver_service.app.ports import Admission, Clock, Granted, NotEverywhereError, Replica, Stores, Wanted
+from resolver_service.app.ports import Admission, Clock, Granted, NotEverywhereError, Replica, Stores, Use, Wanted
 from resolver_service.domain.health import NEWEST_BELIEVED, PROBE_LEASE_S
 from resolver_service.domain.selection import Claim, TurnKey
 
@@ -106,8 +108,8 @@ class RedisState:
         self._bindings = BindingMirror(self._to_tell.set)
         self.limits = LimitsMirror(clock, self._ask_soon)
         self._take = Script("limits", "take")
-        self._merge, self._drain, self._give_back, self._recount = map(
-            Script, ("merge", "drain", "give_back", "recount")
+        self._merge, self._drain, self._give_back, self._recount, self._bind = map(
+            Script, ("merge", "drain", "give_back", "recount", "bind")
         )
         self._asking: list[tuple[Wanted, asyncio.Future[Granted]]] = []
         self._asker: asyncio.Task[None] | None = None
@@ -204,7 +206,7 @@ class RedisState:
         for number, (each, (numbers, _, bound, *allowed)) in enumerate(zip(wanted, answers, strict=True)):
             if bound:
                 self._hear_bound(each.binding, bound)
-            admissions.append(None if each.use is None else admission(each.use, *allowed))
+            admissions.append(None if each.use is None else self._admission(each.holder, each.use, *allowed))
             claim = each.claim if numbers else None  # One that a limit refuses takes none.
             if claim is not None and has_second_step(claim):
                 turns.append({claim.key: numbers[0]})
@@ -222,6 +224,12 @@ class RedisState:
             Granted(each.holder, its_turns, self._won(each, holders), its_admission)
             for each, its_turns, (_, holders, *_), its_admission in zip(wanted, turns, answers, admissions, strict=True)
         ]
+
+    def _admission(self, holder: str, use: Use, answer: Sequence[int]) -> Admission:
+        its = admission(use, answer)
+        if its.refusal is None:
+            self.limits.let_in(holder, use)
+        return its
 
     def _won(self, wanted: Wanted, holders: Sequence[bytes | None]) -> frozenset[str]:
         won: set[str] = set()
@@ -314,14 +322,7 @@ class RedisState:
 
     async def _tell_bindings(self) -> None:
         while some := dict(itertools.islice(self._bindings.untold.items(), AT_A_TIME)):
-            await self._link.ask_all(
-                [
-                    ("DEL", BOUND + key.hex())
-                    if binding is None
-                    else ("SET", BOUND + key.hex(), written(binding), "PX", KEPT_MS)
-                    for key, binding in some.items()
-                ]
-            )
+            await self._link.run(self._bind, (BOUND, BINDINGS), bindings.said(some))
             self._bindings.told(some)
 
     async def _tell_turns(self) -> None:
@@ -361,6 +362,7 @@ class RedisState:
         while True:
             await self.replicas.due()
             if not self.is_degraded:
+                self.limits.renew()
                 try:
                     await self._beat()
                 except LinkError as error:
@@ -440,6 +442,7 @@ class RedisState:
                 said += (field(key), turns)
             await self._link.run(self._recount, (TURNS,), said)
         await self._tell_all()
+        self.limits.renew()
         await self._tell_limits()
         await self._read_all()
         # Said before the configuration is looked at: who changes it from here on waits for this resolver.

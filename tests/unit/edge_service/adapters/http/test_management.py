@@ -436,6 +436,7 @@ async def test_what_is_logged_has_no_key_and_no_body(it: Managed) -> None:
         await it.client.get("/model-pools", headers={"x-management-key": "wrong-word"})
     assert [(line["event"], line.get("status"), line.get("client")) for line in logged] == [
         ("management", 400, None),
+        ("management_key_refused", None, "192.0.2.1"),  # The resolver's.
         ("management_refused", None, "192.0.2.1"),
     ]
     assert not any(word in str(logged) for word in (KEY, "secret-word", "wrong-word"))
