@@ -99,6 +99,7 @@ bench-propagation: setup ## How soon what one edge learns is in every edge's pla
 .PHONY: bench-store
 bench-store: setup ## What sharing a store costs a resolver
 	$(BIN)/python -m benchmarks.shared_store
+	$(BIN)/python -m benchmarks.store_scripts
 
 .PHONY: bench-changes
 bench-changes: setup ## How soon a change through the API is in effect on all edges, where resolvers share a store

@@ -217,7 +217,7 @@ async def test_a_probe_that_comes_back_is_the_next_ones(both: list[RedisState]) 
     first.stores.health.put(SCOPE, taken)
     first.stores.health.put(SCOPE, probe_returned(taken, holder="a"))
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while not (await second.take([Wanted("b", None, (SCOPE,))]))[0].probes:
             await asyncio.sleep(0.01)
     first.give_back("a", [SCOPE])  # It is not the first one's any more.
@@ -509,7 +509,7 @@ async def test_the_probe_of_whoever_has_left_is_the_next_ones(store: Store, both
         asking = asyncio.create_task(first.take([Wanted("a", None, (SCOPE,))]))
         await asyncio.sleep(0.02)
         asking.cancel()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while not (await second.take([Wanted("b", None, (SCOPE,))]))[0].probes:
             await asyncio.sleep(0.01)
 
