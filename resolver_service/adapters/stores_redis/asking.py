@@ -48,10 +48,10 @@ class Asking:
         self._waiting += zip(wanted, answers, strict=True)
         self.ask_soon()
         try:
-            return list(await asyncio.gather(*answers))
+            return [await answer for answer in answers]
         except asyncio.CancelledError:
             for answer in answers:
-                if answer.done() and not answer.cancelled():
+                if not answer.cancel() and not answer.cancelled():
                     self._take_back(answer.result())
             raise
 
