@@ -81,8 +81,12 @@ lock: setup ## Compute the locked requirements anew (needs uv)
 	requirements/lock.sh
 
 .PHONY: bench
-bench: setup ## CPU per request of edge and resolver beside nginx (installs Debian's nginx and wrk if missing)
-	$(BIN)/python -m benchmarks.first
+bench: setup ## What Forebay costs beside nginx and its peers, and the goals (half an hour; installs what it needs)
+	$(BIN)/python -m benchmarks.bench
+
+.PHONY: bench-quick
+bench-quick: setup ## The same in two minutes: Forebay and nginx, the most telling loads
+	$(BIN)/python -m benchmarks.bench --quick
 
 .PHONY: bench-dialects
 bench-dialects: setup ## What an event of a stream costs, passed through and translated, beside nginx
@@ -95,10 +99,15 @@ bench-propagation: setup ## How soon what one edge learns is in every edge's pla
 .PHONY: bench-store
 bench-store: setup ## What sharing a store costs a resolver
 	$(BIN)/python -m benchmarks.shared_store
+	$(BIN)/python -m benchmarks.store_scripts
 
 .PHONY: bench-changes
 bench-changes: setup ## How soon a change through the API is in effect on all edges, where resolvers share a store
 	$(BIN)/python -m benchmarks.shared_changes
+
+.PHONY: bench-endurance
+bench-endurance: setup ## A million resolves over 10,000 pools: memory must not grow
+	$(BIN)/python -m benchmarks.endurance
 
 .PHONY: soak
 soak: setup ## Five minutes of mixed load and faults: nothing may grow, get lost or be counted wrong (SOAK_S=60: one)

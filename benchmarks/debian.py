@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 NGINX = "nginx"
+LUA = "libnginx-mod-http-lua"
 WRK = "wrk"
+K6 = "k6"
 TASKSET = "taskset"
+NGINX_MODULES = Path("/usr/lib/nginx/modules")
 
 _PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
@@ -19,6 +23,9 @@ class MissingToolError(Exception):
 
 def find(tool: str) -> str | None:
     """Its path, if it is installed. Debian's nginx is in a directory that not everyone's PATH has."""
+    if tool == LUA:
+        module = NGINX_MODULES / "ngx_http_lua_module.so"
+        return str(module) if module.exists() else None
     return shutil.which(tool, path=_PATH)
 
 

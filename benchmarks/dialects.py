@@ -8,23 +8,22 @@ that wrk saw completed; an error ends the run.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import http.client
 import os
 import signal
 import statistics
 import sys
 import tempfile
-import urllib.parse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import codecs, debian, forebay, nginx, processes, report, streams, wrk
-from benchmarks.first import Bench, System, WrongAnswerError
-from benchmarks.forebay import Forebay
-from benchmarks.report import Load, Window
+from benchmarks import codecs, debian, forebay, nginx, processes, streams, systems, wrk
+from benchmarks.nginx import Stream
+from benchmarks.routes import Route
+from benchmarks.spread import table
 from benchmarks.streams import APIS, PIECES
+from benchmarks.systems import EDGE, NGINX, System, WrongAnswerError, verified_bytes
+from benchmarks.window import LoadError, Result, Window, charged
 
 RESULTS = Path(__file__).parent / "results" / "dialects.md"
 CLIENTS = 32
@@ -41,8 +40,10 @@ class Pair:
     provider: str
 
     @property
-    def route(self) -> str:
-        return f"{self.client}-{self.provider}"
+    def route(self) -> Route:
+        events = len(streams.events(self.provider))
+        name = f"{self.client}-{self.provider}"
+        return Route(name, places=(self.provider,), client=self.client, provider=self.provider, events=events)
 
     @property
     def is_translated(self) -> bool:
@@ -51,48 +52,6 @@ class Pair:
 
 PAIRS = [Pair(client, provider) for provider in APIS for client in APIS if (client, provider) not in _PASSES]
 """Those of one provider stand together: what else the machine does changes from minute to minute."""
-
-
-def config(provider_url: str) -> str:
-    """A provider of each API, with a model named after it."""
-    lines = ["providers:"]
-    for api in APIS:
-        dialect = "openai" if api in ("chat", "responses") else api
-        base = f"{provider_url}/{api}" + ("/v1" if dialect == "openai" else "")
-        lines.append(f"  - {{id: {api}, dialect: {dialect}, base-url: '{base}', models: [{api}-model],")
-        lines.append(f"     responses: {str(api == 'responses').lower()}, allow-private: true}}")
-    return "\n".join([*lines, ""])
-
-
-def system(pair: Pair, services: Forebay) -> System:
-    address = services.edge.address
-    return System(
-        report.FOREBAY,
-        url=lambda _: address + streams.path(pair.client, f"{pair.provider}-model"),
-        model=lambda _: f"{pair.provider}-model",
-        pids={report.EDGE: services.edge.pid},
-    )
-
-
-def limit(api: str, proxy: nginx.Nginx) -> System:
-    """nginx, with the stream of a provider."""
-    return System(report.NGINX, url=lambda _: f"{proxy.url}/{api}/", model=lambda _: "", pids={report.NGINX: proxy.pid})
-
-
-def verified_bytes(asked: System, pair: Pair) -> int:
-    """Asks once; how long the answer is. Raises `WrongAnswerError` if its text is not the provider's."""
-    url = urllib.parse.urlsplit(asked.url(""))
-    connection = http.client.HTTPConnection(url.netloc, timeout=10)
-    body = streams.request(pair.client, f"{pair.provider}-model")
-    with contextlib.closing(connection):
-        target = url.path + (f"?{url.query}" if url.query else "")
-        connection.request("POST", target, body, {"content-type": "application/json"})
-        response = connection.getresponse()
-        answer = response.read()
-    api = pair.provider if asked.name == report.NGINX else pair.client
-    if response.status != 200 or streams.text(api, answer) != "".join(streams.TEXTS):
-        raise WrongAnswerError(f"{asked.name}, {pair.route}: {response.status}, {answer[:500]!r}")
-    return len(answer)
 
 
 @dataclass(frozen=True)
@@ -105,32 +64,44 @@ class Measured:
 
 
 def measure(directory: Path, seconds: int, rounds: int) -> Measured:
+    """Raises `LoadError` and `WrongAnswerError`: an error ends it all."""
     tools = debian.require(debian.NGINX, debian.WRK)
     cores = processes.split_cores()
     print(f"pinned: {cores.description}", flush=True)
-    files = {api: streams.events(api) for api in APIS}
+    events = {api: streams.events(api) for api in APIS}
+    provided = {api: Stream(its, min(map(len, its))) for api, its in events.items()}
     with (
-        nginx.streams(tools[debian.NGINX], directory / "provider", cores.others, files) as provider,
+        nginx.provider(tools[debian.NGINX], directory / "provider", cores.others, provided) as provider,
         nginx.proxy(tools[debian.NGINX], directory / "proxy", cores.under_test, provider) as proxy,
-        forebay.running(config(provider.url), directory / "forebay", cores) as services,
+        forebay.running(
+            forebay.config(provider, [pair.route for pair in PAIRS]), directory / "forebay", cores
+        ) as services,
     ):
-        asked = [(pair, system(pair, services)) for pair in PAIRS]
-        asked += [(Pair(api, api), limit(api, proxy)) for api in APIS]
-        lengths = [verified_bytes(under_test, pair) for pair, under_test in asked]
+        gateway, limit = systems.gateway(services), systems.proxied(proxy)
+        asked: list[tuple[Pair, System]] = [(pair, gateway) for pair in PAIRS]
+        asked += [(Pair(api, api), limit) for api in APIS]
+        lengths = [verified_bytes(system, pair.route) for pair, system in asked]
         print(f"verified: {len(lengths)} answers have the provider's text", flush=True)
         found = Measured({pair: [] for pair in PAIRS}, {api: [] for api in APIS}, cores, seconds, rounds)
         for number in range(rounds + 1):
-            for (pair, under_test), length in zip(asked, lengths, strict=True):
-                body = streams.request(pair.client, f"{pair.provider}-model")
-                bench = Bench(tools[debian.WRK], directory, cores, provider.pid, lambda _, body=body: body)
-                load = Load(pair.route, CLIENTS, pair.route)
+            for (pair, system), length in zip(asked, lengths, strict=True):
+
+                def load(pair: Pair = pair, system: System = system, length: int = length) -> Result:
+                    return wrk.run(
+                        tools[debian.WRK],
+                        directory / "load.lua",
+                        system.asked(pair.route),
+                        clients=CLIENTS,
+                        seconds=seconds if number else WARM_UP_S,  # noqa: B023 - called at once
+                        answer_bytes=length,
+                        cores=cores.others,
+                    )
+
+                window = charged(load, system.pids, provider.pid)
                 if number == 0:
-                    bench.window(under_test, load, WARM_UP_S, length)
                     continue
-                window = bench.window(under_test, load, seconds, length)
-                of_nginx = under_test.name == report.NGINX
-                (found.nginx[pair.provider] if of_nginx else found.edge[pair]).append(window)
-                print(f"round {number}, {under_test.name}, {pair.route}: {report.line(window)}", flush=True)
+                (found.nginx[pair.provider] if system is limit else found.edge[pair]).append(window)
+                print(f"round {number}, {system.name}, {pair.route.name}: {window}", flush=True)
     return found
 
 
@@ -142,7 +113,7 @@ def above_us(measured: Measured, pair: Pair) -> list[float]:
     """What an event costs more than where the same stream is passed through, round by round."""
     passed = measured.edge[Pair(pair.provider, pair.provider)]
     return [
-        (translated.cpu_us(report.EDGE) - same.cpu_us(report.EDGE)) / PIECES
+        (translated.cpu_us(EDGE) - same.cpu_us(EDGE)) / PIECES
         for translated, same in zip(measured.edge[pair], passed, strict=True)
     ]
 
@@ -151,7 +122,7 @@ def text(measured: Measured) -> str:
     """The report, in Markdown."""
     head = ["clients of", *(f"from {NAMES[api]}" for api in APIS)]
     streams_ = [[NAMES[client], *(_cost(measured, Pair(client, api)) for api in APIS)] for client in APIS]
-    limits = ["nginx as a proxy", *(f"{_us(measured.nginx[api], report.NGINX):,.0f}" for api in APIS)]
+    limits = ["nginx as a proxy", *(f"{_us(measured.nginx[api], NGINX):,.0f}" for api in APIS)]
     events = [[NAMES[client], *(_above(measured, Pair(client, api)) for api in APIS)] for client in APIS]
     alone = [[NAMES[client], *(_alone(Pair(client, api)) for api in APIS)] for client in APIS]
     windows = [window for each in (*measured.edge.values(), *measured.nginx.values()) for window in each]
@@ -160,15 +131,15 @@ def text(measured: Measured) -> str:
         [
             f"CPU of the edge, us per stream of {PIECES} pieces of text, {CLIENTS} clients; a write for each event:",
             "",
-            *_table([head, *streams_, limits]),
+            *table(head, [*streams_, limits]),
             "",
             f"Above the same stream passed through, us per event (goal: {GOAL_US}):",
             "",
-            *_table([head, *events]),
+            *table(head, events),
             "",
             "The codecs alone, us per event, the least of many blocks:",
             "",
-            *_table([head, *alone]),
+            *table(head, alone),
             "",
             f"`make bench-dialects`: medians of {measured.rounds} rounds of windows of {measured.seconds} s, in which "
             f"all take turns, {sum(window.result.requests for window in windows):,} streams without an error; "
@@ -179,7 +150,7 @@ def text(measured: Measured) -> str:
 
 
 def _cost(measured: Measured, pair: Pair) -> str:
-    return f"{_us(measured.edge[pair], report.EDGE):,.0f}" if pair in measured.edge else "passed"
+    return f"{_us(measured.edge[pair], EDGE):,.0f}" if pair in measured.edge else "passed"
 
 
 def _above(measured: Measured, pair: Pair) -> str:
@@ -190,11 +161,6 @@ def _above(measured: Measured, pair: Pair) -> str:
 
 def _alone(pair: Pair) -> str:
     return f"{codecs.event_us(pair.client, pair.provider):.1f}" if pair in PAIRS else "passed"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    head, *others = rows
-    return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *others)]
 
 
 def main() -> None:
@@ -212,7 +178,7 @@ def main() -> None:
             told = text(measure(Path(name), given.seconds, given.rounds))
         except KeyboardInterrupt:
             sys.exit(128 + signal.SIGINT)
-        except (debian.MissingToolError, processes.StartError, WrongAnswerError, wrk.LoadError) as error:
+        except (debian.MissingToolError, processes.StartError, WrongAnswerError, LoadError) as error:
             sys.exit(f"no figures: {error}")
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(told)

@@ -10,12 +10,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import processes
+from benchmarks import debian, processes
 
 UPSTREAM_MODEL = "upstream-model"
-EVENTS = 50
-"""Of a stream, the terminal marker included."""
 DONE = b"data: [DONE]\n\n"
+REFUSAL = b'{"error": {"message": "Too many requests", "type": "rate_limit_error", "code": "rate_limit_exceeded"}}'
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What the provider sends below a place of its own."""
+
+    events: Sequence[bytes]
+    write_bytes: int
+    """How much it writes at a time."""
+    pause_s: float = 0.0
+    """Between two events; each is a write then, whatever stands in `write_bytes`."""
 
 
 def completion() -> bytes:
@@ -33,12 +43,13 @@ def completion() -> bytes:
     return json.dumps(answer).encode()
 
 
-def events() -> list[bytes]:
-    """A streamed chat completion. All events but the last have the same length: see `_PROVIDER`."""
+def events(count: int) -> list[bytes]:
+    """A streamed chat completion of so many events, the terminal marker included. All events but the last have the same
+    length, so that a server that writes by so many bytes writes event by event."""
     head = {"id": "chatcmpl-bench", "object": "chat.completion.chunk", "created": 1, "model": UPSTREAM_MODEL}
     deltas = [
-        {**head, "choices": [{"index": 0, "delta": {"content": f" word-{i:02}"}, "finish_reason": None}]}
-        for i in range(EVENTS - 1)
+        {**head, "choices": [{"index": 0, "delta": {"content": f" word-{i:03}"}, "finish_reason": None}]}
+        for i in range(count - 1)
     ]
     return [*(b"data: " + json.dumps(delta).encode() + b"\n\n" for delta in deltas), DONE]
 
@@ -49,11 +60,13 @@ worker_processes 1;
 pid {directory}/nginx.pid;
 error_log stderr;
 {user}
-events {{ worker_connections 2048; }}
+{modules}
+events {{ worker_connections 4096; }}
 http {{
   access_log off;
   keepalive_requests 1000000000;
   keepalive_timeout 600s;
+  client_body_buffer_size 512k;
   client_body_temp_path {directory}/body;
   proxy_temp_path {directory}/proxy;
   fastcgi_temp_path {directory}/fastcgi;
@@ -68,48 +81,64 @@ http {{
 # make each event a chunk and a write of its own.
 _PROVIDER = """
   types { application/json json; text/event-stream sse; }
-  open_file_cache max=10 inactive=1h;
+  open_file_cache max=50 inactive=1h;
   open_file_cache_valid 1h;
   server {
-    listen 127.0.0.1:%(port)d backlog=1024;
+    listen 127.0.0.1:%(port)d backlog=4096;
     root %(directory)s;
     etag off;
     location /whole/ { error_page 405 =200 /whole.json; return 405; }
-    location /events/ { error_page 405 =200 /events.sse; return 405; }
-    location /burst/ { error_page 405 =200 /burst.sse; return 405; }
-    location = /events.sse {
-      output_buffers 1 %(event_bytes)d; sub_filter_types *; sub_filter '<never>' '';
-    }
-    location = /burst.sse { output_buffers 1 64k; sub_filter_types *; sub_filter '<never>' ''; }
-  }
-"""
-
-_STREAMS = """
-  types { text/event-stream sse; }
-  open_file_cache max=10 inactive=1h;
-  open_file_cache_valid 1h;
-  server {
-    listen 127.0.0.1:%(port)d backlog=1024;
-    root %(directory)s;
-    etag off;
     %(locations)s
+  }
+  server {
+    listen 127.0.0.1:%(refusing_port)d backlog=4096;
+    default_type application/json;
+    location / { add_header retry-after 1 always; return 429 '%(refusal)s'; }
   }
 """
 _STREAM = """
     location /%(name)s/ { error_page 405 =200 /%(name)s.sse; return 405; }
     location = /%(name)s.sse { output_buffers 1 %(bytes)d; sub_filter_types *; sub_filter '<never>' ''; }
 """
+_PACED = """
+    location /%(name)s/ {
+      lua_check_client_abort on;
+      content_by_lua_block {
+        ngx.req.discard_body()
+        ngx.header["content-type"] = "text/event-stream"
+        for number, event in ipairs(streams["%(name)s"]) do
+          if number > 1 then ngx.sleep(%(pause_s)s) end
+          ngx.print(event)
+          ngx.flush(true)
+        end
+      }
+    }
+"""
+_LUA_STREAM = """
+    do
+      local all = {}
+      local text = assert(io.open("%(directory)s/%(name)s.sse")):read("*a")
+      for event in text:gmatch("(.-)\\n\\n") do all[#all + 1] = event .. "\\n\\n" end
+      streams["%(name)s"] = all
+    end
+"""
 
 _PROXY = """
   upstream provider { server 127.0.0.1:%(provider_port)d; keepalive 256; keepalive_requests 1000000000; }
+  upstream limited {
+    server 127.0.0.1:%(refusing_port)d max_fails=0;
+    server 127.0.0.1:%(provider_port)d backup;
+    keepalive 256;
+    keepalive_requests 1000000000;
+  }
+  proxy_http_version 1.1;
+  proxy_set_header Connection "";
+  proxy_buffering off;
+  proxy_read_timeout 600s;
   server {
-    listen 127.0.0.1:%(port)d backlog=1024;
-    location / {
-      proxy_pass http://provider;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_buffering off;
-    }
+    listen 127.0.0.1:%(port)d backlog=4096;
+    location / { proxy_pass http://provider; }
+    location /limited/ { proxy_pass http://limited/; proxy_next_upstream error http_429 non_idempotent; }
   }
 """
 
@@ -120,59 +149,65 @@ class Nginx:
 
     pid: int
     port: int
+    refusing_port: int = 0
+    """Of the provider: where everything is answered with 429."""
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def refusing_url(self) -> str:
+        return f"http://127.0.0.1:{self.refusing_port}"
+
 
 @contextlib.contextmanager
-def provider(program: str, directory: Path, cores: tuple[int, ...]) -> Iterator[Nginx]:
-    """Answers every POST below `/whole/` with a chat completion, below `/events/` with a stream in which each event is
-    written by itself without a pause, and below `/burst/` with the same stream in one piece."""
-    port = processes.free_port()
-    stream = events()
+def provider(program: str, directory: Path, cores: tuple[int, ...], streams: Mapping[str, Stream]) -> Iterator[Nginx]:
+    """Answers every POST below `/whole/` with a chat completion, and below `/NAME/` with the stream of that name.
+    Streams with pauses need Debian's `libnginx-mod-http-lua`."""
+    port, refusing_port = processes.free_port(), processes.free_port()
     directory.mkdir(mode=0o755)
     (directory / "whole.json").write_bytes(completion())
-    for name in ("events.sse", "burst.sse"):
-        (directory / name).write_bytes(b"".join(stream))
-    http = _PROVIDER % {"port": port, "directory": directory, "event_bytes": len(stream[0])}
-    with _nginx(program, directory, cores, port, http) as pid:
-        yield Nginx(pid, port)
-
-
-@contextlib.contextmanager
-def streams(
-    program: str, directory: Path, cores: tuple[int, ...], files: Mapping[str, Sequence[bytes]]
-) -> Iterator[Nginx]:
-    """Answers every POST below `/NAME/` with the stream of that name, in writes as long as its shortest event."""
-    port = processes.free_port()
-    directory.mkdir(mode=0o755)
-    for name, stream in files.items():
-        (directory / f"{name}.sse").write_bytes(b"".join(stream))
-    sizes = {name: min(map(len, stream)) for name, stream in files.items()}
-    locations = "".join(_STREAM % {"name": name, "bytes": size} for name, size in sizes.items())
-    http = _STREAMS % {"port": port, "directory": directory, "locations": locations}
-    with _nginx(program, directory, cores, port, http) as pid:
-        yield Nginx(pid, port)
+    locations, lua = [], []
+    for name, stream in streams.items():
+        (directory / f"{name}.sse").write_bytes(b"".join(stream.events))
+        told = {"name": name, "bytes": stream.write_bytes, "pause_s": stream.pause_s, "directory": directory}
+        locations.append((_PACED if stream.pause_s else _STREAM) % told)
+        if stream.pause_s:
+            lua.append(_LUA_STREAM % told)
+    http = _PROVIDER % {
+        "port": port,
+        "refusing_port": refusing_port,
+        "directory": directory,
+        "locations": "".join(locations),
+        "refusal": REFUSAL.decode(),
+    }
+    if lua:
+        http = f"init_by_lua_block {{ streams = {{}}\n{''.join(lua)} }}\n{http}"
+    with _nginx(program, directory, cores, port, http, with_lua=bool(lua)) as pid:
+        yield Nginx(pid, port, refusing_port)
 
 
 @contextlib.contextmanager
 def proxy(program: str, directory: Path, cores: tuple[int, ...], upstream: Nginx) -> Iterator[Nginx]:
-    """Passes everything on to the provider."""
+    """Passes everything on to the provider; below `/limited/` it asks where it is refused first."""
     port = processes.free_port()
     directory.mkdir(mode=0o755)
-    http = _PROXY % {"port": port, "provider_port": upstream.port}
-    with _nginx(program, directory, cores, port, http) as pid:
+    ports = {"port": port, "provider_port": upstream.port, "refusing_port": upstream.refusing_port}
+    with _nginx(program, directory, cores, port, _PROXY % ports) as pid:
         yield Nginx(pid, port)
 
 
 @contextlib.contextmanager
-def _nginx(program: str, directory: Path, cores: tuple[int, ...], port: int, http: str) -> Iterator[int]:
+def _nginx(
+    program: str, directory: Path, cores: tuple[int, ...], port: int, http: str, *, with_lua: bool = False
+) -> Iterator[int]:
     # Started by root, the worker would be someone who may not read the temporary directory.
     user = f"user {pwd.getpwuid(0).pw_name};" if os.geteuid() == 0 else ""
+    names = ("ndk_http_module", "ngx_http_lua_module") if with_lua else ()
+    modules = "\n".join(f"load_module {debian.NGINX_MODULES}/{name}.so;" for name in names)
     config, log = directory / "nginx.conf", directory / "nginx.log"
-    config.write_text(_COMMON.format(directory=directory, user=user, http=http))
+    config.write_text(_COMMON.format(directory=directory, user=user, modules=modules, http=http))
     command = [program, "-e", "stderr", "-p", str(directory), "-c", str(config)]
     with processes.running(command, cores=cores, log=log) as process:
         processes.wait_until(lambda: processes.is_listening(port), process)

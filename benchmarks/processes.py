@@ -20,6 +20,8 @@ from benchmarks.debian import TASKSET, find
 
 START_S = 20.0
 STOP_S = 15.0
+CORES_FOR_TWO = 4
+"""Two workers, and as much again for what loads them and answers them."""
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -33,6 +35,8 @@ class Cores:
 
     under_test: tuple[int, ...]
     others: tuple[int, ...]
+    pair: tuple[int, ...] = ()
+    """For an edge of two workers; the one of `under_test` where there are not four."""
 
     @property
     def description(self) -> str:
@@ -40,17 +44,19 @@ class Cores:
             reason = f"`{TASKSET}` is missing (Debian's util-linux)" if find(TASKSET) is None else "there is one core"
             return f"SKIPPED: {reason}, so every process ran wherever the kernel put it"
         return (
-            f"with taskset: nginx as a proxy, and the edge, alone on core {_listed(self.under_test)}; "
-            f"resolver, provider and wrk on core {_listed(self.others)}"
+            f"with taskset: what is measured (nginx as a proxy, an edge, a peer) on core {_listed(self.under_test)}; "
+            f"resolver, provider and load on core {_listed(self.others)}"
         )
 
 
 def split_cores() -> Cores:
-    """The first core for the process under test, the others for the rest, if there is more than one."""
+    """The first core for the process under test, the others for the rest, if there is more than one. Of four or more a
+    second one is kept for a second worker."""
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2 or find(TASKSET) is None:
         return Cores((), ())
-    return Cores(tuple(cores[:1]), tuple(cores[1:]))
+    pair = tuple(cores[: 2 if len(cores) >= CORES_FOR_TWO else 1])
+    return Cores(tuple(cores[:1]), tuple(cores[len(pair) :]), pair)
 
 
 def _listed(cores: Sequence[int]) -> str:
@@ -65,13 +71,19 @@ def on_cores(cores: Sequence[int], command: Sequence[str]) -> list[str]:
 
 @contextlib.contextmanager
 def running(
-    command: Sequence[str], *, cores: Sequence[int], log: Path, environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    *,
+    cores: Sequence[int],
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    is_loud: bool = False,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """The process for the time of the block, out of reach of the terminal's Ctrl-C: it is ended here, and only here."""
+    """The process for the time of the block, out of reach of the terminal's Ctrl-C: it is ended here, and only here.
+    What a loud one has to say on stdout is not wanted, and is in the log as well."""
     with log.open("ab") as errors:
         process = subprocess.Popen(
             on_cores(cores, command),
-            stdout=subprocess.PIPE,
+            stdout=errors if is_loud else subprocess.PIPE,
             stderr=errors,
             env={"PATH": os.environ["PATH"], **(environment or {})},
             start_new_session=True,
@@ -101,9 +113,9 @@ def address_of(process: subprocess.Popen[bytes]) -> str:
     return found[1]
 
 
-def wait_until(holds: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
-    """Raises `StartError` if the process ends, or takes longer than `START_S`."""
-    deadline = time.monotonic() + START_S
+def wait_until(holds: Callable[[], bool], process: subprocess.Popen[bytes], longest_s: float = START_S) -> None:
+    """Raises `StartError` if the process ends, or takes too long."""
+    deadline = time.monotonic() + longest_s
     while not holds():
         if process.poll() is not None or time.monotonic() > deadline:
             raise StartError(f"{_command(process)} does not serve")
@@ -136,9 +148,19 @@ def free_port() -> int:
 
 def cpu_s(pid: int) -> float:
     """CPU seconds, in user space and kernel, that the process, its threads and its children have used so far, those
-    that have ended included: proc(5), `/proc/PID/stat`. It counts in steps of 10 ms."""
-    # utime, stime, cutime, cstime: the times of children that have ended are added to their parent's last two.
-    return sum(sum(map(int, _stat(p)[11:15])) for p in _family(pid)) / TICKS_PER_S
+    that have ended included."""
+    return sum(_clock_s(p) + _ended_children_s(p) for p in _family(pid))
+
+
+def _clock_s(pid: int) -> float:
+    """To the nanosecond, where `/proc/PID/stat` counts in steps of 10 ms: the clock of clock_getcpuclockid(3), whose id
+    Python has for threads alone."""
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+def _ended_children_s(pid: int) -> float:
+    """proc(5), `/proc/PID/stat`: cutime and cstime."""
+    return sum(map(int, _stat(pid)[13:15])) / TICKS_PER_S
 
 
 def children_cpu_s() -> float:
@@ -168,7 +190,12 @@ def _stat(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
-def _family(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """Those that it started and that run."""
+    return _family(pid, deep=False)[1:]
+
+
+def _family(pid: int, *, deep: bool = True) -> list[int]:
     parents: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -177,4 +204,6 @@ def _family(pid: int) -> list[int]:
     family = [pid]
     for member in family:
         family += [child for child, parent in parents.items() if parent == member]
+        if not deep:
+            break
     return family

@@ -1,229 +1,167 @@
-"""What was measured, in words and tables: ratios first, since they travel between machines."""
+"""What was found, in words and tables: ratios first, since they travel between machines."""
 
 from __future__ import annotations
 
-import datetime
-import importlib.metadata
-import os
-import platform
-import statistics
-import subprocess
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from benchmarks import debian
-from benchmarks.forebay import Forebay
-from benchmarks.processes import Cores
-from benchmarks.wrk import Result
+from benchmarks import goals
+from benchmarks.found import NOT_ASKED, Found, MissingError, Value
+from benchmarks.loads import LOADS, Among, Load
+from benchmarks.peers import PEERS
+from benchmarks.spread import table, told
+from benchmarks.systems import FOREBAY, NGINX, PROVIDER
 
-NGINX = "nginx proxy"
-FOREBAY = "Forebay"
-EDGE = "edge"
-RESOLVER = "resolver"
-PACKAGES = ("grpcio", "protobuf", "uvicorn", "uvloop", "httptools", "starlette", "httpx2", "msgspec")
+NONE = "-"
 
 
-@dataclass(frozen=True)
-class Load:
-    """What clients do, each as fast as it can."""
-
-    name: str
-    clients: int
-    route: str
-    """The provider's, and the name of the cluster that leads there."""
-    goal: float | None = None
-    """How many times nginx's CPU the edge may take."""
-
-
-@dataclass(frozen=True)
-class Window:
-    """A system under a load for some seconds."""
-
-    result: Result
-    cpu_s: Mapping[str, float]
-    """By process under test."""
-    load_side_s: float
-    """CPU of wrk and the provider."""
-    foreign_s: float
-    """CPU of everything else on the machine: noise."""
-    wall_s: float
-
-    @property
-    def rate(self) -> float:
-        return self.result.requests / self.result.seconds
-
-    def cpu_us(self, *processes: str) -> float:
-        """Per request."""
-        return sum(self.cpu_s[name] for name in processes) / self.result.requests * 1e6
+def text(found: Found, command: str, *, is_quick: bool) -> str:
+    """In Markdown. A quick one says nothing of goals that it did not look at."""
+    requests = sum(window.result.requests for row in found.rows.values() for window in row.windows)
+    parts: list[tuple[str, Sequence[str]]] = [
+        ("Goals", _goals(found, is_quick)),
+        ("Ratios to nginx as a plain reverse proxy", _ratios(found)),
+        ("Beside its peers", _peers(found)),
+        ("Absolute", _absolute(found)),
+        ("Memory, starts, reloads", _apart(found)),
+        ("What is missing", _missing(found)),
+        ("Machine", [f"- {fact}" for fact in found.machine]),
+    ]
+    lines = [
+        "# Forebay beside its peers",
+        "",
+        f"Written by `{command}`. Each figure is the median of its rounds, with the least and the most in parentheses; "
+        "all systems take turns in every round. CPU time is what the operating system charged the processes for, "
+        f"children included, over the requests that were completed: {requests:,} in all. An error ends a row.",
+    ]
+    for title, body in parts:
+        if body:
+            lines += ["", f"## {title}", "", *body]
+    return "\n".join([*lines, ""])
 
 
-@dataclass(frozen=True)
-class Measured:
-    loads: Sequence[Load]
-    windows: Mapping[tuple[str, str], Sequence[Window]]
-    """By load and system, in their order."""
-    starts: Sequence[Forebay]
-    after_bytes: Mapping[str, int]
-    """What was resident after all loads, by service."""
-    cores: Cores
-    tools: Mapping[str, str]
-    seconds: int
-    rounds: int
+def _goals(found: Found, is_quick: bool) -> Sequence[str]:
+    rows = []
+    for verdict in goals.verdicts(found):
+        if is_quick and verdict.missing == NOT_ASKED:
+            continue
+        reached = verdict.missing or told(verdict.reached, verdict.goal.shown)
+        rows.append([verdict.goal.figure, verdict.goal.told, reached, verdict.word])
+    return table(["figure", "goal", "reached", ""], rows)
 
 
-def line(window: Window) -> str:
-    """A window in short."""
-    cpu = ", ".join(f"{name} {window.cpu_us(name):.0f} us" for name in window.cpu_s)
-    return f"{cpu}, {window.rate:,.0f}/s, p99 {window.result.p99_s * 1000:.2f} ms"
+def _measured(found: Found) -> Iterator[tuple[Load, Sequence[str]]]:
+    """The loads of this run, and who was under them."""
+    for load in LOADS:
+        if names := [system for name, system in found.rows if name == load.name]:
+            yield load, names
 
 
-def text(measured: Measured) -> str:
-    """The report, in Markdown."""
-    return "\n".join(
-        [
-            "# Forebay beside nginx: a first measurement",
-            "",
-            f"Written by `make bench`. Windows of {measured.seconds} s, {measured.rounds} for each figure, the systems "
-            "taking turns; medians, with the least and the most in parentheses.",
-            "CPU time is utime + stime from `/proc/PID/stat`, children included, over the requests that wrk completed. "
-            f"No errors in {_requests(measured):,} requests: one would have ended the run.",
-            "",
-            "## Ratios to nginx as a plain reverse proxy",
-            "",
-            *_table(
-                ["load", "edge CPU", "goal", "edge + resolver CPU", "requests/s", "p50", "p99"],
-                [_ratios(measured, load) for load in measured.loads],
-            ),
-            "",
-            "## Absolute",
-            "",
-            *_table(
-                ["load", "process", "CPU us per request", "of a core", "requests/s", "p50 ms", "p99 ms"],
-                [row for load in measured.loads for row in _absolute(measured, load)],
-            ),
-            "",
-            "## Services",
-            "",
-            *_table(
-                ["service", "start until it serves, s", "idle, MiB resident", "after all loads, MiB resident"],
-                _services(measured),
-            ),
-            "",
-            "The edge's start lasts until `/readyz` is 200: its stream to the resolver is open.",
-            "",
-            "## Machine",
-            "",
-            *(f"- {fact}" for fact in _machine(measured)),
-            "",
-        ]
-    )
+def _shown(values: Callable[[], Sequence[float]], shown: Callable[[float], str]) -> str:
+    try:
+        return told(values(), shown)
+    except MissingError:
+        return NONE
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
+_times = "{:.2f}x".format
 
 
-def _spread(values: Sequence[float], shown: Callable[[float], str]) -> str:
-    middle, least, most = (shown(value) for value in (statistics.median(values), min(values), max(values)))
-    return f"{middle} ({least}–{most})"  # noqa: RUF001 - a range
+def _ratios(found: Found) -> Sequence[str]:
+    rows = []
+    for load, names in _measured(found):
+        if NGINX not in names:
+            continue
+
+        def ratio(value: Value, base: Value | None = None, load: Load = load) -> str:
+            return _shown(lambda: found.ratios((load, FOREBAY, value), (load, NGINX, base or value)), _times)
+
+        cells = [ratio(goals.edge, goals.whole), ratio(goals.whole), ratio(lambda window: window.rate)]
+        cells += [ratio(lambda window: window.result.p50_s), ratio(lambda window: window.result.p99_s)]
+        rows.append([load.name, f"**{cells[0]}**", *cells[1:]])
+    return table(["load", "edge CPU", "edge + resolver CPU", "requests/s", "p50", "p99"], rows)
 
 
-def _ratios(measured: Measured, load: Load) -> list[str]:
-    """Round by round, so that a disturbance that lasts meets both."""
-    pairs = list(zip(measured.windows[load.name, FOREBAY], measured.windows[load.name, NGINX], strict=True))
+def _peers(found: Found) -> Sequence[str]:
+    rows = []
+    for load, names in _measured(found):
+        if load.among is not Among.ALL:
+            continue
+        for system in (*names, *(peer.name for peer in PEERS if peer.name in found.missing)):
+            if system == PROVIDER:
+                continue
+            us = _shown(lambda: found.each(load, system, goals.whole), "{:,.0f}".format)  # noqa: B023 - called at once
+            times = _shown(
+                lambda: found.ratios((load, system, goals.whole), (load, NGINX, goals.whole)),  # noqa: B023
+                "{:,.1f}x".format,
+            )
+            added = [_added(found, load, system, value) for value in _LATENCIES]
+            if reason := found.reason(load, system):
+                us = f"no figure: {reason}"
+            rows.append([load.name, system, f"**{times}**", us, *added])
+    head = ["load", "system", "CPU to nginx's", "CPU us", "added p50 ms", "added p99 ms", "added first byte ms"]
+    return table(head, rows) if rows else []
 
-    def ratio(value_of: Callable[[Window], float], base_of: Callable[[Window], float] | None = None) -> str:
-        base_of = base_of or value_of
-        return _spread([value_of(f) / base_of(n) for f, n in pairs], "{:.2f}x".format)
 
-    return [
+_LATENCIES: Sequence[Value] = (
+    lambda window: window.result.p50_s,
+    lambda window: window.result.p99_s,
+    lambda window: window.result.first_s,
+)
+
+
+def _added(found: Found, load: Load, system: str, value: Value) -> str:
+    def values() -> Sequence[float]:
+        return [s * 1000 for s in found.differences((load, system, value), (load, PROVIDER, value))]
+
+    return _shown(values, "{:.2f}".format)
+
+
+def _absolute(found: Found) -> Sequence[str]:
+    rows = [row for load, names in _measured(found) for system in names for row in _row(found, load, system)]
+    head = ["load", "system", "by", "CPU us per request", "requests/s", "p50 ms", "p99 ms", "first byte ms", "pieces"]
+    return table(head, rows)
+
+
+def _row(found: Found, load: Load, system: str) -> Iterable[list[str]]:
+    try:
+        windows = found.windows(load, system)
+    except MissingError as error:
+        yield [load.name, system, load.by, f"no figure: {error}", *[NONE] * 5]
+        return
+
+    def cell(value: Value, shown: Callable[[float], str]) -> str:
+        values = [value(window) for window in windows]
+        return told(values, shown) if any(values) else NONE
+
+    def of(process: str) -> str:
+        return f"{process} {told([window.cpu_us(process) for window in windows], '{:,.0f}'.format)}"
+
+    yield [
         load.name,
-        f"**{ratio(lambda w: w.cpu_us(EDGE), lambda w: w.cpu_us(NGINX))}**",
-        f"{load.goal:g}x" if load.goal else "-",
-        ratio(lambda w: w.cpu_us(EDGE, RESOLVER), lambda w: w.cpu_us(NGINX)),
-        ratio(lambda w: w.rate),
-        ratio(lambda w: w.result.p50_s),
-        ratio(lambda w: w.result.p99_s),
+        system,
+        load.by,
+        ", ".join(of(process) for process in windows[0].cpu_s) or NONE,
+        cell(lambda window: window.rate, "{:,.0f}".format),
+        cell(lambda window: window.result.p50_s * 1000, "{:.2f}".format),
+        cell(lambda window: window.result.p99_s * 1000, "{:.2f}".format),
+        cell(lambda window: window.result.first_s * 1000, "{:.2f}".format),
+        cell(lambda window: window.result.pieces, "{:.0f}".format),
     ]
 
 
-def _absolute(measured: Measured, load: Load) -> Iterable[list[str]]:
-    for system, process in ((NGINX, NGINX), (FOREBAY, EDGE), (FOREBAY, RESOLVER)):
-        windows = measured.windows[load.name, system]
-        yield [
-            load.name,
-            process,
-            _spread([w.cpu_us(process) for w in windows], "{:,.0f}".format),
-            _spread([w.cpu_s[process] / w.result.seconds for w in windows], "{:.0%}".format),
-            *(
-                ["", "", ""]
-                if process == RESOLVER
-                else [
-                    _spread([w.rate for w in windows], "{:,.0f}".format),
-                    _spread([w.result.p50_s * 1000 for w in windows], "{:.2f}".format),
-                    _spread([w.result.p99_s * 1000 for w in windows], "{:.2f}".format),
-                ]
-            ),
-        ]
+def _apart(found: Found) -> Sequence[str]:
+    times = [[name, told(values, _time)] for name, values in found.times_s.items()]
+    sizes = [[name, told(values, _size)] for name, values in found.sizes_bytes.items()]
+    return table(["", ""], [*sizes, *times]) if sizes or times else []
 
 
-def _services(measured: Measured) -> Iterable[list[str]]:
-    for name, started in (
-        (RESOLVER, [forebay.resolver for forebay in measured.starts]),
-        (EDGE, [forebay.edge for forebay in measured.starts]),
-    ):
-        yield [
-            name,
-            _spread([service.start_s for service in started], "{:.2f}".format),
-            _spread([service.idle_bytes / 2**20 for service in started], "{:.1f}".format),
-            f"{measured.after_bytes[name] / 2**20:.1f}",
-        ]
+def _time(seconds: float) -> str:
+    return f"{seconds * 1000:,.0f} ms"
 
 
-def _requests(measured: Measured) -> int:
-    return sum(window.result.requests for windows in measured.windows.values() for window in windows)
+def _size(size_bytes: float) -> str:
+    return f"{size_bytes / 2**20:,.1f} MiB" if size_bytes >= 2**20 else f"{size_bytes / 2**10:,.1f} KiB"
 
 
-def _machine(measured: Measured) -> Iterable[str]:
-    windows = [window for windows in measured.windows.values() for window in windows]
-    yield f"measured {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC, revision {_revision()}"
-    yield f"{os.cpu_count()} cores, {_cpu_model()}; {platform.system()} {platform.release()}, {platform.machine()}"
-    yield f"pinned: {measured.cores.description}"
-    yield (
-        "noise: processes that are not the measurement's took "
-        + _spread([w.foreign_s / w.wall_s for w in windows], "{:.0%}".format)
-        + " of a core during the windows"
-    )
-    yield (
-        "wrk and the provider together took "
-        + _spread([w.load_side_s / w.wall_s for w in windows], "{:.0%}".format)
-        + " of a core; near 100 %, a rate is theirs and not the proxy's"
-    )
-    yield f"Python {platform.python_version()}"
-    yield ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
-    yield f"{_said_by(measured.tools[debian.NGINX], '-v')}; {_said_by(measured.tools[debian.WRK], '-v')}"
-
-
-def _revision() -> str:
-    root = Path(__file__).parent.parent
-    git = ["git", "--no-optional-locks", "-C", str(root)]
-    try:
-        revision = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
-        changes = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown: no git"
-    return revision.stdout.strip() + (" with changes" if changes.stdout else "")
-
-
-def _cpu_model() -> str:
-    for entry in Path("/proc/cpuinfo").read_text().splitlines():
-        if entry.startswith("model name"):
-            return entry.partition(":")[2].strip()
-    return "unknown CPU"
-
-
-def _said_by(program: str, flag: str) -> str:
-    """The first line; both tools end with an error when they are asked for their version, or print it there."""
-    said = subprocess.run([program, flag], capture_output=True, text=True, check=False)
-    return (said.stdout + said.stderr).splitlines()[0].partition(" Copyright")[0]
+def _missing(found: Found) -> Sequence[str]:
+    return [f"- {name}: {reason}" for name, reason in found.missing.items()]

@@ -28,14 +28,13 @@ def text(api: str, stream: bytes) -> str:
     return "".join(_TEXT[api](json.loads(each)) for each in data if each != b"[DONE]")
 
 
-def request(api: str, model: str) -> bytes:
+def request(api: str, model: str, prompt: str = "x" * 800, *, stream: bool = True) -> bytes:
     """What a client of this API asks. Gemini's has the model, and that it is to stream, in its path."""
-    prompt = "x" * 800
     if api == "gemini":
         asked: dict[str, Any] = {"contents": [{"role": "user", "parts": [{"text": prompt}]}]}
     else:
         said = {"role": "user", "content": prompt}
-        asked = {"model": model, "stream": True, "input" if api == "responses" else "messages": [said]}
+        asked = {"model": model, "stream": stream, "input" if api == "responses" else "messages": [said]}
     if api == "anthropic":
         asked["max_tokens"] = 512
     return json.dumps(asked).encode()

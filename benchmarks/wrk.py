@@ -1,18 +1,19 @@
-"""Load: wrk, which sends one request over and over from each of its clients."""
+"""Load by time: wrk, which sends one request over and over from each of its clients."""
 
 from __future__ import annotations
 
 import json
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import processes
+from benchmarks.asking import Asked
+from benchmarks.window import LoadError, Result
 
 _SCRIPT = """
 wrk.method = "POST"
 wrk.body = [==[%s]==]
-wrk.headers["content-type"] = "application/json"
+%s
 
 function done(summary, latency)
   local e = summary.errors
@@ -25,37 +26,25 @@ end
 """
 
 
-class LoadError(Exception):
-    """Something went wrong under load, so that there is no figure."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """What wrk counted."""
-
-    requests: int
-    """Completed. Those under way at the end are not counted."""
-    seconds: float
-    p50_s: float
-    p99_s: float
-    """wrk adds to the latencies what clients would have met that, waiting for an answer, did not ask: a p99 that was
-    measured by other means can be lower."""
-
-
 def run(
     program: str,
     script: Path,
-    url: str,
+    asked: Asked,
     *,
     clients: int,
-    seconds: int,
+    seconds: float,
     answer_bytes: int,
     cores: tuple[int, ...],
 ) -> Result:
-    """Posts for so long what `write_script` has written. Raises `LoadError` on any error, and if what arrived is less
-    than so many bytes per answer."""
-    command = [program, "--threads", "1", "--connections", str(clients), "--duration", f"{seconds}s"]
-    command += ["--timeout", "10s", "--latency", "--script", str(script), url]
+    """Asks for so long, by a script that is written to the given place. Raises `LoadError` on any error, and if what
+    arrived is less than so many bytes per answer.
+
+    wrk adds to the latencies what clients would have met that, waiting for an answer, did not ask: a p99 that was
+    measured by other means can be lower."""
+    headers = "\n".join(f"wrk.headers[{json.dumps(name)}] = [==[{value}]==]" for name, value in asked.headers.items())
+    script.write_text(_SCRIPT % (asked.body.decode(), headers))
+    command = [program, "--threads", "1", "--connections", str(clients), "--duration", f"{max(1, round(seconds))}s"]
+    command += ["--timeout", "10s", "--latency", "--script", str(script), asked.url]
     done = subprocess.run(
         processes.on_cores(cores, command),
         capture_output=True,
@@ -69,15 +58,9 @@ def run(
         raise LoadError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
     counted = json.loads(lines[-1])
     if any(counted["errors"].values()):
-        raise LoadError(f"errors under load, {clients} clients, {url}: {counted}")
+        raise LoadError(f"errors under load: {counted['errors']} in {counted['requests']} requests")
     if not counted["requests"]:
-        raise LoadError(f"not one request completed in {seconds} s, {clients} clients, {url}")
+        raise LoadError(f"not one request completed in {seconds} s")
     if counted["bytes"] < counted["requests"] * answer_bytes:
-        raise LoadError(f"answers shorter than their {answer_bytes} bytes, {clients} clients, {url}: {counted}")
+        raise LoadError(f"answers shorter than their {answer_bytes} bytes: {counted}")
     return Result(counted["requests"], counted["duration_us"] / 1e6, counted["p50_us"] / 1e6, counted["p99_us"] / 1e6)
-
-
-def write_script(path: Path, body: bytes) -> Path:
-    """A script that posts this body."""
-    path.write_text(_SCRIPT % body.decode())
-    return path

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import resource
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import uvicorn
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -20,12 +21,15 @@ from starlette.middleware import Middleware
 from edge_service.adapters import telemetry_structlog
 from edge_service.adapters.certificates_files import Files, Followed
 from edge_service.adapters.credentials_local import LocalCredentials
+from edge_service.adapters.expositions_prometheus import families
 from edge_service.adapters.http.cors import Cors
+from edge_service.adapters.http.dealing import Hands
+from edge_service.adapters.http.listening import join, listen
 from edge_service.adapters.http.management import management_routes
 from edge_service.adapters.http.operations import operations_routes
 from edge_service.adapters.http.protocol import Bounds, protocol
-from edge_service.adapters.http.routes import http_error, internal_error, routes
-from edge_service.adapters.http.server import Server, SignalFreeServer, url
+from edge_service.adapters.http.routes import Direct, http_error, internal_error, routes
+from edge_service.adapters.http.server import Server, Sharing, SignalFreeServer, WorkerServer, url
 from edge_service.adapters.http.shedding import Shedding
 from edge_service.adapters.http.tls import Certificate, over_tls
 from edge_service.adapters.resolver_grpc.channels import Channels
@@ -38,13 +42,15 @@ from edge_service.adapters.upstream.pool import Pool
 from edge_service.adapters.upstream.stock import Httpx2Upstream
 from edge_service.adapters.upstream.stock_transport import Transport
 from edge_service.adapters.upstream.trust import ssl_context
+from edge_service.adapters.workers.link import Duties, Link
 from edge_service.app.draining import UnderWay
 from edge_service.app.estimating import Estimator
 from edge_service.app.gate import Gate
 from edge_service.app.gateway import Gateway
 from edge_service.app.incoming import Services
 from edge_service.app.ports import Upstream
-from edge_service.settings import Settings
+from edge_service.domain.expositions import Family
+from edge_service.settings import Settings, Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,8 @@ class Edge:
 
     app: Starlette
     operations: Starlette
+    metrics: Callable[[], tuple[Family, ...]]
+    is_ready: Callable[[], bool]
 
 
 def create(settings: Settings, under_way: UnderWay) -> Edge:
@@ -89,6 +97,13 @@ def create(settings: Settings, under_way: UnderWay) -> Edge:
     def is_ready() -> bool:
         return resolver.is_ready and not under_way.is_draining
 
+    async def is_ready_now() -> bool:
+        return is_ready()
+
+    async def exposition() -> bytes:
+        return generate_latest(registry)
+
+    serving = routes(gateway, resolver, under_way, is_ready_now)
     app = Starlette(
         middleware=[
             *([Middleware(Cors, origins=settings.cors_origins)] if settings.cors_origins else []),
@@ -98,18 +113,19 @@ def create(settings: Settings, under_way: UnderWay) -> Edge:
                 most_per_key=settings.max_concurrent_per_key,
                 tell=telemetry.turned_away,
             ),
+            Middleware(Direct, routes=serving),  # The last of them.
         ],
         routes=[
-            *routes(gateway, resolver, under_way, is_ready),
+            *serving,
             *management_routes(resolver.management, Gate(time.monotonic, telemetry.turned_away)),
         ],
         exception_handlers={HTTPException: http_error, Exception: internal_error},
         lifespan=lifespan,
     )
-    operations = Starlette(routes=operations_routes(registry, is_ready))
+    operations = Starlette(routes=operations_routes(exposition, is_ready_now))
     for each in (app, operations):
         each.router.redirect_slashes = False  # It redirects to wherever the Host header says.
-    return Edge(app, operations)
+    return Edge(app, operations, functools.partial(families, registry), is_ready)
 
 
 def _upstream(settings: Settings, credentials: LocalCredentials) -> tuple[Pool | Transport, Upstream]:
@@ -129,22 +145,21 @@ async def serve(settings: Settings) -> None:
     shown = Followed(Files(settings.tls)) if settings.tls else None
     certificate = Certificate(shown.current) if shown else None
     _allow_open_files()
-    listening = _listen(settings.host, settings.port)
-    operating = _listen(*settings.ops) if settings.ops else None
+    listening = listen(settings.host, settings.port)
+    operating = listen(*settings.ops) if settings.ops else None
     under_way = UnderWay()
     edge = create(settings, under_way)
-    bounds = Bounds(stall_s=settings.client_stall_s)
+    also = f"operations on {url(operating)}, " if operating else ""
     server = Server(
         edge.app,
         under_way,
-        http=over_tls(protocol(bounds), certificate, bounds.head_s) if certificate else protocol(bounds),
+        http=_spoken(settings, certificate),
         drain_s=settings.drain_s,
         delay_s=settings.drain_delay_s,
         scheme="https" if certificate else "http",
-        also=f"operations on {url(operating)}, " if operating else "",
+        also=also,
     )
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, server.stop)
+    _stop_by_signals(server)
     operations = SignalFreeServer(
         uvicorn.Config(edge.operations, http=protocol(Bounds()), ws="none", lifespan="off", log_config=None)
     )
@@ -158,17 +173,52 @@ async def serve(settings: Settings) -> None:
         await serving_operations
 
 
+async def serve_as_worker(settings: Settings, worker: Worker) -> None:
+    """Serves as one of several, until SIGTERM or SIGINT, or until the supervisor says so or is gone. Raises as
+    `serve`."""
+    telemetry_structlog.configure(worker.slot)
+    shown = Followed(Files(settings.tls)) if settings.tls else None
+    certificate = Certificate(shown.current) if shown else None
+    _allow_open_files()
+    listening = join(settings.host, worker.port)
+    under_way = UnderWay()
+    edge = create(settings, under_way)
+    hands = Hands(worker.slot, _stream(worker.receiving), [_stream(each) for each in worker.giving])
+    link = await Link.open(worker.control)
+    server = WorkerServer(
+        edge.app,
+        under_way,
+        Sharing(listening, hands, link.serves, link.leaves),
+        http=_spoken(settings, certificate),
+        drain_s=settings.drain_s,
+        delay_s=settings.drain_delay_s,
+    )
+    _stop_by_signals(server)
+    duties = Duties(server.stop, server.deal_to, edge.is_ready, edge.metrics)
+    following = asyncio.create_task(link.follow(duties))
+    renewing = asyncio.create_task(shown.follow(certificate.renew)) if shown and certificate else None
+    await server.serve([])
+    if renewing:
+        renewing.cancel()
+    following.cancel()
+    await link.aclose(edge.metrics())
+
+
+def _spoken(settings: Settings, certificate: Certificate | None) -> type[asyncio.Protocol]:
+    bounds = Bounds(stall_s=settings.client_stall_s)
+    return over_tls(protocol(bounds), certificate, bounds.head_s) if certificate else protocol(bounds)
+
+
+def _stop_by_signals(server: Server) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, server.stop)
+
+
+def _stream(descriptor: int) -> socket.socket:
+    return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=descriptor)
+
+
 def _allow_open_files() -> None:
     """Each request under way takes two: as many as the system lets this process have."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listening = socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from error
-    listening.setblocking(False)
-    return listening

@@ -17,6 +17,22 @@ _USUAL_PORTS = {"http": ":80", "https": ":443"}
 
 
 @dataclass(frozen=True, slots=True)
+class Worker:
+    """What a supervisor leaves to a worker: descriptors that are open, by their numbers."""
+
+    slot: int
+    """Which of the workers it is, from 0."""
+    port: int
+    """That was found where port 0 was asked for."""
+    control: int
+    """To the supervisor."""
+    receiving: int
+    """Where connections are dealt to it."""
+    giving: tuple[int, ...]
+    """Where connections are dealt to each worker."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     resolvers: tuple[str, ...]
     """Each `HOST:PORT` or `unix:PATH`."""
@@ -53,6 +69,10 @@ class Settings:
     """The URL of an HTTP proxy to call providers through, which may have a password in it; empty for none."""
     token: str = field(repr=False)
     """The services' shared secret; empty for none. From `FOREBAY_TOKEN` alone, since everyone can read arguments."""
+    workers: int
+    """Processes that serve."""
+    as_worker: Worker | None
+    """This process is one of several."""
     environment: Mapping[str, str] = field(repr=False)
     """Where `env:` credentials are looked up, as far as `credential_names` allows."""
 
@@ -208,6 +228,15 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         help="whose pages in browsers may call the APIs of models, such as https://app.example.com, or * for "
         "everyone's; the management API never (default: none)",
     )
+    parser.add_argument(
+        "--workers",
+        metavar="N",
+        type=int,
+        default=default("workers", "1"),
+        help="how many processes serve, each on a core of its own; bounds such as --max-concurrent are of each "
+        "(default: 1)",
+    )
+    parser.add_argument("--as-worker", type=_worker, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
 
     resolvers = tuple(address.strip() for address in given.resolver.split(",") if address.strip())
@@ -242,6 +271,8 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         parser.error(f"--max-concurrent: {given.max_concurrent} is not a number above 0")
     if given.max_concurrent_per_key < 0:
         parser.error(f"--max-concurrent-per-key: {given.max_concurrent_per_key} is neither 0 nor a number above it")
+    if given.workers < 1:
+        parser.error(f"--workers: {given.workers} is not a number above 0")
     origins = frozenset(origin.strip() for origin in given.cors_origins.split(",") if origin.strip())
     for origin in sorted(origins):
         if origin != "*" and not is_origin(origin):
@@ -278,9 +309,16 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         credential_names=tuple(name.strip() for name in given.credential_env.split(",") if name.strip()),
         upstream_ca=Path(given.upstream_ca) if given.upstream_ca else None,
         upstream_proxy=given.upstream_proxy,
+        workers=given.workers,
+        as_worker=given.as_worker,
         token=token,
         environment=environment,
     )
+
+
+def _worker(text: str) -> Worker:
+    slot, port, control, receiving, *giving = map(int, text.split(","))
+    return Worker(slot, port, control, receiving, tuple(giving))
 
 
 def is_address(address: str) -> bool:

@@ -69,6 +69,17 @@ class _Shared:
     beginning: Beginning
 
 
+@dataclass(frozen=True, slots=True)
+class _Operating:
+    """What operators' tools ask."""
+
+    registry: CollectorRegistry
+    is_serving: asyncio.Event
+    server: OperationsServer
+    at: str
+    """What is printed about it."""
+
+
 def check(settings: Settings) -> str:
     """A line about what the configuration has in it. Raises `ConfigError` or `UnreadableError`."""
     catalog = config_yaml.load(_text(settings.config))
@@ -84,6 +95,7 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
     with contextlib.ExitStack() as stack:
+        operating = await _operating(settings, stack)
         history: History = MemoryHistory()
         shared = await _begun(settings, told_to_stop, stack) if settings.store else None
         if told_to_stop.is_set():
@@ -93,9 +105,22 @@ async def serve(settings: Settings) -> None:
         else:
             if settings.state_dir:
                 history = stack.enter_context(contextlib.closing(SqliteHistory(settings.state_dir, time.time)))
-            configuration = Configuration(config_yaml.parsed, time.time, _text(settings.config), history, bell.ring)
-        operating = stack.enter_context(listen(*settings.ops)) if settings.ops else None
+            configuration = Configuration(
+                config_yaml.Reader().parsed, time.time, _text(settings.config), history, bell.ring
+            )
         await _serve(settings, configuration, history, shared, bell, operating, told_to_stop)
+
+
+async def _operating(settings: Settings, stack: contextlib.ExitStack) -> _Operating:
+    """Before anything is waited for, so that it can be told that this one is alive. Raises `OSError`."""
+    registry, is_serving = CollectorRegistry(), asyncio.Event()
+    server = OperationsServer(Operations(registry, is_serving.is_set))
+    if settings.ops is None:
+        return _Operating(registry, is_serving, server, "")
+    listening = stack.enter_context(listen(*settings.ops))
+    await server.serve(listening)
+    stack.callback(server.close)
+    return _Operating(registry, is_serving, server, f"operations on {url(listening)}, ")
 
 
 async def _begun(settings: Settings, told_to_stop: asyncio.Event, stack: contextlib.ExitStack) -> _Shared | None:
@@ -132,7 +157,7 @@ def _seed(path: Path | None) -> Kept | None:
 
 def _as_of_record(kept: Kept, bell: Bell) -> Configuration:
     try:
-        return Configuration(config_yaml.parsed, time.time, kept.text, None, bell.ring, kept.revision)
+        return Configuration(config_yaml.Reader().parsed, time.time, kept.text, None, bell.ring, kept.revision)
     except ConfigError as error:
         words = (
             f"revision {kept.revision.number} of the configuration, which the store has, is not valid for this resolver"
@@ -146,7 +171,7 @@ async def _serve(
     history: History,
     shared: _Shared | None,
     bell: Bell,
-    operating: socket.socket | None,
+    operating: _Operating,
     told_to_stop: asyncio.Event,
 ) -> None:
     certificates = Followed(Files(*settings.tls, settings.client_ca)) if settings.tls else None
@@ -155,8 +180,8 @@ async def _serve(
     replica_id = f"{socket.gethostname()}-{boot}"
     state = _state(settings, configuration, replica_id)
     stores = state.stores if state else Stores(MemoryRotation(), MemoryHealth(), MemoryDrains(), MemoryBindings())
-    probes, registry = ProbeBook(PROBE_LEASE_S), CollectorRegistry()
-    telemetry = PrometheusTelemetry(registry, _sources(configuration, stores, probes, state))
+    probes = ProbeBook(PROBE_LEASE_S)
+    telemetry = PrometheusTelemetry(operating.registry, _sources(configuration, stores, probes, state))
     siblings, manager = _manager(settings, configuration, history, shared, state)
     servicer, admin, watch = create_servicers(
         configuration, manager, stores, probes, telemetry, bell, boot, siblings or Alone(replica_id, configuration)
@@ -165,35 +190,31 @@ async def _serve(
     tls = grpc_server.Tls(certificates.current) if certificates else None
     grpc = grpc_server.build(settings.listen, servicer, admin, secrets_shown, reflect=settings.reflection, tls=tls)
 
-    is_serving = asyncio.Event()
     follow = siblings.follow() if siblings else config_file.follow(_given(settings.config), configuration)
     following = asyncio.create_task(follow)
     keeping = asyncio.create_task(state.keep()) if state else None
     renewing = asyncio.create_task(certificates.follow(tls.renew)) if certificates and tls else None
-    operations = OperationsServer(Operations(registry, is_serving.is_set))
-    if operating:
-        await operations.serve(operating)
     if isinstance(state, RedisState):
         await state.begun()
     if siblings:
         await siblings.begun()
+    own = asyncio.all_tasks()
     await grpc.serving()
-    is_serving.set()
-    also = f"operations on {url(operating)}, " if operating else ""
-    print(f"forebay-resolver: serving {also}gRPC on {grpc.address}", flush=True)
+    operating.is_serving.set()
+    print(f"forebay-resolver: serving {operating.at}gRPC on {grpc.address}", flush=True)
 
     stopping = asyncio.create_task(told_to_stop.wait())
     await asyncio.wait({stopping, following}, return_when=asyncio.FIRST_COMPLETED)
-    is_serving.clear()
+    operating.is_serving.clear()
     stopping.cancel()
     if renewing:
         renewing.cancel()
     watch.close()
     await grpc.drain(settings.drain_s)
     # To the last: that is when operators look.
-    operations.close()
+    operating.server.close()
     # Calls that were cut off are still being told. What is left when the loop closes, gRPC reports with a traceback.
-    if ending := asyncio.all_tasks() - {asyncio.current_task(), following, keeping}:
+    if ending := asyncio.all_tasks() - own:
         await asyncio.wait(ending, timeout=LAST_WORDS_S)
     # Until now: changes wait for whoever still serves.
     if not following.done():

@@ -9,7 +9,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
+
+_IN_A_STORES_QUERY = ("db", "ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
+"""What else the client would take could weaken TLS, or make of answers what nobody understands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +116,15 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         metavar="URL",
         default=default("store", ""),
         help="redis://[USER:PASSWORD@]HOST:PORT/DB, rediss:// for TLS: what several resolvers share, the configuration "
-        "among it, in a Redis 7 or Valkey 8 server; a password is better given as FOREBAY_RESOLVER_STORE, since "
-        "everyone can read arguments "
-        "(default: this resolver shares nothing)",
+        "among it, in a Redis 7 or Valkey 8 server; ?ssl_ca_certs=FILE names its authorities, ssl_certfile and "
+        "ssl_keyfile what it is shown; a password is better given as FOREBAY_RESOLVER_STORE, since everyone can read "
+        "arguments (default: this resolver shares nothing)",
+    )
+    parser.add_argument(
+        "--plaintext-store",
+        action="store_true",
+        default=switched_on("plaintext-store"),
+        help="consent to a store without TLS at an address that is not loopback",
     )
     parser.add_argument(
         "--allow-provider-edits",
@@ -150,8 +159,8 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         )
     if given.ops_listen and (not is_address(given.ops_listen) or given.ops_listen.startswith("unix:")):
         parser.error(f"--ops-listen: '{given.ops_listen}' is not HOST:PORT")
-    if given.store and not _is_store(given.store):
-        parser.error("--store: not an address such as redis://127.0.0.1:6379/0")
+    if given.store and (wrong := _wrong_with_store(given.store, is_consented=given.plaintext_store)):
+        parser.error(f"--store: {wrong}")
     token, management_key = environment.get("FOREBAY_TOKEN", ""), environment.get("FOREBAY_MANAGEMENT_KEY", "")
     for name, secret in (("FOREBAY_TOKEN", token), ("FOREBAY_MANAGEMENT_KEY", management_key)):
         if not (secret.isascii() and secret.isprintable()):
@@ -196,15 +205,36 @@ def is_address(address: str) -> bool:
     return port.isascii() and port.isdigit() and len(port) <= 5 and int(port) < 65536
 
 
-def _is_store(text: str) -> bool:
-    """A password with a '/' in it that is not quoted is taken for no port."""
+def _wrong_with_store(text: str, *, is_consented: bool) -> str:
+    """Empty if nothing is. It never has the address in it, where there may be a password: one with a '/' in it that is
+    not quoted is taken for no port."""
+    nowhere = "not an address such as redis://127.0.0.1:6379/0"
     try:
         its = urlsplit(text)
-        if its.scheme == "unix":
-            return bool(its.path)
-        return its.scheme in ("redis", "rediss") and bool(its.hostname) and its.port != 0
+        is_socket = its.scheme == "unix"
+        if not is_socket and (its.scheme not in ("redis", "rediss") or not its.hostname or its.port == 0):
+            return nowhere
     except ValueError:
-        return False
+        return nowhere
+    if not its.path if is_socket else not _is_number(its.path.strip("/") or "0"):
+        return nowhere
+    for name, value in parse_qsl(its.query, keep_blank_values=True):
+        if name not in _IN_A_STORES_QUERY:
+            return f"behind its '?' it takes {', '.join(_IN_A_STORES_QUERY)}, and something else is there"
+        if name == "db" and not _is_number(value):
+            return "its db is not a number"
+        if name.startswith("ssl_") and its.scheme != "rediss":
+            return f"{name} is for rediss://, which is with TLS"
+    if its.scheme == "redis" and not is_consented and not is_local(f"{its.hostname}:0"):
+        return (
+            "it is not on loopback, and what is said to it would be plaintext, a password too: use rediss://, "
+            "or add --plaintext-store to consent"
+        )
+    return ""
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
 
 
 def _host_and_port(address: str) -> tuple[str, int]:

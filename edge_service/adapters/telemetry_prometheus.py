@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import structlog
@@ -37,6 +37,7 @@ class PrometheusTelemetry:
     clients write adds no series."""
 
     def __init__(self, registry: CollectorRegistry, resolver: ResolverLink) -> None:
+        self._log = _log.bind()  # Once: unbound, it would look for its configuration with each line.
         Gauge("forebay_resolver_up", "Whether any resolver has accepted a stream", registry=registry).set_function(
             lambda: float(resolver.is_ready)
         )
@@ -137,7 +138,7 @@ class PrometheusTelemetry:
         if record.first_content_s is not None:
             self._first_content.observe(record.first_content_s)
         tokens = record.tokens
-        _log.info(
+        self._log.info(
             "request",
             request_id=record.request_id,
             decision_id=record.decision_id,
@@ -170,6 +171,21 @@ class PrometheusTelemetry:
         self._tokens.of(target_id, "input").inc(tokens.input)
         self._tokens.of(target_id, "output").inc(tokens.output)
         self._tokens.of(target_id, "cached").inc(tokens.cached)
+
+
+class WorkersTelemetry:
+    """Of the process that watches over several workers."""
+
+    def __init__(self, registry: CollectorRegistry, serving: Callable[[], int]) -> None:
+        """`serving` tells how many accept connections."""
+        Gauge("forebay_workers", "Workers that accept connections", registry=registry).set_function(serving)
+        self._ends = Counter(
+            "forebay_worker_ends", "Workers that ended without being told to, or not well", registry=registry
+        )
+
+    def ended(self) -> None:
+        """One that was not told to, or not well."""
+        self._ends.inc()
 
 
 class _Children:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from edge_service.domain.failed_keys import FailedKeys, network
-from edge_service.domain.management import KeyRefusedError, TooManyFailedKeysError
+from edge_service.domain.management import Caller, KeyRefusedError, TooManyFailedKeysError
 
 _T = TypeVar("_T")
 
@@ -21,12 +21,12 @@ class Gate:
         self._tell = tell
         self._failed = FailedKeys()
 
-    async def admit(self, host: str, key: str, call: Callable[[], Awaitable[_T]]) -> _T:
-        """What the call returns or raises. `host` is the peer's address; an empty `key` is none, and no guess.
+    async def admit(self, caller: Caller, call: Callable[[], Awaitable[_T]]) -> _T:
+        """What the call returns or raises. An empty key is none, and no guess.
 
         Raises `TooManyFailedKeysError` instead of calling.
         """
-        address, now = network(host), self._clock()
+        key, address, now = caller.key, network(caller.host), self._clock()
         digest = hashlib.sha256(key.encode()).digest()
         wait_s = self._failed.begin(address, digest, now) if key else self._failed.blocked_s(address, now)
         if wait_s is not None:

@@ -12,6 +12,7 @@ from edge_service.domain.failover import ReportClosed, ReportContent, ReportEnde
 from edge_service.domain.headers import Headers
 from edge_service.domain.management import (
     Applied,
+    Caller,
     Change,
     Document,
     Explanation,
@@ -94,32 +95,32 @@ class Management(Protocol):
     nobody can tell what became of it.
     """
 
-    async def authenticate(self, key: str) -> None:
+    async def authenticate(self, caller: Caller) -> None:
         """Has the key verified, and does nothing."""
 
-    async def read(self, key: str, section: Section) -> Document: ...
+    async def read(self, caller: Caller, section: Section) -> Document: ...
 
-    async def replace(self, key: str, section: Section, content: bytes, change: Change) -> Applied: ...
+    async def replace(self, caller: Caller, section: Section, content: bytes, change: Change) -> Applied: ...
 
-    async def upsert(self, key: str, kind: Kind, content: bytes, change: Change) -> Applied: ...
+    async def upsert(self, caller: Caller, kind: Kind, content: bytes, change: Change) -> Applied: ...
 
-    async def delete(self, key: str, kind: Kind, id: str, change: Change) -> Applied: ...  # noqa: A002
+    async def delete(self, caller: Caller, kind: Kind, id: str, change: Change) -> Applied: ...  # noqa: A002
 
-    async def revisions(self, key: str, page_size: int, before: int) -> Sequence[Revision]:
+    async def revisions(self, caller: Caller, page_size: int, before: int) -> Sequence[Revision]:
         """The newest of those before `before`, newest first; 0 for the newest of all."""
 
-    async def rollback(self, key: str, revision: int, change: Change) -> Applied:
+    async def rollback(self, caller: Caller, revision: int, change: Change) -> Applied:
         """Makes a new revision with the content of this one."""
 
-    async def clear(self, key: str, target_id: str) -> None:
+    async def clear(self, caller: Caller, target_id: str) -> None:
         """Ends a cool-down."""
 
-    async def drain(self, key: str, target_id: str, *, drained: bool) -> None:
+    async def drain(self, caller: Caller, target_id: str, *, drained: bool) -> None:
         """Takes a target out of new plans, or puts it back."""
 
-    async def status(self, key: str) -> Status: ...
+    async def status(self, caller: Caller) -> Status: ...
 
-    async def explain(self, key: str, question: Question, excluded: Sequence[str]) -> Explanation:
+    async def explain(self, caller: Caller, question: Question, excluded: Sequence[str]) -> Explanation:
         """What `question` would get now, without these targets. Moves nothing. Raises `NotThereError` for an unknown
         name, and `BadQuestionError` if no target can serve what is needed."""
 

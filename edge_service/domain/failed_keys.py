@@ -63,11 +63,15 @@ class FailedKeys:
         if not shown.pending[key]:
             del shown.pending[key]
         if failed:
-            shown.failed_at = [*shown.failed_at, now][-MOST:]
-            self._shown[address] = self._shown.pop(address)
-            self._forget(now)
+            self.failed(address, now)
         elif not shown.failed_at and not shown.pending:
             del self._shown[address]
+
+    def failed(self, address: str, now: float) -> None:
+        """A wrong key was shown, here or to somebody who counts as well."""
+        shown = self._shown[address] = self._shown.pop(address) if address in self._shown else _Shown()
+        shown.failed_at = [*shown.failed_at, now][-MOST:]
+        self._forget(now)
 
     def _forget(self, now: float) -> None:
         """Whoever failed longest ago first."""

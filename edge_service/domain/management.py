@@ -16,7 +16,7 @@ ApiError
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from edge_service.domain.errors import ApiError, InvalidRequestError
@@ -38,6 +38,16 @@ class Kind(StrEnum):
     POOL = "pool"
     CLUSTER = "cluster"
     PROVIDER = "provider"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who manages."""
+
+    key: str = field(repr=False)
+    """The management key that is shown; empty for none."""
+    host: str
+    """The address; empty at a Unix socket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +118,8 @@ class Status:
     revision: int
     targets: tuple[TargetStatus, ...]
     replicas: tuple[ReplicaStatus, ...]
+    targets_left_out: int
+    """How many more there are, of very many, than the resolver's answer had room for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from resolver_service.domain.abilities import NO_NEEDS, Needs
 from resolver_service.domain.catalog import Target
 from resolver_service.domain.limits import Allowances
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(NamedTuple):
     """What a caller asks for."""
 
     model: str
@@ -36,33 +36,45 @@ class Query:
     """The key must be known even where there are no clients."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedAttempt:
+class PlannedAttempt(NamedTuple):
     target: Target
     reasoning: str
     probe: bool
     health_generation: int
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """A plan: what to try, in which order and how far."""
 
     id: str
-    attempts: tuple[PlannedAttempt, ...]
+    targets: tuple[Target, ...]
     attempts_allowed: int
     total_s: float
     revision: int
     name: str
     """The configured spelling of the name that was found."""
+    reasoning: str = ""
+    """What the client asked for, which replaces the targets' own; empty for nothing."""
+    probes: frozenset[str] = frozenset()
+    """The ids of the targets that this plan probes."""
+    health_generation: int = 0
+    """That it was made under."""
     depends_on_needs: bool = False
     """Other needs may lead to other attempts."""
     limits: Allowances | None = None
     """What the client may still do; None if it has no limits."""
 
+    @property
+    def attempts(self) -> tuple[PlannedAttempt, ...]:
+        """What each target comes to in this plan."""
+        return tuple(
+            PlannedAttempt(t, self.reasoning or t.reasoning, t.id in self.probes, self.health_generation)
+            for t in self.targets
+        )
+
     def longest_s(self, stream: bool) -> float:
         """How long whoever keeps to the plan takes at most."""
-        return self.total_s + max((a.target.timeouts.stream_s for a in self.attempts if stream), default=0.0)
+        return self.total_s + max((target.timeouts.stream_s for target in self.targets if stream), default=0.0)
 
 
 @dataclass(frozen=True, slots=True)

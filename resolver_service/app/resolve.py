@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from resolver_service.app.access import Access
 from resolver_service.app.bindings import Bindings
-from resolver_service.app.decisions import Decision, Explanation, PlannedAttempt, Query, TargetView
+from resolver_service.app.decisions import Decision, Explanation, Query, TargetView
 from resolver_service.app.in_flight import InFlight
 from resolver_service.app.limits import COUNTED, ClientLimits, use_of
 from resolver_service.app.ports import (
@@ -80,7 +79,8 @@ class Resolver:
     def authenticated(self, query: Query) -> Decision:
         """A plan without attempts, for who may ask for others. Raises `ClientKeyError`."""
         self.client(query.client_key, required=query.key_required)
-        return Decision(self._new_id(), (), 0, 0.0, self._revisions.current.number, "")
+        latest = self._health.latest
+        return Decision(self._new_id(), (), 0, 0.0, self._revisions.current.number, "", health_generation=latest)
 
     def wanted(self, query: Query) -> Wanted | None:
         """What `resolve` would take if it were asked now; None for nothing, or if there will be no plan."""
@@ -125,9 +125,9 @@ class Resolver:
         decision = None
         try:
             decision = self._resolve(query, caller, granted)
-            for attempt in decision.attempts:
-                if attempt.probe:
-                    unused.difference_update(attempt.target.scopes)
+            for target in decision.targets:
+                if target.id in decision.probes:
+                    unused.difference_update(target.scopes)
             return decision
         finally:
             if unused:
@@ -148,15 +148,16 @@ class Resolver:
         order = survey.order(entry, self._turns(granted), entry.policy.attempts)
         if not query.counting:
             # Others than were granted, if what is available has changed since.
-            has = () if granted is None else granted.turns
-            self._rotation.take(key for key in order.took if key not in has)
+            took = order.took if granted is None else [key for key in order.took if key not in granted.turns]
+            self._rotation.take(took)
         decision = self._decide(revision, entry, reasoning, order.targets, survey, granted.holder if granted else "")
-        for attempt in decision.attempts:
-            if attempt.probe:
-                self._take_probes(decision.id, attempt.target, survey.now)
+        if decision.probes:
+            for target in decision.targets:
+                if target.id in decision.probes:
+                    self._take_probes(decision.id, target, survey.now)
         is_walked = query.will_report and not query.counting
         if revision.catalog.has_limits and is_walked:
-            targets = tuple(attempt.target.scopes for attempt in decision.attempts)
+            targets = tuple(target.scopes for target in decision.targets)
             self._in_flight.decided(decision.id, targets, survey.now + decision.longest_s(query.stream), caller)
         if revision.catalog.has_responses and query.will_report and not query.counting:
             self._bindings.decided(decision.id, decision.name)
@@ -164,7 +165,7 @@ class Resolver:
             return decision
         until_at = survey.now + decision.longest_s(query.stream) if is_walked else None
         allowances = self._limits.decided(client, decision.id, query.needs, survey.now, until_at, caller, admission)
-        return replace(decision, limits=allowances)
+        return decision._replace(limits=allowances)
 
     def _entry(self, query: Query, revision: Revision, client: Client | None) -> tuple[Group | RawModel, str]:
         """What the request is about, and the reasoning suffix. Raises `UnknownModelError`, `UnboundError` or
@@ -186,8 +187,15 @@ class Resolver:
         target = None if binding is None else revision.catalog.targets.get(binding.target_id)
         if binding is None or target is None or not (client is None or client.may_call(name_key(binding.name))):
             raise UnboundError
-        attempt = PlannedAttempt(target, reasoning="", probe=False, health_generation=self._health.latest)
-        return Decision(self._new_id(), (attempt,), 1, target.timeouts.total_s, revision.number, binding.name)
+        return Decision(
+            self._new_id(),
+            (target,),
+            1,
+            target.timeouts.total_s,
+            revision.number,
+            binding.name,
+            health_generation=self._health.latest,
+        )
 
     def _turns(self, granted: Granted | None) -> selection.Turns:
         if granted is None:
@@ -222,7 +230,7 @@ class Resolver:
         client = None if everything else access(revision.catalog, query.client_key, required=query.key_required)
         if query.retrieving:
             made = self._retrieve(query, revision, client)
-            return Explanation(made, "", (TargetView(made.attempts[0].target, True, "made it", 0.0),))
+            return Explanation(made, "", (TargetView(made.targets[0], True, "made it", 0.0),))
         found, reasoning = _find(revision.catalog, query.model, client)
         entry = found
         if query.affinity_required:
@@ -234,8 +242,8 @@ class Resolver:
         except (NoTargetError, UnservableError):
             decision = None
         views: dict[str, TargetView] = {}
-        for place, attempt in enumerate(decision.attempts if decision else (), 1):
-            views[attempt.target.id] = survey.view(attempt.target, place)
+        for place, target in enumerate(decision.targets if decision else (), 1):
+            views[target.id] = survey.view(target, place)
         permitted = selection.order(entry, survey.permitted, self._rotation.turn).targets
         for target in (*order.targets, *permitted, *selection.targets_of(entry)):
             if target.id not in views:
@@ -262,13 +270,17 @@ class Resolver:
             attempts_allowed = 1
             if not targets:
                 raise survey.exhausted(entry)
+        targets = targets[:attempts_allowed]
         return Decision(
             id=decision_id or self._new_id(),
-            attempts=tuple(survey.attempt(t, reasoning) for t in targets[:attempts_allowed]),
+            targets=targets,
             attempts_allowed=attempts_allowed,
             total_s=policy.timeouts.total_s,
             revision=revision.number,
             name=entry.id,
+            reasoning=reasoning,
+            probes=survey.probes(targets),
+            health_generation=survey.generation,
             depends_on_needs=entry.has_abilities,
         )
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 
-from resolver_service.app.decisions import PlannedAttempt, Query, TargetView
+from resolver_service.app.decisions import Query, TargetView
 from resolver_service.app.ports import HealthStore
 from resolver_service.app.refusals import NoTargetCode, NoTargetError, UnservableError
 from resolver_service.domain import selection
@@ -33,7 +33,7 @@ class Survey:
         self._needs = needs
         self._in_flight = in_flight
         self._health = health
-        self._generation = health.latest
+        self.generation = health.latest
         self._noted = health.scopes()
         self._drained = drained
         self._barred = query.excluded | drained if drained else query.excluded
@@ -42,9 +42,7 @@ class Survey:
 
     def order(self, entry: Group | RawModel, turns: selection.Turns, limit: int | None = None) -> selection.Order:
         """What may be tried, in order."""
-        # Most requests are not slowed down by what makes a difference for few.
-        available = self._available if self._needs is None else self._suits
-        order = selection.order(entry, available, turns, limit)
+        order = selection.order(entry, self._those_available(entry), turns, limit)
         if not order.targets and not self._may_probe:
             # Nothing but targets that wait for a probe. Whether one will ever come is not for this request to wait for.
             order = selection.order(entry, self._not_out, turns, limit)
@@ -52,9 +50,17 @@ class Survey:
 
     def claim(self, entry: Group | RawModel) -> selection.Claim | None:
         """The turns that the order takes."""
-        available = self._available if self._needs is None else self._suits
-        claim = selection.claim(entry, available)
+        claim = selection.claim(entry, self._those_available(entry))
         return selection.claim(entry, self._not_out) if claim is None and not self._may_probe else claim
+
+    def _those_available(self, entry: Group | RawModel) -> selection.Available | None:
+        """None where nothing keeps any target from serving this request: so it nearly always is, and then there is no
+        need to look at one after the other."""
+        if self._needs is not None:
+            return self._suits
+        if self._barred or self._in_flight or not self._noted.isdisjoint(entry.scopes):
+            return self._available
+        return None
 
     def awaited(self, entry: Group | RawModel) -> tuple[str, ...]:
         """The scopes that wait for a probe which this request may get."""
@@ -81,7 +87,6 @@ class Survey:
     def _available(self, target: Target) -> bool:
         if target.disabled or target.id in self._barred or (self._in_flight and self._is_full(target)):
             return False
-        # Asked of every target of every request, and nearly always all there is to ask.
         if self._noted.isdisjoint(target.scopes):
             return True
         return self._health_of(target).availability(self.now) in self._available_when
@@ -102,9 +107,14 @@ class Survey:
             return WELL
         return worst(map(self._health.get, target.scopes), self.now)
 
-    def attempt(self, target: Target, reasoning: str) -> PlannedAttempt:
-        probe = self._may_probe and self._health_of(target).availability(self.now) is Availability.PROBE
-        return PlannedAttempt(target, reasoning or target.reasoning, probe, self._generation)
+    def probes(self, targets: Iterable[Target]) -> frozenset[str]:
+        """The ids of those of them that a plan of this request would probe."""
+        if not self._may_probe or not self._noted:
+            return frozenset()
+        return frozenset(target.id for target in targets if self._is_probe(target))
+
+    def _is_probe(self, target: Target) -> bool:
+        return self._may_probe and self._health_of(target).availability(self.now) is Availability.PROBE
 
     def least_bad(self, entry: Group | RawModel) -> tuple[Target, ...]:
         """The target that recovers soonest, if any does. One that is full is sent nothing, however well it is."""
@@ -141,7 +151,7 @@ class Survey:
         if place and availability is Availability.OUT:
             return f"number {place}, as the least bad; cooling: {health.reason}"
         if place:
-            return f"number {place}" + (", as a probe" if self.attempt(target, "").probe else "")
+            return f"number {place}" + (", as a probe" if self._is_probe(target) else "")
         if target.disabled:
             return "disabled"
         if target.id in self._drained:

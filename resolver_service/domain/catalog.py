@@ -6,10 +6,12 @@ revision by `resolver_service.domain.config` and never changes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import operator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
+from itertools import chain
 from typing import NamedTuple
 
 from resolver_service.domain.abilities import UNKNOWN, Abilities
@@ -237,8 +239,14 @@ class Member:
     provider that serves it."""
     pool: Group | None = None
 
+    def targets(self) -> Iterator[Target]:
+        """All that stand behind it, as configured."""
+        if self.pool is not None:
+            return self.pool.targets()
+        return (target for source in self.sources for target in source.targets)
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Tier:
     """Members that rotate among themselves."""
 
@@ -247,8 +255,16 @@ class Tier:
     """In the order configured."""
     weights: tuple[int, ...]
 
+    @cached_property
+    def one_each(self) -> tuple[Target, ...]:
+        """The members' targets, if each has one; else nothing."""
+        sources = [source for member in self.members for source in member.sources]
+        if len(sources) < len(self.members) or any(len(member.sources) > 1 for member in self.members):
+            return ()
+        return tuple(s.targets[0] for s in sources) if all(len(s.targets) == 1 for s in sources) else ()
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Group:
     """A pool or a cluster."""
 
@@ -265,13 +281,35 @@ class Group:
     has_abilities: bool = False
     """Of some target behind it something is known, so that what a request needs makes a difference."""
 
-    @property
+    @cached_property
     def rotation_key(self) -> str:
         """Names this group's turns; a pool keeps its turns whichever way it was reached."""
         return f"{self.kind}:{name_key(self.id)}"
 
+    @cached_property
+    def enabled(self) -> tuple[Tier, ...]:
+        """The tiers without what is disabled, and without those in which everything is."""
+        return tuple(tier for tier in map(_enabled_tier, self.tiers) if tier.members)
 
-@dataclass(frozen=True, slots=True)
+    @cached_property
+    def scopes(self) -> frozenset[str]:
+        """Those of all targets behind it."""
+        return frozenset(chain.from_iterable(target.scopes for target in self.targets()))
+
+    @cached_property
+    def has_repetitions(self) -> bool:
+        """Whether any target stands behind it twice."""
+        ids = [target.id for target in self.targets()]
+        return len(set(ids)) < len(ids)
+
+    def targets(self) -> Iterator[Target]:
+        """All that stand behind it, as configured."""
+        for tier in self.tiers:
+            for member in tier.members:
+                yield from member.targets()
+
+
+@dataclass(frozen=True)
 class RawModel:
     """A model called by its own name, at every provider that lists it."""
 
@@ -281,6 +319,42 @@ class RawModel:
     policy: Policy
     has_abilities: bool = False
     """As of a group."""
+
+    @cached_property
+    def enabled(self) -> tuple[Target, ...]:
+        """Its targets without those that are disabled."""
+        return tuple(target for target in self.targets() if not target.disabled)
+
+    @cached_property
+    def scopes(self) -> frozenset[str]:
+        """As of a group."""
+        return frozenset(chain.from_iterable(target.scopes for target in self.targets()))
+
+    @cached_property
+    def has_repetitions(self) -> bool:
+        """As of a group."""
+        ids = [target.id for target in self.targets()]
+        return len(set(ids)) < len(ids)
+
+    def targets(self) -> Iterator[Target]:
+        """As of a group."""
+        return (target for source in self.sources for target in source.targets)
+
+
+def _enabled_tier(tier: Tier) -> Tier:
+    members = tuple(member for member in map(_enabled_member, tier.members) if member.sources or member.pool)
+    same = len(members) == len(tier.members) and all(map(operator.is_, members, tier.members))
+    return tier if same else Tier(tier.priority, members, tuple(member.weight for member in members))
+
+
+def _enabled_member(member: Member) -> Member:
+    """It has nothing behind it if all of that is disabled."""
+    if member.pool is not None:
+        return member if member.pool.enabled else replace(member, pool=None)
+    if not any(target.disabled for target in member.targets()):
+        return member
+    kept = (tuple(target for target in source.targets if not target.disabled) for source in member.sources)
+    return replace(member, sources=tuple(Source(targets) for targets in kept if targets))
 
 
 @dataclass(frozen=True)

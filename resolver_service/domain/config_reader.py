@@ -77,8 +77,14 @@ def kind_of(value: object) -> str:
 
 
 def quoted(value: object) -> str:
-    """A value as the messages show it: short and on one line, whatever it is."""
+    """A value as the messages show it: short and on one line, whatever it is.
+
+    YAML folds lines that are indented too far into the text above them, a list of keys into a preset's name: of what
+    follows a first word, nothing is shown that may be secret.
+    """
     if isinstance(value, str):
+        first, *others = value.split(" ")
+        value = " ".join([first, *("..." if _may_be_secret(other) else other for other in others)])
         return repr(value if len(value) <= LONGEST_QUOTED else value[: LONGEST_QUOTED - 3] + "...")
     # Python refuses to write out integers of thousands of digits.
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**LONGEST_QUOTED:
@@ -134,6 +140,11 @@ class Problems:
         if self._values > MOST_VALUES:
             self.add(path, f"the configuration is too large: more than {MOST_VALUES} values up to here")
             self.check()
+
+    @property
+    def values(self) -> int:
+        """How many have been read."""
+        return self._values
 
     def check(self) -> None:
         """Raises `ConfigError` if anything is wrong."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from resolver_service.domain.catalog import Group, Member, RawModel, Source, Target
-from resolver_service.domain.rotation import turn_of
+from resolver_service.domain.rotation import Turn, choice, turn_of
 
 Available: TypeAlias = Callable[[Target], bool]
 TurnKey: TypeAlias = tuple[str, int]
@@ -15,8 +15,7 @@ TurnKey: TypeAlias = tuple[str, int]
 Turns: TypeAlias = Callable[[TurnKey], int]
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(NamedTuple):
     """Targets in the order to try them, each once."""
 
     targets: tuple[Target, ...]
@@ -24,23 +23,21 @@ class Order:
     """The turns that this order takes if it is used: those of the bands that supply its first target."""
 
 
-def order(entry: Group | RawModel, available: Available, turns: Turns, limit: int | None = None) -> Order:
+def order(entry: Group | RawModel, available: Available | None, turns: Turns, limit: int | None = None) -> Order:
     """The targets behind a name that are available, in the order in which they are to be tried: the first `limit`.
+    None where all are available that are not disabled.
 
     A member without an available target is left out before anyone's turn is looked up. A target that comes up twice is
     kept where it came first.
     """
     took: list[TurnKey] = []
+    walk = _Walk(available, turns, limit, set() if entry.has_repetitions else None)
     if isinstance(entry, Group):
-        walk = _walk(entry, available, turns, took)
+        walk.through(entry, took)
     else:
-        walk = (target for target in targets_of(entry) if available(target))
-    first: dict[str, Target] = {}
-    for target in walk:
-        first.setdefault(target.id, target)
-        if len(first) == limit:
-            break
-    return Order(tuple(first.values()), tuple(took))
+        walk.add(entry.enabled if available is None else filter(available, targets_of(entry)))
+    targets = tuple(walk.found)
+    return Order(targets if limit is None else targets[:limit], tuple(took))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +53,7 @@ class Claim:
 
     def falls_on(self, turn: int) -> Claim | None:
         """That of the pool that this turn of the group falls on, if it does."""
-        return self.behind[turn_of(self.weights, turn).index]
+        return self.behind[choice(self.weights, turn)]
 
     def taken(self, numbers: Sequence[int]) -> dict[TurnKey, int]:
         """Whose the turns with these numbers are: this group's, then that of the pool it fell on."""
@@ -65,12 +62,12 @@ class Claim:
         return turns if pool is None else turns | pool.taken(numbers[1:])
 
 
-def claim(entry: Group | RawModel, available: Available) -> Claim | None:
+def claim(entry: Group | RawModel, available: Available | None) -> Claim | None:
     """None where nothing is available, or nothing rotates."""
     if not isinstance(entry, Group):
         return None
-    for tier in entry.tiers:
-        members = [m for m in tier.members if _can_serve(m, available)]
+    for tier in entry.tiers if available else entry.enabled:
+        members = [m for m in tier.members if _can_serve(m, available)] if available else tier.members
         if members:
             behind = tuple(claim(m.pool, available) if m.pool is not None else None for m in members)
             return Claim((entry.rotation_key, tier.priority), tuple(m.weight for m in members), behind)
@@ -79,41 +76,71 @@ def claim(entry: Group | RawModel, available: Available) -> Claim | None:
 
 def targets_of(entry: Group | RawModel | Member) -> Iterator[Target]:
     """Every target behind it, as configured; by some of its paths a target may come up again."""
-    if isinstance(entry, Group):
-        for tier in entry.tiers:
-            for member in tier.members:
-                yield from targets_of(member.pool or member)
-    else:
-        for source in entry.sources:
-            yield from source.targets
+    return entry.targets()
 
 
-def _walk(group: Group, available: Available, turns: Turns, took: list[TurnKey]) -> Iterator[Target]:
-    """The available targets of a group, made as they are asked for; adds to `took` before the first of them."""
-    for tier in group.tiers:
-        members = [m for m in tier.members if _can_serve(m, available)]
-        if not members:
-            continue
-        key = (group.rotation_key, tier.priority)
-        took.append(key)
-        weights = tier.weights if len(members) == len(tier.members) else tuple(m.weight for m in members)
-        its = turn_of(weights, turns(key))
+class _Walk:
+    """Finds targets in order, at least the first `limit` if there are as many."""
+
+    def __init__(self, available: Available | None, turns: Turns, limit: int | None, seen: set[str] | None) -> None:
+        """`seen` is None where no target comes up twice."""
+        self.found: list[Target] = []
+        self._available = available
+        self._turns = turns
+        self._limit = limit
+        self._seen = seen
+
+    def add(self, targets: Iterable[Target]) -> None:
+        if self._seen is None:
+            self.found += targets
+            return
+        for target in targets:
+            if target.id not in self._seen:
+                self._seen.add(target.id)
+                self.found.append(target)
+
+    def through(self, group: Group, took: list[TurnKey]) -> None:
+        """Adds the turns to `took` that lead to the first target."""
+        available = self._available
+        for tier in group.enabled if available is None else group.tiers:
+            if self._limit is not None and len(self.found) >= self._limit:
+                return
+            members: Sequence[Member] = tier.members
+            if available is not None:
+                members = [m for m in members if _can_serve(m, available)]
+                if not members:
+                    continue
+            key = (group.rotation_key, tier.priority)
+            took.append(key)
+            if available is None and tier.one_each:
+                first = choice(tier.weights, self._turns(key))
+                self.add(tier.one_each[first:])
+                self.add(tier.one_each[:first])
+            else:
+                weights = tier.weights if len(members) == len(tier.members) else tuple(m.weight for m in members)
+                self._among(members, turn_of(weights, self._turns(key)), took)
+            took = []  # The first target is found. The others' bands only look.
+
+    def _among(self, members: Sequence[Member], its: Turn, took: list[TurnKey]) -> None:
         for i in (*range(its.index, len(members)), *range(its.index)):
+            if self._limit is not None and len(self.found) >= self._limit:
+                return
             member = members[i]
             if member.pool is not None:
-                yield from _walk(member.pool, available, turns, took)
-            else:
-                for source in member.sources:
-                    yield from _rotated(source, its.taken[i], available)
-            took = []  # The first target is found. The others' bands only look.
+                self.through(member.pool, took)
+            for source in member.sources:
+                self.add(_rotated(source, its.taken[i], self._available))
+            took = []
 
 
 def _can_serve(member: Member, available: Available) -> bool:
-    return any(map(available, targets_of(member.pool or member)))
+    return any(map(available, member.targets()))
 
 
-def _rotated(source: Source, turn: int, available: Available) -> list[Target]:
+def _rotated(source: Source, turn: int, available: Available | None) -> tuple[Target, ...]:
     """The available targets of a source: its credentials take turns whenever it is the member's turn."""
-    targets = [t for t in source.targets if available(t)]
-    start = turn % len(targets) if targets else 0
+    targets = tuple(filter(available, source.targets)) if available else source.targets
+    if len(targets) < 2:
+        return targets
+    start = turn % len(targets)
     return targets[start:] + targets[:start]

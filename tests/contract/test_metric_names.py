@@ -10,7 +10,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from edge_service import settings as edge_settings
-from edge_service.adapters.telemetry_prometheus import PrometheusTelemetry
+from edge_service.adapters.telemetry_prometheus import PrometheusTelemetry, WorkersTelemetry
 from resolver_service import settings as resolver_settings
 from tests.contract.serving import serving
 
@@ -33,6 +33,7 @@ def names(registry: CollectorRegistry) -> set[str]:
 async def test_every_metric_that_is_written_about_exists() -> None:
     edge = CollectorRegistry()
     PrometheusTelemetry(edge, Link())
+    WorkersTelemetry(edge, lambda: 1)
     async with serving() as it:
         existing = names(edge) | names(it.registry)
     written = {

@@ -10,10 +10,12 @@ from google.protobuf import message_factory
 
 from forebay.resolver.v1 import plan_pb2, pool_admin_service_pb2
 from forebay.resolver.v1 import pool_admin_service_pb2 as pb
+from resolver_service.domain.failed_keys import MOST
 from tests.contract.serving import (
     FAILED_PRECONDITION,
     INVALID_ARGUMENT,
     NOT_FOUND,
+    RESOURCE_EXHAUSTED,
     TIMEOUT_S,
     UNAUTHENTICATED,
     UNAVAILABLE,
@@ -41,17 +43,20 @@ def call(it: Served, method: str, metadata: tuple[tuple[str, Any], ...], **field
 async def test_nothing_but_the_key_opens_any_method(method: str) -> None:
     async with serving(token=TOKEN, management_key=KEY) as it:
         assert (await refused(call(it, method, WITH_KEY))).code == UNAUTHENTICATED, "the token is asked for as well"
-        for shown in (
-            (),
-            (("x-management-key", ""),),
-            (("x-management-key", TOKEN),),
-            (("x-management-key", KEY[:-1]),),
-            (("x-management-key", KEY.upper()),),
-            (("x-management-key", f"Bearer {KEY}"),),
-            (("x-api-key", KEY),),
-            (("x-management-key", KEY), ("x-management-key", "wrong")),
+        for number, shown in enumerate(
+            (
+                (),
+                (("x-management-key", ""),),
+                (("x-management-key", TOKEN),),
+                (("x-management-key", KEY[:-1]),),
+                (("x-management-key", KEY.upper()),),
+                (("x-management-key", f"Bearer {KEY}"),),
+                (("x-api-key", KEY),),
+                (("x-management-key", KEY), ("x-management-key", "wrong")),
+            )
         ):
-            refusal = await refused(call(it, method, (*WITH_TOKEN, *shown)))
+            client = ("x-forebay-client", f"192.0.2.{number}")
+            refusal = await refused(call(it, method, (*WITH_TOKEN, *shown, client)))
             assert (refusal.code, refusal.message) == (UNAUTHENTICATED, "the management key is missing or wrong")
         if method in ("ClearCooldown", "Drain"):
             await call(it, method, (*WITH_TOKEN, *WITH_KEY), target_id="one/m#0")
@@ -60,6 +65,44 @@ async def test_nothing_but_the_key_opens_any_method(method: str) -> None:
         else:
             refusal = await refused(call(it, method, (*WITH_TOKEN, *WITH_KEY)))
             assert refusal.code in (INVALID_ARGUMENT, FAILED_PRECONDITION, NOT_FOUND), "it looks at what it is asked"
+
+
+def guess(it: Served, number: int, *client: tuple[str, str]) -> Any:
+    return call(it, "GetStatus", (("x-management-key", f"guess {number}"), *client))
+
+
+async def test_after_five_wrong_keys_an_address_is_not_heard_for_a_while() -> None:
+    async with serving(management_key=KEY) as it:
+        for number in range(MOST):
+            assert (await refused(guess(it, number))).code == UNAUTHENTICATED
+        for again in (guess(it, 99), call(it, "GetStatus", WITH_KEY), call(it, "GetStatus", ())):
+            refusal = await refused(again)
+            assert (refusal.code, refusal.reason) == (RESOURCE_EXHAUSTED, "TOO_MANY_FAILED_KEYS")
+            assert refusal.retry_after_s is not None
+            assert 0 < refusal.retry_after_s <= 60
+        await it.resolve("chat")
+        await call(it, "GetStatus", (*WITH_KEY, ("x-forebay-client", "192.0.2.1")))
+
+
+async def test_wrong_keys_are_those_of_the_client_that_an_edge_calls_for() -> None:
+    async with serving(management_key=KEY) as it:
+        clients = [("x-forebay-client", f"2001:db8::{number}") for number in range(MOST + 1)]
+        for number, client in enumerate(clients[:MOST]):
+            assert (await refused(guess(it, number, client))).code == UNAUTHENTICATED
+        assert (await refused(guess(it, 99, clients[-1]))).code == RESOURCE_EXHAUSTED, "they are of one network"
+        await call(it, "GetStatus", WITH_KEY)
+        await call(it, "GetStatus", (*WITH_KEY, ("x-forebay-client", "2001:db8:0:1::1")))
+
+
+async def test_a_missing_key_is_no_guess_and_no_client_has_a_name_of_any_length() -> None:
+    async with serving(management_key=KEY) as it:
+        for number in range(2 * MOST):
+            assert (await refused(call(it, "GetStatus", ()))).code == UNAUTHENTICATED
+            names = ("x-forebay-client", "n" * 1000 + str(number))
+            assert (await refused(guess(it, number, names))).code == (
+                UNAUTHENTICATED if number < MOST else RESOURCE_EXHAUSTED
+            )
+        await call(it, "GetStatus", WITH_KEY)
 
 
 @pytest.mark.parametrize("token", ["", TOKEN])

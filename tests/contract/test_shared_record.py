@@ -210,7 +210,7 @@ async def test_who_has_missed_a_change_takes_it_in_before_its_own(store: Store) 
 
 async def test_a_message_that_was_missed_is_made_up_for(store: Store) -> None:
     async with sharers(store, 2) as (one, other):
-        with mock.patch.object(other.state, "_hear_word"):
+        with mock.patch.object(other.state._hearing, "_hear_word"):
             await one.manager.change(pool("p"), Terms())
         assert in_effect(other) == {"a", "p"}
 
@@ -298,8 +298,9 @@ async def test_what_cannot_be_read_can_be_set_back_by_hand(store: Store) -> None
         bad = kept(2, b"nonsense: true\n")
         one.record.seed(bad.revision, bad.text)
         await until(lambda: one.configuration.rejected == 1 == other.configuration.rejected)
-        number, digest = one.configuration.place
-        store.ask("HSET", "forebay:numbers", "revision", number, "digest", digest)
+        assert store.ask("HGET", "forebay:numbers", "revision") == b"2"
+        digest = json.loads(store.ask("HGET", "forebay:revisions", "1"))["digest"]
+        store.ask("HSET", "forebay:numbers", "revision", "1", "digest", digest)
         assert (await one.manager.change(pool("p"), Terms())).number == 2
         assert in_effect(other) == {"a", "p"}
 
@@ -327,7 +328,7 @@ async def test_what_is_told_is_known_to_all_before_it_is_answered(store: Store) 
 
 async def test_what_is_told_while_the_store_is_away_is_said_not_to_be_everywhere(store: Store) -> None:
     async with sharers(store, 1) as (one,):
-        one.state.is_degraded = True
+        one.state._contact.is_degraded = True
         with pytest.raises(NotEverywhereError, match="done here"):
             await one.siblings.settled()
 

@@ -87,6 +87,25 @@ async def test_a_credential_that_is_refused_takes_all_its_targets_along() -> Non
         assert found == {"one/m#0", "one/s#0", "one/o#0", "one/Raw-One#0"}
 
 
+async def test_it_tells_numbers_and_states_and_nothing_else() -> None:
+    """To whoever has the token: who has made a change, and what it was, is for the management key."""
+    async with serving(management_key=KEY) as it:
+        pool = b'{"id": "secret-name", "description": "secret-words", "members": [{"provider": "one", "model": "m"}]}'
+        stream = watching(it)
+        first = await stream.read()
+        await call(it, "UpsertPool", WITH_KEY, pool_json=pool, author="secret-author")
+        second = await stream.read()
+        await call(it, "Drain", WITH_KEY, target_id="one/m#0", drained=True)
+        third = await stream.read()
+        assert [told(each) for each in (first, second, third)] == [1, 2, ("one/m#0", "drained", 0)]
+        known = {
+            field.full_name.rpartition(".")[2]
+            for kind in (pb.RevisionChanged, pb.HealthChanged)
+            for field in kind.DESCRIPTOR.fields
+        }
+        assert known == {"revision", "target_id", "state", "retry_after_ms"}
+
+
 async def test_a_drain_of_the_server_ends_it() -> None:
     async with serving() as it:
         stream = watching(it)

@@ -10,7 +10,8 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from edge_service.adapters.http import connection
-from edge_service.adapters.http.asgi import AsgiClient, disconnected, read_body
+from edge_service.adapters.http.asgi import AsgiClient, read_body
+from edge_service.adapters.http.cycle import LEAVING
 from edge_service.adapters.http.protocol import Bounds
 from tests.faults import talking
 from tests.faults.talking import BODY, HUGE, POST, SHORT, WHOLE, Echo, connected, exchange, opened, serving
@@ -32,8 +33,8 @@ class Waits(Echo):
         self.served += 1
         self.has_begun.set()
         if self.until_gone:
-            await disconnected(receive)
-            self.has_gone.set()
+            scope[LEAVING].call(self.has_gone.set)
+            await self.has_gone.wait()
             return
         await asyncio.sleep(SLOW_S)
         await AsgiClient(send).respond(200, [], body)

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ import pytest
 
 from tests.support.managing import KEY, Managing, managing
 from tests.support.metrics import exposition
-from tests.support.processes import PLAIN, Process, run, start, start_edge
+from tests.support.processes import PLAIN, STOP_S, Process, run, start, start_edge
 from tests.support.setup import config_text, until
 from tests.support.valkey import Store
 
@@ -231,19 +232,38 @@ async def test_without_a_copy_it_waits_for_the_store(tmp_path: Path) -> None:
     store.stop()
 
 
-async def test_who_waits_for_the_store_can_be_told_to_stop(tmp_path: Path) -> None:
+async def test_who_waits_for_the_store_is_alive_and_can_be_told_to_stop(tmp_path: Path) -> None:
     log = tmp_path / "resolver.log"
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        operations = f"127.0.0.1:{found.getsockname()[1]}"
+    flags = ("--store", UNUSED, "--ops-listen", operations)
     with log.open("wb") as errors:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "resolver_service", "--store", UNUSED), stderr=errors
-        )
+        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "resolver_service", *flags, stderr=errors)
 
     async def is_waiting() -> bool:
         return "store_away_waiting" in log.read_text()
 
     await until(is_waiting)
+    async with httpx2.AsyncClient(base_url=f"http://{operations}") as client:
+        answers = [(await client.get(path)).status_code for path in ("/healthz", "/readyz", "/metrics")]
+    assert answers == [200, 503, 200]
     process.terminate()
     assert await process.wait() == 0
+
+
+async def test_with_a_store_nothing_more_is_waited_for_at_the_end(tmp_path: Path) -> None:
+    """It has tasks of its own to the last, which are no calls that were cut off."""
+    patient = "from resolver_service import __main__, bootstrap; bootstrap.LAST_WORDS_S = 3600; __main__.main()"
+    async with shared(tmp_path, 1) as it:
+        flags = ("--store", it.store.url, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0")
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", patient, *flags), stdout=asyncio.subprocess.PIPE
+        )
+        assert process.stdout is not None
+        assert b"serving" in await process.stdout.readline()
+        process.terminate()
+        async with asyncio.timeout(STOP_S):
+            assert await process.wait() == 0
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from edge_service.adapters.http.management_operations import OPERATIONS
 from edge_service.domain.failed_keys import MOST
 from tests.support import canaries
 from tests.support.faulty_upstream import says
+from tests.support.processes import start_edge
 from tests.support.setup import Setup, setup, until
 
 KEY = {"x-management-key": canaries.MANAGEMENT_KEY.value}
@@ -193,6 +194,15 @@ async def test_five_wrong_keys_close_the_door_to_an_address_and_to_no_other(tmp_
         assert refused.status_code == 429
         assert 1 <= int(refused.headers["retry-after"]) <= 60
         assert (await other.get("/model-pools", headers=KEY)).status_code == 200
+        # The resolver has counted as well: there is no way round by another edge.
+        edge = await start_edge(it.services.resolver.address, errors=tmp_path / "other.log", **canaries.ENVIRONMENT)
+        try:
+            for host, status in (("127.0.2.1", 429), ("127.0.2.2", 200)):
+                async with client(it, host) as there:
+                    there.base_url = f"{edge.address}{MANAGEMENT}"
+                    assert (await there.get("/model-pools", headers=KEY)).status_code == status
+        finally:
+            await edge.stop()
 
 
 async def test_without_a_key_there_is_no_such_api(tmp_path: Path) -> None:

@@ -166,3 +166,17 @@ def test_an_example_whose_lines_are_mixed_up_is_a_catalog_or_an_error(data: st.D
     found = problems(config_yaml.load, "\n".join(lines))
     assert found != ()
     assert SECRET not in str(found)
+
+
+def test_a_key_that_is_folded_into_the_text_above_it_is_not_shown() -> None:
+    document = f"""
+providers:
+  - id: openai
+    preset: openai
+      - {SECRET}
+      - {SECRET}
+"""
+    found = problems(config_yaml.load, document) or ()
+    assert [str(problem).partition(";")[0] for problem in found] == [
+        "providers[0].preset: unknown preset 'openai - ... - ...'"
+    ]

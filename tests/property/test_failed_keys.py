@@ -5,10 +5,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from edge_service.domain.failed_keys import MOST, WINDOW_S, FailedKeys
+from edge_service.domain.failed_keys import MOST, WINDOW_S, FailedKeys, network
+from resolver_service.domain import failed_keys as at_the_resolver
 
 GUESSERS = ("a", "b")
 HONEST = "c"
@@ -45,6 +48,11 @@ class Guessing(RuleBasedStateMachine):
         if failed:
             self.failed_at[address].append(self.now)
 
+    @rule(address=st.sampled_from(GUESSERS))
+    def somebody_else_tells_of_a_wrong_key(self, address: str) -> None:
+        self.it.failed(address, self.now)
+        self.failed_at[address].append(self.now)
+
     @rule()
     def an_honest_client_is_heard(self) -> None:
         assert self.it.begin(HONEST, b"right", self.now) is None
@@ -67,3 +75,25 @@ class Guessing(RuleBasedStateMachine):
 
 
 TestGuessing = Guessing.TestCase
+
+
+@given(st.lists(st.tuples(st.sampled_from((0.0, 0.5, 11.0, 59.5, 60.0)), st.sampled_from("ab"))))
+def test_the_resolver_s_rule_is_the_edge_s(guesses: list[tuple[float, str]]) -> None:
+    edge, resolver, now = FailedKeys(), at_the_resolver.FailedKeys(), 0.0
+    for seconds, address in guesses:
+        now += seconds
+        wait_s = edge.begin(address, b"guess", now)
+        if wait_s is None:
+            resolver.check(address, now)
+            edge.end(address, b"guess", now, failed=True)
+            resolver.failed(address, now)
+        else:
+            with pytest.raises(at_the_resolver.TooManyFailedKeysError) as caught:
+                resolver.check(address, now)
+            assert caught.value.retry_after_s == wait_s
+    assert len(resolver) <= 2
+
+
+@given(st.one_of(st.ip_addresses().map(str), st.text(max_size=20)))
+def test_so_is_what_counts_as_one_address(host: str) -> None:
+    assert at_the_resolver.network(host) == network(host)

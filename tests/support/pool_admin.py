@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeAlias
@@ -24,6 +25,7 @@ from edge_service.adapters.http.management import management_routes
 from edge_service.adapters.http.routes import http_error, internal_error
 from edge_service.adapters.resolver_grpc.management import ManagementClient
 from edge_service.app.gate import Gate
+from edge_service.domain.management import Caller
 from forebay.resolver.v1 import pool_admin_service_pb2 as pb
 from forebay.resolver.v1 import pool_admin_service_pb2_grpc
 from forebay.resolver.v1 import resolver_service_pb2 as resolver_pb
@@ -114,7 +116,9 @@ class PoolAdmin(pool_admin_service_pb2_grpc.PoolAdminServiceServicer):
             for target in TARGETS
         ]
         replicas = [pb.ReplicaStatus(id="a", revision=len(self.revisions), seen_ms_ago=250, degraded=True)]
-        return pb.GetStatusResponse(targets=targets, replicas=replicas, revision=len(self.revisions))
+        return pb.GetStatusResponse(
+            targets=targets, replicas=replicas, revision=len(self.revisions), targets_left_out=7
+        )
 
     async def ExplainName(self, request: Any, context: Context) -> pb.ExplainNameResponse:
         await self._called("ExplainName", request, context)
@@ -281,14 +285,15 @@ class Link:
         self.is_up = True
         self._stub: Any = pool_admin_service_pb2_grpc.PoolAdminServiceStub(channel)
 
-    async def administer(self, method: str, request: Any, key: str, timeout_s: float) -> Any:
-        return await getattr(self._stub, method)(request, timeout=timeout_s, metadata=(("x-management-key", key),))
+    async def administer(self, method: str, request: Any, caller: Caller, timeout_s: float) -> Any:
+        metadata = (("x-management-key", caller.key), ("x-forebay-client", caller.host))
+        return await getattr(self._stub, method)(request, timeout=timeout_s, metadata=metadata)
 
 
 @contextlib.asynccontextmanager
-async def link(servicer: Any, key: str = KEY) -> AsyncIterator[Link]:
+async def link(servicer: Any, key: str = KEY, clock: Callable[[], float] = time.monotonic) -> AsyncIterator[Link]:
     """A way to the servicer over a real server, which asks for this key; empty for a server that has none."""
-    server = grpc.aio.server(interceptors=[ManagementKeyInterceptor(key), DeadlineInterceptor()])
+    server = grpc.aio.server(interceptors=[ManagementKeyInterceptor(key, clock), DeadlineInterceptor()])
     pool_admin_service_pb2_grpc.add_PoolAdminServiceServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
@@ -343,7 +348,7 @@ def application(links: list[Link], clock: Callable[[], float], tell: Callable[[s
 async def managed(*, key: str = KEY, shown: str = KEY) -> AsyncIterator[Managed]:
     """`key` is the resolver's, `shown` the client's; empty for none."""
     admin, clock, told = PoolAdmin(), Clock(), list[str]()
-    async with link(admin, key) as only:
+    async with link(admin, key, clock) as only:
         links = [only]
         app = application(links, clock, told.append)
         transport = httpx2.ASGITransport(app, client=("192.0.2.1", 1234))
@@ -362,8 +367,8 @@ class DirectLink:
     def __init__(self, admin: PoolAdmin) -> None:
         self._admin = admin
 
-    async def administer(self, method: str, request: Any, key: str, timeout_s: float) -> Any:
-        if key != KEY:
+    async def administer(self, method: str, request: Any, caller: Caller, timeout_s: float) -> Any:
+        if caller.key != KEY:
             raise grpc.aio.AioRpcError(grpc.StatusCode.UNAUTHENTICATED, grpc.aio.Metadata(), grpc.aio.Metadata())
         return await getattr(self._admin, method)(request, _DirectContext(timeout_s))
 

@@ -97,3 +97,13 @@ async def until(holds: Callable[[], Awaitable[bool]], within_s: float = 20.0) ->
     async with asyncio.timeout(within_s):
         while not await holds():
             await asyncio.sleep(0.02)
+
+
+async def is_closed(url: str) -> bool:
+    """Whether nobody accepts connections there."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+    except ConnectionError:
+        return True
+    writer.close()
+    return False

@@ -43,12 +43,6 @@ async def read_body(
             return b"".join(parts)
 
 
-async def disconnected(receive: Receive) -> None:
-    """Waits until the client goes away; to be used once the body has been read."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
 class AsgiClient:
     """A `Client`."""
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
+from urllib.parse import unquote
 
 import httptools
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,12 +21,16 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from edge_service.adapters.http.cycle import LEAVING, Cycle, Leaving
+
 LINGER_S = 1.0
 """How long what a client still sends is read, and thrown away, after the last answer."""
 
 
 class Connection(HttpToolsProtocol):
     """One client's connection."""
+
+    cycle: Cycle
 
     def __init__(
         self,
@@ -39,6 +44,9 @@ class Connection(HttpToolsProtocol):
         """What comes is thrown away."""
         self._offers_upgrade = False
         self._lingering: asyncio.TimerHandle | None = None
+        self._idle_from: float | None = None
+        """Since its last answer; None while something else has come."""
+        self._idling: asyncio.TimerHandle | None = None
 
     # From the transport.
 
@@ -52,6 +60,11 @@ class Connection(HttpToolsProtocol):
         if self._lingering is not None:
             self._lingering.cancel()
             self._lingering = None
+        if self._idling is not None:
+            self._idling.cancel()
+            self._idling = None
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.leave()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -85,25 +98,83 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         if self.cycle is not None and not self.cycle.response_complete:
             raise ValueError  # Stops the parser.
-        super().on_message_begin()
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
 
     def on_headers_complete(self) -> None:
         if self.parser.should_upgrade():
             self._offers_upgrade = True
             return
-        if self.parser.get_http_version() == "1.0":
+        version = self.parser.get_http_version()
+        if version == "1.0":
             self.expect_100_continue = False  # RFC 9110, 10.1.1
-        super().on_headers_complete()
-        self.cycle.transport = self._answering
+        leaving = Leaving()
+        self.cycle = Cycle(
+            scope=self._scope(version, leaving),  # type: ignore[arg-type]
+            transport=self._answering,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        self.cycle.leaving = leaving
+        self._start_asgi_task(self.cycle, self.app)
+
+    def _scope(self, version: str, leaving: Leaving) -> Scope:
+        url = httptools.parse_url(self.url)
+        path = url.path.decode("ascii")
+        return {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": version,
+            "method": self.parser.get_method().decode("ascii"),
+            "scheme": self.scheme,
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": url.path,
+            "query_string": url.query or b"",
+            "root_path": "",
+            "headers": self.headers,
+            "server": self.server,
+            "client": self.client,
+            "state": self.app_state.copy(),
+            LEAVING: leaving,
+        }
 
     def on_message_complete(self) -> None:
         if not self._offers_upgrade:
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        super().on_response_complete()
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
         if self._is_deaf:
-            self._unset_keepalive_if_required()
+            return
+        self._idle_from = self.loop.time()
+        if self._idling is None:
+            self._idling = self.loop.call_later(self.timeout_keep_alive, self._look_whether_idle)
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._idle_from = None
+
+    def _look_whether_idle(self) -> None:
+        """To set a timer and lift it costs as much as all else at the end of a small request: this one runs on while
+        the connection is used."""
+        self._idling = None
+        if self._idle_from is None:
+            return
+        due = self._idle_from + self.timeout_keep_alive
+        if due > self.loop.time():
+            self._idling = self.loop.call_at(due, self._look_whether_idle)
+        else:
+            self.timeout_keep_alive_handler()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         if cycle.scope["http_version"] == "1.0":

@@ -32,7 +32,7 @@ _log = structlog.get_logger("forebay.edge.management")
 
 def management_routes(management: Management, gate: Gate) -> list[Route]:
     async def described(_: Management, asked: requests.Asked) -> Answer:
-        await management.authenticate(asked.key)
+        await management.authenticate(asked.caller)
         return Answer(content)
 
     own = Operation("GET", DOCUMENT_PATH, "This document.", described, "Document")
@@ -85,20 +85,20 @@ class Resource:
         await client.respond(200, [(b"content-type", b"application/json"), *own, *tag], answer.content)
 
     async def _serve(self, scope: Scope, receive: Receive) -> Answer:
-        method, key = scope["method"], requests.shown_key(scope["headers"])
+        method, caller = scope["method"], requests.caller(scope)
         operation = self.operations.get("GET" if method == "HEAD" else method)
         if operation is None or operation.method != "GET" or scope["query_string"]:
             await self._authenticate(scope)
         if operation is None:
             raise MethodNotAllowedError("Method Not Allowed")
         body, said = await requests.read_json(scope, receive) if operation.body else (b"", None)
-        asked = requests.read(scope, key, operation.parameters, is_change=operation.is_change, body=body, said=said)
+        asked = requests.read(scope, caller, operation.parameters, is_change=operation.is_change, body=body, said=said)
         # A plain GET has its key verified by what it calls.
-        return await self._gate.admit(_host(scope), key, lambda: operation.serve(self._management, asked))
+        return await self._gate.admit(caller, lambda: operation.serve(self._management, asked))
 
     async def _authenticate(self, scope: Scope) -> None:
-        key = requests.shown_key(scope["headers"])
-        await self._gate.admit(_host(scope), key, lambda: self._management.authenticate(key))
+        caller = requests.caller(scope)
+        await self._gate.admit(caller, lambda: self._management.authenticate(caller))
 
     def _also(self, error: ApiError) -> Headers:
         match error:
@@ -112,12 +112,9 @@ class Resource:
 
     def _tell(self, scope: Scope, request_id: str, error: ApiError | None) -> None:
         if isinstance(error, (KeyRefusedError, TooManyFailedKeysError)):
-            _log.warning("management_refused", request_id=request_id, code=error.code, client=_host(scope))
+            _log.warning(
+                "management_refused", request_id=request_id, code=error.code, client=requests.caller(scope).host
+            )
         elif scope["method"] not in ("GET", "HEAD", "OPTIONS"):
             status = 200 if error is None else error.status
             _log.info("management", request_id=request_id, method=scope["method"], path=scope["path"], status=status)
-
-
-def _host(scope: Scope) -> str:
-    """Empty for a client at a Unix socket."""
-    return scope["client"][0] if scope["client"] else ""

@@ -5,6 +5,7 @@ The rows are the routes, and the document that describes them is made from the r
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from edge_service.domain.management import (
     Kind,
     Revision,
     Section,
+    Status,
     TargetStatus,
 )
 from edge_service.domain.needs import NO_NEEDS, Capability, Needs
@@ -79,7 +81,7 @@ OF_CHANGES = (400, 409, 412)
 
 
 async def _read(section: Section, management: Management, asked: Asked) -> Answer:
-    document = await management.read(asked.key, section)
+    document = await management.read(asked.caller, section)
     return Answer(document.content, document.etag)
 
 
@@ -88,7 +90,7 @@ async def _replace(section: Section, management: Management, asked: Asked) -> An
     if not isinstance(asked.said, kind):
         raise BadQuestionError(f"the body has to be {words}: the whole of '{section}'")
     change = await asked.starting_from(management)
-    return _done(await management.replace(asked.key, section, asked.body, change))
+    return _done(await management.replace(asked.caller, section, asked.body, change))
 
 
 async def _upsert(kind: Kind, management: Management, asked: Asked) -> Answer:
@@ -98,7 +100,7 @@ async def _upsert(kind: Kind, management: Management, asked: Asked) -> Answer:
     if id_ is None or (isinstance(id_, str) and not id_.strip()):
         raise BadQuestionError(f"{kind} id is required")
     change = await asked.starting_from(management)
-    return _done(await management.upsert(asked.key, kind, asked.body, change))
+    return _done(await management.upsert(asked.caller, kind, asked.body, change))
 
 
 async def _delete(kind: Kind, management: Management, asked: Asked) -> Answer:
@@ -106,14 +108,14 @@ async def _delete(kind: Kind, management: Management, asked: Asked) -> Answer:
     if not id_.strip():
         raise BadQuestionError("id query parameter is required")
     change = await asked.starting_from(management)
-    return _done(await management.delete(asked.key, kind, id_, change))
+    return _done(await management.delete(asked.caller, kind, id_, change))
 
 
 async def _revisions(management: Management, asked: Asked) -> Answer:
     size, before = asked.query.get("page-size", PAGE_SIZE), asked.query.get("before", 0)
     assert isinstance(size, int)  # noqa: S101 - it has been read as one
     assert isinstance(before, int)  # noqa: S101
-    found = await management.revisions(asked.key, size, before)
+    found = await management.revisions(asked.caller, size, before)
     following = found[-1].number if len(found) == size else None
     return _json({"revisions": [_revision(each) for each in found], "next-before": following})
 
@@ -131,15 +133,19 @@ def _revision(revision: Revision) -> dict[str, object]:
 
 async def _rollback(management: Management, asked: Asked) -> Answer:
     wanted = number(asked.path["n"], "revision", 1, MAX_REVISION)
-    applied = await management.rollback(asked.key, wanted, await asked.starting_from(management))
+    applied = await management.rollback(asked.caller, wanted, await asked.starting_from(management))
     return _json({"status": "ok", "revision": applied.revision}, applied.etag)
 
 
 async def _status(management: Management, asked: Asked) -> Answer:
-    status = await management.status(asked.key)
+    return await asyncio.to_thread(_told, await management.status(asked.caller))  # There may be very many targets.
+
+
+def _told(status: Status) -> Answer:
     replicas = [_kebab(asdict(replica)) for replica in status.replicas]
     targets = [_target(target) for target in status.targets]
-    return _json({"revision": status.revision, "targets": targets, "replicas": replicas})
+    left_out = status.targets_left_out
+    return _json({"revision": status.revision, "targets": targets, "targets-left-out": left_out, "replicas": replicas})
 
 
 def _target(target: TargetStatus | ExplainedTarget) -> dict[str, object]:
@@ -151,12 +157,12 @@ def _kebab(fields: dict[str, object]) -> dict[str, object]:
 
 
 async def _clear(management: Management, asked: Asked) -> Answer:
-    await management.clear(asked.key, asked.path["id"])
+    await management.clear(asked.caller, asked.path["id"])
     return _OK
 
 
 async def _drain(management: Management, asked: Asked, *, drained: bool) -> Answer:
-    await management.drain(asked.key, asked.path["id"], drained=drained)
+    await management.drain(asked.caller, asked.path["id"], drained=drained)
     return _OK
 
 
@@ -184,7 +190,7 @@ async def _explain(management: Management, asked: Asked) -> Answer:
         raise BadQuestionError("model is required")
     needs = Needs(tuple(said.capabilities), said.estimated_input_tokens, said.max_output_tokens)
     question = Question("", said.model, said.stream, said.operation, NO_NEEDS if needs == NO_NEEDS else needs)
-    found = await management.explain(asked.key, question, said.excluded_targets)
+    found = await management.explain(asked.caller, question, said.excluded_targets)
     plan = {
         "name": found.name,
         "revision": found.revision,

@@ -20,6 +20,7 @@ from edge_service.domain.management import (
     MAX_PAGE_SIZE,
     MAX_REVISION,
     BadQuestionError,
+    Caller,
     Change,
     OutdatedError,
     Section,
@@ -40,8 +41,12 @@ _MAX_KEY_BYTES = 4096
 """gRPC has 8 KiB for all metadata."""
 
 
-def shown_key(head: Headers) -> str:
-    """The management key that is shown; empty if there is none, or what is shown can be none."""
+def caller(scope: Scope) -> Caller:
+    """What is shown and can be no key is none."""
+    return Caller(_shown_key(scope["headers"]), scope["client"][0] if scope["client"] else "")
+
+
+def _shown_key(head: Headers) -> str:
     key = headers.first(head, KEY)
     if key is None:
         scheme, _, token = (headers.first(head, b"authorization") or b"").partition(b" ")
@@ -53,9 +58,9 @@ def shown_key(head: Headers) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One call. `key` has been verified, or will be by what it is shown to."""
+    """One call. Its key has been verified, or will be by what it is shown to."""
 
-    key: str
+    caller: Caller
     path: Mapping[str, str]
     query: Mapping[str, object]
     """Of those parameters that it has."""
@@ -74,14 +79,14 @@ class Asked:
         tags = self.tags - {""}  # No configuration has it, and to the resolver it would be no tag at all.
         etag = next(iter(tags), "")
         if len(tags) > 1:
-            etag = (await management.read(self.key, Section.MODEL_POOLS)).etag
+            etag = (await management.read(self.caller, Section.MODEL_POOLS)).etag
         if etag not in tags:
             raise OutdatedError
         return Change(etag, self.change.validate_only, self.change.author)
 
 
 def read(
-    scope: Scope, key: str, parameters: frozenset[str], *, is_change: bool, body: bytes = b"", said: object = None
+    scope: Scope, caller: Caller, parameters: frozenset[str], *, is_change: bool, body: bytes = b"", said: object = None
 ) -> Asked:
     """Raises `BadQuestionError`."""
     query = _query(scope["query_string"], parameters)
@@ -93,7 +98,7 @@ def read(
             tags = if_match([value for name, value in head if name == b"if-match"])
         except PreconditionError:
             raise BadQuestionError('If-Match is neither * nor a list of entity tags such as "abc"') from None
-    return Asked(key, scope["path_params"], query, change, tags, body, said)
+    return Asked(caller, scope["path_params"], query, change, tags, body, said)
 
 
 async def read_json(scope: Scope, receive: Receive) -> tuple[bytes, object]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
-from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -13,10 +12,12 @@ from edge_service.adapters.http.asgi import AsgiClient
 from edge_service.domain.headers import Headers
 
 
-def operations_routes(registry: CollectorRegistry, is_ready: Callable[[], bool]) -> list[Route]:
+def operations_routes(
+    exposition: Callable[[], Awaitable[bytes]], is_ready: Callable[[], Awaitable[bool]]
+) -> list[Route]:
     return [
-        Route("/metrics", Metrics(registry), methods=["GET"]),
-        Route("/healthz", Status(lambda: True), methods=["GET"]),
+        Route("/metrics", Metrics(exposition), methods=["GET"]),
+        Route("/healthz", Status(is_alive), methods=["GET"]),
         Route("/readyz", Status(is_ready), methods=["GET"]),
     ]
 
@@ -24,12 +25,17 @@ def operations_routes(registry: CollectorRegistry, is_ready: Callable[[], bool])
 class Metrics:
     """`GET /metrics`, in Prometheus' text format."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._registry = registry
+    def __init__(self, exposition: Callable[[], Awaitable[bytes]]) -> None:
+        self._exposition = exposition
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = [(b"content-type", CONTENT_TYPE_LATEST.encode())]
-        await AsgiClient(send).respond(200, kind, generate_latest(self._registry))
+        await AsgiClient(send).respond(200, kind, await self._exposition())
+
+
+async def is_alive() -> bool:
+    """Whoever answers is."""
+    return True
 
 
 _JSON: Headers = [(b"content-type", b"application/json")]
@@ -38,10 +44,10 @@ _JSON: Headers = [(b"content-type", b"application/json")]
 class Status:
     """`GET /healthz` and `GET /readyz`: 200 if so, else 503."""
 
-    def __init__(self, holds: Callable[[], bool]) -> None:
+    def __init__(self, holds: Callable[[], Awaitable[bool]]) -> None:
         self._holds = holds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        good = self._holds()
+        good = await self._holds()
         content = b'{"status":"ok"}' if good else b'{"status":"unavailable"}'
         await AsgiClient(send).respond(200 if good else 503, _JSON, content)

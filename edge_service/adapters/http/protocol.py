@@ -262,8 +262,7 @@ class ClientProtocol(Connection):
             if cycle.response_started:
                 self.transport.abort()  # A status line here would be part of the answer, or pass for it.
                 return
-            cycle.disconnected = True
-            cycle.message_event.set()
+            cycle.leave()
         content = openai_chat.error_body(error)
         own: Headers = [
             (headers.REQUEST_ID, request_id.encode()),

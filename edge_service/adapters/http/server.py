@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import math
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from edge_service.adapters.http.dealing import Dealing, Hands
 from edge_service.app.draining import UnderWay
 
 ENDING_S = 1.0
@@ -101,6 +105,59 @@ class Server(SignalFreeServer):
         # uvloop waits for ever to close a transport that has something left to write.
         for connection in list(self.server_state.connections):
             connection.transport.abort()
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """An address that is not one process's own."""
+
+    listening: socket.socket
+    """Bound, and not listening yet."""
+    hands: Hands
+    serves: Callable[[], None]
+    """To be told that connections are accepted."""
+    leaves: Callable[[], None]
+    """To be told that soon they are not."""
+
+
+class WorkerServer(Server):
+    """Serves at an address that it shares, and prints no line."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        under_way: UnderWay,
+        sharing: Sharing,
+        *,
+        http: type[asyncio.Protocol],
+        drain_s: float,
+        delay_s: float,
+    ) -> None:
+        super().__init__(app, under_way, http=http, drain_s=drain_s, delay_s=delay_s)
+        self._sharing = sharing
+        self._dealing: Dealing | None = None
+        self._dealt_to: Sequence[int] = ()
+
+    def deal_to(self, workers: Sequence[int]) -> None:
+        """These accept connections."""
+        self._dealt_to = workers
+        if self._dealing is not None:
+            self._dealing.deal_to(workers)
+
+    def stop(self) -> None:
+        if not self.should_exit:
+            super().stop()
+            self._sharing.leaves()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup([])
+        protocol: Any = self.config.http_protocol_class
+        make = functools.partial(protocol, self.config, self.server_state, self.lifespan.state)
+        self._dealing = Dealing(self._sharing.listening, self._sharing.hands, make)
+        self._dealing.deal_to(self._dealt_to)
+        self.servers.append(cast(asyncio.Server, self._dealing))  # It has all that is asked of one.
+        if not self.should_exit:
+            self._sharing.serves()
 
 
 def url(listening: socket.socket, scheme: str = "http") -> str:

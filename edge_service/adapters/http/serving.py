@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from urllib.parse import parse_qs
 
 from starlette.types import Receive, Scope, Send
 
-from edge_service.adapters.http.asgi import UNASKED_BYTES, AsgiClient, ClientGoneError, disconnected, read_body
+from edge_service.adapters.http.asgi import UNASKED_BYTES, AsgiClient, ClientGoneError, read_body
 from edge_service.adapters.http.client_keys import client_key, without_key
+from edge_service.adapters.http.cycle import LEAVING, Leaving
 from edge_service.app.draining import UnderWay
 from edge_service.app.gateway import Gateway
 from edge_service.app.incoming import Incoming
@@ -119,14 +121,12 @@ class Serving:
             extra = [*error.headers, (headers.REQUEST_ID, request_id.encode()), (b"connection", b"close")]
             await client.respond(error.status, extra, voice.error_body(error))
             return
-        watch = asyncio.create_task(_watch(receive, interrupts))
-        try:
-            # It has arrived when all of it is here: how long the client takes to send it is not ours to answer for.
-            incoming = Incoming(request_id, head, body, arrived_at=self._gateway.clock(), client_key=key)
-            await self._gateway.serve(incoming, client, interrupts, lambda: read(body), voice)
-        finally:
-            interrupts.close()
-            watch.cancel()
+        leaving: Leaving | None = scope.get(LEAVING)
+        if leaving is not None:  # Another server tells a handler that streams, at best, by swallowing what it sends.
+            leaving.call(partial(interrupts.fire, Reason.CLIENT_GONE))
+        # It has arrived when all of it is here: how long the client takes to send it is not ours to answer for.
+        incoming = Incoming(request_id, head, body, arrived_at=self._gateway.clock(), client_key=key)
+        await self._gateway.serve(incoming, client, interrupts, lambda: read(body), voice)
 
 
 async def _body(
@@ -147,9 +147,3 @@ async def _body(
 def _is_large(head: Headers) -> bool:
     """Whether it says so. The server has seen to it that a length is a number."""
     return int(headers.first(head, b"content-length") or 0) > UNASKED_BYTES
-
-
-async def _watch(receive: Receive, interrupts: Interrupts) -> None:
-    """A server tells a handler that streams of a disconnect, at best, by swallowing what it sends."""
-    await disconnected(receive)
-    interrupts.fire(Reason.CLIENT_GONE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -14,6 +15,7 @@ from edge_service.app.ports import Question
 from edge_service.domain.errors import ApiError, UnavailableError
 from edge_service.domain.management import (
     Applied,
+    Caller,
     Change,
     Document,
     Explanation,
@@ -37,7 +39,7 @@ class Link(Protocol):
     is_up: bool
     """It has accepted this edge, with its token."""
 
-    async def administer(self, method: str, request: Message, key: str, timeout_s: float) -> Any:
+    async def administer(self, method: str, request: Message, caller: Caller, timeout_s: float) -> Any:
         """Calls `PoolAdminService`. Raises `grpc.aio.AioRpcError`."""
 
 
@@ -51,78 +53,80 @@ class ManagementClient:
     def __init__(self, links: Sequence[Link]) -> None:
         self._links = links
 
-    async def authenticate(self, key: str) -> None:
+    async def authenticate(self, caller: Caller) -> None:
         """As the port says."""
         # The least that the service can be asked for: before the first revision there is none.
-        await self._read("ListRevisions", pb.ListRevisionsRequest(page_size=1, before_revision=1), key)
+        await self._read("ListRevisions", pb.ListRevisionsRequest(page_size=1, before_revision=1), caller)
 
-    async def read(self, key: str, section: Section) -> Document:
+    async def read(self, caller: Caller, section: Section) -> Document:
         """As the port says."""
         get = messages.GET[section]
-        response = await self._read(get.method, get.request(), key)
+        response = await self._read(get.method, get.request(), caller)
         return Document(getattr(response, get.field), response.etag)
 
-    async def replace(self, key: str, section: Section, content: bytes, change: Change) -> Applied:
+    async def replace(self, caller: Caller, section: Section, content: bytes, change: Change) -> Applied:
         """As the port says."""
-        return await self._change(messages.REPLACE[section], content, change, key)
+        return await self._change(messages.REPLACE[section], content, change, caller)
 
-    async def upsert(self, key: str, kind: Kind, content: bytes, change: Change) -> Applied:
+    async def upsert(self, caller: Caller, kind: Kind, content: bytes, change: Change) -> Applied:
         """As the port says."""
-        return await self._change(messages.UPSERT[kind], content, change, key)
+        return await self._change(messages.UPSERT[kind], content, change, caller)
 
-    async def delete(self, key: str, kind: Kind, id: str, change: Change) -> Applied:  # noqa: A002 - as the port says
+    async def delete(self, caller: Caller, kind: Kind, id: str, change: Change) -> Applied:  # noqa: A002 - as the port says
         """As the port says."""
-        return await self._change(messages.DELETE[kind], id, change, key)
+        return await self._change(messages.DELETE[kind], id, change, caller)
 
-    async def rollback(self, key: str, revision: int, change: Change) -> Applied:
+    async def rollback(self, caller: Caller, revision: int, change: Change) -> Applied:
         """As the port says."""
-        return await self._change(messages.ROLLBACK, revision, change, key)
+        return await self._change(messages.ROLLBACK, revision, change, caller)
 
-    async def revisions(self, key: str, page_size: int, before: int) -> Sequence[Revision]:
+    async def revisions(self, caller: Caller, page_size: int, before: int) -> Sequence[Revision]:
         """As the port says."""
         request = pb.ListRevisionsRequest(page_size=page_size, before_revision=before)
-        return messages.revisions(await self._read("ListRevisions", request, key))
+        return messages.revisions(await self._read("ListRevisions", request, caller))
 
-    async def clear(self, key: str, target_id: str) -> None:
+    async def clear(self, caller: Caller, target_id: str) -> None:
         """As the port says."""
-        await self._call("ClearCooldown", pb.ClearCooldownRequest(target_id=target_id), key, CHANGE_TIMEOUT_S)
+        await self._call("ClearCooldown", pb.ClearCooldownRequest(target_id=target_id), caller, CHANGE_TIMEOUT_S)
 
-    async def drain(self, key: str, target_id: str, *, drained: bool) -> None:
+    async def drain(self, caller: Caller, target_id: str, *, drained: bool) -> None:
         """As the port says."""
-        await self._call("Drain", pb.DrainRequest(target_id=target_id, drained=drained), key, CHANGE_TIMEOUT_S)
+        await self._call("Drain", pb.DrainRequest(target_id=target_id, drained=drained), caller, CHANGE_TIMEOUT_S)
 
-    async def status(self, key: str) -> Status:
+    async def status(self, caller: Caller) -> Status:
         """As the port says."""
-        return messages.status(await self._read("GetStatus", pb.GetStatusRequest(), key))
+        response = await self._read("GetStatus", pb.GetStatusRequest(), caller)
+        # In a thread: hundreds of thousands of targets take a while, and streams must not wait for them.
+        return await asyncio.to_thread(messages.status, response)
 
-    async def explain(self, key: str, question: Question, excluded: Sequence[str]) -> Explanation:
+    async def explain(self, caller: Caller, question: Question, excluded: Sequence[str]) -> Explanation:
         """As the port says."""
         request = messages.explain_request(question, excluded, int(READ_TIMEOUT_S * 1000))
-        return messages.explanation((await self._read("ExplainName", request, key)).explanation)
+        return messages.explanation((await self._read("ExplainName", request, caller)).explanation)
 
-    async def _change(self, rpc: messages.Rpc, what: object, change: Change, key: str) -> Applied:
+    async def _change(self, rpc: messages.Rpc, what: object, change: Change, caller: Caller) -> Applied:
         request = rpc.request(
             **{rpc.field: what}, etag=change.etag, validate_only=change.validate_only, author=change.author
         )
-        response = await self._call(rpc.method, request, key, CHANGE_TIMEOUT_S)
+        response = await self._call(rpc.method, request, caller, CHANGE_TIMEOUT_S)
         return Applied(response.revision, response.etag)
 
-    async def _read(self, method: str, request: Message, key: str) -> Any:
+    async def _read(self, method: str, request: Message, caller: Caller) -> Any:
         """Another resolver is asked if one gives no answer."""
         for link in self._standing():
             try:
-                return await link.administer(method, request, key, READ_TIMEOUT_S)
+                return await link.administer(method, request, caller, READ_TIMEOUT_S)
             except grpc.aio.AioRpcError as error:
                 if (refusal := messages.refusal(method, error)) is not None:
                     raise refusal from None
                 _unanswered(method, error)
         raise UnavailableError("no resolver can be reached", retry_after_s=messages.RETRY_AFTER_S)
 
-    async def _call(self, method: str, request: Message, key: str, timeout_s: float) -> Any:
+    async def _call(self, method: str, request: Message, caller: Caller, timeout_s: float) -> Any:
         """Once: what has got no answer may have been done."""
         for link in self._standing():
             try:
-                return await link.administer(method, request, key, timeout_s)
+                return await link.administer(method, request, caller, timeout_s)
             except grpc.aio.AioRpcError as error:
                 refusal: ApiError | None = messages.refusal(method, error)
                 if refusal is None:

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from edge_service.adapters.resolver_grpc.messages import resolve_request
+from edge_service.adapters.resolver_grpc.messages import resolve_request, retry_after_s
 from edge_service.app.ports import Question
 from edge_service.domain.errors import ApiError, UnavailableError
 from edge_service.domain.management import (
@@ -34,6 +34,7 @@ from edge_service.domain.management import (
     Section,
     Status,
     TargetStatus,
+    TooManyFailedKeysError,
 )
 from forebay.resolver.v1 import pool_admin_service_pb2 as pb
 from forebay.resolver.v1 import resolver_service_pb2
@@ -116,6 +117,7 @@ def status(response: pb.GetStatusResponse) -> Status:
             for t in response.targets
         ),
         replicas=tuple(ReplicaStatus(r.id, r.revision, r.seen_ms_ago / 1000, r.degraded) for r in response.replicas),
+        targets_left_out=response.targets_left_out,
     )
 
 
@@ -158,6 +160,8 @@ def refusal(method: str, error: grpc.aio.AioRpcError) -> ApiError | None:
             return InvalidChangeError(_mistakes(said) or (Mistake("", details),))
         case grpc.StatusCode.FAILED_PRECONDITION:
             return LockedError(_LOCKED) if _reason(said) == "PROVIDERS_LOCKED" else ConflictError(details)
+        case grpc.StatusCode.RESOURCE_EXHAUSTED if _reason(said) == "TOO_MANY_FAILED_KEYS":
+            return TooManyFailedKeysError(retry_after_s(said) or RETRY_AFTER_S)
         case grpc.StatusCode.RESOURCE_EXHAUSTED:
             # More calls at a time than are served, or a message that is too large: neither has been looked at.
             return UnavailableError(f"the resolver turned the call away: {details}", retry_after_s=RETRY_AFTER_S)

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from edge_service.dialects import reasoning, surrogates
+from edge_service.dialects import reasoning, stencil, surrogates
 from edge_service.dialects.canonical import Usage
 from edge_service.dialects.exchange import (
     EmptyAnswerError,
@@ -25,6 +25,7 @@ from edge_service.dialects.exchange import (
 from edge_service.dialects.openai_chat import call_ids, terms, thoughts
 from edge_service.dialects.openai_chat.quirks import DEFAULT, Quirks
 from edge_service.dialects.openai_chat.wire import PATH, decode_object, encode
+from edge_service.dialects.stencil import Stencil
 from edge_service.dialects.surrogates import Hidden
 from edge_service.domain import sse
 from edge_service.domain.errors import InvalidRequestError
@@ -225,15 +226,22 @@ def _usage(raw: msgspec.Raw | None) -> Usage | None:
     return None if said is None else terms.usage(said)
 
 
+MOST_STENCILS = 16
+"""In one stream. Where no event is like the one before, each of them would be a loss."""
+
+
 class EventReader:
     """Reads a provider's stream event by event and rewrites the model's name."""
 
-    __slots__ = ("_model", "_usage", "_wants_usage")
+    __slots__ = ("_model", "_stencil", "_stencils", "_usage", "_wants_usage")
 
     def __init__(self, model: str, *, wants_usage: bool = True) -> None:
         self._model = msgspec.Raw(encode(model))
         self._wants_usage = wants_usage
         self._usage: msgspec.Raw | None = None
+        self._stencil: Stencil | None = None
+        """Of the last event with content that was read as JSON."""
+        self._stencils = 0
 
     @property
     def usage(self) -> Usage | None:
@@ -244,6 +252,15 @@ class EventReader:
         """What the event is, and its bytes for the client. Raises `MalformedAnswerError`."""
         if not event.isascii():
             _check_encoding(event)
+        if self._stencil is not None and (sent := self._stencil.filled(event)) is not None:
+            return EventKind.CONTENT, sent
+        kind, sent = self._read(event)
+        if kind is EventKind.CONTENT and self._stencils < MOST_STENCILS:
+            self._stencils += 1
+            self._stencil = stencil.of(event, sent)
+        return kind, sent
+
+    def _read(self, event: bytes) -> tuple[EventKind, bytes]:
         data = sse.data_of(event)
         if data is None:
             return EventKind.PREAMBLE, event
@@ -273,7 +290,7 @@ class EventReader:
         if hidden is None:
             raise MalformedAnswerError("not a JSON object") from None
         taken = sse.with_data(event, hidden.data)
-        kind, sent = self.read(taken)
+        kind, sent = self._read(taken)
         return kind, event if sent is taken else hidden.shown(sent)
 
 

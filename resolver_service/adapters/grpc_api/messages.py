@@ -10,7 +10,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from forebay.resolver.v1 import plan_pb2, resolver_service_pb2
 from resolver_service.app import watch
 from resolver_service.app.access import ClientKeyError
-from resolver_service.app.decisions import Decision, Explanation, Query, TargetView
+from resolver_service.app.decisions import Explanation, Query, TargetView
 from resolver_service.app.limits import ClientLimitError
 from resolver_service.app.operate import UnknownTargetError
 from resolver_service.app.ports import Revision
@@ -34,19 +34,22 @@ from resolver_service.domain.abilities import (
     Needs,
     in_common,
 )
-from resolver_service.domain.catalog import Disposition, Group, Provider, RawModel, Target, name_key
+from resolver_service.domain.catalog import Disposition, Group, RawModel, name_key
 from resolver_service.domain.clients import Client
+from resolver_service.domain.failed_keys import TooManyFailedKeysError
 from resolver_service.domain.limits import Allowance, Allowances
-from resolver_service.domain.quirks import NO_QUIRKS
 
 ERROR_DOMAIN = "forebay"
 MAX_KEY_BYTES = 64
 """Of an affinity key. An HMAC of SHA-256 has 32."""
 INTERNAL = status_pb2.Status(code=code_pb2.INTERNAL, message="the resolver failed; its log says how")
 
-_TO_WIRE = {d: plan_pb2.Disposition.Value(f"DISPOSITION_{d.name}") for d in Disposition}
-_FROM_WIRE = {number: disposition for disposition, number in _TO_WIRE.items()}
+TO_WIRE = {d: plan_pb2.Disposition.Value(f"DISPOSITION_{d.name}") for d in Disposition}
+_FROM_WIRE = {number: disposition for disposition, number in TO_WIRE.items()}
 
+# Looking them up in their module, request by request, would cost more than the comparisons.
+_EMBED, _COUNT = plan_pb2.OPERATION_EMBED, plan_pb2.OPERATION_COUNT
+_RETRIEVE, _AUTHENTICATE = plan_pb2.OPERATION_RETRIEVE, plan_pb2.OPERATION_AUTHENTICATE
 _CAPABILITIES = {c.value: c for c in Capability}
 _NEEDS_FIELDS = {CONTEXT: "estimated_input_tokens", OUTPUT: "max_output_tokens"}
 _EMBEDDINGS = frozenset({Capability.EMBEDDINGS})
@@ -63,80 +66,41 @@ class InvalidRequestError(Exception):
 
 def query(request: resolver_service_pb2.ResolveRequest, path: str = "") -> Query:
     """`path` leads to the request, for the fields that errors name. Raises `InvalidRequestError`."""
-    retrieving = request.operation == plan_pb2.OPERATION_RETRIEVE
-    if not request.model.strip() and not retrieving and request.operation != plan_pb2.OPERATION_AUTHENTICATE:
+    operation, model, affinity_key = request.operation, request.model, request.affinity_key
+    retrieving = operation == _RETRIEVE
+    if not retrieving and operation != _AUTHENTICATE and not model.strip():
         raise InvalidRequestError(f"{path}model", "a model name is required")
-    if (retrieving or request.affinity_required) and not request.affinity_key:
+    if not affinity_key and (retrieving or request.affinity_required):
         raise InvalidRequestError(f"{path}affinity_key", "the key of what was made before is required")
     return Query(
-        model=request.model,
-        counting=request.operation == plan_pb2.OPERATION_COUNT,
+        model=model,
+        counting=operation == _COUNT,
         stream=request.stream,
         will_report=request.will_report,
         excluded=frozenset(request.excluded_targets),
-        needs=_needs(request),
+        needs=_needs(request) if operation == _EMBED or request.HasField("needs") else NO_NEEDS,
         client_key=request.client_key_sha256,
         key_required=request.client_key_required,
-        affinity_key=request.affinity_key,
+        affinity_key=affinity_key,
         affinity_required=request.affinity_required,
         retrieving=retrieving,
     )
 
 
 def _needs(request: resolver_service_pb2.ResolveRequest) -> Needs:
-    is_embedding = request.operation == plan_pb2.OPERATION_EMBED
-    if not is_embedding and not request.HasField("needs"):
-        return NO_NEEDS
     words = request.needs.capabilities
     # Of a word that is not known here no configuration speaks either: it is from a newer caller.
     capabilities = frozenset(_CAPABILITIES[word] for word in words if word in _CAPABILITIES)
-    if request.operation == plan_pb2.OPERATION_COUNT:
+    if request.operation == _COUNT:
         return Needs(capabilities)  # Whether it would fit is what is being found out.
     return Needs(
-        capabilities | _EMBEDDINGS if is_embedding else capabilities,
+        capabilities | _EMBEDDINGS if request.operation == _EMBED else capabilities,
         request.needs.estimated_input_tokens,
         request.needs.max_output_tokens,
     )
 
 
-class PlanWriter:
-    """Writes plans. What never changes within a revision is put into messages once and copied from there."""
-
-    def __init__(self) -> None:
-        self._revision = 0
-        # By identity: a target is one object within a revision, and hashing its fields would cost more than the copy.
-        self._attempts: dict[int, tuple[Target, plan_pb2.Attempt]] = {}
-
-    def write(self, decision: Decision, plan: plan_pb2.Plan) -> None:
-        if decision.revision != self._revision:
-            self._revision = decision.revision
-            self._attempts = {}
-        plan.decision_id = decision.id
-        plan.attempts_allowed = decision.attempts_allowed
-        plan.total_ms = _ms(decision.total_s)
-        plan.revision = decision.revision
-        plan.name = decision.name
-        if decision.depends_on_needs:
-            plan.depends_on_needs = True
-        if decision.limits is not None:
-            plan.limits.CopyFrom(_limits(decision.limits))
-        for planned in decision.attempts:
-            attempt = plan.attempts.add()
-            attempt.CopyFrom(self._attempt(planned.target))
-            attempt.health_generation = planned.health_generation
-            if planned.reasoning:
-                attempt.reasoning = planned.reasoning
-            if planned.probe:
-                attempt.probe = True
-
-    def _attempt(self, target: Target) -> plan_pb2.Attempt:
-        known = self._attempts.get(id(target))
-        if known is None:
-            known = self._attempts[id(target)] = (target, _attempt(target))
-        return known[1]
-
-
-def _limits(allowances: Allowances) -> plan_pb2.ClientLimits:
+def limits(allowances: Allowances) -> plan_pb2.ClientLimits:
     return plan_pb2.ClientLimits(requests=_allowance(allowances.requests), tokens=_allowance(allowances.tokens))
 
 
@@ -146,65 +110,7 @@ def _allowance(allowance: Allowance | None) -> plan_pb2.Allowance | None:
     return plan_pb2.Allowance(limit=allowance.limit, remaining=allowance.remaining, reset_ms=allowance.reset_ms)
 
 
-def _attempt(target: Target) -> plan_pb2.Attempt:
-    timeouts = target.timeouts
-    return plan_pb2.Attempt(
-        target_id=target.id,
-        provider=target.provider.id,
-        dialect=target.provider.dialect.value,
-        base_url=target.provider.base_url,
-        upstream_model=target.model,
-        credential_ref=target.credential.ref,
-        allow_private=target.provider.allow_private,
-        path=target.path,
-        timeouts=plan_pb2.Timeouts(
-            connect_ms=_ms(timeouts.connect_s),
-            headers_ms=_ms(timeouts.headers_s),
-            first_content_ms=_ms(timeouts.first_content_s),
-            idle_ms=_ms(timeouts.idle_s),
-            stream_ms=_ms(timeouts.stream_s),
-        ),
-        failover=plan_pb2.FailoverPolicy(
-            never=[_TO_WIRE[d] for d in target.failover.never],
-            also=[_TO_WIRE[d] for d in target.failover.also],
-        ),
-        rules=[
-            plan_pb2.AnswerRule(status=r.status, body_contains=r.body_contains, disposition=_TO_WIRE[r.disposition])
-            for r in target.provider.rules
-        ],
-        quirks=_quirks(target.provider),
-        responses=target.provider.responses,
-        params_set_json=target.params.set_json,
-        params_default_json=target.params.default_json,
-        params_drop=target.params.drop,
-        max_output_tokens=target.abilities.max_output_tokens,
-    )
-
-
-def _quirks(provider: Provider) -> plan_pb2.Quirks | None:
-    quirks = provider.quirks
-    if quirks == NO_QUIRKS:
-        return None
-    return plan_pb2.Quirks(
-        max_tokens_field=quirks.max_tokens_field,
-        system_role=quirks.system_role,
-        drop=quirks.drop,
-        auth_header=quirks.auth_header or "",
-        headers=[plan_pb2.Header(name=name, value=value) for name, value in quirks.headers],
-        api_version=quirks.api_version,
-        deployment_paths=quirks.deployment_paths,
-        takes=quirks.takes,
-        lacks=quirks.lacks,
-        rename=dict(quirks.rename),
-        efforts=quirks.efforts,
-        effort_field=quirks.effort_field,
-        thoughts=quirks.thoughts,
-        max_stops=quirks.max_stops,
-        call_id_chars=quirks.call_id_chars,
-    )
-
-
-def _ms(seconds: float) -> int:
+def ms(seconds: float) -> int:
     return math.ceil(seconds * 1000)
 
 
@@ -235,10 +141,11 @@ def event(report: resolver_service_pb2.OutcomeReport, path: str = "") -> Event |
             raise InvalidRequestError(f"{path}event", "one of failed, content, ended, closed and bound is required")
 
 
-def explanation(found: Explanation, writer: PlanWriter) -> resolver_service_pb2.ExplainResponse:
+def explanation(found: Explanation, plan: bytes) -> resolver_service_pb2.ExplainResponse:
+    """`plan` is what `PlanWriter` makes of its decision, if it has one."""
     response = resolver_service_pb2.ExplainResponse(kind=found.kind, targets=[_target_view(v) for v in found.targets])
     if found.decision is not None:
-        writer.write(found.decision, response.plan)
+        response.plan.MergeFromString(plan)
     return response
 
 
@@ -248,7 +155,7 @@ def _target_view(view: TargetView) -> resolver_service_pb2.TargetExplanation:
         path=view.target.path,
         available=view.available,
         reason=view.reason,
-        retry_after_ms=_ms(view.retry_after_s),
+        retry_after_ms=ms(view.retry_after_s),
     )
 
 
@@ -296,12 +203,14 @@ def watched(event: watch.Event) -> resolver_service_pb2.WatchResponse:
         return resolver_service_pb2.WatchResponse(revision=resolver_service_pb2.RevisionChanged(revision=event))
     return resolver_service_pb2.WatchResponse(
         health=resolver_service_pb2.HealthChanged(
-            target_id=event.target_id, state=event.state.value, retry_after_ms=_ms(event.retry_after_s)
+            target_id=event.target_id, state=event.state.value, retry_after_ms=ms(event.retry_after_s)
         )
     )
 
 
-def error_status(error: ResolveError | InvalidRequestError | UnknownTargetError) -> status_pb2.Status:
+def error_status(
+    error: ResolveError | InvalidRequestError | UnknownTargetError | TooManyFailedKeysError,
+) -> status_pb2.Status:
     """The error as every RPC answers it, with machine-readable details."""
     match error:
         case InvalidRequestError(field=field, description=description):
@@ -315,8 +224,10 @@ def error_status(error: ResolveError | InvalidRequestError | UnknownTargetError)
             return _status(code_pb2.UNAUTHENTICATED, error, _info(error.code, {}))
         case ClientLimitError(retry_after_s=retry_after_s, allowances=allowances):
             return _status(
-                code_pb2.RESOURCE_EXHAUSTED, error, _info(error.code, {}), _retry(retry_after_s), _limits(allowances)
+                code_pb2.RESOURCE_EXHAUSTED, error, _info(error.code, {}), _retry(retry_after_s), limits(allowances)
             )
+        case TooManyFailedKeysError(retry_after_s=retry_after_s):
+            return _status(code_pb2.RESOURCE_EXHAUSTED, error, _info(error.code, {}), _retry(retry_after_s))
         case BoundElsewhereError():
             violation = error_details_pb2.BadRequest.FieldViolation(field="model", description=str(error))
             fields = error_details_pb2.BadRequest(field_violations=[violation])
@@ -334,7 +245,7 @@ def error_status(error: ResolveError | InvalidRequestError | UnknownTargetError)
 
 def _retry(after_s: float) -> error_details_pb2.RetryInfo:
     retry = error_details_pb2.RetryInfo()
-    retry.retry_delay.FromMilliseconds(_ms(after_s))
+    retry.retry_delay.FromMilliseconds(ms(after_s))
     return retry
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, NoReturn
 
+import grpc
 import grpc.aio
 import structlog
 from google.rpc import status_pb2
@@ -16,6 +17,8 @@ from forebay.resolver.v1 import plan_pb2, resolver_service_pb2_grpc
 from forebay.resolver.v1 import resolver_service_pb2 as pb
 from resolver_service.adapters.grpc_api import messages
 from resolver_service.adapters.grpc_api.messages import InvalidRequestError
+from resolver_service.adapters.grpc_api.plans import PlanWriter
+from resolver_service.adapters.grpc_api.wire import sized, tag, varint
 from resolver_service.app.access import ClientKeyError
 from resolver_service.app.decisions import Decision
 from resolver_service.app.limits import ClientLimitError
@@ -39,6 +42,10 @@ MAX_REQUEST_ID_CHARS = 128
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
+_RESPONSE, _ANSWER = pb.ResolveStreamResponse.DESCRIPTOR, pb.ResolveAnswer.DESCRIPTOR
+_ANSWERS, _ACKNOWLEDGED = (tag(_RESPONSE, name) for name in ("answers", "acknowledged"))
+_ID, _PLAN, _ERROR = (tag(_ANSWER, name) for name in ("id", "plan", "error"))
+
 
 class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
     def __init__(
@@ -57,35 +64,47 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
         self._revisions = revisions
         self._telemetry = telemetry
         self._watch = watch
-        self._writer = messages.PlanWriter()
+        self._writer = PlanWriter()
+
+    @property
+    def stream_handler(self) -> grpc.RpcMethodHandler[Any, Any]:
+        """For `ResolveStream`, whose responses are written already."""
+        return grpc.stream_stream_rpc_method_handler(
+            self.ResolveStream,
+            request_deserializer=pb.ResolveStreamRequest.FromString,
+            response_serializer=bytes,
+        )
 
     async def Resolve(self, request: pb.ResolveRequest, context: Context) -> pb.ResolveResponse:
-        response = pb.ResolveResponse()
         (granted,) = await self._granted([request])
         try:
-            self._resolve(request, response.plan, granted=granted)
+            plan = self._resolve(request, granted=granted)
         except (ResolveError, InvalidRequestError) as error:
             _tell(request, error)
             await _abort(context, error)
+        response = pb.ResolveResponse()
+        response.plan.MergeFromString(plan)
         return response
 
-    async def ResolveStream(
+    async def ResolveStream(  # type: ignore[override]  # its responses are written here
         self, request_iterator: AsyncIterator[pb.ResolveStreamRequest], context: Context
-    ) -> AsyncIterator[pb.ResolveStreamResponse]:
+    ) -> AsyncIterator[bytes]:
         # At once, so that the caller knows that it has been accepted before it asks anything.
         await context.send_initial_metadata(())
         self._telemetry.stream_opened()
         caller = object()
         try:
             async for message in request_iterator:
-                response = pb.ResolveStreamResponse()
-                for item in message.reports:
-                    self._apply(item.report)
-                    response.acknowledged.append(item.id)
-                granted = await self._granted([item.request for item in message.resolves])
-                for resolve, its_share in zip(message.resolves, granted, strict=True):
-                    self._answer(resolve, response.answers.add(), caller, its_share)
-                yield response
+                parts: list[bytes] = []
+                if reports := message.reports:
+                    for item in reports:
+                        self._apply(item.report)
+                    parts += (_ACKNOWLEDGED, sized(b"".join([varint(item.id) for item in reports])))
+                resolves = message.resolves
+                granted = await self._granted([item.request for item in resolves])
+                for resolve, its_share in zip(resolves, granted, strict=True):
+                    parts += (_ANSWERS, sized(self._answer(resolve, caller, its_share)))
+                yield b"".join(parts)
         finally:
             self._resolver.caller_left(caller)
             self._telemetry.stream_closed()
@@ -95,7 +114,7 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
             found = self._resolver.explain(messages.query(request.request, "request."))
         except (ResolveError, InvalidRequestError) as error:
             await _abort(context, error)
-        return messages.explanation(found, self._writer)
+        return messages.explanation(found, self._writer.write(found.decision) if found.decision else b"")
 
     async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:
         try:
@@ -136,25 +155,20 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
         except InvalidRequestError:
             return None  # It is told when it is answered.
 
-    def _answer(self, item: pb.ResolveItem, answer: pb.ResolveAnswer, caller: object, granted: Granted | None) -> None:
-        answer.id = item.id
+    def _answer(self, item: pb.ResolveItem, caller: object, granted: Granted | None) -> bytes:
+        """A `ResolveAnswer`."""
         try:
-            self._resolve(item.request, answer.plan, caller, granted)
+            result, content = _PLAN, self._resolve(item.request, caller, granted)
         except (ResolveError, InvalidRequestError) as error:
             _tell(item.request, error)
-            answer.error.CopyFrom(messages.error_status(error))
+            result, content = _ERROR, messages.error_status(error).SerializeToString()
         except Exception:  # noqa: BLE001  # a defect must not take the stream's other requests with it
             _log.exception("resolve_failed", request_id=item.request.request_id)
-            answer.error.CopyFrom(messages.INTERNAL)
+            result, content = _ERROR, messages.INTERNAL.SerializeToString()
+        return b"".join((_ID, varint(item.id), result, varint(len(content)), content))
 
-    def _resolve(
-        self,
-        request: pb.ResolveRequest,
-        plan: plan_pb2.Plan,
-        caller: object = None,
-        granted: Granted | None = None,
-    ) -> None:
-        """`caller` stands for the stream it is asked on, if it is on one. Raises `ResolveError` or
+    def _resolve(self, request: pb.ResolveRequest, caller: object = None, granted: Granted | None = None) -> bytes:
+        """A `Plan`. `caller` stands for the stream it is asked on, if it is on one. Raises `ResolveError` or
         `InvalidRequestError`."""
         began_at = time.perf_counter()
         name, result = "", "failed"
@@ -162,8 +176,9 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
             if caller is not None and not request.timeout_ms:
                 raise InvalidRequestError("timeout_ms", "how long the answer is waited for is required")
             decision = self._decide(request, caller, granted)
-            self._writer.write(decision, plan)
+            plan = self._writer.write(decision)
             name, result = decision.name, "ok"
+            return plan
         except UnknownModelError:
             result = "not_found"
             raise

@@ -122,6 +122,7 @@ def build(
     interceptors += [ManagementKeyInterceptor(secrets.management_key), DeadlineInterceptor()]
     server = grpc.aio.server(interceptors=interceptors, options=_OPTIONS, maximum_concurrent_rpcs=MAX_CONCURRENT_CALLS)
     resolver_service_pb2_grpc.add_ResolverServiceServicer_to_server(servicer, server)
+    server.add_registered_method_handlers(_SERVICE, {"ResolveStream": servicer.stream_handler})
     pool_admin_service_pb2_grpc.add_PoolAdminServiceServicer_to_server(admin, server)
     health_servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)

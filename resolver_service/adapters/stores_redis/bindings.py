@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from resolver_service.adapters.stores_redis.link import Argument
 from resolver_service.domain.bindings import KEPT_S, MOST, Binding
 
-KEPT_MS = int(KEPT_S * 1000)
+MOST_SHARED = 500_000
+"""That the server keeps; some 170 MB. Beyond it those go first that were made first."""
 
 _decoder = msgspec.json.Decoder(tuple[str, str, float])
 
@@ -66,6 +68,14 @@ class BindingMirror:
         self._note()
 
 
-def written(binding: Binding) -> bytes:
+def said(bindings: Mapping[bytes, Binding | None]) -> list[Argument]:
+    """What `bind.lua` is told."""
+    told: list[Argument] = [int(KEPT_S * 1000), MOST_SHARED]
+    for key, binding in bindings.items():
+        told += (key.hex(), b"" if binding is None else _written(binding))
+    return told
+
+
+def _written(binding: Binding) -> bytes:
     """As the server keeps it."""
     return msgspec.json.encode((binding.target_id, binding.name, binding.bound_at))

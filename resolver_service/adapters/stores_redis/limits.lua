@@ -115,12 +115,13 @@ local function lengthened(key, for_ms)
   if redis.call('PTTL', key) < for_ms then redis.call('PEXPIRE', key, for_ms) end
 end
 
--- A request is let in. Without `for_ms` nothing will be told of it. Returns the tokens that count at once.
-local function let_in(prefix, decision, client, tokens, sent, for_ms, at, now, told)
+-- A request is let in. Without `for_ms` nothing will be told of it; it is under way for `lease_ms` unless that is renewed.
+-- Returns the tokens that count at once.
+local function let_in(prefix, decision, client, tokens, sent, for_ms, lease_ms, at, now, told)
   local requests, used_tokens, ends, held = keys_of(prefix, client)
   local at_once, settled = 0, 0
   if for_ms and redis.call('ZCARD', ends) < MOST_OPEN then
-    redis.call('ZADD', ends, at + for_ms, decision)
+    redis.call('ZADD', ends, at + lease_ms, decision)
     lengthened(ends, for_ms)
     if tokens > 0 then
       redis.call('HSET', held, decision, tokens)
@@ -140,7 +141,7 @@ end
 -- Asks for one more. `arg` gives what is asked, in the order that `limits.py` has it in.
 function limits.asked(prefix, decision, arg, now)
   local client, most_requests, most_tokens, most_open = arg(), tonumber(arg()), tonumber(arg()), tonumber(arg())
-  local tokens, sent, for_ms = tonumber(arg()), tonumber(arg()), tonumber(arg())
+  local tokens, sent, for_ms, lease_ms = tonumber(arg()), tonumber(arg()), tonumber(arg()), tonumber(arg())
   local requests, used_tokens, ends, held = keys_of(prefix, client)
   sweep(ends, held, now)
   local made, made_at = used(requests, now)
@@ -157,7 +158,7 @@ function limits.asked(prefix, decision, arg, now)
     if ms >= wait_ms then kind, wait_ms = 2, ms end
   end
   if kind == 0 then
-    local at_once = let_in(prefix, decision, client, tokens, sent, for_ms, now, now, 0)
+    local at_once = let_in(prefix, decision, client, tokens, sent, for_ms, lease_ms, now, now, 0)
     made, made_at = made + 1, now
     if at_once > 0 then spent, spent_at = spent + at_once, now else reserved = reserved + tokens end
   end
@@ -179,8 +180,8 @@ function limits.told(prefix, arg, now)
   local key = prefix .. 'counted:' .. decision
   local known = redis.call('GET', key)
   if kind == 'used' then
-    local client, tokens, sent, for_ms = arg(), tonumber(arg()), tonumber(arg()), tonumber(arg())
-    if not known then let_in(prefix, decision, client, tokens, sent, for_ms, at, now, 1) end
+    local client, tokens, sent, for_ms, lease_ms = arg(), tonumber(arg()), tonumber(arg()), tonumber(arg()), tonumber(arg())
+    if not known then let_in(prefix, decision, client, tokens, sent, for_ms, lease_ms, at, now, 1) end
     return
   end
   local amount = tonumber(arg())
@@ -195,6 +196,15 @@ function limits.told(prefix, arg, now)
     free(held, decision)
     take_back(requests, 1, tonumber(began))
     take_back(used_tokens, tonumber(at_once), tonumber(began))
+    return
+  elseif kind == 'open' then
+    -- What is settled and not there was never under way, or is not any more.
+    if settled == '1' then
+      redis.call('ZADD', ends, 'XX', 'GT', at + amount, decision)
+    else
+      redis.call('ZADD', ends, 'GT', at + amount, decision)
+      lengthened(ends, amount)
+    end
     return
   elseif kind == 'orphaned' then
     redis.call('ZADD', ends, 'XX', 'LT', at + amount, decision)

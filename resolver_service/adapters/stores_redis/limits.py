@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 
 from resolver_service.adapters.stores_redis.link import Argument
@@ -14,6 +14,14 @@ MOST_UNTOLD = 50_000
 """Some 15 MB. Beyond it the earliest are forgotten, which leave the minute first; leases free what they hold."""
 MOST_AT_ONCE = 200
 """Some milliseconds of the server, which does nothing else meanwhile."""
+
+LEASE_S = 120.0
+"""How long the server counts a decision as under way that no resolver renews: where edge and resolver have died at
+once, nobody is left to say that it is over."""
+RENEWED_S = 40.0
+"""After which it is: two renewals may get lost."""
+MOST_RENEWED = 100_000
+"""Decisions; some 20 MB."""
 
 _KINDS = (None, Kind.REQUESTS, Kind.TOKENS, Kind.CONCURRENT)
 
@@ -28,11 +36,34 @@ class LimitsMirror:
         self._clock = clock
         self._note = note
         self.untold: deque[_Event] = deque(maxlen=MOST_UNTOLD)
+        self._open: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        """Decisions that were made here and are under way: when each is renewed, the earliest first, and until when it
+        counts at most."""
 
     def used(self, decision_id: str, use: Use) -> None:
-        self._tell("used", decision_id, use.client_id, use.tokens, use.input_tokens, _ms(use.for_s))
+        self._tell("used", decision_id, use.client_id, use.tokens, use.input_tokens, *_terms(use.for_s))
+        self.let_in(decision_id, use)
+
+    def let_in(self, decision_id: str, use: Use) -> None:
+        """The server has done so."""
+        if use.for_s is not None and len(self._open) < MOST_RENEWED:
+            now = self._clock()
+            self._open[decision_id] = (now + RENEWED_S, now + use.for_s)
+
+    def renew(self) -> None:
+        """Those that are under way still."""
+        now = self._clock()
+        while self._open:
+            decision_id, (renewed_at, until_at) = next(iter(self._open.items()))
+            if renewed_at > now:
+                return
+            del self._open[decision_id]
+            if until_at > now:
+                self._open[decision_id] = (now + RENEWED_S, until_at)
+                self._tell("open", decision_id, int(min(LEASE_S, until_at - now) * 1000))
 
     def withdrawn(self, decision_id: str) -> None:
+        self._open.pop(decision_id, None)
         self._tell("withdrawn", decision_id, 0)
 
     def left(self, decision_id: str) -> None:
@@ -42,10 +73,12 @@ class LimitsMirror:
         self._tell("ended", decision_id, tokens)
 
     def closed(self, decision_id: str) -> None:
+        self._open.pop(decision_id, None)
         self._tell("closed", decision_id, 0)
 
     def orphaned(self, decision_ids: Iterable[str]) -> None:
         for decision_id in decision_ids:
+            self._open.pop(decision_id, None)
             self._tell("orphaned", decision_id, int(GRACE_S * 1000))
 
     def taken(self) -> Sequence[_Event]:
@@ -72,7 +105,7 @@ def asked(use: Use) -> tuple[Argument, ...]:
     """As `limits.lua` reads it."""
     limits = use.limits
     most = ("" if each is None else each for each in (limits.requests, limits.tokens, limits.concurrent))
-    return (b"-1", use.client_id, *most, use.tokens, use.input_tokens, _ms(use.for_s))
+    return (b"-1", use.client_id, *most, use.tokens, use.input_tokens, *_terms(use.for_s))
 
 
 def admission(use: Use, answer: Sequence[int]) -> Admission:
@@ -86,5 +119,6 @@ def admission(use: Use, answer: Sequence[int]) -> Admission:
     return Admission(allowances, None if kind is None else (kind, wait_ms))
 
 
-def _ms(seconds: float | None) -> Argument:
-    return "" if seconds is None else int(seconds * 1000)
+def _terms(for_s: float | None) -> tuple[Argument, Argument]:
+    """How long what becomes of it may be told, and how long it counts as under way unless it is renewed."""
+    return ("", "") if for_s is None else (int(for_s * 1000), int(min(LEASE_S, for_s) * 1000))

@@ -79,14 +79,6 @@ class Link:
             script.digest = await self._redis.execute_command("SCRIPT LOAD", script.text)
             return await self._redis.execute_command("EVALSHA", script.digest, len(keys), *keys, *arguments)
 
-    async def ask_all(self, commands: Sequence[Sequence[Argument]], within_s: float = SLOW_S) -> list[Any]:
-        """One after the other, in one round trip. If one fails, the others may have been done."""
-        async with _bounded(within_s):
-            pipeline = self._redis.pipeline(transaction=False)
-            for command in commands:
-                pipeline.execute_command(*command)
-            return list(await pipeline.execute())
-
     async def messages(self, channel: str, every_s: float) -> AsyncGenerator[bytes | None]:
         """What is published there. None comes once it is listened to, and whenever nothing has come for so long."""
         listener = self._redis.pubsub()

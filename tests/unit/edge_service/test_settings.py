@@ -57,6 +57,7 @@ FLAGS: dict[str, tuple[str | None, str, object]] = {
     "--heartbeat": ("1.5", "heartbeat_s", 1.5),
     "--max-concurrent": ("7", "max_concurrent", 7),
     "--max-concurrent-per-key": ("7", "max_concurrent_per_key", 7),
+    "--workers": ("3", "workers", 3),
 }
 # What makes a switch show.
 NEEDS_CONSENT = {

@@ -73,8 +73,8 @@ def test_every_flag_can_be_told_by_the_environment() -> None:
 
 
 def test_what_is_shared_is_at_an_address_that_is_not_shown() -> None:
-    settings = load(CONFIG, {"FOREBAY_RESOLVER_STORE": "redis://:hunter2@store:6379/0"})
-    assert settings.store == "redis://:hunter2@store:6379/0"
+    settings = load(CONFIG, {"FOREBAY_RESOLVER_STORE": "rediss://:hunter2@store:6379/0"})
+    assert settings.store == "rediss://:hunter2@store:6379/0"
     assert "hunter2" not in repr(settings)
 
 
@@ -179,6 +179,7 @@ def test_the_token_is_never_shown(capsys: pytest.CaptureFixture[str]) -> None:
         "redis://:hunter2@store:65536/0",
         "redis://:hunter2@store:six/0",
         "http://:hunter2@store/0",
+        "redis://:hunter2@localhost/zero",
         "unix://",
     ],
 )
@@ -190,4 +191,45 @@ def test_a_store_needs_an_address_and_the_wrong_one_is_not_quoted(capsys: pytest
 
 @pytest.mark.parametrize("url", ["redis://store", "rediss://:hunt%2Fer2@[::1]:6379/0", "unix:///run/valkey.sock?db=1"])
 def test_where_a_store_may_be(url: str) -> None:
-    assert load([*CONFIG, "--store", url], {}).store == url
+    assert load([*CONFIG, "--store", url, "--plaintext-store"], {}).store == url
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("colour=hunter2", "behind its '?' it takes db, ssl_ca_certs"),
+        ("decode_responses=yes", "behind its '?' it takes db, ssl_ca_certs"),
+        ("ssl_ca_certs=ca.pem&ssl_cert_reqs=none", "behind its '?' it takes db, ssl_ca_certs"),
+        ("db=hunter2", "its db is not a number"),
+    ],
+)
+@pytest.mark.parametrize("store", ["rediss://:hunter2@store/0", "unix:///run/valkey.sock"])
+def test_a_store_is_asked_for_nothing_odd(
+    store: str, query: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refusal(capsys, CONFIG, {"FOREBAY_RESOLVER_STORE": f"{store}?{query}"})
+    assert words in said or "ssl_ca_certs is for rediss://" in said
+    assert "hunt" not in said
+
+
+def test_files_of_certificates_are_for_tls(capsys: pytest.CaptureFixture[str]) -> None:
+    files = "ssl_ca_certs=ca.pem&ssl_certfile=cert.pem&ssl_keyfile=key.pem"
+    assert load([*CONFIG, "--store", f"rediss://store/0?{files}"], {}).store.endswith(files)
+    said = refusal(capsys, [*CONFIG, "--store", f"redis://localhost/0?{files}"])
+    assert "ssl_ca_certs is for rediss://" in said
+
+
+@pytest.mark.parametrize("host", ["store", "10.0.0.7:6379", "[2001:db8::7]", ":hunter2@0.0.0.0", "localhost.example"])
+def test_a_store_elsewhere_takes_tls_or_consent(host: str, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refusal(capsys, CONFIG, {"FOREBAY_RESOLVER_STORE": f"redis://{host}/0"})
+    assert "add --plaintext-store to consent" in said
+    assert "hunt" not in said
+    assert load([*CONFIG, "--store", f"redis://{host}/0", "--plaintext-store"], {}).store
+    assert load([*CONFIG, "--store", f"rediss://{host}/0"], {}).store
+
+
+@pytest.mark.parametrize(
+    "store", ["redis://localhost", "redis://127.0.0.2:6379/3", "redis://[::1]/0", "unix:///s?db=2"]
+)
+def test_a_store_on_this_machine_takes_none(store: str) -> None:
+    assert load([*CONFIG, "--store", store], {}).store == store

@@ -30,7 +30,9 @@ class PoolAdminServiceStub:
     """Changes to the configuration and to health, for whoever holds the management key: every call carries it as
     `x-management-key: KEY` in its metadata, and neither the shared token nor a client key can stand in for it. The token
     stands in `authorization: Bearer TOKEN`, as in every call: the two are different secrets, and one call shows both.
-    UNAUTHENTICATED without the key; UNIMPLEMENTED, whatever is shown, from a resolver that has no key.
+    UNAUTHENTICATED without the key; UNIMPLEMENTED, whatever is shown, from a resolver that has no key; RESOURCE_EXHAUSTED with
+    ErrorInfo.reason TOO_MANY_FAILED_KEYS and RetryInfo for an address that has shown five wrong ones within a minute. Who calls
+    for somebody else says for which address: `x-forebay-client: 192.0.2.1`.
 
     A message's JSON fields hold the same objects as the configuration file, in its kebab-case spelling. An etag is the
     one of the configuration that the change starts from; empty for any; ABORTED if it is no longer that one. An author is
@@ -81,7 +83,9 @@ class PoolAdminServiceAsyncStub(PoolAdminServiceStub):
     """Changes to the configuration and to health, for whoever holds the management key: every call carries it as
     `x-management-key: KEY` in its metadata, and neither the shared token nor a client key can stand in for it. The token
     stands in `authorization: Bearer TOKEN`, as in every call: the two are different secrets, and one call shows both.
-    UNAUTHENTICATED without the key; UNIMPLEMENTED, whatever is shown, from a resolver that has no key.
+    UNAUTHENTICATED without the key; UNIMPLEMENTED, whatever is shown, from a resolver that has no key; RESOURCE_EXHAUSTED with
+    ErrorInfo.reason TOO_MANY_FAILED_KEYS and RetryInfo for an address that has shown five wrong ones within a minute. Who calls
+    for somebody else says for which address: `x-forebay-client: 192.0.2.1`.
 
     A message's JSON fields hold the same objects as the configuration file, in its kebab-case spelling. An etag is the
     one of the configuration that the change starts from; empty for any; ABORTED if it is no longer that one. An author is
@@ -128,7 +132,9 @@ class PoolAdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """Changes to the configuration and to health, for whoever holds the management key: every call carries it as
     `x-management-key: KEY` in its metadata, and neither the shared token nor a client key can stand in for it. The token
     stands in `authorization: Bearer TOKEN`, as in every call: the two are different secrets, and one call shows both.
-    UNAUTHENTICATED without the key; UNIMPLEMENTED, whatever is shown, from a resolver that has no key.
+    UNAUTHENTICATED without the key; UNIMPLEMENTED, whatever is shown, from a resolver that has no key; RESOURCE_EXHAUSTED with
+    ErrorInfo.reason TOO_MANY_FAILED_KEYS and RetryInfo for an address that has shown five wrong ones within a minute. Who calls
+    for somebody else says for which address: `x-forebay-client: 192.0.2.1`.
 
     A message's JSON fields hold the same objects as the configuration file, in its kebab-case spelling. An etag is the
     one of the configuration that the change starts from; empty for any; ABORTED if it is no longer that one. An author is

@@ -7,7 +7,7 @@ import pytest
 from edge_service.app.gate import Gate
 from edge_service.domain.errors import UnavailableError
 from edge_service.domain.failed_keys import MOST
-from edge_service.domain.management import KeyRefusedError, NotServedError, TooManyFailedKeysError
+from edge_service.domain.management import Caller, KeyRefusedError, NotServedError, TooManyFailedKeysError
 
 HOST = "192.0.2.1"
 
@@ -27,7 +27,7 @@ class Asking:
                 raise error
             return "done"
 
-        return await self.gate.admit(host, key, call)
+        return await self.gate.admit(Caller(key, host), call)
 
     async def fail(self, key: str = "wrong", host: str = HOST) -> None:
         with pytest.raises(KeyRefusedError):

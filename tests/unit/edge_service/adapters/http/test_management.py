@@ -170,6 +170,7 @@ async def test_status_tells_of_targets_and_replicas(it: Managed) -> None:
     }
     assert (last["state"], last["retry-after-s"]) == ("drained", None)
     assert body["replicas"] == [{"id": "a", "revision": 1, "seen-s-ago": 0.25, "degraded": True}]
+    assert body["targets-left-out"] == 7
 
 
 @pytest.mark.parametrize("written", ["one%2Fvendor%2Fdeep%230", "one/vendor/deep%230", "one/vendor%2fdeep%230"])
@@ -436,6 +437,7 @@ async def test_what_is_logged_has_no_key_and_no_body(it: Managed) -> None:
         await it.client.get("/model-pools", headers={"x-management-key": "wrong-word"})
     assert [(line["event"], line.get("status"), line.get("client")) for line in logged] == [
         ("management", 400, None),
+        ("management_key_refused", None, "192.0.2.1"),  # The resolver's.
         ("management_refused", None, "192.0.2.1"),
     ]
     assert not any(word in str(logged) for word in (KEY, "secret-word", "wrong-word"))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edge_service.adapters.http import management_requests as requests
 from edge_service.domain.headers import Headers
-from edge_service.domain.management import BadQuestionError
+from edge_service.domain.management import BadQuestionError, Caller
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,13 @@ from edge_service.domain.management import BadQuestionError
     ],
 )
 def test_where_the_key_is_shown(head: Headers, key: str) -> None:
-    assert requests.shown_key(head) == key
+    scope = {"headers": head, "client": ("192.0.2.7", 1)}
+    assert requests.caller(scope) == Caller(key, "192.0.2.7")
+    assert requests.caller({**scope, "client": None}) == Caller(key, "")
+
+
+def test_the_key_is_not_shown_further() -> None:
+    assert "canary" not in repr(requests.caller({"headers": [(b"x-management-key", b"canary")], "client": None}))
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,11 @@ from edge_service.adapters.resolver_grpc import management
 from edge_service.adapters.resolver_grpc.management import ManagementClient
 from edge_service.app.ports import Question
 from edge_service.domain.errors import UnavailableError
+from edge_service.domain.failed_keys import MOST
 from edge_service.domain.management import (
     Applied,
     BadQuestionError,
+    Caller,
     Change,
     ConflictError,
     InvalidChangeError,
@@ -27,27 +29,29 @@ from edge_service.domain.management import (
     NotThereError,
     OutdatedError,
     Section,
+    TooManyFailedKeysError,
     UncertainError,
 )
 from tests.support.pool_admin import KEY, Link, PoolAdmin, link
 
+CALLER = Caller(KEY, "192.0.2.1")
 Call = Callable[[ManagementClient], Coroutine[Any, Any, object]]
 
 READS: dict[str, Call] = {
-    "authenticate": lambda it: it.authenticate(KEY),
-    "pools": lambda it: it.read(KEY, Section.MODEL_POOLS),
-    "providers": lambda it: it.read(KEY, Section.PROVIDERS),
-    "revisions": lambda it: it.revisions(KEY, 10, 0),
-    "status": lambda it: it.status(KEY),
-    "explain": lambda it: it.explain(KEY, Question("", "turns", stream=False), ()),
+    "authenticate": lambda it: it.authenticate(CALLER),
+    "pools": lambda it: it.read(CALLER, Section.MODEL_POOLS),
+    "providers": lambda it: it.read(CALLER, Section.PROVIDERS),
+    "revisions": lambda it: it.revisions(CALLER, 10, 0),
+    "status": lambda it: it.status(CALLER),
+    "explain": lambda it: it.explain(CALLER, Question("", "turns", stream=False), ()),
 }
 CHANGES: dict[str, Call] = {
-    "replace": lambda it: it.replace(KEY, Section.MODEL_POOLS, b"{}", Change()),
-    "upsert": lambda it: it.upsert(KEY, Kind.PROVIDER, b'{"id": "new", "preset": "groq"}', Change()),
-    "delete": lambda it: it.delete(KEY, Kind.CLUSTER, "chat", Change()),
-    "rollback": lambda it: it.rollback(KEY, 1, Change()),
-    "clear": lambda it: it.clear(KEY, "one/m#0"),
-    "drain": lambda it: it.drain(KEY, "one/m#0", drained=True),
+    "replace": lambda it: it.replace(CALLER, Section.MODEL_POOLS, b"{}", Change()),
+    "upsert": lambda it: it.upsert(CALLER, Kind.PROVIDER, b'{"id": "new", "preset": "groq"}', Change()),
+    "delete": lambda it: it.delete(CALLER, Kind.CLUSTER, "chat", Change()),
+    "rollback": lambda it: it.rollback(CALLER, 1, Change()),
+    "clear": lambda it: it.clear(CALLER, "one/m#0"),
+    "drain": lambda it: it.drain(CALLER, "one/m#0", drained=True),
 }
 UNANSWERED = (
     grpc.StatusCode.UNAVAILABLE,
@@ -124,15 +128,15 @@ async def test_who_does_not_answer_in_time_is_not_waited_for(monkeypatch: pytest
     monkeypatch.setattr(management, "READ_TIMEOUT_S", 0.05)
     async with linked(Frozen()) as (it, _):
         with pytest.raises(UnavailableError):
-            await it.status(KEY)
+            await it.status(CALLER)
 
 
 async def test_a_change_says_where_it_starts_and_who_makes_it() -> None:
     admin = PoolAdmin()
     async with linked(admin) as (it, _):
-        applied = await it.replace(KEY, Section.MODEL_POOLS, b"{}", Change("r1", validate_only=True, author="ann"))
+        applied = await it.replace(CALLER, Section.MODEL_POOLS, b"{}", Change("r1", validate_only=True, author="ann"))
         assert applied == Applied(1, "r1")
-        assert await it.delete(KEY, Kind.CLUSTER, "chat", Change("r1", author="ann")) == Applied(2, "r2")
+        assert await it.delete(CALLER, Kind.CLUSTER, "chat", Change("r1", author="ann")) == Applied(2, "r2")
     assert [(r.etag, r.validate_only, r.author) for _, r in admin.calls] == [("r1", True, "ann"), ("r1", False, "ann")]
     assert [r.author for r in admin.revisions] == ["", "ann"]
 
@@ -140,19 +144,19 @@ async def test_a_change_says_where_it_starts_and_who_makes_it() -> None:
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda it: it.delete(KEY, Kind.POOL, "x", Change()), NotThereError, "pool not found"),
-        (lambda it: it.delete(KEY, Kind.CLUSTER, "x", Change()), NotThereError, "cluster not found"),
-        (lambda it: it.delete(KEY, Kind.PROVIDER, "x", Change()), NotThereError, "provider not found"),
-        (lambda it: it.rollback(KEY, 99, Change()), NotThereError, "revision not found"),
-        (lambda it: it.clear(KEY, "x"), NotThereError, "target not found"),
-        (lambda it: it.drain(KEY, "x", drained=False), NotThereError, "target not found"),
+        (lambda it: it.delete(CALLER, Kind.POOL, "x", Change()), NotThereError, "pool not found"),
+        (lambda it: it.delete(CALLER, Kind.CLUSTER, "x", Change()), NotThereError, "cluster not found"),
+        (lambda it: it.delete(CALLER, Kind.PROVIDER, "x", Change()), NotThereError, "provider not found"),
+        (lambda it: it.rollback(CALLER, 99, Change()), NotThereError, "revision not found"),
+        (lambda it: it.clear(CALLER, "x"), NotThereError, "target not found"),
+        (lambda it: it.drain(CALLER, "x", drained=False), NotThereError, "target not found"),
         (
-            lambda it: it.explain(KEY, Question("", "turn", stream=False), ()),
+            lambda it: it.explain(CALLER, Question("", "turn", stream=False), ()),
             NotThereError,
             "no model 'turn'; did you mean 'turns'?",
         ),
-        (lambda it: it.delete(KEY, Kind.POOL, "turns", Change()), ConflictError, "used by the clusters chat"),
-        (lambda it: it.replace(KEY, Section.MODEL_POOLS, b"{}", Change("r0")), OutdatedError, "has changed"),
+        (lambda it: it.delete(CALLER, Kind.POOL, "turns", Change()), ConflictError, "used by the clusters chat"),
+        (lambda it: it.replace(CALLER, Section.MODEL_POOLS, b"{}", Change("r0")), OutdatedError, "has changed"),
     ],
 )
 async def test_a_refusal_is_told(call: Call, error: type[Exception], message: str) -> None:
@@ -165,7 +169,7 @@ async def test_of_an_invalid_configuration_all_is_told() -> None:
     async with linked(PoolAdmin()) as (it, _):
         with pytest.raises(InvalidChangeError) as caught:
             await it.upsert(
-                KEY, Kind.POOL, b'{"id": "x", "members": [{"provider": "on", "model": "m"}], "y": 1}', Change()
+                CALLER, Kind.POOL, b'{"id": "x", "members": [{"provider": "on", "model": "m"}], "y": 1}', Change()
             )
     assert [mistake.path for mistake in caught.value.mistakes] == [
         "model-pools.pools[1].members[0].provider",
@@ -177,10 +181,10 @@ async def test_of_an_invalid_configuration_all_is_told() -> None:
 async def test_what_cannot_be_changed_is_said_to_be_so() -> None:
     async with linked(PoolAdmin(read_only=True)) as (it, _):
         with pytest.raises(ConflictError, match="read-only"):
-            await it.replace(KEY, Section.MODEL_POOLS, b"{}", Change())
+            await it.replace(CALLER, Section.MODEL_POOLS, b"{}", Change())
     async with linked(PoolAdmin(locked=True)) as (it, _):
         with pytest.raises(LockedError, match="--allow-provider-edits"):
-            await it.delete(KEY, Kind.PROVIDER, "one", Change())
+            await it.delete(CALLER, Kind.PROVIDER, "one", Change())
 
 
 @pytest.mark.parametrize(
@@ -202,6 +206,18 @@ async def test_a_refusal_without_details_is_told_in_the_words_there_are(
     assert getattr(caught.value, "mistakes", None) == getattr(error, "mistakes", None)
 
 
+async def test_who_has_shown_wrong_keys_by_other_edges_is_told_how_long_to_wait() -> None:
+    async with linked(PoolAdmin()) as (it, _):
+        for number in range(MOST):
+            with pytest.raises(KeyRefusedError):
+                await it.status(Caller(f"guess {number}", "2001:db8::1"))
+        with pytest.raises(TooManyFailedKeysError) as caught:
+            await it.status(Caller(KEY, "2001:db8::2"))
+        assert caught.value.retry_after is not None
+        assert 1 <= int(caught.value.retry_after) <= 60
+        await it.status(CALLER)
+
+
 async def test_a_resolver_that_says_that_it_could_not_has_not() -> None:
     class Full(PoolAdmin):
         async def Rollback(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC names it
@@ -209,4 +225,4 @@ async def test_a_resolver_that_says_that_it_could_not_has_not() -> None:
 
     async with linked(Full()) as (it, _):
         with pytest.raises(UnavailableError, match="the history cannot be written"):
-            await it.rollback(KEY, 1, Change())
+            await it.rollback(CALLER, 1, Change())

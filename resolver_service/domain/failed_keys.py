@@ -1,0 +1,65 @@
+"""How many wrong management keys one address may show before it is not listened to for a while.
+
+The rule is the edge's, by the addresses that edges tell: whoever goes round by several of them is one here. There is
+less to it, since a key is known to be wrong in the moment that it is shown. The services share no code but `proto`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+
+MOST = 5
+WINDOW_S = 60.0
+MOST_ADDRESSES = 10_000
+"""To remember. Whoever has more of them to spare loses nothing by any bound on each."""
+
+
+class TooManyFailedKeysError(Exception):
+    """An address is not heard."""
+
+    code = "too_many_failed_keys"
+
+    def __init__(self, retry_after_s: float) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(f"too many wrong management keys from this address; try again in {math.ceil(retry_after_s)} s")
+
+
+class FailedKeys:
+    """Within any `WINDOW_S`, no more than `MOST` wrong keys of an address are heard; what is shown beyond, right keys
+    too, is refused."""
+
+    def __init__(self) -> None:
+        self._failed_at: dict[str, list[float]] = {}
+        """The latest `MOST` by address, in order; whoever failed last stands last."""
+
+    def __len__(self) -> int:
+        return len(self._failed_at)
+
+    def check(self, address: str, now: float) -> None:
+        """Raises `TooManyFailedKeysError` if the address is not heard."""
+        recent = [at for at in self._failed_at.get(address, ()) if now - at < WINDOW_S]
+        if len(recent) == MOST:
+            raise TooManyFailedKeysError(recent[0] + WINDOW_S - now)
+
+    def failed(self, address: str, now: float) -> None:
+        """It has shown a wrong one, and was heard."""
+        self._failed_at[address] = [*self._failed_at.pop(address, ()), now][-MOST:]
+        while len(self._failed_at) > 1:
+            earliest = next(iter(self._failed_at))
+            if now - self._failed_at[earliest][-1] < WINDOW_S and len(self._failed_at) <= MOST_ADDRESSES:
+                return
+            del self._failed_at[earliest]
+
+
+def network(host: str) -> str:
+    """What counts as one address: of IPv6 the /64, which is the least that anybody is given."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((int(address), 64), strict=False))

@@ -1,0 +1,88 @@
+"""Whatever has been read before, each event of a stream is read as if it were the first."""
+
+from __future__ import annotations
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from edge_service.dialects import stencil
+from edge_service.dialects.exchange import EventKind, MalformedAnswerError
+from edge_service.dialects.openai_chat.passthrough import EventReader
+
+# Fragments of strings, of JSON around them, and of neither.
+fragments = st.lists(
+    st.sampled_from(
+        [
+            *(b"a", b" word", "é\U0001f600".encode(), rb"\n", rb"\"", rb"\\", rb"\u0041", rb"\ud83d", rb"\ud83d\ude00"),
+            *(
+                b'"',
+                b"\\",
+                b"\xff",
+                b"\n",
+                b"\t",
+                b"\0",
+                b"\\u12",
+                b'"}',
+                b'"},',
+                b'","content":"b',
+                b'"}}],"model":"x',
+            ),
+            *(b'"},"x":"y"}],"obfuscation":"', rb"\",\"content\":\"c"),
+        ]
+    ),
+    max_size=3,
+).map(b"".join)
+
+shapes = st.sampled_from(
+    [
+        b'data: {"model":"m","choices":[{"delta":{"content":"%s"}}]}\n\n',
+        b'data: {"model": "m", "choices": [{"delta": {"content": "%s"}, "finish_reason": null}]}\n\n',
+        b'data: {"choices":[{"delta":{"content":"%s"}}],"model":"m","usage":null}\n\n',
+        b'data: {"choices":[{"delta":{"content":"%s"}}]}\r\n\r\n',
+        b'event: e\ndata: { "model" : "m", "choices":[{"delta":{ "reasoning_content" : "%s", "content":""}}]}\n\n',
+        b'data: {"model":"m","choices":[{"delta":{"tool_calls":[{"function":{"arguments":"%s"}}]}}]}\n\n',
+        b'data: {"model":"m","choices":[{"delta":{"content":"%s"}}],"obfuscation":"%s"}\n\n',
+        b'data: {"choices":[{"delta":{"content":"%s"}}],"obfuscation": "%s","model":"m"}\n\n',
+        b'data: {"model":"m","choices":[{"index":0,"text":"%s"}],"error":null}\n\n',
+        b'data: {"model":"%s","choices":[{"delta":{"content":"a"}}]}\n\n',
+        b'data: {"model":"m","choices":[],"content":"%s"}\n\n',
+        b'data: {"model":"m","choices":[{"delta":{"content":"a"}}],"text":"%s"}\n\n',
+        b'data: {"error":{"text":"%s"}}\n\n',
+    ]
+)
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> list[bytes]:
+    """Events of one or two shapes, so that many are like the one before."""
+    of = st.sampled_from(draw(st.lists(shapes, min_size=1, max_size=2)))
+    events = []
+    for shape in draw(st.lists(of, max_size=6)):
+        texts = tuple(draw(fragments) for _ in range(shape.count(b"%s")))
+        events.append(shape % texts)
+    return events
+
+
+def read(reader: EventReader, event: bytes) -> tuple[EventKind, bytes] | None:
+    try:
+        return reader.read(event)
+    except MalformedAnswerError:
+        return None
+
+
+@given(streams())
+@example([b'data: {"choices":[{"delta":{"content":"%s"}}],"model":"m"}\n\n' % text for text in (b"a", b"b", rb"\\")])
+@settings(max_examples=400, deadline=None)
+def test_what_an_event_is_does_not_depend_on_those_before(events: list[bytes]) -> None:
+    reader = EventReader("asked")
+    assert [read(reader, event) for event in events] == [read(EventReader("asked"), event) for event in events]
+
+
+@given(streams())
+@settings(max_examples=200, deadline=None)
+def test_the_event_that_it_was_made_of_fits(events: list[bytes]) -> None:
+    for event in events:
+        found = read(EventReader("asked"), event)
+        if found is not None and found[0] is EventKind.CONTENT:
+            made = stencil.of(event, found[1])
+            assert made is None or made.filled(event) == found[1]
