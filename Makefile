@@ -103,10 +103,15 @@ bench-propagation: setup ## How soon what one edge learns is in every edge's pla
 .PHONY: bench-store
 bench-store: setup ## What sharing a store costs a resolver
 	$(BIN)/python -m benchmarks.shared_store
+	$(BIN)/python -m benchmarks.store_scripts
 
 .PHONY: bench-changes
 bench-changes: setup ## How soon a change through the API is in effect on all edges, where resolvers share a store
 	$(BIN)/python -m benchmarks.shared_changes
+
+.PHONY: bench-endurance
+bench-endurance: setup ## A million resolves over 10,000 pools: memory must not grow
+	$(BIN)/python -m benchmarks.endurance
 
 .PHONY: soak
 soak: setup ## Five minutes of mixed load and faults: nothing may grow, get lost or be counted wrong (SOAK_S=60: one)

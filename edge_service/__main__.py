@@ -53,7 +53,8 @@ def _supervise(given: settings.Settings) -> NoReturn:
         # The same command again, as it was given to the interpreter.
         sys.exit(asyncio.run(supervising.supervise(given, [sys.executable, *sys.orig_argv[1:]])))
     except StartError as error:
-        sys.exit(f"forebay-edge: {error}")
+        print(f"forebay-edge: {error}", file=sys.stderr)
+        sys.exit(error.status)
     except OSError as error:
         sys.exit(f"forebay-edge: {error.strerror or error}")
 

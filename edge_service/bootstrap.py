@@ -29,7 +29,7 @@ from edge_service.adapters.http.management import management_routes
 from edge_service.adapters.http.operations import operations_routes
 from edge_service.adapters.http.protocol import Bounds, protocol
 from edge_service.adapters.http.routes import Direct, http_error, internal_error, routes
-from edge_service.adapters.http.server import Server, SignalFreeServer, WorkerServer, url
+from edge_service.adapters.http.server import Server, Sharing, SignalFreeServer, WorkerServer, url
 from edge_service.adapters.http.shedding import Shedding
 from edge_service.adapters.http.tls import Certificate, over_tls
 from edge_service.adapters.resolver_grpc.channels import Channels
@@ -188,11 +188,11 @@ async def serve_as_worker(settings: Settings, worker: Worker) -> None:
     server = WorkerServer(
         edge.app,
         under_way,
+        Sharing(listening, hands, link.serves, link.leaves),
         http=_spoken(settings, certificate),
         drain_s=settings.drain_s,
         delay_s=settings.drain_delay_s,
     )
-    server.share(listening, hands, serves=link.serves, leaves=link.leaves)
     _stop_by_signals(server)
     duties = Duties(server.stop, server.deal_to, edge.is_ready, edge.metrics)
     following = asyncio.create_task(link.follow(duties))

@@ -37,6 +37,7 @@ class PrometheusTelemetry:
     clients write adds no series."""
 
     def __init__(self, registry: CollectorRegistry, resolver: ResolverLink) -> None:
+        self._log = _log.bind()  # Once: unbound, it would look for its configuration with each line.
         Gauge("forebay_resolver_up", "Whether any resolver has accepted a stream", registry=registry).set_function(
             lambda: float(resolver.is_ready)
         )
@@ -137,7 +138,7 @@ class PrometheusTelemetry:
         if record.first_content_s is not None:
             self._first_content.observe(record.first_content_s)
         tokens = record.tokens
-        _log.info(
+        self._log.info(
             "request",
             request_id=record.request_id,
             decision_id=record.decision_id,

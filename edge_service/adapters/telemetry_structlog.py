@@ -6,12 +6,15 @@ where, not in which words: they may quote a request.
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import logging
 import sys
 import threading
+import time
 import traceback
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
 
 import msgspec
 import structlog
@@ -21,27 +24,80 @@ LONGEST_MESSAGE = 500
 MOST_FRAMES = 50
 
 _log = structlog.get_logger("forebay.edge.process")
+_encoder = msgspec.json.Encoder(enc_hook=str)
 
 
 def configure(worker: int | None = None) -> None:
     """`worker` stands in each line: there are several."""
+    lines = Lines(sys.stderr.buffer)
     structlog.configure(
         processors=[
             *([] if worker is None else [lambda _, __, event: {**event, "worker": worker}]),
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _Stamp(time.time),
             structlog.processors.ExceptionRenderer(lambda info: list(_raised(info[1], set()))),
-            structlog.processors.JSONRenderer(serializer=_encode),
+            _encode,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=True,
     )
+    atexit.register(lines.flush)
     logging.captureWarnings(True)
     logging.getLogger().handlers[:] = [_Libraries()]
     sys.excepthook = lambda kind, error, trace: _log.critical("uncaught", exc_info=error)
     sys.unraisablehook = lambda told: _log.error("unraisable", exc_info=told.exc_value)
     threading.excepthook = lambda told: _log.error("uncaught_in_thread", exc_info=told.exc_value)
+
+
+class Lines:
+    """Where lines go. Those that merely inform, as each request does, are written together when the event loop has had
+    its turn; all others at once, behind those that came before them."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+        self._waiting: list[bytes] = []
+
+    def info(self, line: bytes) -> None:
+        with self._lock:
+            self._waiting.append(line)
+            is_first = len(self._waiting) == 1
+        if is_first:
+            try:
+                asyncio.get_running_loop().call_soon(self.flush)
+            except RuntimeError:  # There is none.
+                self.flush()
+
+    def warning(self, line: bytes) -> None:
+        with self._lock:
+            self._waiting.append(line)
+        self.flush()
+
+    error = critical = warning
+
+    def flush(self) -> None:
+        with self._lock:
+            if self._waiting:
+                self._file.write(b"\n".join([*self._waiting, b""]))
+                self._file.flush()
+                self._waiting.clear()
+
+
+class _Stamp:
+    """Says when it was: ISO 8601, UTC, to the microsecond. The date is written once a second."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._second = 0
+        self._date = ""
+
+    def __call__(self, _: object, __: str, event: Any) -> Any:
+        second, fraction = divmod(self._clock(), 1)
+        if second != self._second:
+            self._second, self._date = int(second), time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        event["timestamp"] = f"{self._date}.{int(fraction * 1e6):06d}Z"
+        return event
 
 
 class _Libraries(logging.Handler):
@@ -73,5 +129,5 @@ def _raised(error: BaseException | None, seen: set[int]) -> Iterator[str]:
     yield from _raised(error.__cause__ or (None if error.__suppress_context__ else error.__context__), seen)
 
 
-def _encode(event: Any, **_: Any) -> bytes:
-    return msgspec.json.encode(event, enc_hook=str)
+def _encode(_: object, __: str, event: Any) -> bytes:
+    return _encoder.encode(event)

@@ -185,12 +185,12 @@ class Walk:
             self._record.tried.append(Tried(target_id, outcome.disposition, outcome.status, took_s, told, tokens))
             if isinstance(report, ReportEnded) and tokens is not None:
                 report = replace(report, input_tokens=tokens.input, output_tokens=tokens.output)
-            elif isinstance(report, ReportFailed) and outcome.disposition is Disposition.CANCELLED:
+            elif isinstance(report, ReportFailed):
                 report = self._broken_off(report, tokens or Tokens())
         self._services.resolver.report(self._record.decision_id, report)
 
     def _broken_off(self, report: ReportFailed, told: Tokens) -> ReportFailed:
-        """Providers tell of tokens at the end, which some clients do not wait for. A piece has one in it at least."""
+        """Providers tell of tokens at the end, which not every answer reaches. A piece has one in it at least."""
         pieces = 0 if self._relay is None else self._relay.content_events
         if not pieces:
             return report

@@ -53,7 +53,7 @@ class ReportFailed:
     attempt: Attempt
     outcome: Outcome
     input_tokens: int = 0
-    """What had been used of an answer that its client broke off; the machine does not know."""
+    """What had been used of an answer that broke off; the machine does not know."""
     output_tokens: int = 0
 
 

@@ -10,8 +10,7 @@ from resolver_service.domain.catalog import Target
 from resolver_service.domain.limits import Allowances
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(NamedTuple):
     """What a caller asks for."""
 
     model: str
@@ -44,8 +43,7 @@ class PlannedAttempt(NamedTuple):
     health_generation: int
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """A plan: what to try, in which order and how far."""
 
     id: str

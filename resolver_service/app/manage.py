@@ -61,6 +61,8 @@ class Terms:
     """Of the configuration that it starts from; empty for any."""
     validate_only: bool = False
     author: str = ""
+    made: Callable[[Revision], None] = lambda revision: None
+    """Hears of the revision that it makes, if it makes one."""
 
 
 class Manager:
@@ -217,4 +219,6 @@ class Manager:
         author = "".join(c for c in terms.author if c.isprintable())[:LONGEST_AUTHOR].strip()
         author = "" if author == FILE else author
         proposal = Proposal(base, text, parsed, author)
-        return await self._configuration.accept(proposal, lambda told: self._record.replace(base.text, text, told))
+        made = await self._configuration.accept(proposal, lambda told: self._record.replace(base.text, text, told))
+        terms.made(made)
+        return made

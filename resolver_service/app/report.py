@@ -25,7 +25,7 @@ class Failed:
     disposition: Disposition
     retry_after_s: float | None
     input_tokens: int = 0
-    """What had been used of an answer that its client broke off; 0 for nothing."""
+    """What had been used of an answer that broke off; 0 for nothing."""
     output_tokens: int = 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from resolver_service.app.access import Access
 from resolver_service.app.bindings import Bindings
@@ -149,8 +148,8 @@ class Resolver:
         order = survey.order(entry, self._turns(granted), entry.policy.attempts)
         if not query.counting:
             # Others than were granted, if what is available has changed since.
-            has = () if granted is None else granted.turns
-            self._rotation.take(key for key in order.took if key not in has)
+            took = order.took if granted is None else [key for key in order.took if key not in granted.turns]
+            self._rotation.take(took)
         decision = self._decide(revision, entry, reasoning, order.targets, survey, granted.holder if granted else "")
         if decision.probes:
             for target in decision.targets:
@@ -166,7 +165,7 @@ class Resolver:
             return decision
         until_at = survey.now + decision.longest_s(query.stream) if is_walked else None
         allowances = self._limits.decided(client, decision.id, query.needs, survey.now, until_at, caller, admission)
-        return replace(decision, limits=allowances)
+        return decision._replace(limits=allowances)
 
     def _entry(self, query: Query, revision: Revision, client: Client | None) -> tuple[Group | RawModel, str]:
         """What the request is about, and the reasoning suffix. Raises `UnknownModelError`, `UnboundError` or

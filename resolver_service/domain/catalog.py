@@ -7,7 +7,7 @@ revision by `resolver_service.domain.config` and never changes.
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
@@ -239,6 +239,12 @@ class Member:
     provider that serves it."""
     pool: Group | None = None
 
+    def targets(self) -> Iterator[Target]:
+        """All that stand behind it, as configured."""
+        if self.pool is not None:
+            return self.pool.targets()
+        return (target for source in self.sources for target in source.targets)
+
 
 @dataclass(frozen=True)
 class Tier:
@@ -287,10 +293,20 @@ class Group:
 
     @cached_property
     def scopes(self) -> frozenset[str]:
-        """Those of all targets behind it that are enabled."""
-        members = [member for tier in self.enabled for member in tier.members]
-        pools = (member.pool.scopes for member in members if member.pool is not None)
-        return frozenset(chain(*pools, *(t.scopes for m in members for source in m.sources for t in source.targets)))
+        """Those of all targets behind it."""
+        return frozenset(chain.from_iterable(target.scopes for target in self.targets()))
+
+    @cached_property
+    def has_repetitions(self) -> bool:
+        """Whether any target stands behind it twice."""
+        ids = [target.id for target in self.targets()]
+        return len(set(ids)) < len(ids)
+
+    def targets(self) -> Iterator[Target]:
+        """All that stand behind it, as configured."""
+        for tier in self.tiers:
+            for member in tier.members:
+                yield from member.targets()
 
 
 @dataclass(frozen=True)
@@ -307,12 +323,22 @@ class RawModel:
     @cached_property
     def enabled(self) -> tuple[Target, ...]:
         """Its targets without those that are disabled."""
-        return tuple(target for source in self.sources for target in source.targets if not target.disabled)
+        return tuple(target for target in self.targets() if not target.disabled)
 
     @cached_property
     def scopes(self) -> frozenset[str]:
         """As of a group."""
-        return frozenset(chain.from_iterable(target.scopes for target in self.enabled))
+        return frozenset(chain.from_iterable(target.scopes for target in self.targets()))
+
+    @cached_property
+    def has_repetitions(self) -> bool:
+        """As of a group."""
+        ids = [target.id for target in self.targets()]
+        return len(set(ids)) < len(ids)
+
+    def targets(self) -> Iterator[Target]:
+        """As of a group."""
+        return (target for source in self.sources for target in source.targets)
 
 
 def _enabled_tier(tier: Tier) -> Tier:
@@ -325,7 +351,7 @@ def _enabled_member(member: Member) -> Member:
     """It has nothing behind it if all of that is disabled."""
     if member.pool is not None:
         return member if member.pool.enabled else replace(member, pool=None)
-    if not any(target.disabled for source in member.sources for target in source.targets):
+    if not any(target.disabled for target in member.targets()):
         return member
     kept = (tuple(target for target in source.targets if not target.disabled) for source in member.sources)
     return replace(member, sources=tuple(Source(targets) for targets in kept if targets))

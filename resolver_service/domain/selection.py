@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from resolver_service.domain.catalog import Group, Member, RawModel, Source, Target
 from resolver_service.domain.rotation import Turn, choice, turn_of
@@ -15,8 +15,7 @@ TurnKey: TypeAlias = tuple[str, int]
 Turns: TypeAlias = Callable[[TurnKey], int]
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(NamedTuple):
     """Targets in the order to try them, each once."""
 
     targets: tuple[Target, ...]
@@ -32,12 +31,12 @@ def order(entry: Group | RawModel, available: Available | None, turns: Turns, li
     kept where it came first.
     """
     took: list[TurnKey] = []
-    walk = _Walk(available, turns, limit)
+    walk = _Walk(available, turns, limit, set() if entry.has_repetitions else None)
     if isinstance(entry, Group):
         walk.through(entry, took)
     else:
         walk.add(entry.enabled if available is None else filter(available, targets_of(entry)))
-    targets = tuple(walk.found.values())
+    targets = tuple(walk.found)
     return Order(targets if limit is None else targets[:limit], tuple(took))
 
 
@@ -77,28 +76,28 @@ def claim(entry: Group | RawModel, available: Available | None) -> Claim | None:
 
 def targets_of(entry: Group | RawModel | Member) -> Iterator[Target]:
     """Every target behind it, as configured; by some of its paths a target may come up again."""
-    if isinstance(entry, Group):
-        for tier in entry.tiers:
-            for member in tier.members:
-                yield from targets_of(member.pool or member)
-    else:
-        for source in entry.sources:
-            yield from source.targets
+    return entry.targets()
 
 
 class _Walk:
     """Finds targets in order, at least the first `limit` if there are as many."""
 
-    def __init__(self, available: Available | None, turns: Turns, limit: int | None) -> None:
-        self.found: dict[str, Target] = {}
+    def __init__(self, available: Available | None, turns: Turns, limit: int | None, seen: set[str] | None) -> None:
+        """`seen` is None where no target comes up twice."""
+        self.found: list[Target] = []
         self._available = available
         self._turns = turns
         self._limit = limit
+        self._seen = seen
 
     def add(self, targets: Iterable[Target]) -> None:
-        found = self.found
+        if self._seen is None:
+            self.found += targets
+            return
         for target in targets:
-            found.setdefault(target.id, target)
+            if target.id not in self._seen:
+                self._seen.add(target.id)
+                self.found.append(target)
 
     def through(self, group: Group, took: list[TurnKey]) -> None:
         """Adds the turns to `took` that lead to the first target."""
@@ -135,7 +134,7 @@ class _Walk:
 
 
 def _can_serve(member: Member, available: Available) -> bool:
-    return any(map(available, targets_of(member.pool or member)))
+    return any(map(available, member.targets()))
 
 
 def _rotated(source: Source, turn: int, available: Available | None) -> tuple[Target, ...]:

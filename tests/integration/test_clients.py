@@ -207,14 +207,18 @@ async def test_tokens_are_what_the_provider_says_they_were(tmp_path: Path, strea
         assert it.hits == [2]
 
 
-async def test_who_hangs_up_before_the_provider_tells_has_used_what_came(tmp_path: Path) -> None:
+@pytest.mark.parametrize("idle", ["90s", "1s"])
+async def test_what_came_is_used_whether_its_client_hangs_up_or_its_provider_falls_silent(
+    tmp_path: Path, idle: str
+) -> None:
+    """Neither waits for the provider to tell how much it was."""
     more = clients(client(MINE, limits={"tpm": 1000, "concurrent": 1}))
     answer = Holds(*[delta(content=f"word {n}") for n in range(600)])
-    async with setup(tmp_path, answer, more=more) as it:
+    async with setup(tmp_path, answer, more=more, policy=f"{{timeouts: {{idle: {idle}}}}}") as it:
         body = {"model": "chat", "stream": True, "messages": [{"role": "user", "content": "hello"}]}
         async with it.client.stream("POST", "/v1/chat/completions", json=body, headers=bearer(MINE)) as response:
             async for line in response.aiter_lines():
-                if "word 599" in line:
+                if "word 599" in line and idle == "90s":
                     break
         it.providers[0].script = says("hello")
 

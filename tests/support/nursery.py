@@ -133,7 +133,9 @@ class _Nursery:
         os.dup2(stderr, 2)
         for descriptor in descriptors:
             os.close(descriptor)
-        module, sys.argv[1:], environment, directory = json.loads(request)
+        module, arguments, environment, directory = json.loads(request)
+        sys.argv[1:] = arguments
+        sys.orig_argv[1:] = ["-W", "error", "-m", module, *arguments]
         os.environ.clear()
         os.environ.update(environment)
         os.chdir(directory)

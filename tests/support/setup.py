@@ -92,8 +92,18 @@ def events(body: bytes) -> list[bytes]:
     return [event.removeprefix(b"data: ") for event in body.split(b"\n\n") if event]
 
 
-async def until(holds: Callable[[], Awaitable[bool]], within_s: float = 10.0) -> None:
+async def until(holds: Callable[[], Awaitable[bool]], within_s: float = 20.0) -> None:
     """Waits for what another process does in its own time and tells nobody of. Raises `TimeoutError`."""
     async with asyncio.timeout(within_s):
         while not await holds():
             await asyncio.sleep(0.02)
+
+
+async def is_closed(url: str) -> bool:
+    """Whether nobody accepts connections there."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+    except ConnectionError:
+        return True
+    writer.close()
+    return False

@@ -8,6 +8,7 @@ import functools
 import math
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import uvicorn
@@ -106,18 +107,34 @@ class Server(SignalFreeServer):
             connection.transport.abort()
 
 
-class WorkerServer(Server):
-    """Serves at an address that it shares. It has no line of its own: it tells that it serves, and that soon it will
-    not."""
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """An address that is not one process's own."""
 
-    def share(
-        self, listening: socket.socket, hands: Hands, *, serves: Callable[[], None], leaves: Callable[[], None]
+    listening: socket.socket
+    """Bound, and not listening yet."""
+    hands: Hands
+    serves: Callable[[], None]
+    """To be told that connections are accepted."""
+    leaves: Callable[[], None]
+    """To be told that soon they are not."""
+
+
+class WorkerServer(Server):
+    """Serves at an address that it shares, and prints no line."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        under_way: UnderWay,
+        sharing: Sharing,
+        *,
+        http: type[asyncio.Protocol],
+        drain_s: float,
+        delay_s: float,
     ) -> None:
-        """What it needs before it can serve."""
-        self._listening = listening
-        self._hands = hands
-        self._serves = serves
-        self._leaves = leaves
+        super().__init__(app, under_way, http=http, drain_s=drain_s, delay_s=delay_s)
+        self._sharing = sharing
         self._dealing: Dealing | None = None
         self._dealt_to: Sequence[int] = ()
 
@@ -130,17 +147,17 @@ class WorkerServer(Server):
     def stop(self) -> None:
         if not self.should_exit:
             super().stop()
-            self._leaves()
+            self._sharing.leaves()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup([])
         protocol: Any = self.config.http_protocol_class
         make = functools.partial(protocol, self.config, self.server_state, self.lifespan.state)
-        self._dealing = Dealing(self._listening, self._hands, make)
+        self._dealing = Dealing(self._sharing.listening, self._sharing.hands, make)
         self._dealing.deal_to(self._dealt_to)
         self.servers.append(cast(asyncio.Server, self._dealing))  # It has all that is asked of one.
         if not self.should_exit:
-            self._serves()
+            self._sharing.serves()
 
 
 def url(listening: socket.socket, scheme: str = "http") -> str:

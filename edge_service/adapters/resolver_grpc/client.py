@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 
 import grpc.aio
@@ -70,30 +70,28 @@ class ResolverClient:
 
     async def resolve(self, question: Question) -> Plan:
         """As the port says."""
-        key = _key(question)
         try:
-            plan = await self._ask(question, key)
+            plan = await self._ask(question)
         except ClientKeyError:
             self._remembered.forget_client(question.client_key)
             raise
         except ModelNotFoundError:
-            self._remembered.forget(key.client_key, key)
-            self._remembered.forget(key.client_key, _of_any_needs(key))
+            for known_by in (_key(question), _of_any_needs(question)):
+                self._remembered.forget(question.client_key, known_by)
             raise
         if not plan.is_stale and question.goes_on_from is None and len(question.model) <= LONGEST_REMEMBERED:
-            known_by = key if plan.depends_on_needs else _of_any_needs(key)
-            self._remembered.remember(key.client_key, known_by, plan, self._clock())
+            known_by = _key(question) if plan.depends_on_needs else _of_any_needs(question)
+            self._remembered.remember(question.client_key, known_by, plan, self._clock())
         return plan
 
-    async def _ask(self, question: Question, key: Question) -> Plan:
+    async def _ask(self, question: Question) -> Plan:
         deadline = self._clock() + RESOLVE_TOTAL_S
         affinity_key = b"" if question.goes_on_from is None else self._keys.of(question.goes_on_from)
         tried: set[ResolveStream] = set()
         while (left_s := deadline - self._clock()) > 0:
-            if not self._is_any_up and (plan := self._recall(key)) is not None:
+            stream = self._next(tried)
+            if not stream.is_up and not self._is_any_up and (plan := self._recall(question)) is not None:
                 return plan  # They are known to be away: waiting for them would cost every request its deadline.
-            # A resolver that was asked in vain is asked again only if there is no other.
-            stream = min(self._streams, key=lambda s: (s in tried, not s.is_up))
             tried.add(stream)
             timeout_s = min(RESOLVE_TIMEOUT_S, left_s)
             try:
@@ -111,28 +109,36 @@ class ResolverClient:
                 if answer.HasField("error"):
                     raise messages.api_error(answer.error)
                 plan = messages.plan(answer.plan)
-                if key.operation not in UNREPORTED:
+                if question.operation not in UNREPORTED:
                     self._made_by[plan.decision_id] = stream
                 return plan
-        if (plan := self._recall(key)) is not None:
+        if (plan := self._recall(question)) is not None:
             return plan
         raise UnavailableError("the resolver cannot be reached", retry_after_s=RETRY_AFTER_S)
 
-    def _recall(self, key: Question) -> Plan | None:
+    def _next(self, tried: Container[ResolveStream]) -> ResolveStream:
+        """A resolver that was asked in vain is asked again only if there is no other."""
+        for stream in self._streams:
+            if stream.is_up and stream not in tried:
+                return stream
+        return min(self._streams, key=lambda s: (s in tried, not s.is_up))
+
+    def _recall(self, question: Question) -> Plan | None:
         """A remembered plan as a decision of its own: the one it was made for has been reported on, and reports that
         look like repetitions are dropped. Of an unknown decision they still apply to the target. None for what
         one target alone can serve: nobody here knows which one."""
-        if key.goes_on_from is not None:
+        if question.goes_on_from is not None:
             return None
-        if key.operation is Operation.AUTHENTICATE:
+        now, client = self._clock(), question.client_key
+        if question.operation is Operation.AUTHENTICATE:
             # Whoever has no plan is not let in; what becomes of the others is told by what they ask for.
-            return Plan("", (), 0, 0.0, is_stale=True) if self._remembered.has_any_of(key.client_key) else None
-        now, client = self._clock(), key.client_key
-        plan = self._remembered.recall(client, key, now) or self._remembered.recall(client, _of_any_needs(key), now)
+            return Plan("", (), 0, 0.0, is_stale=True) if self._remembered.has_any_of(client) else None
+        plan = self._remembered.recall(client, _key(question), now)
+        plan = plan or self._remembered.recall(client, _of_any_needs(question), now)
         if plan is None:
             return None
         decision_id = f"stale-{secrets.token_hex(12)}"
-        if key.operation not in UNREPORTED:
+        if question.operation not in UNREPORTED:
             self._made_by[decision_id] = min(self._streams, key=lambda s: not s.is_up)
         return replace(plan, decision_id=decision_id, is_stale=True)
 
@@ -205,15 +211,20 @@ def _refusal(error: grpc.aio.AioRpcError) -> ClientKeyError | None:
 
 
 def _key(question: Question) -> Question:
-    """What a plan is remembered under: all that it depends on, the name in the form in which names are compared.
+    """What a plan is remembered under: all that it depends on.
 
     Sizes are rounded, or hardly any request would find the plan of another. Of a plan that is recalled by mistake the
     provider says so.
     """
     needs = question.needs if question.needs is NO_NEEDS else question.needs.roughly
-    return replace(question, request_id="", model=question.model.strip().casefold(), needs=needs)
+    return replace(question, request_id="", model=_name(question), needs=needs)
 
 
-def _of_any_needs(key: Question) -> tuple[str, bool, Operation]:
+def _of_any_needs(question: Question) -> tuple[str, bool, Operation]:
     """What a plan is remembered under that does not depend on needs."""
-    return key.model, key.stream, key.operation
+    return _name(question), question.stream, question.operation
+
+
+def _name(question: Question) -> str:
+    """In the form in which names are compared."""
+    return question.model.strip().casefold()

@@ -39,6 +39,11 @@ _log = structlog.get_logger("forebay.edge.workers")
 class StartError(Exception):
     """A worker could not begin to serve; the message is for the user."""
 
+    def __init__(self, why: str, status: int) -> None:
+        super().__init__(why)
+        self.status = status
+        """For the process to exit with."""
+
 
 @dataclass
 class _Worker:
@@ -100,7 +105,7 @@ class Supervisor:
             for each in itertools.chain.from_iterable(self._pairs):
                 each.close()
         if self._why is not None:
-            raise StartError(self._why)
+            raise StartError(self._why, status)
         return status
 
     def stop(self) -> None:

@@ -47,6 +47,9 @@ INTERNAL = status_pb2.Status(code=code_pb2.INTERNAL, message="the resolver faile
 TO_WIRE = {d: plan_pb2.Disposition.Value(f"DISPOSITION_{d.name}") for d in Disposition}
 _FROM_WIRE = {number: disposition for disposition, number in TO_WIRE.items()}
 
+# Looking them up in their module, request by request, would cost more than the comparisons.
+_EMBED, _COUNT = plan_pb2.OPERATION_EMBED, plan_pb2.OPERATION_COUNT
+_RETRIEVE, _AUTHENTICATE = plan_pb2.OPERATION_RETRIEVE, plan_pb2.OPERATION_AUTHENTICATE
 _CAPABILITIES = {c.value: c for c in Capability}
 _NEEDS_FIELDS = {CONTEXT: "estimated_input_tokens", OUTPUT: "max_output_tokens"}
 _EMBEDDINGS = frozenset({Capability.EMBEDDINGS})
@@ -63,37 +66,35 @@ class InvalidRequestError(Exception):
 
 def query(request: resolver_service_pb2.ResolveRequest, path: str = "") -> Query:
     """`path` leads to the request, for the fields that errors name. Raises `InvalidRequestError`."""
-    retrieving = request.operation == plan_pb2.OPERATION_RETRIEVE
-    if not request.model.strip() and not retrieving and request.operation != plan_pb2.OPERATION_AUTHENTICATE:
+    operation, model, affinity_key = request.operation, request.model, request.affinity_key
+    retrieving = operation == _RETRIEVE
+    if not retrieving and operation != _AUTHENTICATE and not model.strip():
         raise InvalidRequestError(f"{path}model", "a model name is required")
-    if (retrieving or request.affinity_required) and not request.affinity_key:
+    if not affinity_key and (retrieving or request.affinity_required):
         raise InvalidRequestError(f"{path}affinity_key", "the key of what was made before is required")
     return Query(
-        model=request.model,
-        counting=request.operation == plan_pb2.OPERATION_COUNT,
+        model=model,
+        counting=operation == _COUNT,
         stream=request.stream,
         will_report=request.will_report,
         excluded=frozenset(request.excluded_targets),
-        needs=_needs(request),
+        needs=_needs(request) if operation == _EMBED or request.HasField("needs") else NO_NEEDS,
         client_key=request.client_key_sha256,
         key_required=request.client_key_required,
-        affinity_key=request.affinity_key,
+        affinity_key=affinity_key,
         affinity_required=request.affinity_required,
         retrieving=retrieving,
     )
 
 
 def _needs(request: resolver_service_pb2.ResolveRequest) -> Needs:
-    is_embedding = request.operation == plan_pb2.OPERATION_EMBED
-    if not is_embedding and not request.HasField("needs"):
-        return NO_NEEDS
     words = request.needs.capabilities
     # Of a word that is not known here no configuration speaks either: it is from a newer caller.
     capabilities = frozenset(_CAPABILITIES[word] for word in words if word in _CAPABILITIES)
-    if request.operation == plan_pb2.OPERATION_COUNT:
+    if request.operation == _COUNT:
         return Needs(capabilities)  # Whether it would fit is what is being found out.
     return Needs(
-        capabilities | _EMBEDDINGS if is_embedding else capabilities,
+        capabilities | _EMBEDDINGS if request.operation == _EMBED else capabilities,
         request.needs.estimated_input_tokens,
         request.needs.max_output_tokens,
     )

@@ -338,7 +338,7 @@ class AttemptFailed(_message.Message):
     status: _builtins.int
     """HTTP status; zero if none came."""
     input_tokens: _builtins.int
-    """Of an answer that its client broke off: what had been used by then, rather too low; zero if nothing had come."""
+    """Of an answer that broke off: what had been used by then, rather too low; zero if nothing had come."""
     output_tokens: _builtins.int
     def __init__(
         self,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -37,7 +38,7 @@ def test_what_has_a_length_is_told_from_what_is_a_number() -> None:
 
 
 def test_a_plan_has_all_that_was_decided() -> None:
-    decision = replace(DECISION, health_generation=2**40, depends_on_needs=True, limits=LIMITS)
+    decision = DECISION._replace(health_generation=2**40, depends_on_needs=True, limits=LIMITS)
     plan = read(PlanWriter().write(decision))
     assert (plan.decision_id, plan.attempts_allowed, plan.total_ms) == ("d-1", 2, 1500)
     assert (plan.revision, plan.name, plan.depends_on_needs) == (7, "p", True)
@@ -47,20 +48,20 @@ def test_a_plan_has_all_that_was_decided() -> None:
 
 
 def test_a_probe_is_one_target_s_and_a_suffix_is_for_all() -> None:
-    plan = read(PlanWriter().write(replace(DECISION, reasoning="high", probes=frozenset({TARGETS[1].id}))))
+    plan = read(PlanWriter().write(DECISION._replace(reasoning="high", probes=frozenset({TARGETS[1].id}))))
     assert [(a.probe, a.reasoning) for a in plan.attempts] == [(False, "high"), (True, "high")]
 
 
 def test_a_suffix_replaces_the_member_s_own() -> None:
-    own = replace(DECISION, targets=(replace(TARGETS[0], reasoning="low"),))
+    own = DECISION._replace(targets=(replace(TARGETS[0], reasoning="low"),))
     writer = PlanWriter()
-    found = [read(writer.write(replace(own, reasoning=asked))).attempts[0].reasoning for asked in ("", "high", "")]
+    found = [read(writer.write(own._replace(reasoning=asked))).attempts[0].reasoning for asked in ("", "high", "")]
     assert found == ["low", "high", "low"]
 
 
 @pytest.mark.parametrize("change", [{"health_generation": 5}, {"revision": 8}, {"name": "q"}, {"total_s": 0.0}])
-def test_what_was_written_before_is_not_written_again_where_it_has_changed(change: dict[str, object]) -> None:
+def test_what_was_written_before_is_not_written_again_where_it_has_changed(change: dict[str, Any]) -> None:
     writer = PlanWriter()
     writer.write(DECISION)
-    changed = replace(DECISION, **change)  # type: ignore[arg-type]  # of the field that is named
+    changed = DECISION._replace(**change)
     assert read(writer.write(changed)) == read(PlanWriter().write(changed)) != read(writer.write(DECISION))

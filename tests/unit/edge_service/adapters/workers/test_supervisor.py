@@ -134,17 +134,18 @@ async def test_one_that_hangs_is_counted_as_it_was_and_killed_after_its_grace(mo
 
 
 @pytest.mark.parametrize(
-    ("script", "why"),
+    ("script", "why", "status"),
     [
-        ('tell(Fails("no")); sys.exit(1)', "no"),
-        ("sys.exit(3)", "worker [01] ended before it served, with status 3"),
-        ("os.kill(os.getpid(), 9)", "worker [01] ended before it served, with status -9"),
+        ('tell(Fails("no")); sys.exit(1)', "no", 1),
+        ("sys.exit(3)", "worker [01] ended before it served, with status 3", 3),
+        ("os.kill(os.getpid(), 9)", "worker [01] ended before it served, with status -9", 137),
     ],
 )
-async def test_why_they_do_not_start_is_known(script: str, why: str) -> None:
+async def test_why_they_do_not_start_is_known(script: str, why: str, status: int) -> None:
     async with running(script) as it:
-        with pytest.raises(StartError, match=f"^{why}$"):
+        with pytest.raises(StartError, match=f"^{why}$") as caught:
             await it.over
+        assert caught.value.status == status
         assert not it.announced.is_set()
 
 
