@@ -88,6 +88,10 @@ bench: setup ## What Forebay costs beside nginx and its peers, and the goals (ha
 bench-quick: setup ## The same in two minutes: Forebay and nginx, the most telling loads
 	$(BIN)/python -m benchmarks.bench --quick
 
+.PHONY: bench-guard
+bench-guard: setup ## Whether a hot path has become dearer, by counted instructions (WRITE=1: what is counted is the budget)
+	$(BIN)/python -m benchmarks.guard $(if $(WRITE),--write)
+
 .PHONY: bench-dialects
 bench-dialects: setup ## What an event of a stream costs, passed through and translated, beside nginx
 	$(BIN)/python -m benchmarks.dialects
