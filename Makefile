@@ -36,8 +36,9 @@ run: $(VENV)/$(if $(CONFIG),.installed,.model) ## Run it all with a real small m
 demo: setup ## Watch a failover: the first provider answers 429, the second serves
 	$(BIN)/python -m examples.failover_demo
 
-# Tests of services wait more than they work. A file stays in one process, and its fixtures with it.
-SPREAD = -n 4 --dist loadfile
+# Tests of services wait more than they work. A file stays in one process, and its fixtures with it; the unit tests, whose
+# files are many and small, come last, so that no process is left with a large one.
+SPREAD = -n 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: test
 test: setup ## The tests that CI runs: unit to faults
@@ -88,6 +89,10 @@ bench: setup ## What Forebay costs beside nginx and its peers, and the goals (ha
 bench-quick: setup ## The same in two minutes: Forebay and nginx, the most telling loads
 	$(BIN)/python -m benchmarks.bench --quick
 
+.PHONY: bench-guard
+bench-guard: setup ## Whether a hot path has become dearer, by counted instructions (WRITE=1: what is counted is the budget)
+	$(BIN)/python -m benchmarks.guard $(if $(WRITE),--write)
+
 .PHONY: bench-dialects
 bench-dialects: setup ## What an event of a stream costs, passed through and translated, beside nginx
 	$(BIN)/python -m benchmarks.dialects
@@ -99,10 +104,15 @@ bench-propagation: setup ## How soon what one edge learns is in every edge's pla
 .PHONY: bench-store
 bench-store: setup ## What sharing a store costs a resolver
 	$(BIN)/python -m benchmarks.shared_store
+	$(BIN)/python -m benchmarks.store_scripts
 
 .PHONY: bench-changes
 bench-changes: setup ## How soon a change through the API is in effect on all edges, where resolvers share a store
 	$(BIN)/python -m benchmarks.shared_changes
+
+.PHONY: bench-endurance
+bench-endurance: setup ## A million resolves over 10,000 pools: memory must not grow
+	$(BIN)/python -m benchmarks.endurance
 
 .PHONY: soak
 soak: setup ## Five minutes of mixed load and faults: nothing may grow, get lost or be counted wrong (SOAK_S=60: one)

@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from benchmarks import debian, forebay, nginx, processes, systems
+from benchmarks import debian, forebay, nginx, peers, processes, systems
+from benchmarks.debian import MissingToolError
 from benchmarks.forebay import Forebay
 from benchmarks.found import Found
 from benchmarks.loads import Among, Load
 from benchmarks.nginx import Nginx
-from benchmarks.processes import Cores
+from benchmarks.processes import Cores, StartError
 from benchmarks.routes import ROUTES, provided
 from benchmarks.systems import System
 
@@ -50,7 +51,8 @@ def arranged(
     itself."""
     with contextlib.ExitStack() as stack:
         program = tools[debian.NGINX]
-        provider = stack.enter_context(nginx.provider(program, directory / "provider", cores.others, provided()))
+        streams = provided(with_pauses=debian.LUA in tools)
+        provider = stack.enter_context(nginx.provider(program, directory / "provider", cores.others, streams))
         proxy = stack.enter_context(nginx.proxy(program, directory / "proxy", cores.under_test, provider))
         configuration = forebay.config(provider, ROUTES.values())
         services = stack.enter_context(forebay.running(configuration, directory / "forebay", cores))
@@ -58,9 +60,22 @@ def arranged(
         arrangement = Arrangement(provider, services)
         arrangement.among.update({Among.BOTH: both, Among.LATENCY: [direct, *both], Among.ALL: [direct, *both]})
         if not is_quick:
+            arrangement.among[Among.ALL] += list(_peers(found, stack, directory, cores, provider))
             arrangement.among[Among.POOLS] = list(_pools(stack, directory, cores, provider))
             arrangement.among[Among.WORKERS] = list(_workers(found, stack, directory, cores, services))
         yield arrangement
+
+
+def _peers(
+    found: Found, stack: contextlib.ExitStack, directory: Path, cores: Cores, provider: Nginx
+) -> Iterator[System]:
+    for peer in peers.PEERS:
+        print(f"starting {peer.name}", flush=True)
+        try:
+            yield stack.enter_context(peers.running(peer, directory / peer.name, cores.under_test, provider))
+        except (MissingToolError, StartError, OSError) as error:
+            found.missing[peer.name] = str(error)
+            print(f"SKIPPED: {peer.name}: {error}", flush=True)
 
 
 def _pools(stack: contextlib.ExitStack, directory: Path, cores: Cores, provider: Nginx) -> Iterator[System]:

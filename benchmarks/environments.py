@@ -1,5 +1,5 @@
 """Programs of others that are measured or measure, each in an environment of its own below `benchmarks/environments`:
-none is a dependency of Forebay. Which versions is settled in `benchmarks/peers`, with hashes."""
+none is a dependency of Forebay. Which versions is settled in `benchmarks/pins`, with hashes."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.debian import MissingToolError
+from benchmarks.debian import NODE, MissingToolError, find
 
-PINS = Path(__file__).parent / "peers"
+PINS = Path(__file__).parent / "pins"
 ENVIRONMENTS = Path(__file__).parent / "environments"
 INSTALL_S = 600.0
 
 
 def of_python(name: str) -> Path:
-    """The programs of a Python environment with what `peers/NAME.lock` says. Raises `MissingToolError`."""
+    """The programs of a Python environment with what `pins/NAME.lock` says. Raises `MissingToolError`."""
     lock = PINS / f"{name}.lock"
     directory = ENVIRONMENTS / name
     pip = [str(directory / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
@@ -31,9 +31,9 @@ def of_python(name: str) -> Path:
 
 
 def of_node(name: str) -> Path:
-    """A directory of `node_modules` with what `peers/NAME/package-lock.json` says. Raises `MissingToolError`."""
-    for program in ("node", "npm"):
-        if shutil.which(program) is None:
+    """A directory of `node_modules` with what `pins/NAME/package-lock.json` says. Raises `MissingToolError`."""
+    for program in (NODE, "npm"):
+        if find(program) is None:
             raise MissingToolError(f"{program} is missing (Debian's nodejs and npm, or those of nodejs.org)")
     pins, directory = PINS / name, ENVIRONMENTS / name
     # What it would run after installing is of no use here.

@@ -39,13 +39,16 @@ class Found:
     """What it was found out on, and with which versions."""
     cores: int = field(default_factory=lambda: os.cpu_count() or 1)
 
+    def reason(self, load: Load, system: str) -> str:
+        """Why there is no figure; empty if there is one."""
+        row = self.rows.get((load.name, system), Row())
+        return "" if row.windows and not row.ended else row.ended or self.missing.get(system, NOT_ASKED)
+
     def windows(self, load: Load, system: str) -> Sequence[Window]:
         """Raises `MissingError`."""
-        row = self.rows.get((load.name, system))
-        if row is None or row.ended or not row.windows:
-            reason = row.ended if row is not None and row.ended else self.missing.get(system, NOT_ASKED)
+        if reason := self.reason(load, system):
             raise MissingError(reason)
-        return row.windows
+        return self.rows[load.name, system].windows
 
     def each(self, load: Load, system: str, value: Value) -> list[float]:
         """Round by round. Raises `MissingError`."""

@@ -193,6 +193,8 @@ def _second_worker(found: Found) -> Sequence[float]:
 def _balance(found: Found) -> Sequence[float]:
     def busier(window: Window) -> float:
         shares = [used for name, used in window.cpu_s.items() if name.startswith(WORKER)]
+        if not sum(shares):
+            raise MissingError("the edge has no processes that could be its workers")
         return max(shares) / sum(shares)
 
     return found.each(loads.WORKERS, TWO_WORKERS, busier)

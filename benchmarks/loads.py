@@ -64,7 +64,7 @@ WORKERS = Load("1 KB JSON, 128 clients, workers", ROUTES["whole"], 128, among=Am
 
 def pair(client: str, provider: str) -> Load:
     """Clients of one API, and a provider's stream in another, or the same."""
-    return Load(f"{client} clients, {provider} provider, 32 clients", ROUTES[f"{client}-{provider}"], 32)
+    return Load(f"{provider}'s stream for {client} clients", ROUTES[f"{client}-{provider}"], 32)
 
 
 SAME = tuple(pair(api, api) for api in PASSED)

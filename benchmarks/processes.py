@@ -71,13 +71,19 @@ def on_cores(cores: Sequence[int], command: Sequence[str]) -> list[str]:
 
 @contextlib.contextmanager
 def running(
-    command: Sequence[str], *, cores: Sequence[int], log: Path, environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    *,
+    cores: Sequence[int],
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    is_loud: bool = False,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """The process for the time of the block, out of reach of the terminal's Ctrl-C: it is ended here, and only here."""
+    """The process for the time of the block, out of reach of the terminal's Ctrl-C: it is ended here, and only here.
+    What a loud one has to say on stdout is not wanted, and is in the log as well."""
     with log.open("ab") as errors:
         process = subprocess.Popen(
             on_cores(cores, command),
-            stdout=subprocess.PIPE,
+            stdout=errors if is_loud else subprocess.PIPE,
             stderr=errors,
             env={"PATH": os.environ["PATH"], **(environment or {})},
             start_new_session=True,
@@ -107,9 +113,9 @@ def address_of(process: subprocess.Popen[bytes]) -> str:
     return found[1]
 
 
-def wait_until(holds: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
-    """Raises `StartError` if the process ends, or takes longer than `START_S`."""
-    deadline = time.monotonic() + START_S
+def wait_until(holds: Callable[[], bool], process: subprocess.Popen[bytes], longest_s: float = START_S) -> None:
+    """Raises `StartError` if the process ends, or takes too long."""
+    deadline = time.monotonic() + longest_s
     while not holds():
         if process.poll() is not None or time.monotonic() > deadline:
             raise StartError(f"{_command(process)} does not serve")

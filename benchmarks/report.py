@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from benchmarks import goals
 from benchmarks.found import NOT_ASKED, Found, MissingError, Value
 from benchmarks.loads import LOADS, Among, Load
+from benchmarks.peers import PEERS
 from benchmarks.spread import table, told
 from benchmarks.systems import FOREBAY, NGINX, PROVIDER
 
@@ -85,7 +86,7 @@ def _peers(found: Found) -> Sequence[str]:
     for load, names in _measured(found):
         if load.among is not Among.ALL:
             continue
-        for system in names:
+        for system in (*names, *(peer.name for peer in PEERS if peer.name in found.missing)):
             if system == PROVIDER:
                 continue
             us = _shown(lambda: found.each(load, system, goals.whole), "{:,.0f}".format)  # noqa: B023 - called at once
@@ -94,6 +95,8 @@ def _peers(found: Found) -> Sequence[str]:
                 "{:,.1f}x".format,
             )
             added = [_added(found, load, system, value) for value in _LATENCIES]
+            if reason := found.reason(load, system):
+                us = f"no figure: {reason}"
             rows.append([load.name, system, f"**{times}**", us, *added])
     head = ["load", "system", "CPU to nginx's", "CPU us", "added p50 ms", "added p99 ms", "added first byte ms"]
     return table(head, rows) if rows else []

@@ -77,6 +77,8 @@ def status(response: admin_pb.GetStatusResponse, *, every: bool) -> str:
     replicas = [_replica(r) for r in response.replicas]
     others = len(response.targets) - len(shown)
     tail = f"{_count(others, 'other target')}: ready, and not asked of late" if others else ""
+    if response.targets_left_out:
+        tail = f"{tail}\n{_count(response.targets_left_out, 'more target')} for which there is no room here".strip()
     rows = [
         (
             target.target_id,

@@ -105,7 +105,9 @@ async def serve(settings: Settings) -> None:
         else:
             if settings.state_dir:
                 history = stack.enter_context(contextlib.closing(SqliteHistory(settings.state_dir, time.time)))
-            configuration = Configuration(config_yaml.parsed, time.time, _text(settings.config), history, bell.ring)
+            configuration = Configuration(
+                config_yaml.Reader().parsed, time.time, _text(settings.config), history, bell.ring
+            )
         await _serve(settings, configuration, history, shared, bell, operating, told_to_stop)
 
 
@@ -155,7 +157,7 @@ def _seed(path: Path | None) -> Kept | None:
 
 def _as_of_record(kept: Kept, bell: Bell) -> Configuration:
     try:
-        return Configuration(config_yaml.parsed, time.time, kept.text, None, bell.ring, kept.revision)
+        return Configuration(config_yaml.Reader().parsed, time.time, kept.text, None, bell.ring, kept.revision)
     except ConfigError as error:
         words = (
             f"revision {kept.revision.number} of the configuration, which the store has, is not valid for this resolver"

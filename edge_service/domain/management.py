@@ -118,6 +118,8 @@ class Status:
     revision: int
     targets: tuple[TargetStatus, ...]
     replicas: tuple[ReplicaStatus, ...]
+    targets_left_out: int
+    """How many more there are, of very many, than the resolver's answer had room for."""
 
 
 @dataclass(frozen=True, slots=True)

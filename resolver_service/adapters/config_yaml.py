@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, cast
 
 import yaml
@@ -11,7 +13,8 @@ from yaml.reader import ReaderError
 
 from resolver_service.app.ports import Parsed
 from resolver_service.domain.catalog import Catalog
-from resolver_service.domain.config import ConfigError, Problem, parse
+from resolver_service.domain.config import ConfigError, Known, Problem, parse, parse_further
+from resolver_service.domain.config_blocks import Parts, parts, place
 
 LARGEST_BYTES = 16 * 1024 * 1024
 DEEPEST = 100
@@ -28,9 +31,92 @@ def load(text: str | bytes) -> Catalog:
 
 def parsed(text: bytes) -> Parsed:
     """What a configuration says and what it comes to. Raises `ConfigError` with all problems, and nothing else."""
-    document = read(text)
-    catalog = parse(document)
-    return Parsed(cast("dict[str, Any]", document), catalog)
+    return Reader().parsed(text)
+
+
+class Reader:
+    """Reads one version of a configuration after the other: what is in it as it was before is not read again.
+
+    Of what it answers nothing may be changed.
+    """
+
+    def __init__(self) -> None:
+        self._entries: dict[str, object] = {}
+        """What the entries of lists say, by their texts."""
+        self._known: Known | None = None
+        """What the last valid one came to."""
+
+    def parsed(self, text: bytes) -> Parsed:
+        """What it says and what it comes to. Raises `ConfigError` with all problems, and nothing else."""
+        document = self._read(text)
+        known = parse_further(document, self._known)
+        self._known = known
+        return Parsed(cast("dict[str, Any]", document), known.catalog)
+
+    def _read(self, text: bytes) -> object:
+        if len(text) <= LARGEST_BYTES:
+            with contextlib.suppress(_UnusualError, UnicodeDecodeError, yaml.YAMLError, RecursionError):
+                found = parts(text.decode("utf-8-sig"))
+                if found is not None:
+                    document, self._entries = _joined(found, self._entries)
+                    return document
+        return read(text)  # Which tells what is wrong, and where.
+
+
+class _UnusualError(Exception):
+    """A text that cannot be taken apart."""
+
+
+def _joined(found: Parts, known: Mapping[str, object]) -> tuple[object, dict[str, object]]:
+    """The tree, and what the entries say. Raises `_UnusualError` or what the library does."""
+    _, frame = _composed(found.frame)
+    entries: dict[str, object] = {}
+    lists = []
+    for texts in found.lists:
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        entries |= zip(new, _entries(new), strict=True)
+        entries |= ((text, known[text]) for text in texts if text in known)
+        lists.append([entries[text] for text in texts])
+    places = {place(number): number for number in range(len(lists))}
+    document = _filled(frame, places, lists)
+    if places:
+        raise _UnusualError
+    return document, entries
+
+
+def _entries(texts: Sequence[str]) -> Sequence[object]:
+    if not texts:
+        return ()
+    node, tree = _composed("".join(texts))
+    if not isinstance(node, yaml.SequenceNode) or len(node.value) != len(texts):
+        raise _UnusualError
+    nodes, node.value, line = node.value[::-1], [], 0
+    for text in texts:
+        after = line + text.count("\n")
+        # One goes after the other: to free all of them at once would keep everybody else waiting.
+        if not line <= nodes.pop().start_mark.line < max(after, line + 1):
+            raise _UnusualError
+        line = after
+    return tree if isinstance(tree, list) else ()
+
+
+def _filled(value: object, places: dict[str, int], lists: Sequence[list[object]]) -> object:
+    """Takes out of `places` what it finds."""
+    if isinstance(value, dict):
+        return {key: _filled(inner, places, lists) for key, inner in value.items()}
+    if not isinstance(value, list):
+        return value
+    if len(value) == 1 and isinstance(value[0], str) and value[0] in places:
+        return lists[places.pop(value[0])]
+    return [_filled(inner, places, lists) for inner in value]
+
+
+def _composed(text: str) -> tuple[yaml.Node | None, object]:
+    """The text as it stands there, and what it stands for."""
+    _check_is_usual(text)
+    loader = _Loader(text)
+    node = loader.get_single_node()
+    return node, None if node is None else loader.construct_document(node)
 
 
 def read(text: str | bytes) -> object:
@@ -126,6 +212,18 @@ def _check_depth(text: str) -> None:
                 raise _error(_mark(event.start_mark), f"nested more than {DEEPEST} levels deep")
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
+
+
+def _check_is_usual(text: str) -> None:
+    """Raises `_UnusualError` for what refers to something else, or is so deep that it may be too deep in its place."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > DEEPEST // 2 or isinstance(event, yaml.AliasEvent):
+            raise _UnusualError
 
 
 def _message(error: yaml.MarkedYAMLError) -> str:

@@ -30,10 +30,15 @@ _Counts: TypeAlias = defaultdict[tuple[str, ...], int]
 class SharedStore(Protocol):
     """What is known of the store that resolvers share."""
 
-    is_degraded: bool
-    is_durable: bool | None
-    """None if it does not say."""
-    losses: int
+    @property
+    def is_degraded(self) -> bool: ...
+
+    @property
+    def is_durable(self) -> bool | None:
+        """None if it does not say."""
+
+    @property
+    def losses(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,8 +138,9 @@ class SharedLimits(Protocol):
 class SharedState(Protocol):
     """What several resolvers have in common. The stores are this resolver's view of it."""
 
-    is_degraded: bool
-    """This resolver goes by itself."""
+    @property
+    def is_degraded(self) -> bool:
+        """This resolver goes by itself."""
 
     @property
     def limits(self) -> SharedLimits: ...

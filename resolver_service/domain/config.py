@@ -6,7 +6,7 @@ member is expanded to its targets, and of the policies and overrides above a tar
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from resolver_service.domain.abilities import UNKNOWN
@@ -23,18 +23,34 @@ from resolver_service.domain.catalog import (
     name_key,
 )
 from resolver_service.domain.config_clients import read_clients
-from resolver_service.domain.config_groups import GroupEntry, MemberEntry, ModelPools, read_model_pools
+from resolver_service.domain.config_groups import GroupEntry, MemberEntry, ModelPools, PoolRead, read_model_pools
 from resolver_service.domain.config_params import Overrides, settled
 from resolver_service.domain.config_policy import Block, read_defaults
 from resolver_service.domain.config_providers import Directory, Offer, read_providers
 from resolver_service.domain.config_reader import ConfigError, Problem, Problems, Section
+from resolver_service.domain.same import same
 
-__all__ = ["ConfigError", "Problem", "parse"]
+__all__ = ["ConfigError", "Known", "Problem", "parse", "parse_further"]
 
 MOST_TARGETS = 500_000
 """Clusters multiply: a hundred of them with a hundred large pools each would fill the memory."""
 
 _KEYS = ("providers", "policy", "model-pools", "clients")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a valid document came to, for others that have parts of it in them."""
+
+    catalog: Catalog
+    providers: object
+    directory: Directory
+    values: int
+    """Of the providers."""
+    defaults: Policy
+    pools: Mapping[int, PoolRead]
+    groups: Mapping[int, tuple[GroupEntry, Group]]
+    """The pools, by the identity of what was read."""
 
 
 def parse(document: object) -> Catalog:
@@ -43,28 +59,48 @@ def parse(document: object) -> Catalog:
     Takes any tree that YAML or JSON can make. Raises `ConfigError` with all problems, and nothing else. That there is
     nothing at all is a problem too: so it is while somebody writes a file, or when it has been cut.
     """
+    return parse_further(document, None).catalog
+
+
+def parse_further(document: object, before: Known | None) -> Known:
+    """The same as `parse`, and sooner where the document has the same objects in it as one before."""
     if document is None:
         raise ConfigError([Problem("", "the file says nothing; an empty configuration is written as {}")])
     problems = Problems(document)
     root = Section.of(problems, (), document, _KEYS) or Section(problems, (), {}, _KEYS)
     block, cool_down = read_defaults(root)
     defaults = block.over(Policy())
-    directory = read_providers(root)
-    model_pools = read_model_pools(root, directory)
+    providers = root.get("providers")
+    if before is not None and not same(providers, before.providers):
+        before = None
+    read_before = problems.values
+    if before is None:
+        directory = read_providers(root)
+    else:
+        directory = before.directory
+        problems.count(root.at("providers"), before.values)
+    provider_values = problems.values - read_before
+    model_pools = read_model_pools(root, directory, {} if before is None else before.pools)
     clients = read_clients(root, {*directory.listed, *model_pools.pools, *model_pools.clusters})
+    read = model_pools.read
     if not model_pools.enabled:
-        model_pools = ModelPools(enabled=False, pools={}, clusters={})
+        model_pools = ModelPools(enabled=False, pools={}, clusters={}, read={})
     _check_size(problems, directory, model_pools)
     problems.check()
-    assembly = _Assembly(defaults)
-    return Catalog(
+    if before is not None and before.defaults != defaults:
+        before = None
+    assembly = _Assembly(defaults, {} if before is None else before.groups)
+    pools = {key: assembly.whole_pool(pool) for key, pool in model_pools.pools.items()}
+    catalog = Catalog(
         providers=tuple(entry.provider for entry in directory.entries),
-        pools={key: assembly.pool(pool) for key, pool in model_pools.pools.items()},
+        pools=pools,
         clusters={key: assembly.cluster(cluster) for key, cluster in model_pools.clusters.items()},
-        models=assembly.models(directory),
+        models=assembly.models(directory) if before is None else before.catalog.models,
         cool_down=cool_down,
         clients=clients,
     )
+    groups = {id(entry): (entry, pools[key]) for key, entry in model_pools.pools.items()}
+    return Known(catalog, providers, directory, provider_values, defaults, read, groups)
 
 
 def _check_size(problems: Problems, directory: Directory, model_pools: ModelPools) -> None:
@@ -106,8 +142,10 @@ def _any_known(sources: Iterable[Source]) -> bool:
 class _Assembly:
     """Makes groups and targets of entries that have been found valid."""
 
-    def __init__(self, defaults: Policy) -> None:
+    def __init__(self, defaults: Policy, known: Mapping[int, tuple[GroupEntry, Group]]) -> None:
+        """`known` are pools that were made with these defaults."""
         self._defaults = defaults
+        self._known = known
 
     def models(self, directory: Directory) -> dict[str, RawModel]:
         """Those that at least one target can serve."""
@@ -118,6 +156,11 @@ class _Assembly:
             if not all(target.disabled for source in sources for target in source.targets):
                 models[key] = RawModel(name, sources, self._defaults, _any_known(sources))
         return models
+
+    def whole_pool(self, entry: GroupEntry) -> Group:
+        """One that is called by its own name."""
+        known = self._known.get(id(entry))
+        return self.pool(entry) if known is None else known[1]
 
     def pool(self, entry: GroupEntry, within: _Within = _ALONE) -> Group:
         path = within.prefix + entry.id

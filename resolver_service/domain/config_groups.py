@@ -50,19 +50,33 @@ class GroupEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class PoolRead:
+    """A pool that was read before and is valid, for a document that has it too."""
+
+    fields: Mapping[Hashable, object]
+    """As it is written: this very object."""
+    default: Strategy
+    entry: GroupEntry
+    values: int
+
+
+@dataclass(frozen=True, slots=True)
 class ModelPools:
     enabled: bool
     pools: Mapping[str, GroupEntry]
     """By `name_key`, in the order configured; so are the clusters."""
     clusters: Mapping[str, GroupEntry]
+    read: Mapping[int, PoolRead]
+    """The pools, by the identity of what is written."""
 
 
-def read_model_pools(root: Section, directory: Directory) -> ModelPools:
-    """Notes the problems of pools and clusters, enabled or not."""
+def read_model_pools(root: Section, directory: Directory, known: Mapping[int, PoolRead]) -> ModelPools:
+    """Notes the problems of pools and clusters, enabled or not. `known` are pools that were read with this directory,
+    whether or not they are the document's."""
     section = root.section("model-pools", _KEYS)
     default = section.choice("default-strategy", "strategy", Strategy) or Strategy.ROUND_ROBIN
-    pools = _read_pools(section, default, directory)
-    return ModelPools(section.flag("enabled", default=True), pools, _read_clusters(section, directory, pools))
+    pools, read = _read_pools(section, default, directory, known)
+    return ModelPools(section.flag("enabled", default=True), pools, _read_clusters(section, directory, pools), read)
 
 
 def directory_of(document: object) -> Directory:
@@ -80,20 +94,38 @@ def pool_id(fields: Mapping[Hashable, object], directory: Directory) -> str:
     return "" if first is None else _pool_member(first, directory)[0]
 
 
-def _read_pools(parent: Section, default: Strategy, directory: Directory) -> dict[str, GroupEntry]:
+def _read_pools(
+    parent: Section, default: Strategy, directory: Directory, known: Mapping[int, PoolRead]
+) -> tuple[dict[str, GroupEntry], dict[int, PoolRead]]:
+    problems = parent.problems
     pools: dict[str, GroupEntry] = {}
+    read: dict[int, PoolRead] = {}
     first: dict[str, Path] = {}
-    for section in parent.sections("pools", _GROUP_KEYS):
-        members, models = [], []
-        for member in section.sections("members", _POOL_MEMBER_KEYS, required=True):
-            model, offers = _pool_member(member, directory)
-            members.append(_member(member, offers=offers))
-            models.append(model)
-        name = section.name("id") if section.get("id") is not None else next(iter(models), "")
-        pool = _group(section, name or "", default, members)
-        if check_unique(section.problems, first, "pool id", pool.id, section.at("id")):
-            pools[name_key(pool.id)] = pool
-    return pools
+    for path, fields in parent.items("pools") or ():
+        found = known.get(id(fields))
+        if found is None or found.default is not default:
+            before = problems.values
+            section = Section.of(problems, path, fields, _GROUP_KEYS)
+            if section is None or not isinstance(fields, dict):
+                continue
+            entry = _read_pool(section, default, directory)
+            found = PoolRead(fields, default, entry, problems.values - before)
+        else:
+            problems.count(path, found.values)
+        read[id(fields)] = found
+        if check_unique(problems, first, "pool id", found.entry.id, (*path, "id")):
+            pools[name_key(found.entry.id)] = found.entry
+    return pools, read
+
+
+def _read_pool(section: Section, default: Strategy, directory: Directory) -> GroupEntry:
+    members, models = [], []
+    for member in section.sections("members", _POOL_MEMBER_KEYS, required=True):
+        model, offers = _pool_member(member, directory)
+        members.append(_member(member, offers=offers))
+        models.append(model)
+    name = section.name("id") if section.get("id") is not None else next(iter(models), "")
+    return _group(section, name or "", default, members)
 
 
 def _pool_member(section: Section, directory: Directory) -> tuple[str, tuple[Offer, ...]]:

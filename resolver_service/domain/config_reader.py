@@ -141,6 +141,11 @@ class Problems:
             self.add(path, f"the configuration is too large: more than {MOST_VALUES} values up to here")
             self.check()
 
+    @property
+    def values(self) -> int:
+        """How many have been read."""
+        return self._values
+
     def check(self) -> None:
         """Raises `ConfigError` if anything is wrong."""
         if self._found:

@@ -44,7 +44,7 @@ from resolver_service.app.watch import Bell, Watch
 from resolver_service.domain.health import PROBE_LEASE_S
 
 LOADED_AT = 1_700_000_000
-TIMEOUT_S = 5.0
+TIMEOUT_S = 20.0
 
 CONFIG = """
 providers:

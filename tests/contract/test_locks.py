@@ -29,6 +29,15 @@ LOCKED = {
 
 
 @pytest.mark.parametrize("lock", LOCKED)
+def test_each_has_its_hashes_and_none_has_carried_a_thief(lock: str) -> None:
+    text = (ROOT / "requirements" / f"{lock}.lock").read_text().replace("\\\n", " ")
+    pinned = [line for line in text.splitlines() if "==" in line and not line.startswith((" ", "#"))]
+    assert pinned
+    assert [line for line in pinned if "--hash=sha256:" not in line] == []
+    assert not re.search(r"^litellm\b", text, re.MULTILINE | re.IGNORECASE)
+
+
+@pytest.mark.parametrize("lock", LOCKED)
 def test_every_dependency_is_locked(lock: str) -> None:
     text = (ROOT / "requirements" / f"{lock}.lock").read_text()
     assert LOCKED[lock]

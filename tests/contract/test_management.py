@@ -10,6 +10,7 @@ import pytest
 import structlog
 
 from forebay.resolver.v1 import plan_pb2
+from resolver_service.adapters.grpc_api import pool_admin
 from resolver_service.app import manage
 from resolver_service.app.ports import AwayError, NotEverywhereError, ReadOnlyError, UncertainError
 from tests.contract.serving import (
@@ -21,6 +22,7 @@ from tests.contract.serving import (
     NOT_FOUND,
     UNAVAILABLE,
     Served,
+    ended,
     failed,
     refused,
     serving,
@@ -446,6 +448,26 @@ async def test_status_shows_every_target() -> None:
         assert found["one/s#0"].state == "probing"
         it.clock.now += 330
         assert not {t.target_id: t for t in (await do(it, "GetStatus")).targets}["one/s#0"].recent
+
+
+async def test_of_more_targets_than_a_message_takes_those_that_are_out_are_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with management() as it:
+        assert (await do(it, "GetStatus")).targets_left_out == 0
+        await do(it, "Drain", target_id="two/raw-two#0", drained=True)
+        plan = await it.resolve("solo", will_report=True)
+        await it.report(ended(plan))
+        monkeypatch.setattr(pool_admin, "MOST_STATUS_BYTES", 110)
+        answer = await do(it, "GetStatus")
+        assert sum(target.ByteSize() for target in answer.targets) <= 110
+        assert {t.target_id: t.state for t in answer.targets[:3]} == {
+            "one/s#0": "ready",
+            "one/o#0": "disabled",
+            "two/raw-two#0": "drained",
+        }
+        assert 0 < answer.targets_left_out == 6 - len(answer.targets)
+        assert answer.replicas
 
 
 async def test_explain_is_there_for_whoever_holds_the_key() -> None:

@@ -53,11 +53,10 @@ async def status(it: Served, service: str) -> int:
 
 async def services(it: Served) -> list[str]:
     stub: Any = reflection_pb2_grpc.ServerReflectionStub(it.channel)
-    call = stub.ServerReflectionInfo(timeout=TIMEOUT_S, metadata=it.metadata)
-    await call.write(reflection_pb2.ServerReflectionRequest(list_services=""))
-    response = await call.read()
-    await call.done_writing()
-    return [service.name for service in response.list_services_response.service]
+    # To write to a call that has been refused already is an error of another kind.
+    requests = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
+    call = stub.ServerReflectionInfo(requests, timeout=TIMEOUT_S, metadata=it.metadata)
+    return [service.name async for response in call for service in response.list_services_response.service]
 
 
 @pytest.mark.parametrize("shown", ["", "wrong", "secret2", "Secret"])

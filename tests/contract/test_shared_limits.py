@@ -97,7 +97,7 @@ class One:
         self.it.reports.apply(decision.id, Closed())
 
     async def has_told(self) -> None:
-        await until(lambda: not self.state.limits.untold and self.state._asker is None)
+        await until(lambda: not self.state.limits.untold and self.state._asking.under_way is None)
 
 
 @pytest_asyncio.fixture
@@ -214,7 +214,7 @@ async def test_what_nobody_waits_for_any_more_counts_for_nothing(states: list[Re
     first, second, _ = all_of(states, "concurrent: 1")
     with store.frozen():
         asking = asyncio.create_task(first.ask())
-        while first.state._asker is None:
+        while first.state._asking.under_way is None:
             await asyncio.sleep(0)
         await asyncio.sleep(0.05)  # It is on its way.
         asking.cancel()

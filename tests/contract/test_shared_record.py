@@ -210,7 +210,7 @@ async def test_who_has_missed_a_change_takes_it_in_before_its_own(store: Store) 
 
 async def test_a_message_that_was_missed_is_made_up_for(store: Store) -> None:
     async with sharers(store, 2) as (one, other):
-        with mock.patch.object(other.state, "_hear_word"):
+        with mock.patch.object(other.state._hearing, "_hear_word"):
             await one.manager.change(pool("p"), Terms())
         assert in_effect(other) == {"a", "p"}
 
@@ -328,7 +328,7 @@ async def test_what_is_told_is_known_to_all_before_it_is_answered(store: Store) 
 
 async def test_what_is_told_while_the_store_is_away_is_said_not_to_be_everywhere(store: Store) -> None:
     async with sharers(store, 1) as (one,):
-        one.state.is_degraded = True
+        one.state._contact.is_degraded = True
         with pytest.raises(NotEverywhereError, match="done here"):
             await one.siblings.settled()
 

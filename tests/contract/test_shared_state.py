@@ -119,7 +119,7 @@ async def test_turns_go_on_where_they_were(store: Store) -> None:
 async def test_turns_that_were_taken_alone_are_told(both: list[RedisState]) -> None:
     wanted = claim(pool("p", member("x"), member("y")), lambda target: True)
     for state in both:
-        state.is_degraded = True
+        state._contact.is_degraded = True
         await state.take([Wanted(f"{number}", wanted) for number in range(5)])
     await until(lambda: not any(state.is_degraded for state in both))
     (granted,) = await both[0].take([Wanted("next", wanted)])
@@ -141,6 +141,19 @@ async def test_what_one_learns_the_others_know(both: list[RedisState]) -> None:
     second.stores.health.put(SCOPE, succeeded(there, generation=there.generation, latest=there.generation))
     await until(lambda: first.stores.health.get(SCOPE).cooling_until_at is None)
     assert first.stores.health.latest > there.generation
+
+
+async def test_clocks_of_resolvers_need_not_agree(store: Store) -> None:
+    ahead_s = 3_600.0
+    async with resolvers(store, 2, clocks=[lambda: time.monotonic() + ahead_s]) as (skewed, other):
+        cooled = failing(other, Disposition.RATE_LIMITED)
+        await until(lambda: skewed.stores.health.get(SCOPE).cooling_until_at is not None)
+        there = skewed.stores.health.get(SCOPE)
+        left_s = there.retry_after_s(time.monotonic() + ahead_s)
+        assert left_s == pytest.approx(cooled.retry_after_s(time.monotonic()), abs=2)
+        later = succeeded(there, generation=there.generation, latest=there.generation)
+        skewed.stores.health.put(SCOPE, later)
+        await until(lambda: other.stores.health.get(SCOPE).cooling_until_at is None)
 
 
 async def test_refusals_of_one_moment_are_one_at_all_resolvers(store: Store) -> None:
@@ -217,7 +230,7 @@ async def test_a_probe_that_comes_back_is_the_next_ones(both: list[RedisState]) 
     first.stores.health.put(SCOPE, taken)
     first.stores.health.put(SCOPE, probe_returned(taken, holder="a"))
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while not (await second.take([Wanted("b", None, (SCOPE,))]))[0].probes:
             await asyncio.sleep(0.01)
     first.give_back("a", [SCOPE])  # It is not the first one's any more.
@@ -248,11 +261,11 @@ async def test_those_that_were_made_first_go_when_there_are_too_many(
     monkeypatch.setattr(bindings, "MOST_SHARED", 3)
     for number in range(5):
         both[number % 2].stores.bindings.put(b"%d" % number, Binding("one/m#0", "pool", 1_700_000_000.0))
-        await until(lambda: not both[0]._bindings.untold and not both[1]._bindings.untold)
+        await until(lambda: not both[0]._mirrors.bindings.untold and not both[1]._mirrors.bindings.untold)
     assert sorted(store.ask("KEYS", "forebay:bound:*")) == [b"forebay:bound:%x" % ord(n) for n in "234"]
     store.ask("ZADD", "forebay:bindings", 1, b"that is over")
     both[0].stores.bindings.forget(b"3")
-    await until(lambda: not both[0]._bindings.untold)
+    await until(lambda: not both[0]._mirrors.bindings.untold)
     assert store.ask("ZRANGE", "forebay:bindings", 0, -1) == [b"%x" % ord(n) for n in "24"]
 
 
@@ -483,7 +496,7 @@ async def test_a_message_that_is_older_than_what_is_known_changes_nothing(store:
     was = second.stores.health.get(SCOPE)
     second.stores.health.put(SCOPE, succeeded(was, generation=was.generation, latest=second.stores.health.latest))
     await until(lambda: first.stores.health.get(SCOPE).cooling_until_at is None)
-    mirror = first._health
+    mirror = first._mirrors.health
     mirror.heard(SCOPE, before.encode(), 0.0)
     assert first.stores.health.get(SCOPE).cooling_until_at is None
 
@@ -509,7 +522,7 @@ async def test_the_probe_of_whoever_has_left_is_the_next_ones(store: Store, both
         asking = asyncio.create_task(first.take([Wanted("a", None, (SCOPE,))]))
         await asyncio.sleep(0.02)
         asking.cancel()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while not (await second.take([Wanted("b", None, (SCOPE,))]))[0].probes:
             await asyncio.sleep(0.01)
 
@@ -525,11 +538,11 @@ async def test_a_probe_ends_with_the_state_that_it_was_of(store: Store, both: li
 
 async def test_what_is_given_back_while_the_server_is_away_does_not_pile_up(both: list[RedisState]) -> None:
     (state, _) = both
-    state.is_degraded = True
+    state._contact.is_degraded = True
     for number in range(100):
         (granted,) = await state.take([Wanted(f"{number}", None, (SCOPE,))])
         state.give_back(granted.holder, granted.probes)
-    assert not state._released
+    assert not state._mirrors.probes.released
 
 
 # --- What happens to servers -----------------------------------------------------------------------------------------
@@ -558,7 +571,7 @@ async def test_many_bindings_of_an_outage_are_told_in_few_steps(store: Store, bo
             if key.endswith(b"9"):
                 first.stores.bindings.forget(key)
     kept = [key for key in made if not key.endswith(b"9")]
-    await until(lambda: not first._bindings.untold)
+    await until(lambda: not first._mirrors.bindings.untold)
     assert len(store.ask("KEYS", "forebay:bound:*")) == len(kept)
     await second.take([Wanted("a", binding=kept[-1])])
     assert second.stores.bindings.get(kept[-1]) is not None

@@ -22,7 +22,7 @@ def told(answer: pb.WatchResponse) -> Any:
 
 
 async def next_of(watching: Any) -> Any:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         return told(await watching.read())
 
 
@@ -111,5 +111,5 @@ async def test_a_drain_of_the_server_ends_it() -> None:
         stream = watching(it)
         assert await next_of(stream) == 1
         it.watch.close()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             assert await stream.read() is grpc.aio.EOF

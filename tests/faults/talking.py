@@ -87,7 +87,7 @@ async def exchange(port: int, *parts: bytes, pause_s: float = 0.0, until_closed:
                 writer.write(part)
                 await writer.drain()
                 await asyncio.sleep(pause_s)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             return await reader.read(-1 if until_closed else 65536)
     finally:
         writer.close()
@@ -105,7 +105,7 @@ class Talk:
 
     async def answer(self) -> tuple[int, dict[str, str], bytes]:
         """The next one, with the length that its head tells."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             first, *lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
             headers = dict(line.split(": ", 1) for line in lines if line)
             content = await self.reader.readexactly(int(headers["content-length"]))
@@ -113,7 +113,7 @@ class Talk:
 
     async def rest(self) -> bytes:
         """What comes up to the end of the connection."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             return await self.reader.read(-1)
 
 

@@ -58,13 +58,13 @@ async def test_a_client_that_leaves_is_noticed_whatever_it_has_sent(follower: st
     async with serving(app, Bounds()) as port:
         _, writer = await opened(port)
         writer.write(WHOLE + (FOLLOWERS[follower] if together else b""))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await app.has_begun.wait()
         if not together:
             writer.write(FOLLOWERS[follower])
             await writer.drain()
         writer.close()
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(20):
             await app.has_gone.wait()
     assert app.served == 1
 
@@ -75,7 +75,7 @@ async def test_what_follows_a_request_under_way_is_not_answered(follower: str, *
     app = Waits(until_gone=False)
     async with serving(app, Bounds()) as port, connected(port) as client:
         client.write(WHOLE + (FOLLOWERS[follower] if together else b""))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await app.has_begun.wait()
         if not together:
             client.write(FOLLOWERS[follower])
@@ -180,7 +180,7 @@ LAST = POST + b"connection: close\r\n\r\n"
 @pytest.mark.parametrize("request_", [LAST, WHOLE + WHOLE])
 async def test_a_last_answer_that_nobody_reads_does_not_keep_the_connection(request_: bytes) -> None:
     stays = contextlib.ExitStack()
-    async with asyncio.timeout(5), serving(Large(), Bounds(stall_s=0.2), send_buffer_bytes=SMALL) as port:
+    async with asyncio.timeout(20), serving(Large(), Bounds(stall_s=0.2), send_buffer_bytes=SMALL) as port:
         client = stays.enter_context(await small_reader(port))
         client.sendall(request_)
         await asyncio.sleep(0.1)

@@ -81,7 +81,7 @@ async def ended(port: int, *parts: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for part in parts:
         writer.write(part)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         answer = await reader.read()
     writer.close()
     return answer
@@ -115,7 +115,7 @@ async def test_what_is_not_tls_is_not_served(said: bytes) -> None:
 
 
 async def test_a_server_that_stops_does_not_wait_for_handshakes() -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         async with serving(Echo(), Bounds(head_s=60)) as port:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(hello())
@@ -154,7 +154,7 @@ async def test_records_may_come_in_any_pieces(wire: Tls) -> None:
     tls = wire.client.wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
     async with serving(app, Bounds()) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while True:
                 try:
                     tls.do_handshake()

@@ -21,20 +21,27 @@ def told(it: Away, event: str) -> list[dict[str, object]]:
     return [line for line in lines if line["event"] == event]
 
 
+def put(path: Path, content: bytes) -> None:
+    """In one step: whoever truncates a file and writes it anew has an empty one for a while."""
+    beside = path.with_suffix(".new")
+    beside.write_bytes(content)
+    beside.replace(path)
+
+
 async def test_half_a_file_changes_nothing_until_it_is_whole(tmp_path: Path) -> None:
     async with away(tmp_path, settled_ms=5) as it:
         new = it.config.read_text().replace("for talking", "for talking anew")
         within = [at + 5 for at, character in enumerate(new) if character == "{"]
         async with load(it.edge.address, clients=4) as asking:
             for number, at in enumerate(within, 1):
-                it.config.write_text(new[:at])
+                put(it.config, new[:at].encode())
 
                 async def are_told(number: int = number) -> bool:
                     return len(told(it, "config_rejected")) == number
 
                 await until(are_told)
                 await asking.progress(2)
-            it.config.write_text(new)
+            put(it.config, new.encode())
 
             async def is_new() -> bool:
                 return (await it.client.get("/v1/models/chat")).json()["description"] == "for talking anew"
@@ -59,7 +66,7 @@ async def test_an_invalid_file_changes_nothing_and_is_told_of_once(tmp_path: Pat
     async with away(tmp_path, settled_ms=5) as it:
         text = it.config.read_text()
         for number, change in enumerate(INVALID.values(), 1):
-            it.config.write_bytes(change(text).encode(errors="surrogateescape"))
+            put(it.config, change(text).encode(errors="surrogateescape"))
 
             async def is_told(number: int = number) -> bool:
                 return len(told(it, "config_rejected")) == number
@@ -74,7 +81,7 @@ async def test_an_invalid_file_changes_nothing_and_is_told_of_once(tmp_path: Pat
 
         await until(is_missed)
         assert (await it.chat()).status_code == 200
-        it.config.write_text(text.replace("id: chat", "id: talk"))
+        put(it.config, text.replace("id: chat", "id: talk").encode())
 
         async def is_good_again() -> bool:
             return (await it.chat("talk")).status_code == 200

@@ -19,8 +19,6 @@ from tests.support.standing import Slot, Standing
 
 on_the_standing_services = pytest.mark.asyncio(loop_scope="session")
 
-SOON_S = 1.0
-
 
 async def ask_and_leave(it: Standing, slot: Slot, when: asyncio.Event, *, stream: bool, abruptly: bool) -> bytes:
     """What came until then. Abruptly is with a reset, as when a process is killed; else the connection is closed."""
@@ -59,7 +57,7 @@ async def test_when_the_client_leaves_the_provider_is_left(
     holds = script()
     slot = await it.slot(holds, says("never asked"))
     await ask_and_leave(it, slot, holds.called, stream=stream, abruptly=abruptly)
-    await holds.is_left_within(SOON_S)
+    await holds.is_left()
     (line,) = (await it.requests({slot.name})).values()
     assert line["ending"] == "gone"
     assert [(tried["target"], tried["disposition"]) for tried in line["walk"]] == [(slot.target(), "cancelled")]
@@ -98,7 +96,7 @@ async def test_many_that_leave_cool_nobody(it: Standing) -> None:
             for number, each in enumerate(holds)
         )
     )
-    await asyncio.gather(*(each.is_left_within(SOON_S) for each in holds))
+    await asyncio.gather(*(each.is_left() for each in holds))
     assert slot.hits == [20, 0]
     await slot.cools_not()
 
@@ -119,7 +117,7 @@ async def test_while_its_plan_is_awaited_no_provider_is_asked(tmp_path: Path, st
             lines = map(json.loads, it.edge.errors.read_text().splitlines())
             return any(line.get("ending") == "gone" and line["walk"] == [] for line in lines)
 
-        await until(is_told, within_s=SOON_S)
+        await until(is_told)
         it.resolver.process.send_signal(signal.SIGCONT)
         assert (await it.chat()).status_code == 200
         assert it.hits == 2

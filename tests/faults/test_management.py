@@ -131,7 +131,7 @@ async def test_who_watches_is_told_at_once_and_is_no_hindrance_to_the_end(tmp_pa
         watching = manager.watch(1)
         await watching.initial_metadata()
         await manager.put_pool(pool("new", 0))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             assert (await watching.read()).revision.revision == 2
             resolver.tell_to_stop()
             assert await watching.read() is grpc.aio.EOF

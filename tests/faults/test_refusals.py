@@ -100,7 +100,7 @@ async def test_a_429_with_a_longer_time_than_the_configuration_allows(tmp_path: 
 
         async def cools() -> bool:
             request = pb.ExplainRequest(request=pb.ResolveRequest(model="chat", will_report=True))
-            (target,) = (await resolver.Explain(request, timeout=5.0)).targets
+            (target,) = (await resolver.Explain(request, timeout=20.0)).targets
             waits_ms.append(target.retry_after_ms)
             return str(target.reason) == "cooling: rate-limited"
 

@@ -6,89 +6,51 @@ import asyncio
 import contextlib
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import httpx2
 import pytest
 
-from tests.support.faulty_upstream import Provider, Script, provider, says
-from tests.support.keys import MINE, OTHERS, bearer, client, clients
-from tests.support.metrics import exposition
-from tests.support.processes import PLAIN, Process, start_edge, start_resolver
+from tests.support.faulty_upstream import Script, says
+from tests.support.fleet import PATIENT_S, Fleet, fleet
+from tests.support.keys import MINE, OTHERS, client, clients
 from tests.support.scripts import hangs
 from tests.support.setup import config_text, until
-from tests.support.valkey import Store
 
-CHAT = {"model": "chat", "messages": [{"role": "user", "content": "hello"}]}
 ENDS = "forebay:limits:ends:mine"
 
 
-@dataclass
-class Limited:
-    store: Store
-    resolvers: list[Process]
-    edges: list[Process]
-    provider: Provider
-    client: httpx2.AsyncClient
+async def ask_all(it: Fleet, requests: int) -> Counter[int]:
+    """By status, of so many at once at each edge."""
+    came = await asyncio.gather(*(it.ask(number % 2) for number in range(2 * requests)))
+    return Counter(response.status_code for response in came)
 
-    async def ask(self, edge: int, key: str = MINE) -> httpx2.Response:
-        return await self.client.post(f"{self.edges[edge].address}/v1/chat/completions", json=CHAT, headers=bearer(key))
 
-    async def ask_all(self, requests: int) -> Counter[int]:
-        """By status, of so many at once at each edge."""
-        came = await asyncio.gather(*(self.ask(number % 2) for number in range(2 * requests)))
-        return Counter(response.status_code for response in came)
+async def hold(it: Fleet, number: int) -> None:
+    """Waits until so many requests are under way, as the store has it."""
 
-    async def stand(self, *, degraded: bool) -> None:
-        async def do() -> bool:
-            told = [await exposition(resolver) for resolver in self.resolvers]
-            return all(("forebay_store_up 0.0" in text) is degraded for text in told)
+    async def do() -> bool:
+        return bool(it.store.ask("ZCARD", ENDS) == number)
 
-        await until(do)
-
-    async def hold(self, number: int) -> None:
-        """Waits until so many requests are under way, as the store has it."""
-
-        async def do() -> bool:
-            return bool(self.store.ask("ZCARD", ENDS) == number)
-
-        await until(do)
+    await until(do)
 
 
 @contextlib.asynccontextmanager
-async def limited(directory: Path, script: Script, **limits: int) -> AsyncIterator[Limited]:
-    async with contextlib.AsyncExitStack() as stack:
-        store = Store(directory / "valkey")
-        stack.callback(store.stop)
-        its_provider = await stack.enter_async_context(provider(script))
-        config = directory / "forebay.yaml"
-        config.write_text(
-            config_text(its_provider.url) + clients(client(MINE, "mine", limits=limits), client(OTHERS, "others"))
-        )
-        started: list[Process] = []
+async def limited(directory: Path, script: Script, answer_s: float = PATIENT_S, **limits: int) -> AsyncIterator[Fleet]:
+    def config(urls: Sequence[str]) -> str:
+        return config_text(*urls) + clients(client(MINE, "mine", limits=limits), client(OTHERS, "others"))
 
-        async def stop_all() -> None:
-            for process in reversed(started):
-                await process.stop()
-
-        stack.push_async_callback(stop_all)
-        for number in range(2):
-            log = directory / f"resolver{number}.log"
-            started.append(await start_resolver(config, "--store", store.url, errors=log))
-        for number in range(2):
-            started.append(await start_edge(started[number].address, errors=directory / f"edge{number}.log"))
-        asking = await stack.enter_async_context(httpx2.AsyncClient(timeout=20, verify=PLAIN))
-        yield Limited(store, started[:2], started[2:], its_provider, asking)
+    async with fleet(directory, script, config=config, answer_s=answer_s) as it:
+        yield it
 
 
 async def test_a_limit_is_one_over_all_resolvers_and_is_told_as_one(tmp_path: Path) -> None:
     async with limited(tmp_path, says("hi"), rpm=10, tpm=100_000) as it:
         left = [(await it.ask(number % 2)).headers["x-ratelimit-remaining-requests"] for number in range(4)]
         assert left == ["9", "8", "7", "6"]
-        assert await it.ask_all(10) == {200: 6, 429: 14}
-        assert len(it.provider.calls) == 10
+        assert await ask_all(it, 10) == {200: 6, 429: 14}
+        assert len(it.providers[0].calls) == 10
         for edge in range(2):
             refused = await it.ask(edge)
             assert refused.status_code == 429
@@ -104,7 +66,7 @@ async def test_requests_one_after_the_other_are_never_two_at_a_time(tmp_path: Pa
     async with limited(tmp_path, says("hi"), concurrent=1) as it:
         for number in range(20):
             assert (await it.ask(number // 10)).status_code == 200
-            await it.hold(0)
+            await hold(it, 0)
 
 
 async def test_limits_outlive_a_resolver(tmp_path: Path) -> None:
@@ -118,7 +80,7 @@ async def test_limits_outlive_a_resolver(tmp_path: Path) -> None:
 async def test_an_edge_that_is_killed_holds_nothing_for_long(tmp_path: Path) -> None:
     async with limited(tmp_path, hangs(), concurrent=1) as it:
         asking = asyncio.create_task(it.ask(0))
-        await it.hold(1)
+        await hold(it, 1)
         assert (await it.ask(1)).status_code == 429
         it.edges[0].process.send_signal(signal.SIGKILL)
         with contextlib.suppress(httpx2.HTTPError):
@@ -130,7 +92,7 @@ async def test_an_edge_that_is_killed_holds_nothing_for_long(tmp_path: Path) -> 
             return bool(float(ends_at) / 1000 - int(seconds) <= 61)
 
         await until(ends_soon)
-        it.provider.script = says("hi")
+        it.providers[0].script = says("hi")
         (decision, _) = it.store.ask("ZRANGE", ENDS, 0, -1, "WITHSCORES")
         it.store.ask("ZADD", ENDS, 1, decision)  # As if the minute were over.
         assert (await it.ask(1)).status_code == 200
@@ -140,16 +102,16 @@ async def test_an_edge_that_is_killed_holds_nothing_for_long(tmp_path: Path) -> 
 async def test_without_the_store_each_resolver_counts_for_itself_and_nothing_is_counted_twice(
     tmp_path: Path, how: str
 ) -> None:
-    async with limited(tmp_path, says("hi"), rpm=20) as it:
-        assert await it.ask_all(4) == {200: 8}
+    async with limited(tmp_path, says("hi"), answer_s=0.5, rpm=20) as it:
+        assert await ask_all(it, 4) == {200: 8}
         if how == "killed":
             it.store.stop()
             await it.stand(degraded=True)
-            assert await it.ask_all(3) == {200: 6}
+            assert await ask_all(it, 3) == {200: 6}
             it.store.start()
         else:
             with it.store.frozen():
-                assert await it.ask_all(3) == {200: 6}
+                assert await ask_all(it, 3) == {200: 6}
                 await it.stand(degraded=True)
         await it.stand(degraded=False)
 
@@ -157,14 +119,14 @@ async def test_without_the_store_each_resolver_counts_for_itself_and_nothing_is_
             return bool(it.store.ask("ZSCORE", "forebay:limits:requests:mine", "sum") == -14)
 
         await until(are_told)
-        assert await it.ask_all(5) == {200: 6, 429: 4}
+        assert await ask_all(it, 5) == {200: 6, 429: 4}
 
 
 async def test_each_resolver_holds_the_whole_limit_while_the_store_is_away(tmp_path: Path) -> None:
     async with limited(tmp_path, says("hi"), rpm=4) as it:
         it.store.stop()
         await it.stand(degraded=True)
-        assert await it.ask_all(6) == {200: 8, 429: 4}
+        assert await ask_all(it, 6) == {200: 8, 429: 4}
         it.store.start()
         await it.stand(degraded=False)
         assert (await it.ask(0)).status_code == 429

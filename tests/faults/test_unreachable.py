@@ -14,9 +14,9 @@ from tests.support.standing import Standing
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-CONNECT_S = 0.15
+CONNECT_S = 0.3
 """As the configuration has it."""
-PLENTY_S = 3.0
+PLENTY_S = 15.0
 """Less than the system would go on for: it tries to connect for minutes."""
 
 

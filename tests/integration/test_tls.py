@@ -292,7 +292,7 @@ class Served:
         )
         async with grpc.aio.secure_channel(self.resolver.address, credentials) as channel:
             stub: Any = resolver_service_pb2_grpc.ResolverServiceStub(channel)
-            return len((await stub.ListModels(pb.ListModelsRequest(), timeout=5)).models)
+            return len((await stub.ListModels(pb.ListModelsRequest(), timeout=20)).models)
 
 
 @contextlib.asynccontextmanager

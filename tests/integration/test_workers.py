@@ -10,12 +10,11 @@ from functools import partial
 from pathlib import Path
 
 import httpx2
-import pytest
 
 from tests.support import canaries
 from tests.support.faulty_upstream import Connection, delta, says
-from tests.support.metrics import metrics
-from tests.support.processes import Process, start_edge
+from tests.support.metrics import metrics, operations_of
+from tests.support.processes import Process, run, start_edge
 from tests.support.setup import Setup, events, is_closed, setup, until
 
 TWO = {"FOREBAY_EDGE_WORKERS": "2", **canaries.ENVIRONMENT}
@@ -34,6 +33,16 @@ def workers(edge: Process) -> dict[int, int]:
 
 async def total(edge: Process) -> float:
     return sum(value for name, value in (await metrics(edge)).items() if name.startswith("forebay_requests_total"))
+
+
+async def have_counted(edge: Process, count: int) -> bool:
+    """Whoever has its answer may not have been counted yet."""
+    return await total(edge) == count
+
+
+async def are_ready(edge: Process) -> bool:
+    async with httpx2.AsyncClient(base_url=operations_of(edge) or "") as operator:
+        return (await operator.get("/readyz")).status_code == 200
 
 
 async def ask_on_a_connection_each(it: Setup, count: int) -> list[int]:
@@ -61,13 +70,13 @@ async def test_two_workers_are_one_edge_also_when_one_of_them_is_killed(tmp_path
 
     async with setup(tmp_path, waits_where_it_streams, **TWO) as it:
         edge = it.services.edge
-        # Both serve, and are counted together. Whoever has told what it counts knows of the other.
-        assert await total(edge) == 0
+        # Both serve, and are counted together. Whoever has said that it is ready knows of the other.
+        await until(partial(are_ready, edge))
         assert await ask_on_a_connection_each(it, 16) == [200] * 16
+        await until(partial(have_counted, edge, 16))
         lines = [json.loads(line) for line in edge.errors.read_text().splitlines()]
         served = [line["worker"] for line in lines if line["event"] == "request"]
         assert abs(served.count(0) - served.count(1)) <= 2
-        assert await total(edge) == 16
         assert (await metrics(edge))["forebay_workers"] == 2
 
         # Of the streams, those end that the dead one was serving.
@@ -97,9 +106,9 @@ async def test_two_workers_are_one_edge_also_when_one_of_them_is_killed(tmp_path
         assert 3 <= len(broken) <= 5
         assert all(events(each.content)[-1] == b"[DONE]" for each in ended if isinstance(each, httpx2.Response))
         assert await ask_on_a_connection_each(it, 8) == [200] * 8
-        assert await total(edge) == 16 + 8 - len(broken) + 8
+        await until(partial(have_counted, edge, 16 + 8 - len(broken) + 8))
 
-        # Wrong keys are counted together: of five, neither has seen more than three.
+        # Wrong keys are counted together, by the resolver: of five, neither has seen more than three.
         async def manage(key: str) -> int:
             async with httpx2.AsyncClient(base_url=it.services.url, timeout=20) as client:
                 return (await client.get("/v0/management/status", headers={"x-management-key": key})).status_code
@@ -126,7 +135,6 @@ async def test_two_workers_are_one_edge_also_when_one_of_them_is_killed(tmp_path
         go_on.set()
         assert [events(response.content)[-1] for response in await asyncio.gather(*last)] == [b"[DONE]"] * 4
         assert await edge.stop() == 0
-        assert await edge.process.stdout.read() == b""  # After the one line.
 
 
 async def test_workers_do_not_outlive_their_supervisor(tmp_path: Path) -> None:
@@ -141,9 +149,9 @@ async def test_workers_do_not_outlive_their_supervisor(tmp_path: Path) -> None:
     await until(are_gone)
 
 
-async def test_what_keeps_workers_from_starting_is_said_once(tmp_path: Path) -> None:
-    flags = ("--tls-cert", "/nowhere/c", "--tls-key", "/nowhere/k")
-    with pytest.raises(AssertionError, match="did not serve"):
-        await start_edge("127.0.0.1:9", errors=tmp_path / "log", arguments=flags, FOREBAY_EDGE_WORKERS="2")
-    (line,) = (tmp_path / "log").read_text().splitlines()
+async def test_what_keeps_workers_from_starting_is_said_once() -> None:
+    flags = ("--listen", "127.0.0.1:0", "--ops-listen", "", "--tls-cert", "/nowhere/c", "--tls-key", "/nowhere/k")
+    status, out, errors = await run("edge_service", *flags, FOREBAY_EDGE_WORKERS="2")
+    assert (status, out) == (1, "")
+    (line,) = errors.splitlines()
     assert line.startswith("forebay-edge: /nowhere/c cannot be read")

@@ -76,7 +76,7 @@ class SharedFleet:
         self._under_way: list[str] = []
         """Changes whose answers are awaited."""
         for state in self.states:
-            self._watch(state._health)
+            self._watch(state._mirrors.health)
 
     def _watch(self, mirror: HealthMirror) -> None:
         changes, told, untell = mirror.changes, mirror.told, mirror.untell
@@ -105,7 +105,7 @@ class SharedFleet:
             ends = [health.cooling_until_at or 0.0 for health in known]
             return (
                 min(ends) >= self._floor - SAME_S
-                and not any(state.is_degraded or state._health._changed for state in self.states)
+                and not any(state.is_degraded or state._mirrors.health._changed for state in self.states)
                 and not self._under_way
                 and len({(h.generation, h.reason, str(sorted(h.tallies.items()))) for h in known}) == 1
             )
@@ -226,7 +226,7 @@ async def happens(store: Store, todo: list[Step]) -> None:
         await asyncio.gather(*keeping)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(todo=st.lists(steps, min_size=3, max_size=16))
 def test_resolvers_that_share_keep_their_promises(store: Store, todo: list[Step]) -> None:
     asyncio.run(happens(store, todo))

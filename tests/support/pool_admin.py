@@ -116,7 +116,9 @@ class PoolAdmin(pool_admin_service_pb2_grpc.PoolAdminServiceServicer):
             for target in TARGETS
         ]
         replicas = [pb.ReplicaStatus(id="a", revision=len(self.revisions), seen_ms_ago=250, degraded=True)]
-        return pb.GetStatusResponse(targets=targets, replicas=replicas, revision=len(self.revisions))
+        return pb.GetStatusResponse(
+            targets=targets, replicas=replicas, revision=len(self.revisions), targets_left_out=7
+        )
 
     async def ExplainName(self, request: Any, context: Context) -> pb.ExplainNameResponse:
         await self._called("ExplainName", request, context)

@@ -42,9 +42,9 @@ class Holds:
             await connection.chunk(PING)
             await asyncio.sleep(self._pings_s)
 
-    async def is_left_within(self, seconds: float) -> None:
-        """Raises `TimeoutError`."""
-        async with asyncio.timeout(seconds):
+    async def is_left(self) -> None:
+        """Waits until nobody waits for it any more. Raises `TimeoutError`."""
+        async with asyncio.timeout(20):
             await self.left.wait()
 
 

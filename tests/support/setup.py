@@ -92,7 +92,7 @@ def events(body: bytes) -> list[bytes]:
     return [event.removeprefix(b"data: ") for event in body.split(b"\n\n") if event]
 
 
-async def until(holds: Callable[[], Awaitable[bool]], within_s: float = 10.0) -> None:
+async def until(holds: Callable[[], Awaitable[bool]], within_s: float = 20.0) -> None:
     """Waits for what another process does in its own time and tells nobody of. Raises `TimeoutError`."""
     async with asyncio.timeout(within_s):
         while not await holds():

@@ -33,7 +33,7 @@ from tests.support.setup import until
 
 KEYS = ("env:CANARY_API_KEY", "env:CANARY_API_KEY_2")
 
-HASTY = {"timeouts": {"connect": "150ms", "headers": "200ms", "first-content": "300ms", "idle": "300ms"}}
+HASTY = {"timeouts": {"connect": "300ms", "headers": "500ms", "first-content": "600ms", "idle": "600ms"}}
 """The policy of members that do not get much time."""
 
 
@@ -54,7 +54,7 @@ KINDS: Mapping[str, Kind] = {
     "plain": Kind(60),
     "hasty": Kind(20, hasty=1),
     "hasty twice": Kind(4, hasty=2),
-    "brief": Kind(2, policy={"timeouts": {"total": "400ms"}}),
+    "brief": Kind(2, policy={"timeouts": {"total": "800ms"}}),
     "long": Kind(2, members=7),
     "with two keys": Kind(6, members=2, keys=2),
     "for longer contexts": Kind(2, policy={"failover": {"also": ["context-length"]}}),
@@ -135,6 +135,10 @@ class Standing:
         self.slots[kind].rotate(-1)
         return await self._made_new(self.slots[kind][-1], scripts)
 
+    async def exactly(self, *scripts: Script) -> Slot:
+        """One that has these members and no others."""
+        return await self.slot(*scripts, kind=f"of {len(scripts)}")
+
     async def another(self, place: str, *scripts: Script) -> Slot:
         """The slot that begins with a provider elsewhere."""
         return await self._made_new(self.elsewhere[place], scripts)
@@ -143,7 +147,7 @@ class Standing:
         if slot.was_taken:
             for target in await self.explain(slot.name) | await self.explain(f"{slot.name}-n"):
                 request = admin_pb.ClearCooldownRequest(target_id=target)
-                await self.admin.ClearCooldown(request, timeout=5.0, metadata=(*_token(), _MANAGEMENT_KEY))
+                await self.admin.ClearCooldown(request, timeout=20.0, metadata=(*_token(), _MANAGEMENT_KEY))
         slot.was_taken = True
         for each, script in zip_longest(slot.providers, scripts, fillvalue=never_asked):
             each.script = script
@@ -177,7 +181,7 @@ class Standing:
 
     async def explain(self, name: str) -> dict[str, Seen]:
         request = pb.ExplainRequest(request=pb.ResolveRequest(model=name, will_report=True))
-        response = await self.explainer.Explain(request, timeout=5.0, metadata=_token())
+        response = await self.explainer.Explain(request, timeout=20.0, metadata=_token())
         return {t.target_id: Seen(t.available, t.reason, t.retry_after_ms / 1000) for t in response.targets}
 
     async def metrics(self) -> dict[str, float]:

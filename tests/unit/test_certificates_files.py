@@ -129,7 +129,7 @@ class Following:
         self.task = asyncio.create_task(it.follow(self.renewed.put_nowait))
 
     async def event(self, name: str, count: int = 1) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while sum(line["event"] == name for line in self.lines) < count:
                 await asyncio.sleep(0.01)
 
@@ -149,7 +149,7 @@ async def following(service: Any, files: Any, monkeypatch: pytest.MonkeyPatch) -
 async def test_a_renewal_is_handed_over(following: Following, shown: Pair, ca: trustme.CA) -> None:
     for count in (1, 2):
         shown.write(ca.issue_cert(*HOSTS))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             renewed = await following.renewed.get()
         assert (renewed.chain, renewed.key) == (shown.certificate.read_bytes(), shown.key.read_bytes())
         await following.event("certificate_renewed", count)
@@ -165,7 +165,7 @@ async def test_a_broken_renewal_is_told_once_and_the_next_one_is_taken(
     shown.key.unlink()
     await following.event("certificate_rejected", 2)
     shown.write(ca.issue_cert(*HOSTS))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert (await following.renewed.get()).key == shown.key.read_bytes()
     events = [line["event"] for line in following.lines]
     assert events == ["certificate_rejected", "certificate_rejected", "certificate_renewed"]
@@ -179,5 +179,5 @@ async def test_files_that_are_replaced_by_a_link_are_noticed(
     other = authority(tmp_path, "other", trustme.CA())
     authorities.unlink()
     authorities.symlink_to(other)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert (await following.renewed.get()).authorities == other.read_bytes()

@@ -5,6 +5,7 @@ The rows are the routes, and the document that describes them is made from the r
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from edge_service.domain.management import (
     Kind,
     Revision,
     Section,
+    Status,
     TargetStatus,
 )
 from edge_service.domain.needs import NO_NEEDS, Capability, Needs
@@ -136,10 +138,14 @@ async def _rollback(management: Management, asked: Asked) -> Answer:
 
 
 async def _status(management: Management, asked: Asked) -> Answer:
-    status = await management.status(asked.caller)
+    return await asyncio.to_thread(_told, await management.status(asked.caller))  # There may be very many targets.
+
+
+def _told(status: Status) -> Answer:
     replicas = [_kebab(asdict(replica)) for replica in status.replicas]
     targets = [_target(target) for target in status.targets]
-    return _json({"revision": status.revision, "targets": targets, "replicas": replicas})
+    left_out = status.targets_left_out
+    return _json({"revision": status.revision, "targets": targets, "targets-left-out": left_out, "replicas": replicas})
 
 
 def _target(target: TargetStatus | ExplainedTarget) -> dict[str, object]:

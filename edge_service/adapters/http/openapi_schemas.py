@@ -190,6 +190,7 @@ SCHEMAS: Mapping[str, Schema] = MappingProxyType(
                     },
                 )
             ),
+            targets_left_out=_COUNT,
             replicas=_list(_answer(id=_TEXT, revision=_COUNT, seen_s_ago=_SECONDS, degraded=_FLAG)),
         ),
         "Question": _object(

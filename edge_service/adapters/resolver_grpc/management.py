@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -94,7 +95,9 @@ class ManagementClient:
 
     async def status(self, caller: Caller) -> Status:
         """As the port says."""
-        return messages.status(await self._read("GetStatus", pb.GetStatusRequest(), caller))
+        response = await self._read("GetStatus", pb.GetStatusRequest(), caller)
+        # In a thread: hundreds of thousands of targets take a while, and streams must not wait for them.
+        return await asyncio.to_thread(messages.status, response)
 
     async def explain(self, caller: Caller, question: Question, excluded: Sequence[str]) -> Explanation:
         """As the port says."""

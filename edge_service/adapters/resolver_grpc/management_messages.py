@@ -117,6 +117,7 @@ def status(response: pb.GetStatusResponse) -> Status:
             for t in response.targets
         ),
         replicas=tuple(ReplicaStatus(r.id, r.revision, r.seen_ms_ago / 1000, r.degraded) for r in response.replicas),
+        targets_left_out=response.targets_left_out,
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from bisect import bisect_left
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from itertools import takewhile
 
 from resolver_service.adapters.amend_yaml import writing
+from resolver_service.adapters.amend_yaml.narrowing import Edit, narrowed
 from resolver_service.adapters.amend_yaml.nodes import BREAK, AwkwardError, Layout, Node, layout
 from resolver_service.app.ports import AWKWARD, ReadOnlyError
 from resolver_service.domain.same import same
@@ -27,19 +29,37 @@ def amend(text: bytes, old: object, new: object) -> bytes:
         return text
     has_bom = text.startswith(_BOM.encode())
     try:
-        amended = _Amending(layout(decoded)).done(old, new)
+        amended = _written(decoded, _edits(decoded, old, new))
     except AwkwardError:
         raise ReadOnlyError(AWKWARD) from None
     return ((_BOM if has_bom else "") + amended).encode()
 
 
+def _edits(text: str, old: object, new: object) -> Sequence[Edit]:
+    if (part := narrowed(text, old, new)) is not None:
+        with contextlib.suppress(AwkwardError):
+            edits = part.widened(_Amending(layout(part.text)).edits(part.old, part.new))
+            if edits is not None:
+                return edits
+    return _Amending(layout(text)).edits(old, new)
+
+
+def _written(text: str, edits: Sequence[Edit]) -> str:
+    pieces, at = [], 0
+    for start, end, instead in sorted(edits, key=lambda edit: edit[:2]):
+        if start < at:
+            raise AwkwardError
+        pieces += [text[at:start], instead]
+        at = end
+    return "".join((*pieces, text[at:]))
+
+
 class _Amending:
     def __init__(self, laid_out: Layout) -> None:
         self._at = laid_out
-        self._edits: list[tuple[int, int, str]] = []
-        """From where to where, and what stands there instead."""
+        self._edits: list[Edit] = []
 
-    def done(self, old: object, new: object) -> str:
+    def edits(self, old: object, new: object) -> Sequence[Edit]:
         root = self._at.root
         try:
             self._change(root, old, new)
@@ -49,16 +69,7 @@ class _Amending:
             self._edits = [(root.start, root.end, writing.flow(new))]
         if self._at.aliases:
             self._spell_out(dict(self._values(root, old)))
-        return self._text()
-
-    def _text(self) -> str:
-        parts, at = [], 0
-        for start, end, instead in sorted(self._edits, key=lambda edit: edit[:2]):
-            if start < at:
-                raise AwkwardError
-            parts += [self._at.text[at:start], instead]
-            at = end
-        return "".join((*parts, self._at.text[at:]))
+        return self._edits
 
     def _spell_out(self, values: Mapping[Node, object]) -> None:
         """What changes behind an anchor must not change where its aliases are."""

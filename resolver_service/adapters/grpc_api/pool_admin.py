@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn, TypeVar
@@ -22,13 +23,18 @@ from resolver_service.app.operate import Operator, UnknownTargetError
 from resolver_service.app.ports import MOST_REVISIONS, Revision, Siblings
 from resolver_service.app.refusals import ResolveError
 from resolver_service.app.resolve import Resolver
-from resolver_service.app.status import Glance, Status
+from resolver_service.app.status import Glance, State, Status
 from resolver_service.domain.config_changes import Change, Deleted, Kind, Put, Replaced, model_pools, providers
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Response = TypeVar("Response")
 
 USUAL_PAGE = 50
+MOST_STATUS_BYTES = 15 * 1024 * 1024
+"""Of targets: some 300,000. A message has 16 MiB."""
+
+_FRAME_BYTES = 5
+"""Around each target in a message, at most."""
 
 _log = structlog.get_logger("forebay.resolver.config")
 
@@ -206,7 +212,17 @@ def _status(glance: Glance) -> pb.GetStatusResponse:
             in_flight=target.in_flight,
             recent=[pb.OutcomeCount(disposition=d.value, count=count) for d, count in target.recent.items()],
         )
-    return response
+    return response if response.ByteSize() <= MOST_STATUS_BYTES else _cut(response)
+
+
+def _cut(response: pb.GetStatusResponse) -> pb.GetStatusResponse:
+    """As much of it as there is room for."""
+    targets = sorted(response.targets, key=lambda t: t.state == State.READY and not t.in_flight and not t.recent)
+    sizes = itertools.accumulate(target.ByteSize() + _FRAME_BYTES for target in targets)
+    kept = sum(1 for _ in itertools.takewhile(lambda size: size <= MOST_STATUS_BYTES, sizes))
+    return pb.GetStatusResponse(
+        revision=response.revision, targets=targets[:kept], targets_left_out=len(targets) - kept
+    )
 
 
 async def _abort(context: Context, status: status_pb2.Status) -> NoReturn:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from forebay.resolver.v1 import plan_pb2
+from forebay.resolver.v1 import pool_admin_service_pb2 as admin_pb
 from forebay.resolver.v1 import resolver_service_pb2 as pb
 from forebay_cli import output
 
@@ -93,3 +94,12 @@ def test_json_has_every_field_in_the_spelling_of_the_contract() -> None:
         ],
         "revision": "2",
     }
+
+
+def test_targets_for_which_there_was_no_room_are_counted() -> None:
+    ready = admin_pb.TargetStatus(target_id="p/m#0", state="ready")
+    response = admin_pb.GetStatusResponse(targets=[ready], targets_left_out=250_000)
+    assert output.status(response, every=False).splitlines() == [
+        "1 other target: ready, and not asked of late",
+        "250000 more targets for which there is no room here",
+    ]

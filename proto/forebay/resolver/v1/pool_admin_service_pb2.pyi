@@ -861,7 +861,10 @@ class GetStatusResponse(_message.Message):
     TARGETS_FIELD_NUMBER: _builtins.int
     REPLICAS_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    TARGETS_LEFT_OUT_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
+    targets_left_out: _builtins.int
+    """Of very many targets those that a message has no room for. Ready ones that were not asked of late are the first to go."""
     @_builtins.property
     def targets(self) -> _containers.RepeatedCompositeFieldContainer[Global___TargetStatus]: ...
     @_builtins.property
@@ -872,10 +875,11 @@ class GetStatusResponse(_message.Message):
         targets: _abc.Iterable[Global___TargetStatus] | None = ...,
         replicas: _abc.Iterable[Global___ReplicaStatus] | None = ...,
         revision: _builtins.int = ...,
+        targets_left_out: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["replicas", b"replicas", "revision", b"revision", "targets", b"targets"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["replicas", b"replicas", "revision", b"revision", "targets", b"targets", "targets_left_out", b"targets_left_out"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

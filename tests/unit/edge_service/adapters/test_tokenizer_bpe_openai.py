@@ -37,9 +37,9 @@ def test_half_a_pair_of_surrogates_is_something() -> None:
 @pytest.mark.parametrize("text", ["A", " ", "\n", "😀", "e\u0301", "!?'", "\x00"])
 def test_no_text_takes_long(text: str) -> None:
     """What others take quadratic time for. The bound is a generous one: it takes some 20 ms."""
-    began = time.perf_counter()
+    began = time.process_time()
     assert count(text * 1_000_000) > 0
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_nothing_is_loaded_before_it_is_needed() -> None:

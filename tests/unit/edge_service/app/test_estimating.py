@@ -69,7 +69,7 @@ async def test_who_gives_up_leaves_its_turn_to_others() -> None:
     first = asyncio.create_task(estimator.estimate(of("a" * 100 * SLICE_CHARS)))
     await asyncio.sleep(0)
     first.cancel()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(20):
         assert await estimator.estimate(of("b")) == MESSAGE_TOKENS + 1
 
 

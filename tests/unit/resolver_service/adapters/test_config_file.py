@@ -49,7 +49,7 @@ class Watched(Configuration):
 
     async def until(self, condition: Callable[[], object]) -> None:
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(20):
                 while not condition():  # files and the threads that watch them set no event
                     await asyncio.sleep(0.01)
         except TimeoutError:

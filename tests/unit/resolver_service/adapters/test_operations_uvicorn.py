@@ -68,7 +68,7 @@ async def test_it_closes_at_once_whoever_is_connected(registry: CollectorRegistr
         other_writer.write(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
         assert await other_reader.readline() == b"HTTP/1.1 200 OK\r\n"
         server.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             with contextlib.suppress(ConnectionResetError):
                 assert await reader.read() == b""
         for it in (writer, other_writer):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 
 import pytest
 
@@ -76,7 +75,7 @@ def test_a_client_goes_on_from_nothing_but_its_own() -> None:
     hashes = [hashlib.sha256(key).digest() for key in (b"one", b"other")]
     clients = "".join(f"\n  - {{id: c{n}, key-sha256: {each.hex()}}}" for n, each in enumerate(hashes))
     it = Resolving(f"{CONFIG}clients:{clients}\n")
-    query = replace(going_on("pool"), client_key=hashes[0])
+    query = going_on("pool")._replace(client_key=hashes[0])
     with pytest.raises(UnboundError):
         it.resolver.resolve(query)
     assert it.resolver.wanted(query) is None or it.resolver.wanted(query).claim is None  # type: ignore[union-attr]
@@ -84,7 +83,7 @@ def test_a_client_goes_on_from_nothing_but_its_own() -> None:
     assert it.bind(made, KEY, "two/m#0") == "applied"
     assert [a.target.id for a in it.resolver.resolve(query).attempts] == ["two/m#0"]
     with pytest.raises(UnboundError):
-        it.resolver.resolve(replace(going_on("pool", ANOTHER), client_key=hashes[1]))
+        it.resolver.resolve(going_on("pool", ANOTHER)._replace(client_key=hashes[1]))
 
 
 def test_what_goes_on_from_an_answer_goes_to_who_made_it_and_nowhere_else(it: Resolving) -> None:

@@ -161,7 +161,7 @@ async def test_while_a_configuration_is_read_the_running_one_answers() -> None:
 
     configuration = Configuration(parse, Clock(), b"first")
     offering = asyncio.create_task(configuration.offer(b"slow"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         await begun.wait()
     assert configuration.current.number == 1
     go_on.set()
@@ -181,7 +181,7 @@ async def test_an_offer_that_is_cancelled_changes_nothing_and_blocks_nobody() ->
 
     configuration = Configuration(parse, Clock(), b"first")
     offering = asyncio.create_task(configuration.offer(b"slow"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         await begun.wait()
     offering.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -58,7 +58,7 @@ async def test_who_leaves_stops_nothing_that_has_begun() -> None:
 
     it.record.first = wait
     changing = asyncio.create_task(it.manager.change(CHANGE, Terms()))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         await begun.wait()
     changing.cancel()
     with pytest.raises(asyncio.CancelledError):

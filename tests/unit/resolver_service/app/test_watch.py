@@ -30,7 +30,7 @@ class Watched:
 
 
 async def next_of(events: AsyncGenerator[Any, None]) -> Any:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         event = await anext(events)
     return (event.target_id, event.state) if isinstance(event, TargetStatus) else event
 
@@ -94,6 +94,6 @@ async def test_the_end_ends_it_and_nobody_is_left_waiting() -> None:
     while not watched.bell._waiting:
         await asyncio.sleep(0)
     watched.watch.close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         assert await waiting == "over"
     assert not watched.bell._waiting

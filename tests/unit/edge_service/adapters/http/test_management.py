@@ -170,6 +170,7 @@ async def test_status_tells_of_targets_and_replicas(it: Managed) -> None:
     }
     assert (last["state"], last["retry-after-s"]) == ("drained", None)
     assert body["replicas"] == [{"id": "a", "revision": 1, "seen-s-ago": 0.25, "degraded": True}]
+    assert body["targets-left-out"] == 7
 
 
 @pytest.mark.parametrize("written", ["one%2Fvendor%2Fdeep%230", "one/vendor/deep%230", "one/vendor%2fdeep%230"])

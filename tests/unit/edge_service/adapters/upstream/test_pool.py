@@ -98,7 +98,7 @@ async def test_who_is_not_needed_is_closed(pool: Pool, monkeypatch: pytest.Monke
     monkeypatch.setattr(its_module, "SWEEP_S", 0.01)
     async with provider(script) as server:
         await ask(pool, server)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await gone.wait()
             while pool._idle or pool._sweeper:
                 await asyncio.sleep(0.01)
@@ -127,7 +127,7 @@ async def test_nothing_is_open_once_the_pool_is_closed() -> None:
     async with provider(script) as server:
         await ask(pool, server)
         await pool.aclose()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await gone.wait()
 
 

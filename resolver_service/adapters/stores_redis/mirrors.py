@@ -1,0 +1,31 @@
+"""What this resolver knows of what is on the server, and what it has not told it yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from resolver_service.adapters.stores_redis.bindings import BindingMirror
+from resolver_service.adapters.stores_redis.drains import DrainMirror
+from resolver_service.adapters.stores_redis.health import HealthMirror
+from resolver_service.adapters.stores_redis.limits import LimitsMirror
+from resolver_service.adapters.stores_redis.probes import ProbeMirror
+from resolver_service.adapters.stores_redis.rotation import RotationMirror
+from resolver_service.app.ports import Clock
+
+
+class Mirrors:
+    def __init__(self, clock: Clock, note: Callable[[], None], note_limits: Callable[[], None]) -> None:
+        """`note` is called when there is something to tell, `note_limits` when it is something that goes along with
+        the next question."""
+        self.probes = ProbeMirror(note)
+        self.rotation = RotationMirror()
+        self.health = HealthMirror(clock, note, self.probes.let_go)
+        self.drains = DrainMirror(note)
+        self.bindings = BindingMirror(note)
+        self.limits = LimitsMirror(clock, note_limits)
+
+    def tell_all(self) -> None:
+        """The server has forgotten something, or everything."""
+        self.health.tell_all()
+        self.drains.tell_all()
+        self.bindings.tell_all()
