@@ -267,7 +267,8 @@ class Connection(asyncio.Protocol):
         # In lower case. The parser takes off the white space before a value, and RFC 9112, 5.1 what is behind it.
         headers = [(name.lower(), value.rstrip(b" \t")) for name, value in self._headers]
         self._headers = []  # For trailers, which nobody reads, but which have a bound as well.
-        _bound(headers)
+        if self._beside_bytes > MAX_HEAD_BYTES:  # Else it has the room, with whatever came along.
+            _bound(headers)
         status = self._parser.get_status_code()
         self._is_interim = status < 200
         if self._is_interim:
@@ -295,7 +296,8 @@ class Connection(asyncio.Protocol):
         if self._is_interim:
             self._is_interim = False
             return
-        _bound(self._headers)
+        if self._headers:
+            _bound(self._headers)
         self._answer = None
         answer.end()
         if not self._framed or not self._parser.should_keep_alive() or self._is_sent_in_part():
