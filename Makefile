@@ -36,8 +36,9 @@ run: $(VENV)/$(if $(CONFIG),.installed,.model) ## Run it all with a real small m
 demo: setup ## Watch a failover: the first provider answers 429, the second serves
 	$(BIN)/python -m examples.failover_demo
 
-# Tests of services wait more than they work. A file stays in one process, and its fixtures with it.
-SPREAD = -n 4 --dist loadfile
+# Tests of services wait more than they work. A file stays in one process, and its fixtures with it; the unit tests, whose
+# files are many and small, come last, so that no process is left with a large one.
+SPREAD = -n 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: test
 test: setup ## The tests that CI runs: unit to faults

@@ -69,7 +69,7 @@ def starts(found: Found, provider: Nginx, directory: Path, rounds: int, pools: I
                         found.took(f"{name}, {count:,} pools, {START}", service.start_s)
                         found.is_of(f"{name}, {count:,} pools, {IDLE}", service.idle_bytes)
                     in_effect_s, waited_s = asyncio.run(
-                        _reloaded(services.resolver.address, place / "config.yaml", text)
+                        _reloaded(services.resolver.address, place / "config" / "config.yaml", text)
                     )
             except (StartError, LoadError, OSError) as error:
                 for what in (IN_EFFECT, WAITED):
