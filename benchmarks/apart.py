@@ -105,11 +105,11 @@ async def _reloaded(address: str, file: Path, text: str) -> tuple[float, float]:
                 return
             await asyncio.sleep(EVERY_S)
 
+    changed = file.with_suffix(".new")
+    changed.write_text(text + "    - {id: new, members: [{pool: pool-ten}]}\n")
     steady = asyncio.create_task(ask_on())
     try:
         await asyncio.sleep(BEFORE_S)
-        changed = file.with_suffix(".new")
-        changed.write_text(text + "    - {id: new, members: [{pool: pool-ten}]}\n")
         changed_at = time.perf_counter()
         os.replace(changed, file)
         async with asyncio.timeout(LONGEST_S):

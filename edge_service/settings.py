@@ -7,7 +7,7 @@ import argparse
 import ipaddress
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -77,220 +77,130 @@ class Settings:
     """Where `env:` credentials are looked up, as far as `credential_names` allows."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Flag:
+    name: str
+    metavar: str
+    """Empty for a switch."""
+    help: str
+    default: str = ""
+    type: Callable[[str], object] = str
+
+
+_FLAGS = (
+    _Flag(
+        "resolver",
+        "ADDRESS[,ADDRESS...]",
+        "HOST:PORT or unix:PATH of each resolver (default: 127.0.0.1:8401)",
+        "127.0.0.1:8401",
+    ),
+    _Flag("listen", "HOST:PORT", "port 0 for any free one (default: 127.0.0.1:8400)", "127.0.0.1:8400"),
+    _Flag(
+        "ops-listen",
+        "HOST:PORT",
+        "where /metrics, /healthz and /readyz are, port 0 for any free one, empty for nowhere (default: "
+        "127.0.0.1:8402)",
+        "127.0.0.1:8402",
+    ),
+    _Flag(
+        "allow-open",
+        "",
+        "consent to serving whoever can reach an address that is not loopback, as long as the resolver's "
+        "configuration has no clients; without it every request there needs the key of one",
+    ),
+    _Flag("plaintext-network", "", "consent to gRPC without TLS to a resolver that is not on loopback"),
+    _Flag(
+        "tls-cert",
+        "FILE",
+        "serve HTTPS at --listen with this certificate (PEM, its chain behind it); renewed files take effect without "
+        "a restart. --ops-listen stays plain",
+    ),
+    _Flag("tls-key", "FILE", "the key of --tls-cert (PEM)"),
+    _Flag("resolver-ca", "FILE", "speak TLS with the resolvers, whose certificates must be of these authorities (PEM)"),
+    _Flag("resolver-cert", "FILE", "the certificate to show to resolvers that ask for one (PEM, its chain behind it)"),
+    _Flag("resolver-key", "FILE", "the key of --resolver-cert (PEM)"),
+    _Flag("resolver-name", "NAME", "what the resolvers' certificates are for, if it is not the host of their address"),
+    _Flag(
+        "credential-env",
+        "PATTERNS",
+        "which environment variables 'env:' credentials may name, comma-separated (default: *_API_KEY,*_API_KEY_*; "
+        "FOREBAY_* never)",
+        "*_API_KEY,*_API_KEY_*",
+    ),
+    _Flag("upstream-ca", "FILE", "certificate authorities, in PEM, to trust for providers beside the system's"),
+    _Flag(
+        "upstream-proxy",
+        "URL",
+        "http://[USER:PASSWORD@]HOST:PORT of a proxy to call providers through; a password is better given as "
+        "FOREBAY_EDGE_UPSTREAM_PROXY, since everyone can read arguments (default: providers are called directly)",
+    ),
+    _Flag("drain", "SECONDS", "how long requests under way may take after SIGTERM (default: 30)", "30", type=float),
+    _Flag(
+        "drain-delay",
+        "SECONDS",
+        "how long after SIGTERM new connections are still accepted while /readyz already says no, for load balancers "
+        "that ask it (default: 0)",
+        "0",
+        type=float,
+    ),
+    _Flag(
+        "client-stall",
+        "SECONDS",
+        "how long a client may leave its answer unread before it is given up (default: 60)",
+        "60",
+        type=float,
+    ),
+    _Flag(
+        "heartbeat",
+        "SECONDS",
+        "send a comment to the client of a stream whenever there was nothing for so long before its first content, "
+        "for proxies that give up on silence; 15 is usual. The price: the answer begins as a 200 then, without the "
+        "headers that tell who served, and if every target fails the error, with its status and Retry-After lost, is "
+        "an event of the stream (default: 0, none)",
+        "0",
+        type=float,
+    ),
+    _Flag(
+        "max-concurrent",
+        "N",
+        "how many requests may be under way; those beyond are answered 503 at once (default: 1000)",
+        "1000",
+        type=int,
+    ),
+    _Flag(
+        "max-concurrent-per-key",
+        "N",
+        "how many requests one client key may have under way, and all together that show none; those beyond are "
+        "answered 429 at once (default: 0, as many as --max-concurrent lets through)",
+        "0",
+        type=int,
+    ),
+    _Flag(
+        "cors-origins",
+        "ORIGIN[,ORIGIN...]",
+        "whose pages in browsers may call the APIs of models, such as https://app.example.com, or * for everyone's; "
+        "the management API never (default: none)",
+    ),
+    _Flag(
+        "workers",
+        "N",
+        "how many processes serve, each on a core of its own; bounds such as --max-concurrent are of each (default: 1)",
+        "1",
+        type=int,
+    ),
+)
+
+
 def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
     """Exits with a message and status 2 if the arguments make no sense."""
-    parser = argparse.ArgumentParser(
-        prog="forebay-edge",
-        description="Speaks the APIs of language models over HTTP, and serves them along the resolver's plans.",
-        epilog="Every flag has an environment variable: --listen is FOREBAY_EDGE_LISTEN, and so on. "
-        "FOREBAY_TOKEN, if set, is shown to the resolver with every call.",
-        allow_abbrev=False,
-    )
-
-    def default(flag: str, otherwise: str | None = None) -> str | None:
-        return environment.get(f"FOREBAY_EDGE_{flag.upper().replace('-', '_')}", otherwise)
-
-    def switched_on(flag: str) -> bool:
-        return (default(flag) or "").lower() in {"1", "true", "yes", "on"}
-
-    parser.add_argument(
-        "--resolver",
-        metavar="ADDRESS[,ADDRESS...]",
-        default=default("resolver", "127.0.0.1:8401"),
-        help="HOST:PORT or unix:PATH of each resolver (default: 127.0.0.1:8401)",
-    )
-    parser.add_argument(
-        "--listen",
-        metavar="HOST:PORT",
-        default=default("listen", "127.0.0.1:8400"),
-        help="port 0 for any free one (default: 127.0.0.1:8400)",
-    )
-    parser.add_argument(
-        "--ops-listen",
-        metavar="HOST:PORT",
-        default=default("ops-listen", "127.0.0.1:8402"),
-        help="where /metrics, /healthz and /readyz are, port 0 for any free one, empty for nowhere "
-        "(default: 127.0.0.1:8402)",
-    )
-    parser.add_argument(
-        "--allow-open",
-        action="store_true",
-        default=switched_on("allow-open"),
-        help="consent to serving whoever can reach an address that is not loopback, as long as the resolver's "
-        "configuration has no clients; without it every request there needs the key of one",
-    )
-    parser.add_argument(
-        "--plaintext-network",
-        action="store_true",
-        default=switched_on("plaintext-network"),
-        help="consent to gRPC without TLS to a resolver that is not on loopback",
-    )
-    parser.add_argument(
-        "--tls-cert",
-        metavar="FILE",
-        default=default("tls-cert"),
-        help="serve HTTPS at --listen with this certificate (PEM, its chain behind it); renewed files take effect "
-        "without a restart. --ops-listen stays plain",
-    )
-    parser.add_argument("--tls-key", metavar="FILE", default=default("tls-key"), help="the key of --tls-cert (PEM)")
-    parser.add_argument(
-        "--resolver-ca",
-        metavar="FILE",
-        default=default("resolver-ca"),
-        help="speak TLS with the resolvers, whose certificates must be of these authorities (PEM)",
-    )
-    parser.add_argument(
-        "--resolver-cert",
-        metavar="FILE",
-        default=default("resolver-cert"),
-        help="the certificate to show to resolvers that ask for one (PEM, its chain behind it)",
-    )
-    parser.add_argument(
-        "--resolver-key", metavar="FILE", default=default("resolver-key"), help="the key of --resolver-cert (PEM)"
-    )
-    parser.add_argument(
-        "--resolver-name",
-        metavar="NAME",
-        default=default("resolver-name", ""),
-        help="what the resolvers' certificates are for, if it is not the host of their address",
-    )
-    parser.add_argument(
-        "--credential-env",
-        metavar="PATTERNS",
-        default=default("credential-env", "*_API_KEY,*_API_KEY_*"),
-        help="which environment variables 'env:' credentials may name, comma-separated "
-        "(default: *_API_KEY,*_API_KEY_*; FOREBAY_* never)",
-    )
-    parser.add_argument(
-        "--upstream-ca",
-        metavar="FILE",
-        default=default("upstream-ca"),
-        help="certificate authorities, in PEM, to trust for providers beside the system's",
-    )
-    parser.add_argument(
-        "--upstream-proxy",
-        metavar="URL",
-        default=default("upstream-proxy", ""),
-        help="http://[USER:PASSWORD@]HOST:PORT of a proxy to call providers through; a password is better given as "
-        "FOREBAY_EDGE_UPSTREAM_PROXY, since everyone can read arguments (default: providers are called directly)",
-    )
-    parser.add_argument(
-        "--drain",
-        metavar="SECONDS",
-        type=float,
-        default=default("drain", "30"),
-        help="how long requests under way may take after SIGTERM (default: 30)",
-    )
-    parser.add_argument(
-        "--drain-delay",
-        metavar="SECONDS",
-        type=float,
-        default=default("drain-delay", "0"),
-        help="how long after SIGTERM new connections are still accepted while /readyz already says no, for load "
-        "balancers that ask it (default: 0)",
-    )
-    parser.add_argument(
-        "--client-stall",
-        metavar="SECONDS",
-        type=float,
-        default=default("client-stall", "60"),
-        help="how long a client may leave its answer unread before it is given up (default: 60)",
-    )
-    parser.add_argument(
-        "--heartbeat",
-        metavar="SECONDS",
-        type=float,
-        default=default("heartbeat", "0"),
-        help="send a comment to the client of a stream whenever there was nothing for so long before its first "
-        "content, for proxies that give up on silence; 15 is usual. The price: the answer begins as a 200 then, "
-        "without the headers that tell who served, and if every target fails the error, with its status and "
-        "Retry-After lost, is an event of the stream (default: 0, none)",
-    )
-    parser.add_argument(
-        "--max-concurrent",
-        metavar="N",
-        type=int,
-        default=default("max-concurrent", "1000"),
-        help="how many requests may be under way; those beyond are answered 503 at once (default: 1000)",
-    )
-    parser.add_argument(
-        "--max-concurrent-per-key",
-        metavar="N",
-        type=int,
-        default=default("max-concurrent-per-key", "0"),
-        help="how many requests one client key may have under way, and all together that show none; those beyond are "
-        "answered 429 at once (default: 0, as many as --max-concurrent lets through)",
-    )
-    parser.add_argument(
-        "--cors-origins",
-        metavar="ORIGIN[,ORIGIN...]",
-        default=default("cors-origins", ""),
-        help="whose pages in browsers may call the APIs of models, such as https://app.example.com, or * for "
-        "everyone's; the management API never (default: none)",
-    )
-    parser.add_argument(
-        "--workers",
-        metavar="N",
-        type=int,
-        default=default("workers", "1"),
-        help="how many processes serve, each on a core of its own; bounds such as --max-concurrent are of each "
-        "(default: 1)",
-    )
-    parser.add_argument("--as-worker", type=_worker, help=argparse.SUPPRESS)
+    parser = _parser(environment)
     given = parser.parse_args(arguments)
-
-    resolvers = tuple(address.strip() for address in given.resolver.split(",") if address.strip())
-    if not resolvers:
-        parser.error("--resolver needs at least one address")
-    for address in resolvers:
-        if not is_address(address):
-            parser.error(f"--resolver: '{address}' is neither HOST:PORT nor unix:PATH")
-        if not given.resolver_ca and not given.plaintext_network and not is_local(address):
-            parser.error(
-                f"--resolver {address} is not on loopback, and gRPC to it would be plaintext: set --resolver-ca, "
-                "add --plaintext-network to consent, or use 127.0.0.1 or unix:PATH"
-            )
-    for one, other in (("tls_cert", "tls_key"), ("resolver_cert", "resolver_key")):
-        if bool(getattr(given, one)) != bool(getattr(given, other)):
-            flags = f"--{one} and --{other}".replace("_", "-")
-            parser.error(f"{flags} go together: a certificate, and its key")
-    if not given.resolver_ca and (given.resolver_cert or given.resolver_name):
-        parser.error("--resolver-cert and --resolver-name need --resolver-ca: without it there is no TLS")
-    if not is_address(given.listen) or given.listen.startswith("unix:"):
-        parser.error(f"--listen: '{given.listen}' is not HOST:PORT")
-    for flag, seconds in (
-        ("--drain", given.drain),
-        ("--drain-delay", given.drain_delay),
-        ("--heartbeat", given.heartbeat),
-    ):
-        if not (math.isfinite(seconds) and seconds >= 0):
-            parser.error(f"{flag}: {seconds} is not a number of seconds")
-    if not (math.isfinite(given.client_stall) and given.client_stall > 0):
-        parser.error(f"--client-stall: {given.client_stall} is not a number of seconds above 0")
-    if given.max_concurrent < 1:
-        parser.error(f"--max-concurrent: {given.max_concurrent} is not a number above 0")
-    if given.max_concurrent_per_key < 0:
-        parser.error(f"--max-concurrent-per-key: {given.max_concurrent_per_key} is neither 0 nor a number above it")
-    if given.workers < 1:
-        parser.error(f"--workers: {given.workers} is not a number above 0")
-    origins = frozenset(origin.strip() for origin in given.cors_origins.split(",") if origin.strip())
-    for origin in sorted(origins):
-        if origin != "*" and not is_origin(origin):
-            parser.error(
-                f"--cors-origins: '{origin}' is no origin, such as https://app.example.com or http://localhost:3000"
-            )
-    if "*" in origins and len(origins) > 1:
-        parser.error("--cors-origins: * is everyone, and stands alone")
     token = environment.get("FOREBAY_TOKEN", "")
-    if not (token.isascii() and token.isprintable()):
-        parser.error("FOREBAY_TOKEN has characters in it that cannot stand in a header")
-    if given.ops_listen and (not is_address(given.ops_listen) or given.ops_listen.startswith("unix:")):
-        parser.error(f"--ops-listen: '{given.ops_listen}' is not HOST:PORT")
+    if wrong := next(_mistakes(given, token), None):
+        parser.error(wrong)
     host, port = _host_and_port(given.listen)
-    if given.upstream_proxy and not _is_url(given.upstream_proxy):
-        parser.error("--upstream-proxy: not an address such as http://proxy.example:3128")
     return Settings(
-        resolvers=resolvers,
+        resolvers=_listed(given.resolver),
         host=host,
         port=port,
         ops=_host_and_port(given.ops_listen) if given.ops_listen else None,
@@ -305,8 +215,8 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         resolver_ca=Path(given.resolver_ca) if given.resolver_ca else None,
         resolver_pair=(Path(given.resolver_cert), Path(given.resolver_key)) if given.resolver_cert else None,
         resolver_name=given.resolver_name,
-        cors_origins=origins,
-        credential_names=tuple(name.strip() for name in given.credential_env.split(",") if name.strip()),
+        cors_origins=frozenset(_listed(given.cors_origins)),
+        credential_names=_listed(given.credential_env),
         upstream_ca=Path(given.upstream_ca) if given.upstream_ca else None,
         upstream_proxy=given.upstream_proxy,
         workers=given.workers,
@@ -314,6 +224,81 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         token=token,
         environment=environment,
     )
+
+
+def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="forebay-edge",
+        description="Speaks the APIs of language models over HTTP, and serves them along the resolver's plans.",
+        epilog="Every flag has an environment variable: --listen is FOREBAY_EDGE_LISTEN, and so on. "
+        "FOREBAY_TOKEN, if set, is shown to the resolver with every call.",
+        allow_abbrev=False,
+    )
+    for flag in _FLAGS:
+        name = f"--{flag.name}"
+        told = environment.get(f"FOREBAY_EDGE_{flag.name.upper().replace('-', '_')}", flag.default)
+        if flag.metavar:
+            parser.add_argument(name, metavar=flag.metavar, type=flag.type, default=told, help=flag.help)
+        else:
+            is_on = told.lower() in {"1", "true", "yes", "on"}
+            parser.add_argument(name, action="store_true", default=is_on, help=flag.help)
+    parser.add_argument("--as-worker", type=_worker, help=argparse.SUPPRESS)
+    return parser
+
+
+def _mistakes(given: argparse.Namespace, token: str) -> Iterator[str]:
+    """What makes no sense, in words; the first is told."""
+    resolvers = _listed(given.resolver)
+    if not resolvers:
+        yield "--resolver needs at least one address"
+    for address in resolvers:
+        if not is_address(address):
+            yield f"--resolver: '{address}' is neither HOST:PORT nor unix:PATH"
+        if not given.resolver_ca and not given.plaintext_network and not is_local(address):
+            yield (
+                f"--resolver {address} is not on loopback, and gRPC to it would be plaintext: set --resolver-ca, "
+                "add --plaintext-network to consent, or use 127.0.0.1 or unix:PATH"
+            )
+    for one, other in (("tls_cert", "tls_key"), ("resolver_cert", "resolver_key")):
+        if bool(getattr(given, one)) != bool(getattr(given, other)):
+            flags = f"--{one} and --{other}".replace("_", "-")
+            yield f"{flags} go together: a certificate, and its key"
+    if not given.resolver_ca and (given.resolver_cert or given.resolver_name):
+        yield "--resolver-cert and --resolver-name need --resolver-ca: without it there is no TLS"
+    if not is_address(given.listen) or given.listen.startswith("unix:"):
+        yield f"--listen: '{given.listen}' is not HOST:PORT"
+    for flag, seconds in (
+        ("--drain", given.drain),
+        ("--drain-delay", given.drain_delay),
+        ("--heartbeat", given.heartbeat),
+    ):
+        if not (math.isfinite(seconds) and seconds >= 0):
+            yield f"{flag}: {seconds} is not a number of seconds"
+    if not (math.isfinite(given.client_stall) and given.client_stall > 0):
+        yield f"--client-stall: {given.client_stall} is not a number of seconds above 0"
+    if given.max_concurrent < 1:
+        yield f"--max-concurrent: {given.max_concurrent} is not a number above 0"
+    if given.max_concurrent_per_key < 0:
+        yield f"--max-concurrent-per-key: {given.max_concurrent_per_key} is neither 0 nor a number above it"
+    if given.workers < 1:
+        yield f"--workers: {given.workers} is not a number above 0"
+    origins = _listed(given.cors_origins)
+    for origin in origins:
+        if origin != "*" and not is_origin(origin):
+            yield f"--cors-origins: '{origin}' is no origin, such as https://app.example.com or http://localhost:3000"
+    if "*" in origins and len(origins) > 1:
+        yield "--cors-origins: * is everyone, and stands alone"
+    if not (token.isascii() and token.isprintable()):
+        yield "FOREBAY_TOKEN has characters in it that cannot stand in a header"
+    if given.ops_listen and (not is_address(given.ops_listen) or given.ops_listen.startswith("unix:")):
+        yield f"--ops-listen: '{given.ops_listen}' is not HOST:PORT"
+    if given.upstream_proxy and not _is_url(given.upstream_proxy):
+        yield "--upstream-proxy: not an address such as http://proxy.example:3128"
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    parts = (part.strip() for part in text.split(","))
+    return tuple(part for part in parts if part)
 
 
 def _worker(text: str) -> Worker:

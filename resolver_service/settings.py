@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
@@ -42,133 +42,82 @@ class Settings:
     """What changes demand; empty: nobody may make any. From `FOREBAY_MANAGEMENT_KEY` alone."""
 
 
-def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
-    """Exits with a message and status 2 if the arguments make no sense."""
-    parser = argparse.ArgumentParser(
-        prog="forebay-resolver",
-        description="Owns pools and clusters of models, and answers names with plans over gRPC.",
-        epilog="Every flag has an environment variable: --listen is FOREBAY_RESOLVER_LISTEN, and so on. "
-        "FOREBAY_TOKEN, if set, is the secret that every gRPC call must show, and FOREBAY_MANAGEMENT_KEY the one for "
-        "changes, which are refused without it.",
-        allow_abbrev=False,
-    )
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds")
+    return seconds
 
-    def default(flag: str, otherwise: str | None = None) -> str | None:
-        return environment.get(f"FOREBAY_RESOLVER_{flag.upper().replace('-', '_')}", otherwise)
 
-    def switched_on(flag: str) -> bool:
-        return (default(flag) or "").lower() in {"1", "true", "yes", "on"}
+@dataclass(frozen=True, slots=True)
+class _Flag:
+    name: str
+    metavar: str
+    """Empty for a switch."""
+    help: str
+    default: str = ""
+    type: Callable[[str], object] = str
 
-    parser.add_argument(
-        "--config",
-        metavar="FILE",
-        default=default("config"),
-        help="the YAML file (required); with --store what an empty store begins with (optional)",
-    )
-    parser.add_argument(
-        "--listen",
-        metavar="ADDRESS",
-        default=default("listen", "127.0.0.1:8401"),
-        help="HOST:PORT, port 0 for any free one, or unix:PATH (default: 127.0.0.1:8401)",
-    )
-    parser.add_argument(
-        "--ops-listen",
-        metavar="HOST:PORT",
-        default=default("ops-listen", "127.0.0.1:8403"),
-        help="where /metrics, /healthz and /readyz are, port 0 for any free one, empty for nowhere "
-        "(default: 127.0.0.1:8403)",
-    )
-    parser.add_argument(
-        "--plaintext-network",
-        action="store_true",
-        default=switched_on("plaintext-network"),
-        help="consent to gRPC without TLS on an address that is not loopback",
-    )
-    parser.add_argument(
-        "--tls-cert",
-        metavar="FILE",
-        default=default("tls-cert"),
-        help="speak TLS with this certificate (PEM, its chain behind it); renewed files take effect without a restart",
-    )
-    parser.add_argument("--tls-key", metavar="FILE", default=default("tls-key"), help="the key of --tls-cert (PEM)")
-    parser.add_argument(
-        "--tls-client-ca",
-        metavar="FILE",
-        default=default("tls-client-ca"),
-        help="turn away callers without a certificate of these authorities (PEM)",
-    )
-    parser.add_argument(
-        "--no-reflection",
-        action="store_true",
-        default=switched_on("no-reflection"),
-        help="do not describe the services to gRPC tools",
-    )
-    parser.add_argument(
-        "--state-dir",
-        metavar="DIR",
-        default=default("state-dir"),
-        help="a directory of this resolver's own, where health, drains, rotation, revisions and what is known of "
-        "stored responses outlive a restart (default: they are kept in memory); with --store a copy of the "
-        "configuration alone, to start from while the store is away",
-    )
-    parser.add_argument(
-        "--store",
-        metavar="URL",
-        default=default("store", ""),
-        help="redis://[USER:PASSWORD@]HOST:PORT/DB, rediss:// for TLS: what several resolvers share, the configuration "
+
+_FLAGS = (
+    _Flag("config", "FILE", "the YAML file (required); with --store what an empty store begins with (optional)"),
+    _Flag(
+        "listen",
+        "ADDRESS",
+        "HOST:PORT, port 0 for any free one, or unix:PATH (default: 127.0.0.1:8401)",
+        "127.0.0.1:8401",
+    ),
+    _Flag(
+        "ops-listen",
+        "HOST:PORT",
+        "where /metrics, /healthz and /readyz are, port 0 for any free one, empty for nowhere (default: "
+        "127.0.0.1:8403)",
+        "127.0.0.1:8403",
+    ),
+    _Flag("plaintext-network", "", "consent to gRPC without TLS on an address that is not loopback"),
+    _Flag(
+        "tls-cert",
+        "FILE",
+        "speak TLS with this certificate (PEM, its chain behind it); renewed files take effect without a restart",
+    ),
+    _Flag("tls-key", "FILE", "the key of --tls-cert (PEM)"),
+    _Flag("tls-client-ca", "FILE", "turn away callers without a certificate of these authorities (PEM)"),
+    _Flag("no-reflection", "", "do not describe the services to gRPC tools"),
+    _Flag(
+        "state-dir",
+        "DIR",
+        "a directory of this resolver's own, where health, drains, rotation, revisions and what is known of stored "
+        "responses outlive a restart (default: they are kept in memory); with --store a copy of the configuration "
+        "alone, to start from while the store is away",
+    ),
+    _Flag(
+        "store",
+        "URL",
+        "redis://[USER:PASSWORD@]HOST:PORT/DB, rediss:// for TLS: what several resolvers share, the configuration "
         "among it, in a Redis 7 or Valkey 8 server; ?ssl_ca_certs=FILE names its authorities, ssl_certfile and "
         "ssl_keyfile what it is shown; a password is better given as FOREBAY_RESOLVER_STORE, since everyone can read "
         "arguments (default: this resolver shares nothing)",
-    )
-    parser.add_argument(
-        "--plaintext-store",
-        action="store_true",
-        default=switched_on("plaintext-store"),
-        help="consent to a store without TLS at an address that is not loopback",
-    )
-    parser.add_argument(
-        "--allow-provider-edits",
-        action="store_true",
-        default=switched_on("allow-provider-edits"),
-        help="let whoever has the management key change providers as well: where requests go, and with whose keys",
-    )
-    parser.add_argument(
-        "--drain",
-        metavar="SECONDS",
-        type=_seconds,
-        default=default("drain", "1"),
-        help="how long calls under way may take after SIGTERM (default: 1)",
-    )
-    parser.add_argument(
-        "--check", action="store_true", help="validate the configuration, print what is wrong, and exit"
-    )
-    given = parser.parse_args(arguments)
+    ),
+    _Flag("plaintext-store", "", "consent to a store without TLS at an address that is not loopback"),
+    _Flag(
+        "allow-provider-edits",
+        "",
+        "let whoever has the management key change providers as well: where requests go, and with whose keys",
+    ),
+    _Flag("drain", "SECONDS", "how long calls under way may take after SIGTERM (default: 1)", "1", type=_seconds),
+)
 
-    if not given.config and (given.check or not given.store):
-        parser.error("--config FILE (or FOREBAY_RESOLVER_CONFIG) is required")
-    if not is_address(given.listen):
-        parser.error(f"--listen: '{given.listen}' is neither HOST:PORT nor unix:PATH")
-    if bool(given.tls_cert) != bool(given.tls_key):
-        parser.error("--tls-cert and --tls-key go together: a certificate, and its key")
-    if given.tls_client_ca and not given.tls_cert:
-        parser.error("--tls-client-ca needs --tls-cert and --tls-key: without TLS nobody shows a certificate")
-    if not given.tls_cert and not given.plaintext_network and not is_local(given.listen):
-        parser.error(
-            f"--listen {given.listen} is not loopback, and gRPC there would be plaintext: set --tls-cert, "
-            "add --plaintext-network to consent, or listen on 127.0.0.1 or unix:PATH"
-        )
-    if given.ops_listen and (not is_address(given.ops_listen) or given.ops_listen.startswith("unix:")):
-        parser.error(f"--ops-listen: '{given.ops_listen}' is not HOST:PORT")
-    if given.store and (wrong := _wrong_with_store(given.store, is_consented=given.plaintext_store)):
-        parser.error(f"--store: {wrong}")
+
+def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
+    """Exits with a message and status 2 if the arguments make no sense."""
+    parser = _parser(environment)
+    given = parser.parse_args(arguments)
     token, management_key = environment.get("FOREBAY_TOKEN", ""), environment.get("FOREBAY_MANAGEMENT_KEY", "")
-    for name, secret in (("FOREBAY_TOKEN", token), ("FOREBAY_MANAGEMENT_KEY", management_key)):
-        if not (secret.isascii() and secret.isprintable()):
-            parser.error(f"{name}: gRPC carries printable ASCII characters only, so no caller could show it")
-        if secret != secret.strip():
-            parser.error(f"{name}: gRPC drops blanks at its ends, so no caller could show it")
-    if management_key and management_key == token:
-        parser.error("FOREBAY_MANAGEMENT_KEY must not be FOREBAY_TOKEN, which never suffices for a change")
+    if wrong := next(_mistakes(given, token, management_key), None):
+        parser.error(wrong)
     return Settings(
         config=Path(given.config) if given.config else None,
         listen=given.listen,
@@ -186,14 +135,55 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
     )
 
 
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds")
-    return seconds
+def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="forebay-resolver",
+        description="Owns pools and clusters of models, and answers names with plans over gRPC.",
+        epilog="Every flag has an environment variable: --listen is FOREBAY_RESOLVER_LISTEN, and so on. "
+        "FOREBAY_TOKEN, if set, is the secret that every gRPC call must show, and FOREBAY_MANAGEMENT_KEY the one for "
+        "changes, which are refused without it.",
+        allow_abbrev=False,
+    )
+    for flag in _FLAGS:
+        name = f"--{flag.name}"
+        told = environment.get(f"FOREBAY_RESOLVER_{flag.name.upper().replace('-', '_')}", flag.default)
+        if flag.metavar:
+            parser.add_argument(name, metavar=flag.metavar, type=flag.type, default=told, help=flag.help)
+        else:
+            is_on = told.lower() in {"1", "true", "yes", "on"}
+            parser.add_argument(name, action="store_true", default=is_on, help=flag.help)
+    parser.add_argument(
+        "--check", action="store_true", help="validate the configuration, print what is wrong, and exit"
+    )
+    return parser
+
+
+def _mistakes(given: argparse.Namespace, token: str, management_key: str) -> Iterator[str]:
+    """What makes no sense, in words; the first is told."""
+    if not given.config and (given.check or not given.store):
+        yield "--config FILE (or FOREBAY_RESOLVER_CONFIG) is required"
+    if not is_address(given.listen):
+        yield f"--listen: '{given.listen}' is neither HOST:PORT nor unix:PATH"
+    if bool(given.tls_cert) != bool(given.tls_key):
+        yield "--tls-cert and --tls-key go together: a certificate, and its key"
+    if given.tls_client_ca and not given.tls_cert:
+        yield "--tls-client-ca needs --tls-cert and --tls-key: without TLS nobody shows a certificate"
+    if not given.tls_cert and not given.plaintext_network and not is_local(given.listen):
+        yield (
+            f"--listen {given.listen} is not loopback, and gRPC there would be plaintext: set --tls-cert, "
+            "add --plaintext-network to consent, or listen on 127.0.0.1 or unix:PATH"
+        )
+    if given.ops_listen and (not is_address(given.ops_listen) or given.ops_listen.startswith("unix:")):
+        yield f"--ops-listen: '{given.ops_listen}' is not HOST:PORT"
+    if given.store and (wrong := _wrong_with_store(given.store, is_consented=given.plaintext_store)):
+        yield f"--store: {wrong}"
+    for name, secret in (("FOREBAY_TOKEN", token), ("FOREBAY_MANAGEMENT_KEY", management_key)):
+        if not (secret.isascii() and secret.isprintable()):
+            yield f"{name}: gRPC carries printable ASCII characters only, so no caller could show it"
+        if secret != secret.strip():
+            yield f"{name}: gRPC drops blanks at its ends, so no caller could show it"
+    if management_key and management_key == token:
+        yield "FOREBAY_MANAGEMENT_KEY must not be FOREBAY_TOKEN, which never suffices for a change"
 
 
 def is_address(address: str) -> bool:

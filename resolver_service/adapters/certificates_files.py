@@ -1,4 +1,7 @@
-"""Certificates and keys as PEM files: read, checked, and followed as they are renewed."""
+"""Certificates and keys as PEM files: read, checked, and followed as they are renewed.
+
+The other service has its own: they share no code but `proto`, and need different things of the files.
+"""
 
 from __future__ import annotations
 

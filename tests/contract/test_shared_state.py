@@ -143,6 +143,19 @@ async def test_what_one_learns_the_others_know(both: list[RedisState]) -> None:
     assert first.stores.health.latest > there.generation
 
 
+async def test_clocks_of_resolvers_need_not_agree(store: Store) -> None:
+    ahead_s = 3_600.0
+    async with resolvers(store, 2, clocks=[lambda: time.monotonic() + ahead_s]) as (skewed, other):
+        cooled = failing(other, Disposition.RATE_LIMITED)
+        await until(lambda: skewed.stores.health.get(SCOPE).cooling_until_at is not None)
+        there = skewed.stores.health.get(SCOPE)
+        left_s = there.retry_after_s(time.monotonic() + ahead_s)
+        assert left_s == pytest.approx(cooled.retry_after_s(time.monotonic()), abs=2)
+        later = succeeded(there, generation=there.generation, latest=there.generation)
+        skewed.stores.health.put(SCOPE, later)
+        await until(lambda: other.stores.health.get(SCOPE).cooling_until_at is None)
+
+
 async def test_refusals_of_one_moment_are_one_at_all_resolvers(store: Store) -> None:
     async with resolvers(store, 4) as states:
         for state in states:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resolver_service.adapters.stores_redis.limits import LimitsMirror, admission, asked
@@ -119,7 +119,7 @@ class Both:
         self.server.tell(times)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(data=st.data(), limits=LIMITS, steps=st.integers(0, 40))
 def test_the_server_s_rule_is_the_rule(server: Any, data: st.DataObject, limits: Limits, steps: int) -> None:
     it = Both(Shared(server))
@@ -138,7 +138,7 @@ def test_the_server_s_rule_is_the_rule(server: Any, data: st.DataObject, limits:
                 limits = data.draw(LIMITS)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200)
 @given(
     limits=st.builds(Limits, st.integers(1, 10), st.integers(1, 60)),
     steps=st.lists(

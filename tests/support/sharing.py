@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
 from resolver_service.adapters import config_yaml
@@ -16,7 +16,7 @@ from resolver_service.adapters.stores_redis.siblings import RedisSiblings
 from resolver_service.adapters.stores_redis.state import RedisState
 from resolver_service.app.configure import Configuration, digest_of
 from resolver_service.app.manage import Manager
-from resolver_service.app.ports import Kept, PastRevision
+from resolver_service.app.ports import Clock, Kept, PastRevision
 from tests.support.valkey import Store
 
 FIRST = b"""\
@@ -80,8 +80,12 @@ async def sharers(store: Store, count: int) -> AsyncIterator[list[Sharer]]:
 
 
 @contextlib.asynccontextmanager
-async def resolvers(store: Store, count: int = 2, answer_s: float = PATIENT_S) -> AsyncIterator[list[RedisState]]:
-    states = [RedisState(store.url, time.monotonic, answer_s) for _ in range(count)]
+async def resolvers(
+    store: Store, count: int = 2, answer_s: float = PATIENT_S, clocks: Sequence[Clock] = ()
+) -> AsyncIterator[list[RedisState]]:
+    """`clocks` are those of the first ones; the others have this machine's."""
+    its = (*clocks, *(time.monotonic for _ in range(count - len(clocks))))
+    states = [RedisState(store.url, clock, answer_s) for clock in its]
     keeping = [asyncio.create_task(state.keep()) for state in states]
     await asyncio.gather(*(state.begun() for state in states))
     try:
