@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from resolver_service.domain.catalog import Group, Member, RawModel, Target
@@ -40,8 +39,7 @@ def order(entry: Group | RawModel, available: Available | None, turns: Turns, li
     return Order(targets if limit is None else targets[:limit], tuple(took))
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """The turns that a request takes, told before anyone knows whose turn it is: one of this group, and one of the pool
     that it falls on. What `order` comes to if it is given the turns that were taken, and `took`."""
 
