@@ -36,8 +36,9 @@ run: $(VENV)/$(if $(CONFIG),.installed,.model) ## Run it all with a real small m
 demo: setup ## Watch a failover: the first provider answers 429, the second serves
 	$(BIN)/python -m examples.failover_demo
 
-# Tests of services wait more than they work. A file stays in one process, and its fixtures with it.
-SPREAD = -n 4 --dist loadfile
+# Tests of services wait more than they work. A file stays in one process, and its fixtures with it; the unit tests, whose
+# files are many and small, come last, so that no process is left with a large one.
+SPREAD = -n 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: test
 test: setup ## The tests that CI runs: unit to faults
@@ -87,6 +88,10 @@ bench: setup ## What Forebay costs beside nginx and its peers, and the goals (ha
 .PHONY: bench-quick
 bench-quick: setup ## The same in two minutes: Forebay and nginx, the most telling loads
 	$(BIN)/python -m benchmarks.bench --quick
+
+.PHONY: bench-guard
+bench-guard: setup ## Whether a hot path has become dearer, by counted instructions (WRITE=1: what is counted is the budget)
+	$(BIN)/python -m benchmarks.guard $(if $(WRITE),--write)
 
 .PHONY: bench-dialects
 bench-dialects: setup ## What an event of a stream costs, passed through and translated, beside nginx

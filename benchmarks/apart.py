@@ -69,7 +69,7 @@ def starts(found: Found, provider: Nginx, directory: Path, rounds: int, pools: I
                         found.took(f"{name}, {count:,} pools, {START}", service.start_s)
                         found.is_of(f"{name}, {count:,} pools, {IDLE}", service.idle_bytes)
                     in_effect_s, waited_s = asyncio.run(
-                        _reloaded(services.resolver.address, place / "config.yaml", text)
+                        _reloaded(services.resolver.address, place / "config" / "config.yaml", text)
                     )
             except (StartError, LoadError, OSError) as error:
                 for what in (IN_EFFECT, WAITED):
@@ -105,11 +105,11 @@ async def _reloaded(address: str, file: Path, text: str) -> tuple[float, float]:
                 return
             await asyncio.sleep(EVERY_S)
 
+    changed = file.with_suffix(".new")
+    changed.write_text(text + "    - {id: new, members: [{pool: pool-ten}]}\n")
     steady = asyncio.create_task(ask_on())
     try:
         await asyncio.sleep(BEFORE_S)
-        changed = file.with_suffix(".new")
-        changed.write_text(text + "    - {id: new, members: [{pool: pool-ten}]}\n")
         changed_at = time.perf_counter()
         os.replace(changed, file)
         async with asyncio.timeout(LONGEST_S):

@@ -51,7 +51,8 @@ def arranged(
     itself."""
     with contextlib.ExitStack() as stack:
         program = tools[debian.NGINX]
-        provider = stack.enter_context(nginx.provider(program, directory / "provider", cores.others, provided()))
+        streams = provided(with_pauses=debian.LUA in tools)
+        provider = stack.enter_context(nginx.provider(program, directory / "provider", cores.others, streams))
         proxy = stack.enter_context(nginx.proxy(program, directory / "proxy", cores.under_test, provider))
         configuration = forebay.config(provider, ROUTES.values())
         services = stack.enter_context(forebay.running(configuration, directory / "forebay", cores))

@@ -11,6 +11,7 @@ NGINX = "nginx"
 LUA = "libnginx-mod-http-lua"
 WRK = "wrk"
 K6 = "k6"
+NODE = "node"
 TASKSET = "taskset"
 NGINX_MODULES = Path("/usr/lib/nginx/modules")
 

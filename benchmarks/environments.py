@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.debian import MissingToolError
+from benchmarks.debian import NODE, MissingToolError, find
 
 PINS = Path(__file__).parent / "pins"
 ENVIRONMENTS = Path(__file__).parent / "environments"
@@ -32,8 +32,8 @@ def of_python(name: str) -> Path:
 
 def of_node(name: str) -> Path:
     """A directory of `node_modules` with what `pins/NAME/package-lock.json` says. Raises `MissingToolError`."""
-    for program in ("node", "npm"):
-        if shutil.which(program) is None:
+    for program in (NODE, "npm"):
+        if find(program) is None:
             raise MissingToolError(f"{program} is missing (Debian's nodejs and npm, or those of nodejs.org)")
     pins, directory = PINS / name, ENVIRONMENTS / name
     # What it would run after installing is of no use here.

@@ -76,8 +76,9 @@ def config(provider: Nginx, routes: Iterable[Route], pools: int = 0) -> str:
 @contextlib.contextmanager
 def resolver(configuration: str, directory: Path, cores: Sequence[int]) -> Iterator[Service]:
     """For the time of the block. Raises `StartError` if it does not start, or does not end with 0."""
-    directory.mkdir(exist_ok=True)
-    path = directory / "config.yaml"
+    # In a directory of its own, as it is where it is deployed: the resolver looks at what is written beside it.
+    path = directory / "config" / "config.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(configuration)
     command = [sys.executable, "-m", "resolver_service", "--config", str(path), *_LISTEN]
     began_at = time.perf_counter()

@@ -53,8 +53,8 @@ JSON_RATE = Load(f"1 KB JSON, {RATE} a second", ROUTES["whole"], 50, By.RATE, Am
 LARGE = Load("200 KB request, 32 clients", ROUTES["large"], 32, is_quick=True)
 EVENTS_50 = Load("50 events, a write each, 32 clients", ROUTES["events-50"], 32, is_quick=True)
 BURST_50 = Load("50 events in one piece, 32 clients", ROUTES["burst-50"], 32)
-EVENTS_1000 = Load("1,000 events, a write each, 8 clients", ROUTES["events-1000"], 8)
-BURST_1000 = Load("1,000 events in large pieces, 8 clients", ROUTES["burst-1000"], 8, is_quick=True)
+EVENTS_1000 = Load("1,000 events, a write each, 8 clients", ROUTES["events-1000"], 8, is_quick=True)
+BURST_1000 = Load("1,000 events in large pieces, 8 clients", ROUTES["burst-1000"], 8)
 PACED_1 = Load("50 events, 10 ms apart, 1 client", ROUTES["paced"], 1, By.COUNT, Among.LATENCY, each=6)
 PACED_64 = Load("50 events, 10 ms apart, 64 clients", ROUTES["paced"], 64, By.COUNT, each=5, is_quick=True)
 LIMITED = Load("429, then 200, 32 clients", ROUTES["limited"], 32, is_quick=True)
@@ -64,7 +64,7 @@ WORKERS = Load("1 KB JSON, 128 clients, workers", ROUTES["whole"], 128, among=Am
 
 def pair(client: str, provider: str) -> Load:
     """Clients of one API, and a provider's stream in another, or the same."""
-    return Load(f"{client} clients, {provider} provider, 32 clients", ROUTES[f"{client}-{provider}"], 32)
+    return Load(f"{provider}'s stream for {client} clients", ROUTES[f"{client}-{provider}"], 32)
 
 
 SAME = tuple(pair(api, api) for api in PASSED)

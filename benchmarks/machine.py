@@ -38,7 +38,9 @@ def facts(found: Found, tools: Mapping[str, str], cores: Cores) -> Iterator[str]
     yield f"Python {platform.python_version()}"
     yield ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
     yield ", ".join(f"{peer.name} {environments.version(peer.package)}" for peer in PEERS)
-    yield "; ".join(_said_by(tools[tool], flag) for tool, flag in _FLAGS.items() if tool in tools)
+    said = [_said_by(tools[tool], flag) for tool, flag in _FLAGS.items() if tool in tools]
+    node = debian.find(debian.NODE)
+    yield "; ".join([*said, *([f"node {_said_by(node, '--version')}"] if node else [])])
 
 
 _FLAGS = {debian.NGINX: "-v", debian.WRK: "-v", debian.K6: "version"}

@@ -97,6 +97,8 @@ def _ferrogw(programs: Path, directory: Path, port: int, provider: Nginx, routes
         "HOST": "127.0.0.1",
         "PORT": str(port),
         "LOG_LEVEL": "error",
+        "RATE_LIMIT_RPS": "1000000",
+        "RATE_LIMIT_BURST": "1000000",
     }
     headers = _headers(authorization=f"Bearer {_KEY}")
     return Started(

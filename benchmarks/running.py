@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +31,9 @@ class Running:
 
     def warm_up(self, system: System, load: Load, seconds: float) -> None:
         """Checks what it answers, and lets it run. Raises `WrongAnswerError` and `LoadError`."""
+        for tool in _needed(load):
+            if tool not in self.tools:
+                raise LoadError(f"{tool} is missing")
         self._bytes[system.name, load.route.name] = verified_bytes(system, load.route)
         if load.by is By.COUNT and not load.each:
             first = self._counted(system, load, FIRST * load.clients)
@@ -47,8 +50,6 @@ class Running:
             return self._counted(system, load, load.each * load.clients or max(FEWEST, round(rate * seconds)))
         asked, script = system.asked(load.route), self.directory / "load"
         if load.by is By.RATE:
-            if debian.K6 not in self.tools:
-                raise LoadError("k6 is missing")
             return k6.run(
                 self.tools[debian.K6],
                 script,
@@ -72,3 +73,12 @@ class Running:
         length = self._bytes[system.name, load.route.name]
         asked = system.asked(load.route)
         return clients.run(asked, clients=load.clients, count=count, answer_bytes=length, cores=self.cores.others)
+
+
+def _needed(load: Load) -> Iterator[str]:
+    if load.by is By.TIME:
+        yield debian.WRK
+    if load.by is By.RATE:
+        yield debian.K6
+    if load.route.has_pauses:
+        yield debian.LUA

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import gc
 import resource
 import signal
 import socket
@@ -51,6 +52,9 @@ from edge_service.app.incoming import Services
 from edge_service.app.ports import Upstream
 from edge_service.domain.expositions import Family
 from edge_service.settings import Settings, Worker
+
+COLLECT_AT = 10_000
+"""Objects more than at the last time, until the garbage collector looks for cycles among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +169,7 @@ async def serve(settings: Settings) -> None:
     )
     renewing = asyncio.create_task(shown.follow(certificate.renew)) if shown and certificate else None
     serving_operations = asyncio.create_task(operations.serve([operating])) if operating else None
+    _spare_the_collector()
     await server.serve([listening])
     if renewing:
         renewing.cancel()
@@ -197,6 +202,7 @@ async def serve_as_worker(settings: Settings, worker: Worker) -> None:
     duties = Duties(server.stop, server.deal_to, edge.is_ready, edge.metrics)
     following = asyncio.create_task(link.follow(duties))
     renewing = asyncio.create_task(shown.follow(certificate.renew)) if shown and certificate else None
+    _spare_the_collector()
     await server.serve([])
     if renewing:
         renewing.cancel()
@@ -216,6 +222,13 @@ def _stop_by_signals(server: Server) -> None:
 
 def _stream(descriptor: int) -> socket.socket:
     return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=descriptor)
+
+
+def _spare_the_collector() -> None:
+    """What is there now stays, and a request leaves hardly a cycle behind: to look for them as often as Python does by
+    itself takes a twentieth of the time."""
+    gc.freeze()
+    gc.set_threshold(COLLECT_AT, 10, 10)
 
 
 def _allow_open_files() -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
 
 import structlog
@@ -31,7 +32,9 @@ class LocalCredentials:
         self, environment: Mapping[str, str], allowed_names: Sequence[str], directory: Path = SECRETS_DIRECTORY
     ) -> None:
         self._environment = environment
-        self._allowed_names = tuple(allowed_names)
+        patterns = tuple(allowed_names)
+        # Of few names, over and over.
+        self._is_allowed = lru_cache(lambda name: _is_allowed(name, patterns))
         self._directory = directory
         self._warned_of: set[str] = set()
         self._files: dict[str, tuple[tuple[int, ...], bytes]] = {}
@@ -60,8 +63,7 @@ class LocalCredentials:
         return value.decode("ascii")
 
     def _from_environment(self, reference: str, name: str) -> bytes:
-        allowed = any(fnmatchcase(name, pattern) for pattern in self._allowed_names)
-        if not allowed or name.startswith("FOREBAY_"):
+        if not self._is_allowed(name):
             raise CredentialError(f"{reference} is not a name that FOREBAY_EDGE_CREDENTIAL_ENV allows")
         value = self._environment.get(name)
         if value is None:
@@ -81,3 +83,7 @@ class LocalCredentials:
         except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: Python 3.11 and 3.12 on a loop of links.
             raise CredentialError(f"{reference} cannot be read: {type(error).__name__}") from error
         return known[1]
+
+
+def _is_allowed(name: str, patterns: Iterable[str]) -> bool:
+    return not name.startswith("FOREBAY_") and any(fnmatchcase(name, pattern) for pattern in patterns)

@@ -184,7 +184,7 @@ class Walk:
             target_id = report.attempt.target_id
             self._record.tried.append(Tried(target_id, outcome.disposition, outcome.status, took_s, told, tokens))
             if isinstance(report, ReportEnded) and tokens is not None:
-                report = replace(report, input_tokens=tokens.input, output_tokens=tokens.output)
+                report = ReportEnded(report.attempt, tokens.input, tokens.output)
             elif isinstance(report, ReportFailed):
                 report = self._broken_off(report, tokens or Tokens())
         self._services.resolver.report(self._record.decision_id, report)

@@ -90,10 +90,11 @@ def _entries(texts: Sequence[str]) -> Sequence[object]:
     node, tree = _composed("".join(texts))
     if not isinstance(node, yaml.SequenceNode) or len(node.value) != len(texts):
         raise _UnusualError
-    line = 0
-    for text, entry in zip(texts, node.value, strict=True):
+    nodes, node.value, line = node.value[::-1], [], 0
+    for text in texts:
         after = line + text.count("\n")
-        if not line <= entry.start_mark.line < after:
+        # One goes after the other: to free all of them at once would keep everybody else waiting.
+        if not line <= nodes.pop().start_mark.line < max(after, line + 1):
             raise _UnusualError
         line = after
     return tree if isinstance(tree, list) else ()

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.faulty_upstream import Connection, Script, delta, refuses, says
-from tests.support.setup import setup
+from tests.support.standing import Standing
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "errors"
 
@@ -72,25 +74,25 @@ async def in_the_body(connection: Connection) -> None:
 
 
 @pytest.mark.parametrize("script", [*FORMS.values(), in_the_body], ids=[*FORMS, "in the body"])
-async def test_a_target_is_left_alone_for_as_long_as_it_asks(tmp_path: Path, script: Script) -> None:
-    async with setup(tmp_path, script) as it:
-        first = await it.chat()
-        assert first.status_code in (429, 503)
-        assert 98 <= int(first.headers["retry-after"]) <= 100, "in whole seconds, whatever the provider's form"
-        second = await it.chat()
-        assert 95 <= int(second.headers["retry-after"]) <= 100
-        assert second.json()["error"]["code"] in ("rate_limited", "unavailable")
-        assert it.hits == [1]
+async def test_a_target_is_left_alone_for_as_long_as_it_asks(it: Standing, script: Script) -> None:
+    slot = await it.exactly(script)
+    first = await slot.chat()
+    assert first.status_code in (429, 503)
+    assert 98 <= int(first.headers["retry-after"]) <= 100, "in whole seconds, whatever the provider's form"
+    second = await slot.chat()
+    assert 95 <= int(second.headers["retry-after"]) <= 100
+    assert second.json()["error"]["code"] in ("rate_limited", "unavailable")
+    assert slot.hits == [1]
 
 
-async def test_a_quota_that_is_used_up_is_not_waited_for_by_the_minute(tmp_path: Path) -> None:
+async def test_a_quota_that_is_used_up_is_not_waited_for_by_the_minute(it: Standing) -> None:
     script = answers(429, "openai_insufficient_quota", x_ratelimit_reset_requests="1s")
-    async with setup(tmp_path, script) as it:
-        first = await it.chat()
-        assert (first.status_code, first.json()["error"]["code"]) == (429, "insufficient_quota")
-        assert "retry-after" not in first.headers
-        assert 290 <= int((await it.chat()).headers["retry-after"]) <= 300
-        assert it.hits == [1]
+    slot = await it.exactly(script)
+    first = await slot.chat()
+    assert (first.status_code, first.json()["error"]["code"]) == (429, "insufficient_quota")
+    assert "retry-after" not in first.headers
+    assert 290 <= int((await slot.chat()).headers["retry-after"]) <= 300
+    assert slot.hits == [1]
 
 
 @pytest.mark.parametrize(
@@ -102,28 +104,28 @@ async def test_a_quota_that_is_used_up_is_not_waited_for_by_the_minute(tmp_path:
     ],
 )
 async def test_what_speaks_of_the_gateways_account_moves_on_and_is_not_repeated(
-    tmp_path: Path, status: int, name: str, told: int, code: str
+    it: Standing, status: int, name: str, told: int, code: str
 ) -> None:
-    async with setup(tmp_path, answers(status, name), says("hello")) as it:
-        assert (await it.chat()).headers["x-forebay-target"] == "p1/m#0"
-        it.providers[1].script = refuses(503)
-        assert (await it.chat()).headers["x-forebay-attempts"] == "1", "the first is cooling"
-    async with setup(tmp_path, answers(status, name)) as it:
-        response = await it.chat()
-        assert (response.status_code, response.json()["error"]["code"]) == (told, code)
-        message = json.loads((GOLDEN / f"{name}.json").read_bytes())["error"]["message"]
-        assert message not in response.text
+    slot = await it.exactly(answers(status, name), says("hello"))
+    assert (await slot.chat()).headers["x-forebay-target"] == slot.target(1)
+    slot.providers[1].script = refuses(503)
+    assert (await slot.chat()).headers["x-forebay-attempts"] == "1", "the first is cooling"
+    slot = await it.exactly(answers(status, name))
+    response = await slot.chat()
+    assert (response.status_code, response.json()["error"]["code"]) == (told, code)
+    message = json.loads((GOLDEN / f"{name}.json").read_bytes())["error"]["message"]
+    assert message not in response.text
 
 
-async def test_moderation_that_names_the_gateways_account_is_told_in_other_words(tmp_path: Path) -> None:
-    async with setup(tmp_path, answers(403, "xai_usage_guidelines"), says("never asked")) as it:
-        for _ in range(2):
-            response = await it.chat()
-            error = response.json()["error"]
-            assert (response.status_code, error["code"]) == (400, "invalid_request")
-            assert "content_policy_violation" in error["message"]
-            assert "1111" not in response.text
-        assert it.hits == [2, 0], "nothing cools"
+async def test_moderation_that_names_the_gateways_account_is_told_in_other_words(it: Standing) -> None:
+    slot = await it.exactly(answers(403, "xai_usage_guidelines"), says("never asked"))
+    for _ in range(2):
+        response = await slot.chat()
+        error = response.json()["error"]
+        assert (response.status_code, error["code"]) == (400, "invalid_request")
+        assert "content_policy_violation" in error["message"]
+        assert "1111" not in response.text
+    assert slot.hits == [2, 0], "nothing cools"
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -138,22 +140,22 @@ async def test_moderation_that_names_the_gateways_account_is_told_in_other_words
     ],
 )
 async def test_what_is_wrong_with_the_request_itself_stays(
-    tmp_path: Path, status: int, name: str, *, stream: bool
+    it: Standing, status: int, name: str, *, stream: bool
 ) -> None:
-    async with setup(tmp_path, answers(status, name), says("never asked")) as it:
-        for _ in range(2):
-            response = await it.chat(stream=stream)
-            assert response.status_code == status
-            assert response.content == (GOLDEN / f"{name}.json").read_bytes()
-        assert it.hits == [2, 0], "and cools nobody"
+    slot = await it.exactly(answers(status, name), says("never asked"))
+    for _ in range(2):
+        response = await slot.chat(stream=stream)
+        assert response.status_code == status
+        assert response.content == (GOLDEN / f"{name}.json").read_bytes()
+    assert slot.hits == [2, 0], "and cools nobody"
 
 
-async def test_a_context_that_is_too_long_moves_on_where_the_policy_says_so(tmp_path: Path) -> None:
+async def test_a_context_that_is_too_long_moves_on_where_the_policy_says_so(it: Standing) -> None:
     scripts = [answers(400, "openai_context_length"), says("a longer one")]
-    async with setup(tmp_path, *scripts, policy="{failover: {also: [context-length]}}") as it:
-        for _ in range(2):
-            assert (await it.chat()).headers["x-forebay-target"] == "p1/m#0"
-        assert it.hits == [2, 2]
+    slot = await it.slot(*scripts, kind="for longer contexts")
+    for _ in range(2):
+        assert (await slot.chat()).headers["x-forebay-target"] == slot.target(1)
+    assert slot.hits == [2, 2]
 
 
 def reports(error: dict[str, object]) -> Script:
@@ -190,14 +192,14 @@ RETRY = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "10
     ids=lambda value: json.dumps(value)[:40] if isinstance(value, dict) else None,
 )
 async def test_an_error_within_a_success_is_known_by_its_code(
-    tmp_path: Path, error: dict[str, object], status: int, code: str, cools_s: int | None, *, stream: bool
+    it: Standing, error: dict[str, object], status: int, code: str, cools_s: int | None, *, stream: bool
 ) -> None:
-    async with setup(tmp_path, reports(error)) as it:
-        first = await it.chat(stream=stream)
-        assert (first.status_code, first.json()["error"]["code"]) == (status, code)
-        second = await it.chat(stream=stream)
-        if cools_s is None:
-            assert it.hits == [2]
-        else:
-            assert cools_s - 10 <= int(second.headers["retry-after"]) <= cools_s
-            assert it.hits == [1]
+    slot = await it.exactly(reports(error))
+    first = await slot.chat(stream=stream)
+    assert (first.status_code, first.json()["error"]["code"]) == (status, code)
+    second = await slot.chat(stream=stream)
+    if cools_s is None:
+        assert slot.hits == [2]
+    else:
+        assert cools_s - 10 <= int(second.headers["retry-after"]) <= cools_s
+        assert slot.hits == [1]

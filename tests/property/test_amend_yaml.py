@@ -141,7 +141,7 @@ def _unshared(value: Any) -> Any:
 
 
 @given(changed())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_whatever_it_is_to_say_it_says(case: tuple[str, Any]) -> None:
     name, new = case
     assume(isinstance(new, dict) and any(key in new for key in config_yaml.read(TEXTS[name])))  # type: ignore[attr-defined]

@@ -158,7 +158,7 @@ def refusal(reader: Reader, body: bytes) -> InvalidRequestError | None:
 
 @pytest.mark.parametrize("name", READERS)
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_mutated_request_is_read_or_refused_at_its_place(name: str, data: st.DataObject) -> None:
     reader = READERS[name]
     check(reader, data.draw(mutants(reader.dialect)))

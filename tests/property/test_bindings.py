@@ -158,4 +158,4 @@ class Bindings(RuleBasedStateMachine):
 
 
 TestBindings = Bindings.TestCase
-TestBindings.settings = settings(max_examples=50, stateful_step_count=20, deadline=None)
+TestBindings.settings = settings(max_examples=50, stateful_step_count=20)

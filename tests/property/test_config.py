@@ -7,7 +7,7 @@ import datetime
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from resolver_service.adapters import config_yaml
@@ -153,19 +153,16 @@ def problems(reader: Callable[[Any], Catalog], document: object) -> tuple[Proble
     return None
 
 
-@settings(deadline=None)
 @given(trees)
 def test_any_tree_is_a_catalog_or_an_error(tree: object) -> None:
     assert problems(parse, tree) != ()
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["providers", "policy", "model-pools"]), trees))
 def test_any_tree_behind_the_right_keys_is_a_catalog_or_an_error(tree: object) -> None:
     assert problems(parse, tree) != ()
 
 
-@settings(deadline=None)
 @given(st.text() | st.binary() | st.text(st.sampled_from("-:?[]{}&*!|>'\"%@`#, \n\tab1")))
 @example("- " * 20_000)
 @example("&a [*a]")
@@ -174,7 +171,6 @@ def test_any_text_is_a_catalog_or_an_error(text: str | bytes) -> None:
     assert problems(config_yaml.load, text) != ()
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_a_broken_configuration_is_a_catalog_or_problems_at_places_in_it(data: st.DataObject) -> None:
     tree = copy.deepcopy(WHOLE)
@@ -241,7 +237,6 @@ def leads_to(member: Member) -> str:
     return member.pool.id if member.pool else member.sources[0].targets[0].model
 
 
-@settings(deadline=None)
 @given(documents())
 def test_a_valid_configuration_keeps_order_weights_and_priorities(document: dict[str, Any]) -> None:
     catalog = parse(document)

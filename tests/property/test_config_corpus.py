@@ -128,7 +128,7 @@ def mutants(draw: st.DrawFn) -> Any:
 
 
 @given(mutants())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_mutated_example_is_a_catalog_or_problems_at_their_places(tree: Any) -> None:
     found = problems(parse, tree)
     assert found != ()
@@ -138,7 +138,7 @@ def test_a_mutated_example_is_a_catalog_or_problems_at_their_places(tree: Any) -
 
 
 @given(st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_an_example_whose_lines_are_mixed_up_is_a_catalog_or_an_error(data: st.DataObject) -> None:
     lines = [line for line in EXAMPLE.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     lines = [re.sub(r"env:\w+", SECRET, line) for line in lines]

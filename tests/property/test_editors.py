@@ -166,4 +166,4 @@ class Editors(RuleBasedStateMachine):
 
 
 TestEditors = Editors.TestCase
-TestEditors.settings = settings(max_examples=60, stateful_step_count=15, deadline=None)
+TestEditors.settings = settings(max_examples=60, stateful_step_count=15)

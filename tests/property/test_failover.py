@@ -256,4 +256,4 @@ class Walks(RuleBasedStateMachine):
 
 
 TestWalks = Walks.TestCase
-TestWalks.settings = settings(max_examples=150, stateful_step_count=15, deadline=None)
+TestWalks.settings = settings(max_examples=150, stateful_step_count=15)

@@ -231,5 +231,5 @@ class FleetMachine(RuleBasedStateMachine):
             assert {t.id for t in targets_of(entry)} == set(self.it.available(model)), "somebody is out for good"
 
 
-FleetMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+FleetMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 test_fleet_machine = FleetMachine.TestCase

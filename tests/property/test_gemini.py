@@ -144,7 +144,7 @@ def comparable(value: Any) -> str:
 
 
 @given(requests)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_request_is_the_same_there_and_back(request: Request) -> None:
     written = PROVIDER.write(request, MODEL)
     back = CLIENT.read(written.body, MODEL, request.stream)
@@ -167,7 +167,7 @@ usages = st.builds(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.builds(Answer, names, st.just(0), choices, usages))
 def test_an_answer_is_the_same_there_and_back(answer: Answer) -> None:
     back = PROVIDER.read(CLIENT.write(answer, "chat"))
@@ -202,7 +202,6 @@ def heard(pieces: list[bytes]) -> tuple[list[Event], bytes, bytes]:
 
 
 @given(st.sampled_from(STREAMS), st.data())
-@settings(deadline=None)
 def test_a_stream_is_the_same_wherever_it_is_cut(path: Any, data: st.DataObject) -> None:
     stream = path.read_bytes()
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
@@ -219,7 +218,6 @@ deltas = st.lists(
 
 
 @given(deltas)
-@settings(deadline=None)
 def test_both_forms_of_a_stream_say_the_same(events: list[Event]) -> None:
     request = Request("chat", True, ())
     as_events, as_array = CLIENT.events(request), CLIENT.events(request, array=True)
@@ -364,7 +362,7 @@ def translated(body: bytes) -> None:
 
 
 @given(bodies)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_request_is_a_surprise(body: bytes) -> None:
     readers: list[Callable[[bytes], Any]] = [
         translated,
@@ -383,7 +381,7 @@ def test_no_request_is_a_surprise(body: bytes) -> None:
 
 
 @given(bodies)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_answer_is_a_surprise(body: bytes) -> None:
     readers: list[Callable[[bytes], Any]] = [
         lambda body: CLIENT.write(PROVIDER.read(body), "chat"),

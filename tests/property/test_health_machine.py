@@ -206,5 +206,5 @@ class HealthMachine(RuleBasedStateMachine):
             assert self.health.availability(later) is not Availability.OUT
 
 
-HealthMachine.TestCase.settings = settings(max_examples=400, stateful_step_count=40, deadline=None)
+HealthMachine.TestCase.settings = settings(max_examples=400, stateful_step_count=40)
 test_health_machine = HealthMachine.TestCase

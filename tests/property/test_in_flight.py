@@ -160,7 +160,7 @@ class InOrder(RuleBasedStateMachine):
         assert dict(self.it.in_flight.counts) == +self.trying
 
 
-AnyReports.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
-InOrder.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+AnyReports.TestCase.settings = settings(max_examples=100, stateful_step_count=40)
+InOrder.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 test_any_reports = AnyReports.TestCase
 test_in_order = InOrder.TestCase

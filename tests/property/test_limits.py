@@ -191,5 +191,5 @@ class AnyReports(RuleBasedStateMachine):
                 self.ask()
 
 
-AnyReports.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+AnyReports.TestCase.settings = settings(max_examples=100, stateful_step_count=30)
 test_any_reports = AnyReports.TestCase

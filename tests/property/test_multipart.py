@@ -46,7 +46,7 @@ def _unlike(content: bytes, boundary: bytes) -> bytes:
 
 
 @given(forms(), models, st.sampled_from([b"", b"preamble\r\n", b"--\r\n"]), st.sampled_from([b"", b"\r\n", b"x\r\n--"]))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_the_model_is_found_and_replaced(
     it: tuple[list[Part], int, bytes], model: str, preamble: bytes, epilogue: bytes
 ) -> None:
@@ -64,7 +64,7 @@ def test_the_model_is_found_and_replaced(
     | st.lists(st.sampled_from([b"\r\n--b\r\n", b"\r\n", b"content-disposition: form-data; name=model\r\n\r\n", b"x"])),
     st.binary(max_size=12) | st.sampled_from([b"; boundary=b", b'; boundary="b"', b";boundary=b;boundary=c"]),
 )
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_any_bytes_are_read_or_refused(pieces: list[bytes], parameters: bytes) -> None:
     content_type = b"multipart/form-data" + parameters
     body = b"".join(pieces)

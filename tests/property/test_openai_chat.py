@@ -46,7 +46,7 @@ bodies = st.binary(max_size=40) | spoilt | objects.map(lambda fields: json.dumps
 @example(b'{"model":"m","messages":[],"\xff":1}')
 @example(b'{"model":"\xff","messages":[]}')
 @example(b'{"model":"\\ud800","messages":[]}')
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_a_body_is_read_or_refused_as_invalid(body: bytes) -> None:
     try:
         request = read_request(body)
@@ -60,7 +60,7 @@ def test_a_body_is_read_or_refused_as_invalid(body: bytes) -> None:
 
 
 @given(st.dictionaries(names, values, max_size=6), models, models, st.booleans(), st.integers(0, 3))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_the_body_for_a_provider_keeps_every_other_field_and_the_order(
     fields: dict[str, Any], asked: str, upstream: str, ascii_only: bool, indent: int
 ) -> None:
@@ -85,7 +85,7 @@ def test_the_body_for_a_provider_keeps_every_other_field_and_the_order(
 
 
 @given(bodies)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_whole_answer_is_passed_on_or_found_wanting(body: bytes) -> None:
     openai_chat.is_error_body(body)
     try:
@@ -108,7 +108,7 @@ events = st.builds(
 @given(events, models)
 @example(b'data: {"\xff":1}\n\n', "m")
 @example(b'data: {"model":"m","choices":[\rdata: ]}\n\n', "m")
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_an_event_is_read_or_malformed_and_the_model_alone_is_touched(event: bytes, model: str) -> None:
     try:
         kind, sent = EventReader(model).read(event)
@@ -126,7 +126,7 @@ def test_an_event_is_read_or_malformed_and_the_model_alone_is_touched(event: byt
 
 
 @given(st.builds(ApiError, st.text(characters)))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_an_error_is_one_event_whatever_its_words(error: ApiError) -> None:
     event = openai_chat.error_event(error)
     assert sse.EventSplitter().feed(event) == [event]
@@ -146,14 +146,14 @@ halves = st.lists(
 
 
 @given(halves, halves)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_whatever_json_says_in_escapes_stays_as_it_is(value: bytes, other: bytes) -> None:
     sent = whole(b'{"a":%s,"model":"up","choices":[%s]}' % (value, other), "asked").body
     assert sent == b'{"a":%s,"model":"asked","choices":[%s]}' % (value, other)
 
 
 @given(st.lists(st.sampled_from([b"\\", b"u", b"d83d", b"dE00", b'"', b"x"]), max_size=16).map(b"".join))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_what_is_no_json_stays_none(text: bytes) -> None:
     body = b'{"choices":["%s"]}' % text
     try:

@@ -99,7 +99,7 @@ bodies = bodies_of(objects | requests, "openai_chat")
 @example(b'{"model":"m","messages":[{"role":"user","content":"\\ud800"}]}')
 @example(b'{"model":"m","messages":[{"role":"user","content":' + b"[" * 100_000)
 @example(b'{"model":"m","messages":[{"role":"user","content":' + b"[" * 2000 + b"]" * 2000 + b"}]}")
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_request_is_read_or_refused_as_invalid(body: bytes) -> None:
     try:
         request = openai_chat.CLIENT.read(body)
@@ -112,7 +112,7 @@ def test_a_request_is_read_or_refused_as_invalid(body: bytes) -> None:
 
 
 @given(bodies)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_request_that_passes_through_is_read_or_refused_as_invalid(body: bytes) -> None:
     try:
         request = openai_chat.read_request(body)
@@ -130,7 +130,7 @@ def test_a_request_that_passes_through_is_read_or_refused_as_invalid(body: bytes
 
 
 @given(bodies)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_an_answer_is_read_or_said_to_be_none(body: bytes) -> None:
     with contextlib.suppress(MalformedAnswerError, EmptyAnswerError, ReportedError):
         json.loads(openai_chat.CLIENT.write(openai_chat.PROVIDER.read(body), "m"))
@@ -157,7 +157,7 @@ def write_stream(seen: list[Event], at_once: int = 1) -> bytes:
 
 
 @given(streams)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_stream_is_read_until_it_is_none(stream: bytes) -> None:
     seen, _ = read_stream(stream)
     for event in EventSplitter().feed(write_stream(seen)):
@@ -165,7 +165,7 @@ def test_a_stream_is_read_until_it_is_none(stream: bytes) -> None:
 
 
 @given(st.sampled_from(sorted((ROOT / "openai_chat" / "streams").glob("*.sse"))), st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_splitting_a_stream_changes_nothing(path: Any, data: st.DataObject) -> None:
     stream = path.read_bytes()
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
@@ -263,7 +263,7 @@ def sayable(draw: st.DrawFn) -> Request:
 
 
 @given(sayable())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_what_the_dialect_can_say_it_says_whole(request: Request) -> None:
     # A provider whose models are Anthropic's takes back what they have signed.
     model = f"anthropic/{request.model}"
@@ -308,7 +308,7 @@ answers = st.builds(
 
 
 @given(answers)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_an_answer_survives(answer: Answer) -> None:
     written = openai_chat.CLIENT.write(answer, "m")
     published_openai_chat.check_answer(written)
@@ -352,7 +352,7 @@ def told(draw: st.DrawFn) -> list[Event]:
 
 
 @given(told())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_stream_of_another_dialect_loses_nothing(seen: list[Event]) -> None:
     stream = write_stream(seen)
     assert list(published_openai_chat.chunks(stream))

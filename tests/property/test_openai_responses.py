@@ -102,7 +102,7 @@ bodies = bodies_of(objects | requests | answers, "openai_responses")
 @example(b'{"model":"m","input":"\\ud800"}')
 @example(b'{"model":"m","input":' + b"[" * 100_000)
 @example(b'{"model":"m","input":[{"role":"user","content":' + b"[" * 2000 + b"]" * 2000 + b"}]}")
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_request_is_read_or_refused_as_invalid(body: bytes) -> None:
     try:
         request = openai_responses.CLIENT.read(body)
@@ -114,7 +114,7 @@ def test_a_request_is_read_or_refused_as_invalid(body: bytes) -> None:
 
 
 @given(bodies)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_request_that_passes_through_is_read_or_refused_as_invalid(body: bytes) -> None:
     try:
         request = passthrough.read(body)
@@ -124,7 +124,7 @@ def test_a_request_that_passes_through_is_read_or_refused_as_invalid(body: bytes
 
 
 @given(bodies)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_an_answer_is_read_or_said_to_be_none(body: bytes) -> None:
     with contextlib.suppress(MalformedAnswerError, EmptyAnswerError, ReportedError):
         answer = openai_responses.PROVIDER.read(body)
@@ -154,7 +154,7 @@ def write_stream(seen: list[Event], at_once: int = 1) -> bytes:
 
 
 @given(streams)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_stream_is_read_until_it_is_none(stream: bytes) -> None:
     seen, _ = read_stream(stream)
     write_stream(seen)
@@ -169,7 +169,7 @@ def test_a_stream_is_read_until_it_is_none(stream: bytes) -> None:
 
 
 @given(st.sampled_from(sorted((ROOT / "openai_responses" / "streams").glob("*.sse"))), st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_splitting_a_stream_changes_nothing(path: Any, data: st.DataObject) -> None:
     stream = path.read_bytes()
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
@@ -257,7 +257,7 @@ def sayable(draw: st.DrawFn) -> Request:
 
 
 @given(sayable())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_what_the_dialect_can_say_it_says_whole(request: Request) -> None:
     written = openai_responses.PROVIDER.write(request, request.model)
     assert written.dropped == ()
@@ -295,7 +295,7 @@ def answered(draw: st.DrawFn) -> Answer:
 
 
 @given(answered())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_an_answer_survives(answer: Answer) -> None:
     written = openai_responses.CLIENT.write(answer, "m")
     published_responses.check_answer(written)
@@ -331,7 +331,7 @@ def told(draw: st.DrawFn) -> list[Event]:
 
 
 @given(told())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_stream_of_another_dialect_loses_nothing(seen: list[Event]) -> None:
     stream = write_stream(seen)
     told = list(published_responses.events(stream))

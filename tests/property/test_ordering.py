@@ -147,7 +147,7 @@ def check_balance(choices: list[int], count: int) -> None:
 
 
 @given(st.lists(st.integers(1, 100), min_size=1, max_size=7), st.integers(0, 10**12))
-@settings(max_examples=180, deadline=None)
+@settings(max_examples=180)
 def test_any_window_of_turns_gives_everyone_exactly_their_weight(heavy: list[int], start: int) -> None:
     period = sum(heavy) // gcd(*heavy)
     choices = [turn_of(tuple(heavy), turn).index for turn in range(start, start + period)]
@@ -155,7 +155,7 @@ def test_any_window_of_turns_gives_everyone_exactly_their_weight(heavy: list[int
 
 
 @given(st.lists(st.integers(1, 100), min_size=25, max_size=60), st.integers(0, 10**12))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_so_does_any_window_of_many_heavy_members(heavy: list[int], start: int) -> None:
     period = sum(heavy) // gcd(*heavy)
     had = list(turn_of(tuple(heavy), start).taken)
@@ -172,7 +172,7 @@ def test_so_does_any_window_of_many_heavy_members(heavy: list[int], start: int) 
 
 
 @given(rotating(pools(), sure=True))
-@settings(max_examples=180, deadline=None)
+@settings(max_examples=180)
 def test_any_window_of_a_tier_gives_each_member_exactly_its_weight(made: Rotating) -> None:
     assert isinstance(made.entry, Group)
     _, members = serving(made.entry, made)
@@ -183,7 +183,7 @@ def test_any_window_of_a_tier_gives_each_member_exactly_its_weight(made: Rotatin
 
 
 @given(rotating(pools(most=6, equal=True), sure=True))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_with_equal_weights_any_window_differs_by_at_most_one(made: Rotating) -> None:
     assert isinstance(made.entry, Group)
     _, members = serving(made.entry, made)
@@ -192,7 +192,7 @@ def test_with_equal_weights_any_window_differs_by_at_most_one(made: Rotating) ->
 
 
 @given(rotating(pools() | clusters(), sure=True))
-@settings(max_examples=180, deadline=None)
+@settings(max_examples=180)
 def test_a_member_s_credentials_stand_together_and_are_first_equally_often(made: Rotating) -> None:
     usable: defaultdict[str, list[str]] = defaultdict(list)
     for target in filter(made.available, targets_of(made.entry)):
@@ -214,7 +214,7 @@ def test_a_member_s_credentials_stand_together_and_are_first_equally_often(made:
 
 
 @given(rotating(clusters(), sure=True))
-@settings(max_examples=180, deadline=None)
+@settings(max_examples=180)
 def test_any_window_gives_each_member_its_weight_on_both_levels(made: Rotating) -> None:
     assert isinstance(made.entry, Group)
     _, members = serving(made.entry, made)
@@ -231,7 +231,7 @@ def test_any_window_gives_each_member_its_weight_on_both_levels(made: Rotating) 
 
 
 @given(rotating(clusters(equal=True), sure=True))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_with_equal_weights_any_window_differs_by_at_most_one_on_both_levels(made: Rotating) -> None:
     assert isinstance(made.entry, Group)
     _, members = serving(made.entry, made)
@@ -249,7 +249,7 @@ def test_with_equal_weights_any_window_differs_by_at_most_one_on_both_levels(mad
 
 
 @given(rotating(tangles()), st.integers(1, 20))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_the_available_targets_come_each_once_and_every_time_the_same(made: Rotating, rounds: int) -> None:
     usable = {target.id for target in targets_of(made.entry) if made.available(target)}
     for _ in range(rounds):
@@ -261,7 +261,7 @@ def test_the_available_targets_come_each_once_and_every_time_the_same(made: Rota
 
 
 @given(rotating(tangles()), st.integers(0, 20), st.integers(1, 10))
-@settings(max_examples=180, deadline=None)
+@settings(max_examples=180)
 def test_a_limit_only_cuts(made: Rotating, rounds: int, limit: int) -> None:
     for _ in range(rounds):
         made.next()
@@ -308,7 +308,7 @@ def expected(entry: Group | RawModel, made: Rotating) -> tuple[list[str], list[T
 
 
 @given(rotating(tangles()), st.integers(0, 12))
-@settings(max_examples=450, deadline=None)
+@settings(max_examples=450)
 def test_the_choice_of_the_turn_comes_first_then_the_rest_wrapping_and_only_the_first_band_takes_a_turn(
     made: Rotating, rounds: int
 ) -> None:
@@ -321,7 +321,7 @@ def test_the_choice_of_the_turn_comes_first_then_the_rest_wrapping_and_only_the_
 
 
 @given(rotating(tangles()), st.dictionaries(st.sampled_from(["pool0", "pool1", "pool2"]), st.integers(0, 50)))
-@settings(max_examples=180, deadline=None)
+@settings(max_examples=180)
 def test_later_bands_only_look(made: Rotating, moved: dict[str, int]) -> None:
     """Turns of pools that do not supply the first target change nothing about who is first, nor are they taken."""
     found = made.look()

@@ -95,7 +95,7 @@ def rewritten(stream: bytes) -> list[tuple[EventKind, bytes]]:
 
 
 @given(sound, cuts)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_complete_stream_is_sent_alike_however_it_is_cut(stream: bytes, at: list[int]) -> None:
     expected = b"".join(event for _, event in rewritten(stream))
     for cut in ([stream], pieces(stream, at), byte_by_byte(stream)):
@@ -105,7 +105,7 @@ def test_a_complete_stream_is_sent_alike_however_it_is_cut(stream: bytes, at: li
 
 
 @given(sound)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_each_event_is_sent_with_its_last_byte_once_there_is_content(stream: bytes) -> None:
     sent = [piece for piece in Walked(byte_by_byte(stream)).sent if piece]
     read = rewritten(stream)
@@ -115,7 +115,7 @@ def test_each_event_is_sent_with_its_last_byte_once_there_is_content(stream: byt
 
 
 @given(unsound, cuts)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_stream_that_fails_does_so_alike_and_is_sent_no_further_than_it_came(stream: bytes, at: list[int]) -> None:
     finest = Walked(byte_by_byte(stream))
     assert finest.failure is not None or finest.complete
@@ -128,7 +128,7 @@ def test_a_stream_that_fails_does_so_alike_and_is_sent_no_further_than_it_came(s
 
 
 @given(parts)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_without_the_terminal_marker_no_stream_is_complete(stream: bytes) -> None:
     walked = Walked([stream])
     assert walked.failure in (Disposition.EMPTY, Disposition.BROKEN)

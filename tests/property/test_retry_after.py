@@ -37,13 +37,13 @@ def sound(seconds: float | None) -> bool:
 
 
 @given(st.lists(st.tuples(st.sampled_from(NAMES), values), max_size=5), st.sampled_from(Disposition), nows)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_headers_are_read(headers: list[tuple[bytes, bytes]], disposition: Disposition, now: float) -> None:
     assert sound(retry_after_s(headers, disposition, now))
 
 
 @given(nearly, nows)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_text_is_read(value: str, now: float) -> None:
     assert sound(http_s(value, now))
     assert sound(span_s(value))
@@ -73,7 +73,7 @@ anything = st.recursive(
 
 
 @given(st.binary(max_size=60) | anything.map(lambda value: json.dumps(value).encode()))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_any_body_is_read(body: bytes) -> None:
     error = provider_errors.read(body)
     assert sound(error.retry_after_s)

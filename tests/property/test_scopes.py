@@ -155,5 +155,5 @@ class ScopesMachine(RuleBasedStateMachine):
             assert all(self._availability(scope) is not OUT for scope in self.it.health.scopes())
 
 
-ScopesMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+ScopesMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
 test_scopes_machine = ScopesMachine.TestCase

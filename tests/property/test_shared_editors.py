@@ -144,4 +144,4 @@ def _store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 TestSharedEditors = SharedEditors.TestCase
-TestSharedEditors.settings = settings(max_examples=15, stateful_step_count=12, deadline=None)
+TestSharedEditors.settings = settings(max_examples=15, stateful_step_count=12)

@@ -226,7 +226,7 @@ async def happens(store: Store, todo: list[Step]) -> None:
         await asyncio.gather(*keeping)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(todo=st.lists(steps, min_size=3, max_size=16))
 def test_resolvers_that_share_keep_their_promises(store: Store, todo: list[Step]) -> None:
     asyncio.run(happens(store, todo))

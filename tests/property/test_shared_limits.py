@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resolver_service.adapters.stores_redis.limits import LimitsMirror, admission, asked
@@ -47,7 +48,8 @@ class Shared:
 
     def ask(self, decision_id: str, use: Use) -> Admission:
         self.tell(1)
-        its = admission(use, self._run([], decision_id, *asked(use), 0, "", "0")[0][3])
+        (_, _, _, said), *_ = msgspec.msgpack.decode(self._run([], decision_id, *asked(use), 0, "", "0")[0])
+        its = admission(use, said)
         if its.refusal is None:
             self.mirror.let_in(decision_id, use)
         return its
@@ -61,7 +63,8 @@ class Shared:
         self._server.set("now", self.now_ms)
         keys = ("t", "p:", "b:", "l:")
         said = self.mirror.said(events)
-        return self._server.evalsha(self._digest, 4, *keys, 1000, len(events), *said, *wanted)
+        packed = msgspec.msgpack.encode([1000, len(events), *said, *wanted])
+        return self._server.evalsha(self._digest, 4, *keys, packed)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +119,7 @@ class Both:
         self.server.tell(times)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(data=st.data(), limits=LIMITS, steps=st.integers(0, 40))
 def test_the_server_s_rule_is_the_rule(server: Any, data: st.DataObject, limits: Limits, steps: int) -> None:
     it = Both(Shared(server))
@@ -135,7 +138,7 @@ def test_the_server_s_rule_is_the_rule(server: Any, data: st.DataObject, limits:
                 limits = data.draw(LIMITS)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200)
 @given(
     limits=st.builds(Limits, st.integers(1, 10), st.integers(1, 60)),
     steps=st.lists(

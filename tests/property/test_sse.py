@@ -49,19 +49,19 @@ def split(parts: list[bytes]) -> tuple[list[bytes], bytes]:
 @example(b"data: a\r\n\r\ndata: b\r\n\r\n", [10])
 @example(b"data: a\r\n\r\ndata: b\r\n\r\n", [9, 10, 11])
 @example(BOM + b"data: a\n\n", [1, 2])
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_cut_anywhere_a_stream_has_the_same_events(stream: bytes, at: list[int]) -> None:
     assert split(pieces(stream, at)) == split([stream])
 
 
 @given(streams)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_cut_at_every_byte_a_stream_has_the_same_events(stream: bytes) -> None:
     assert split([stream[i : i + 1] for i in range(len(stream))]) == split([stream])
 
 
 @given(streams)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_nothing_gets_lost_but_the_mark_blank_lines_and_the_tail(stream: bytes) -> None:
     events, tail = split([stream])
     rest = stream
@@ -77,7 +77,7 @@ def test_nothing_gets_lost_but_the_mark_blank_lines_and_the_tail(stream: bytes) 
 
 
 @given(streams)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @example(b"data: a\rdata: b\n\n")
 @example(b"data: a\r\n\r")
 def test_the_events_are_those_that_a_browser_would_dispatch(stream: bytes) -> None:
@@ -90,7 +90,7 @@ def test_the_events_are_those_that_a_browser_would_dispatch(stream: bytes) -> No
 
 
 @given(st.lists(st.tuples(lines.filter(bool), ends), min_size=1, max_size=6), ends, st.binary(max_size=20))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_other_data_changes_the_data_alone(parts: list[tuple[bytes, bytes]], end: bytes, data: bytes) -> None:
     event = b"".join(line + line_end for line, line_end in parts) + end
     changed = with_data(event, data)
@@ -105,7 +105,7 @@ def test_other_data_changes_the_data_alone(parts: list[tuple[bytes, bytes]], end
 
 
 @given(st.text(min_size=1, max_size=20), st.integers(0, 100))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_character_may_be_cut_in_two(text: str, at: int) -> None:
     data = re.sub(r"[\r\n]", "", text).encode()
     event = b"data: " + data + b"\n\n"

@@ -130,7 +130,7 @@ async def both(it: Said) -> tuple[Event, Event]:
         )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(said())
 def test_the_same_bytes_lead_to_the_same_events(it: Said) -> None:
     ours, stock = asyncio.run(both(it))

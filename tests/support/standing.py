@@ -135,6 +135,10 @@ class Standing:
         self.slots[kind].rotate(-1)
         return await self._made_new(self.slots[kind][-1], scripts)
 
+    async def exactly(self, *scripts: Script) -> Slot:
+        """One that has these members and no others."""
+        return await self.slot(*scripts, kind=f"of {len(scripts)}")
+
     async def another(self, place: str, *scripts: Script) -> Slot:
         """The slot that begins with a provider elsewhere."""
         return await self._made_new(self.elsewhere[place], scripts)

@@ -39,7 +39,11 @@ class StreamLostError(Exception):
 
 
 class ResolveStream:
-    """Sends what is queued in a turn of the event loop as one message, and hands each answer to whoever asked."""
+    """Sends what is queued as one message, and hands each answer to whoever asked.
+
+    One message with questions is under way at a time: a resolver answers them one after the other anyway, and what is
+    asked meanwhile goes together, so that a question costs the less the more there are.
+    """
 
     def __init__(self, address: str, token: str, channels: Channels) -> None:
         self.address = address
@@ -55,6 +59,8 @@ class ResolveStream:
         self._outbox = Outbox()
         self._all_acknowledged = asyncio.Event()
         self._something_to_send = asyncio.Event()
+        self._is_answered = asyncio.Event()
+        """The questions that were sent last have been."""
         self._riding: asyncio.TimerHandle | None = None
         """While reports wait for something to go with."""
         self._call: Call | None = None
@@ -184,6 +190,7 @@ class ResolveStream:
             _log.warning("resolver_unreachable", address=self.address, details=error.details())
 
     async def _exchange(self, call: Call) -> None:
+        self._is_answered.set()
         self._outbox.reopened()
         if len(self._outbox):
             self._something_to_send.set()
@@ -208,12 +215,17 @@ class ResolveStream:
                 resolves=[item for item in self._resolves if item.id in self._waiting],
             )
             self._resolves.clear()
+            if message.resolves:
+                self._is_answered.clear()
             await call.write(message)
+            await self._is_answered.wait()
 
     def _hand_out(self, response: pb.ResolveStreamResponse) -> None:
         self._outbox.acknowledged(response.acknowledged)
         if not len(self._outbox):
             self._all_acknowledged.set()
+        if response.answers:
+            self._is_answered.set()
         for answer in response.answers:
             waiting = self._waiting.get(answer.id)
             if waiting is not None and not waiting.done():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -82,7 +83,7 @@ class Supervisor:
         self._rules = Supervision(workers)
         self._pairs = [socket.socketpair() for _ in range(workers)]
         """For connections that are dealt out to each worker: where it takes them, and where the others put them. They
-        outlive it, and what is in there waits for the next one."""
+        outlive it."""
         for each in itertools.chain.from_iterable(self._pairs):
             each.setblocking(False)  # For all who have it.
         self._workers: dict[int, _Worker] = {}
@@ -215,7 +216,20 @@ class Supervisor:
             _log.warning("worker_ended", worker=slot, status=status)
         commands = self._rules.ended(slot, status, time.monotonic())
         self._tell_who_serves()
+        self._pass_on(self._pairs[slot][0])
         self._do(commands)
+
+    def _pass_on(self, left: socket.socket) -> None:
+        """Connections that were dealt to one that is gone are for those who are there."""
+        for slot in itertools.cycle(self._rules.serving):
+            try:
+                _, descriptors, _, _ = socket.recv_fds(left, 1, 1)
+            except BlockingIOError:
+                return
+            for descriptor in descriptors:
+                with contextlib.suppress(OSError):  # There are too many already.
+                    socket.send_fds(self._pairs[slot][1], [b"\0"], [descriptor])
+                os.close(descriptor)
 
     def _failed(self, slot: int, why: str) -> None:
         """Only of the first start anybody waits to hear, and all have the same to say then."""
@@ -254,10 +268,12 @@ class Supervisor:
             worker.tell(Asks(id_, metrics))
             worker.asked[id_] = answer = asyncio.get_running_loop().create_future()
             asked.append(answer)
-        if asked:
-            await asyncio.wait(asked, timeout=ANSWER_S)
-        for worker in self._workers.values():
-            worker.asked.pop(id_, None)
+        try:
+            if asked:
+                await asyncio.wait(asked, timeout=ANSWER_S)
+        finally:
+            for worker in self._workers.values():
+                worker.asked.pop(id_, None)
         return [answer.result() if answer.done() else None for answer in asked]
 
     async def _keep(self) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from resolver_service.adapters.grpc_api.json_values import DEEPEST, LARGEST_BYTES, decoded, encoded
@@ -17,7 +17,6 @@ VALUES = st.recursive(
 
 
 @given(VALUES)
-@settings(deadline=None)
 def test_what_is_encoded_is_decoded(value: object) -> None:
     assert decoded(encoded(value)) == json.loads(encoded(value)) == value
 

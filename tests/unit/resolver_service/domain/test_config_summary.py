@@ -4,7 +4,7 @@ import difflib
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from resolver_service.domain.config_summary import LONGEST_DIFF, MOST_COMPARED, diff, summary
@@ -44,7 +44,6 @@ LINES = st.lists(st.sampled_from(["a", "b", "", "  c"]), max_size=30)
 
 
 @given(LINES, LINES)
-@settings(deadline=None)
 def test_a_diff_leads_from_one_to_the_other(old: list[str], new: list[str]) -> None:
     before, after = ("".join(f"{line}\n" for line in lines).encode() for lines in (old, new))
     told = diff(before, after)

@@ -15,12 +15,12 @@ from edge_service.adapters.workers.supervisor import StartError, Supervisor
 from edge_service.domain.expositions import Family, Sample
 
 BEGINNING = """
-import os, socket, struct, sys, time
+import os, select, socket, struct, sys, time
 from edge_service.adapters.workers.messages import *
 from edge_service.adapters.workers.messages import _to_worker
 from edge_service.domain.expositions import Family, Sample
 
-slot, port, control, *_ = map(int, sys.argv[-1].split(","))
+slot, port, control, receiving, *giving = map(int, sys.argv[-1].split(","))
 control = socket.socket(fileno=control)
 
 def tell(message):
@@ -120,6 +120,37 @@ if slot == 1 and not os.path.exists({str(tmp_path / "was_here")!r}):
         assert len(it.ends) == 1
         it.supervisor.stop()
         assert await it.over == 0
+
+
+async def test_what_was_dealt_to_one_that_is_gone_is_for_another(tmp_path: Path) -> None:
+    dealt, served = tmp_path / "dealt", tmp_path / "served"
+    deals = f"""
+tell(Serves())
+if slot == 1:
+    while not isinstance(hear(), (Asks, Stops)):
+        pass
+    os.kill(os.getpid(), 9)
+while hear() != Serving((0, 1)):
+    pass
+taken, client = socket.socketpair()
+socket.send_fds(socket.socket(fileno=giving[1]), [b"?"], [taken.fileno()])
+taken.close()
+open({str(dealt)!r}, "w").close()
+while hear() != Serving((0,)):
+    pass
+select.select([receiving], [], [])
+_, (descriptor,), _, _ = socket.recv_fds(socket.socket(fileno=receiving), 1, 1)
+os.write(descriptor, b"served")
+open({str(served)!r}, "wb").write(client.recv(100))
+"""
+    async with running(deals + GOOD) as it, asyncio.timeout(20):
+        while not dealt.exists():
+            await asyncio.sleep(0.01)
+        asking = asyncio.create_task(it.supervisor.metrics())
+        while not (served.exists() and served.read_text()):
+            await asyncio.sleep(0.01)
+        await asking
+    assert served.read_text() == "served"
 
 
 async def test_one_that_hangs_is_counted_as_it_was_and_killed_after_its_grace(monkeypatch: pytest.MonkeyPatch) -> None:
