@@ -208,6 +208,8 @@ class Walk:
             match command:
                 case Open(attempt):
                     return attempt
+                case ReportEnded() | ReportClosed() | ReportFailed():
+                    self._report(command)
                 case Relay():
                     self._interrupts.lift(Reason.TOTAL, Reason.HEADERS, Reason.FIRST_CONTENT)
                     await self._begin()
@@ -219,8 +221,6 @@ class Walk:
                     now = self._clock()
                     self._record.first_content_s = now - self._incoming.arrived_at
                     self._services.resolver.report(self._record.decision_id, command, now - self._last.opened_at)
-                case _:
-                    self._report(command)
         return None
 
     async def _try(self, attempt: Attempt) -> list[Command]:

@@ -103,7 +103,8 @@ class Answer:
         """Whether more may come for now."""
         self._parts.append(part)
         self._size += len(part)
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
         return self._size < UNREAD_BYTES
 
     def end(self, error: ConnectionBrokenError | None = None) -> None:
@@ -118,8 +119,9 @@ class Answer:
         self._wake()
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
 
 class Connection(asyncio.Protocol):
