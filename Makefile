@@ -120,4 +120,4 @@ soak: setup ## Five minutes of mixed load and faults: nothing may grow, get lost
 
 .PHONY: clean
 clean: ## Remove what was built; what you configured stays
-	rm -rf $(VENV) dist build .ruff_cache .mypy_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) benchmarks/environments dist build .ruff_cache .mypy_cache .pytest_cache .hypothesis

@@ -11,6 +11,10 @@ TOLERANCE_CALIBRATED = 0.5
 """Of ratios to a calibration, which the machine's other work moves."""
 
 
+WHOLE = 1000
+"""From here on nobody asks for fractions."""
+
+
 class CountError(Exception):
     """Nothing was counted; the message says why."""
 
@@ -45,9 +49,14 @@ class Row:
         return "cheaper than the budget: lower it" if self.change < -self.tolerance else ""
 
     def __str__(self) -> str:
-        allowed, counted = (f"{value:,.2f}" if value is not None else "-" for value in (self.allowed, self.counted))
+        allowed, counted = map(_shown, (self.allowed, self.counted))
         said = f"OVER {self.complaint}" if self.complaint else self.hint or "ok"
         return f"{self.path:55} {allowed:>16} {counted:>16} {self.change:+7.1%}  {said}"
+
+
+def _shown(value: float | None) -> str:
+    """Instructions as they are, ratios with what is behind the point."""
+    return "-" if value is None else f"{value:,.0f}" if value >= WHOLE else f"{value:.3f}"
 
 
 def compared(allowed: Mapping[str, float], counted: Mapping[str, float], tolerance: float) -> list[Row]:

@@ -40,8 +40,8 @@ class Resolver:
     is_ready = True
     reports_dropped = reports_unacknowledged = 0
 
-    def __init__(self, targets: int) -> None:
-        self._plan = Plan("decision", tuple(target(number=n) for n in range(targets)), targets, 600.0, name="the-name")
+    def __init__(self, targets: tuple[Attempt, ...]) -> None:
+        self._plan = Plan("decision", targets, len(targets), 600.0, name="the-name")
 
     async def resolve(self, question: Question) -> Plan:
         return self._plan
@@ -93,7 +93,7 @@ class Client:
 
 
 def _walk(body: bytes, targets: int, *answers: tuple[int, bytes, Sequence[bytes]]) -> Callable[[], Any]:
-    resolver: Any = Resolver(targets)
+    resolver: Any = Resolver(tuple(target(number=number) for number in range(targets)))
     upstream: Any = Upstream(*answers)
     telemetry = PrometheusTelemetry(CollectorRegistry(), resolver)
     estimator: Any = None

@@ -128,10 +128,8 @@ def _goals() -> Iterator[Goal]:
     yield _to_peer(peers.FERROGW, 1)
     yield _to_peer(peers.SMG, 1)
     yield _to_nginx(loads.EVENTS_50, 1.6)
-    yield _to_nginx(loads.BURST_50, 1.6)
     yield _to_nginx(loads.PACED_64, 2.3)
     yield _to_nginx(loads.EVENTS_1000, 1.2)
-    yield _to_nginx(loads.BURST_1000, 1.2)
     for client, provider in TRANSLATED:
         yield _above(client, provider)
     yield _to_nginx(loads.LARGE, 3)

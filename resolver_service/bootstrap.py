@@ -11,6 +11,7 @@ import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
@@ -26,16 +27,13 @@ from resolver_service.adapters.operations_uvicorn import Operations, OperationsS
 from resolver_service.adapters.record_copy import ConfigCopy
 from resolver_service.adapters.record_file import FileRecord
 from resolver_service.adapters.stores_memory import MemoryBindings, MemoryDrains, MemoryHealth, MemoryRotation
-from resolver_service.adapters.stores_redis.beginning import Beginning, begin
-from resolver_service.adapters.stores_redis.record import RedisRecord
-from resolver_service.adapters.stores_redis.siblings import RedisSiblings
-from resolver_service.adapters.stores_redis.state import RedisState
 from resolver_service.adapters.stores_sqlite import SqliteState
 from resolver_service.adapters.telemetry_prometheus import PrometheusTelemetry, Sources
 from resolver_service.app.access import Access
 from resolver_service.app.alone import Alone
 from resolver_service.app.bindings import Bindings
 from resolver_service.app.configure import FILE, Configuration, digest_of
+from resolver_service.app.considerate import considerate
 from resolver_service.app.in_flight import InFlight
 from resolver_service.app.limits import ClientLimits
 from resolver_service.app.manage import Manager
@@ -50,6 +48,12 @@ from resolver_service.app.watch import Bell, Watch
 from resolver_service.domain.config import ConfigError
 from resolver_service.domain.health import PROBE_LEASE_S
 from resolver_service.settings import Settings
+
+if TYPE_CHECKING:  # Seven megabytes that a resolver does without which shares nothing.
+    from resolver_service.adapters.stores_redis.beginning import Beginning
+    from resolver_service.adapters.stores_redis.record import RedisRecord
+    from resolver_service.adapters.stores_redis.siblings import RedisSiblings
+    from resolver_service.adapters.stores_redis.state import RedisState
 
 LAST_WORDS_S = 1.0
 
@@ -100,14 +104,14 @@ async def serve(settings: Settings) -> None:
         shared = await _begun(settings, told_to_stop, stack) if settings.store else None
         if told_to_stop.is_set():
             return
-        if shared:
-            configuration = _as_of_record(shared.beginning.kept, bell)
-        else:
-            if settings.state_dir:
-                history = stack.enter_context(contextlib.closing(SqliteHistory(settings.state_dir, time.time)))
-            configuration = Configuration(
-                config_yaml.Reader().parsed, time.time, _text(settings.config), history, bell.ring
-            )
+        with considerate():
+            if shared:
+                configuration = _as_of_record(shared.beginning.kept, bell)
+            else:
+                if settings.state_dir:
+                    history = stack.enter_context(contextlib.closing(SqliteHistory(settings.state_dir, time.time)))
+                text, read = _text(settings.config), config_yaml.Reader().parsed
+                configuration = Configuration(read, time.time, text, history, bell.ring)
         await _serve(settings, configuration, history, shared, bell, operating, told_to_stop)
 
 
@@ -125,6 +129,9 @@ async def _operating(settings: Settings, stack: contextlib.ExitStack) -> _Operat
 
 async def _begun(settings: Settings, told_to_stop: asyncio.Event, stack: contextlib.ExitStack) -> _Shared | None:
     """None if it was told to stop before the store could be reached."""
+    from resolver_service.adapters.stores_redis.beginning import begin
+    from resolver_service.adapters.stores_redis.record import RedisRecord
+
     try:
         record = stack.enter_context(contextlib.closing(RedisRecord(settings.store)))
     except ValueError:
@@ -194,7 +201,7 @@ async def _serve(
     following = asyncio.create_task(follow)
     keeping = asyncio.create_task(state.keep()) if state else None
     renewing = asyncio.create_task(certificates.follow(tls.renew)) if certificates and tls else None
-    if isinstance(state, RedisState):
+    if state and not isinstance(state, SqliteState):
         await state.begun()
     if siblings:
         await siblings.begun()
@@ -230,6 +237,8 @@ async def _serve(
 def _state(settings: Settings, configuration: Configuration, replica_id: str) -> SqliteState | RedisState | None:
     """What outlives this process, and who shares it. Raises `UnreadableError`."""
     if settings.store:
+        from resolver_service.adapters.stores_redis.state import RedisState
+
         try:
             return RedisState(settings.store, time.monotonic, replica_id=replica_id, place=lambda: configuration.place)
         except ValueError as error:
@@ -248,9 +257,11 @@ def _manager(
     state: SqliteState | RedisState | None,
 ) -> tuple[RedisSiblings | None, Manager]:
     edits = settings.provider_edits
-    if shared is None or not isinstance(state, RedisState):
+    if shared is None or state is None or isinstance(state, SqliteState):
         record = FileRecord(_given(settings.config))
         return None, Manager(configuration, record, history, amend, provider_edits=edits)
+    from resolver_service.adapters.stores_redis.siblings import RedisSiblings
+
     is_of_record = shared.beginning.is_of_record
     siblings = RedisSiblings(state, shared.record, configuration, shared.copy.keep, is_of_record=is_of_record)
     its = shared.record
@@ -308,7 +319,7 @@ def _sources(
         reloads=lambda: {"accepted": configuration.accepted, "rejected": configuration.rejected},
         probes=lambda: {"handed_out": probes.handed_out, "returned": probes.returned, "expired": probes.expired},
         state_write_failures=(lambda: state.failures) if isinstance(state, SqliteState) else None,
-        store=(lambda: state) if isinstance(state, RedisState) else None,
+        store=None if state is None or isinstance(state, SqliteState) else (lambda: state),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from edge_service.dialects.canonical import Usage
 from edge_service.domain.needs import Operation
@@ -32,8 +32,7 @@ def tokens(usage: Usage) -> Tokens:
     return Tokens(*(max(0, min(number, MOST_TOKENS)) for number in told))
 
 
-@dataclass(frozen=True, slots=True)
-class Tried:
+class Tried(NamedTuple):
     """An attempt that is over."""
 
     target_id: str
@@ -89,13 +88,15 @@ class Record:
     @property
     def tokens(self) -> Tokens | None:
         """Of all attempts together; None if none was told."""
+        if len(self.tried) == 1:
+            return self.tried[0].tokens
         told = [tried.tokens for tried in self.tried if tried.tokens is not None]
         return sum(told, Tokens()) if told else None
 
     @property
     def possible_duplicates(self) -> int:
         """Attempts that moved on although the provider may have run the request. What is counted twice costs nobody."""
-        if self.operation is Operation.COUNT:
+        if len(self.tried) < 2 or self.operation is Operation.COUNT:
             return 0
         return sum(tried.disposition in AMBIGUOUS for tried in self.tried[:-1])
 

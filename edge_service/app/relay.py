@@ -60,7 +60,13 @@ class Relay:
             for event in self._splitter.feed(data):
                 if self.complete:
                     break
-                self._take(event)
+                kind, content = self._reader.read(event)
+                if kind is EventKind.CONTENT:  # As nearly all are.
+                    self.has_content = self.is_new_content = True
+                    self.content_events += 1
+                    self._held.append(content)
+                else:
+                    self._take(kind, event, content)
         except EventTooLargeError as error:
             raise _failed(Disposition.BROKEN, f"the provider sent {error}") from error
         except MalformedAnswerError as error:
@@ -100,15 +106,11 @@ class Relay:
         self._held.append(event)
         return True
 
-    def _take(self, event: bytes) -> None:
-        kind, content = self._reader.read(event)
+    def _take(self, kind: EventKind, event: bytes, content: bytes) -> None:
         if kind is EventKind.ERROR:
             data = data_of(event) or b""
             raise StreamFailedError(reported(_STATUS, provider_errors.read(data), self._rulings.of(_STATUS, data)))
-        if kind is EventKind.CONTENT:
-            self.has_content = self.is_new_content = True
-            self.content_events += 1
-        elif kind is EventKind.TERMINAL:
+        if kind is EventKind.TERMINAL:
             self.complete = True
         self._held.append(content)
         if not self.has_content:

@@ -184,7 +184,7 @@ class Walk:
             target_id = report.attempt.target_id
             self._record.tried.append(Tried(target_id, outcome.disposition, outcome.status, took_s, told, tokens))
             if isinstance(report, ReportEnded) and tokens is not None:
-                report = replace(report, input_tokens=tokens.input, output_tokens=tokens.output)
+                report = ReportEnded(report.attempt, tokens.input, tokens.output)
             elif isinstance(report, ReportFailed):
                 report = self._broken_off(report, tokens or Tokens())
         self._services.resolver.report(self._record.decision_id, report)
@@ -208,6 +208,8 @@ class Walk:
             match command:
                 case Open(attempt):
                     return attempt
+                case ReportEnded() | ReportClosed() | ReportFailed():
+                    self._report(command)
                 case Relay():
                     self._interrupts.lift(Reason.TOTAL, Reason.HEADERS, Reason.FIRST_CONTENT)
                     await self._begin()
@@ -219,8 +221,6 @@ class Walk:
                     now = self._clock()
                     self._record.first_content_s = now - self._incoming.arrived_at
                     self._services.resolver.report(self._record.decision_id, command, now - self._last.opened_at)
-                case _:
-                    self._report(command)
         return None
 
     async def _try(self, attempt: Attempt) -> list[Command]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from edge_service.dialects import canonical
 from edge_service.domain.client_limits import ClientLimits
@@ -54,8 +54,7 @@ class InexpressibleError(Exception):
         super().__init__(f"the provider's dialect cannot express: {', '.join(names)}")
 
 
-@dataclass(frozen=True, slots=True)
-class Whole:
+class Whole(NamedTuple):
     """An answer that came all at once, as the client gets it."""
 
     body: bytes

@@ -24,11 +24,13 @@ _STRING = re.compile(rb'(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))+
 class Stencil:
     """What is the same in all of these events, as they come and as they are sent."""
 
-    __slots__ = ("_between", "_first", "_last", "_sent", "_sent_first")
+    __slots__ = ("_behind", "_between", "_first", "_last", "_sent", "_sent_first", "_start")
 
     def __init__(self, came: list[bytes], sent: list[bytes]) -> None:
         """What stands around the holes. There is at least one."""
         self._first, *self._between, self._last = came
+        self._start = len(self._first)
+        self._behind = -len(self._last)
         self._sent_first = sent[0]
         self._sent = None if sent[1:] == came[1:] else sent[1:]
         """None if nothing differs behind the first hole."""
@@ -37,7 +39,10 @@ class Stencil:
         """What is sent for the event; None if it is another one."""
         if not event.startswith(self._first) or not event.endswith(self._last):
             return None
-        start = at = len(self._first)
+        if not self._between and self._sent is None:  # As most are.
+            text = event[self._start : self._behind]
+            return self._sent_first + event[self._start :] if _STRING.fullmatch(text) else None
+        at = self._start
         texts = []
         for literal in self._between:
             end = event.find(literal, at)
@@ -49,7 +54,7 @@ class Stencil:
         if not _STRING.fullmatch(event, at, end):
             return None
         if self._sent is None:
-            return self._sent_first + event[start:]
+            return self._sent_first + event[self._start :]
         texts.append(event[at:end])
         pairs = zip(texts, self._sent, strict=True)
         return self._sent_first + b"".join([part for pair in pairs for part in pair])

@@ -14,9 +14,9 @@ _DECIMAL = re.compile(rb"[0-9]{1,9}(?:\.[0-9]{1,9})?\Z")
 
 def allowed_s(headers: Headers) -> float | None:
     """None if the client does not say. Raises `InvalidRequestError`."""
-    said = [value for name, value in headers if name == TIMEOUT]
-    if not said:
+    if TIMEOUT not in dict(headers):
         return None
+    said = [value for name, value in headers if name == TIMEOUT]
     value = said[0].strip(b" \t")
     seconds = float(value) if len(said) == 1 and _DECIMAL.match(value) else 0.0
     if not LEAST_S <= seconds <= MOST_S:

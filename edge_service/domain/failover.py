@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from operator import attrgetter
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from edge_service.domain.outcome import AMBIGUOUS, MOVES_ON, Disposition, Outcome, most_useful
 from edge_service.domain.plan import Attempt, Plan
@@ -64,8 +64,7 @@ class ReportContent:
     attempt: Attempt
 
 
-@dataclass(frozen=True, slots=True)
-class ReportEnded:
+class ReportEnded(NamedTuple):
     """Tell the resolver that an attempt served in full."""
 
     attempt: Attempt
@@ -92,8 +91,7 @@ class Ending(StrEnum):
     """Nobody is there to be told."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(NamedTuple):
     """The request is over."""
 
     ending: Ending

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -61,11 +61,8 @@ def without_limits(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     return [(name, value) for name, value in headers if not name.startswith(_LIMITS)]
 
 
-def first(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
-    for key, value in headers:
-        if key == name:
-            return value
-    return None
+def first(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> bytes | None:
+    return dict(reversed(headers)).get(name)
 
 
 def request_id(shown: bytes | None) -> str:
@@ -77,6 +74,8 @@ def request_id(shown: bytes | None) -> str:
 
 def provider_request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """What a provider calls the request, for a ticket there; empty if it does not say, or says it in no fit way."""
+    if _PROVIDER_REQUEST_IDS.isdisjoint(dict(headers)):
+        return ""
     for name, value in headers:
         if name in _PROVIDER_REQUEST_IDS and _REQUEST_ID.match(value):
             return value.decode("ascii")

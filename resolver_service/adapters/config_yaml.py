@@ -11,6 +11,7 @@ import yaml
 from yaml.constructor import ConstructorError
 from yaml.reader import ReaderError
 
+from resolver_service.app.considerate import let_go
 from resolver_service.app.ports import Parsed
 from resolver_service.domain.catalog import Catalog
 from resolver_service.domain.config import ConfigError, Known, Problem, parse, parse_further
@@ -50,7 +51,9 @@ class Reader:
         """What it says and what it comes to. Raises `ConfigError` with all problems, and nothing else."""
         document = self._read(text)
         known = parse_further(document, self._known)
+        gone = [] if self._known is None else [*self._known.pools.values(), *self._known.groups.values()]
         self._known = known
+        let_go(gone)
         return Parsed(cast("dict[str, Any]", document), known.catalog)
 
     def _read(self, text: bytes) -> object:

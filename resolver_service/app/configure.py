@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from resolver_service.app.considerate import considerate
+from resolver_service.app.considerate import considerate, let_go
 from resolver_service.app.ports import ConflictError, History, HistoryError, Kept, Parsed, PastRevision, Revision
 from resolver_service.domain.config import ConfigError
 from resolver_service.domain.config_summary import diff, summary
@@ -17,6 +17,10 @@ Parse = Callable[[bytes], Parsed]
 
 FILE = "file"
 """The author of what somebody wrote into the file."""
+
+
+GONE_S = 1.0
+"""After which nothing works with a configuration any longer that has been replaced."""
 
 
 def digest_of(text: bytes) -> str:
@@ -161,9 +165,16 @@ class Configuration:
         return Revision(number, parsed.catalog, now, digest_of(text), parsed.document, text)
 
     def _swap(self, revision: Revision) -> None:
-        self._current = revision
+        before, self._current = self._current.catalog, revision
         self.accepted += 1
         self._changed()
+        gone = [*before.pools.values(), *before.clusters.values(), *before.models.values()]
+        # By then nobody has the whole of it.
+        asyncio.get_running_loop().call_later(GONE_S, _let_go, gone)
+
+
+def _let_go(parts: list[object]) -> None:
+    asyncio.get_running_loop().run_in_executor(None, let_go, parts)
 
 
 def _past(before: Revision, after: Revision, author: str) -> PastRevision:

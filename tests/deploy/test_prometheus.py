@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-import socket
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,7 +16,7 @@ import yaml
 
 from tests.support.faulty_upstream import says
 from tests.support.metrics import exposition, operations_of
-from tests.support.processes import Process
+from tests.support.processes import Process, own_host
 from tests.support.setup import setup
 
 ROOT = Path(__file__).parents[2]
@@ -62,8 +61,7 @@ def at(services: dict[str, Process]) -> dict[str, Any]:
 @contextlib.asynccontextmanager
 async def prometheus(config: dict[str, Any], directory: Path) -> AsyncIterator[httpx2.AsyncClient]:
     (directory / "prometheus.yml").write_text(yaml.safe_dump(config))
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        address = f"127.0.0.1:{found.getsockname()[1]}"
+    address = f"{own_host()}:9090"
     with (directory / "prometheus.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             program("prometheus"),

@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import json
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ import pytest
 
 from tests.support.managing import KEY, Managing, managing
 from tests.support.metrics import exposition
-from tests.support.processes import PLAIN, STOP_S, Process, run, start, start_edge
+from tests.support.processes import PLAIN, STOP_S, Process, own_host, run, start, start_edge
 from tests.support.setup import config_text, until
 from tests.support.valkey import Store
 
@@ -234,8 +233,7 @@ async def test_without_a_copy_it_waits_for_the_store(tmp_path: Path) -> None:
 
 async def test_who_waits_for_the_store_is_alive_and_can_be_told_to_stop(tmp_path: Path) -> None:
     log = tmp_path / "resolver.log"
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        operations = f"127.0.0.1:{found.getsockname()[1]}"
+    operations = f"{own_host()}:8403"
     flags = ("--store", UNUSED, "--ops-listen", operations)
     with log.open("wb") as errors:
         process = await asyncio.create_subprocess_exec(sys.executable, "-m", "resolver_service", *flags, stderr=errors)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -47,7 +48,8 @@ class Shared:
 
     def ask(self, decision_id: str, use: Use) -> Admission:
         self.tell(1)
-        its = admission(use, self._run([], decision_id, *asked(use), 0, "", "0")[0][3])
+        (_, _, _, said), *_ = msgspec.msgpack.decode(self._run([], decision_id, *asked(use), 0, "", "0")[0])
+        its = admission(use, said)
         if its.refusal is None:
             self.mirror.let_in(decision_id, use)
         return its
@@ -61,7 +63,8 @@ class Shared:
         self._server.set("now", self.now_ms)
         keys = ("t", "p:", "b:", "l:")
         said = self.mirror.said(events)
-        return self._server.evalsha(self._digest, 4, *keys, 1000, len(events), *said, *wanted)
+        packed = msgspec.msgpack.encode([1000, len(events), *said, *wanted])
+        return self._server.evalsha(self._digest, 4, *keys, packed)
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,11 @@ PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """For clients of services without TLS: to read whom the system trusts takes longer than most answers."""
 
 
+def own_host() -> str:
+    """A loopback address that no other process of the tests has: every port is free there, and stays so."""
+    return f"127.7.{os.getpid() >> 8 & 255}.{os.getpid() & 255 or 1}"
+
+
 @dataclass
 class Process:
     """A service that has said where it serves."""

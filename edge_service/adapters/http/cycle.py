@@ -74,24 +74,22 @@ class Cycle(RequestResponseCycle):
         self.response_started = True
         self.waiting_for_100_continue = False
         headers = [*self.default_headers, *headers]
-        if _CONTROL.search(b"\t".join([value for _, value in headers])):
-            raise RuntimeError("a header with a control character in it")
-        lines = [STATUS_LINE[status][:-2], *(name + b": " + value for name, value in headers)]
-        is_closing = False
-        for name, value in headers:
-            if name == b"content-length":
-                self.expected_content_length = int(value)
-                self.chunked_encoding = False
-            elif name == b"connection" and value.lower() == b"close":
-                is_closing = True
-                self.keep_alive = False
-        if not self.keep_alive and not is_closing:
-            lines.append(b"connection: close")
-        if self.chunked_encoding is None and self.scope["method"] != "HEAD" and status not in _BODILESS:
+        named = dict(headers)
+        length, connection = named.get(b"content-length"), named.get(b"connection")
+        if length is not None:
+            self.expected_content_length = int(length)
+            self.chunked_encoding = False
+        elif self.chunked_encoding is None and self.scope["method"] != "HEAD" and status not in _BODILESS:
             self.chunked_encoding = True
-            lines.append(b"transfer-encoding: chunked")
-        lines.append(b"\r\n")
-        self.transport.write(b"\r\n".join(lines))
+            headers.append((b"transfer-encoding", b"chunked"))
+        if connection is not None and connection.lower() == b"close":
+            self.keep_alive = False
+        elif not self.keep_alive:
+            headers.append((b"connection", b"close"))
+        lines = [name + b": " + value for name, value in headers]
+        if _CONTROL.search(b"\t".join(lines)):
+            raise RuntimeError("a header with a control character in it")
+        self.transport.write(STATUS_LINE[status] + b"\r\n".join([*lines, b"", b""]))
 
     def _go_on(self, body: bytes, *, is_last: bool) -> None:
         if self.scope["method"] == "HEAD":

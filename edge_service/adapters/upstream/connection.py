@@ -103,7 +103,8 @@ class Answer:
         """Whether more may come for now."""
         self._parts.append(part)
         self._size += len(part)
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
         return self._size < UNREAD_BYTES
 
     def end(self, error: ConnectionBrokenError | None = None) -> None:
@@ -118,8 +119,9 @@ class Answer:
         self._wake()
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
 
 class Connection(asyncio.Protocol):
@@ -131,7 +133,6 @@ class Connection(asyncio.Protocol):
         "_fd",
         "_forget",
         "_framed",
-        "_head_bytes",
         "_headers",
         "_is_interim",
         "_is_paused",
@@ -156,7 +157,6 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._answer: Answer | None = None
         self._headers: Headers = []
-        self._head_bytes = 0
         self._beside_bytes = 0
         """What has come since the last piece of a body."""
         self._framed = False
@@ -256,32 +256,31 @@ class Connection(asyncio.Protocol):
         if self._answer is None:
             raise ConnectionBrokenError("a second answer")
         self._headers = []
-        self._head_bytes = 0
         self._framed = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._head_bytes += len(name) + len(value)
-        if self._head_bytes > MAX_HEAD_BYTES or len(self._headers) >= MAX_HEADERS:
+        if len(self._headers) >= MAX_HEADERS:
             raise ConnectionBrokenError("too large a head")
-        assert self._answer is not None  # noqa: S101 - a message has begun
-        if self._answer.status:
-            return  # A trailer.
-        name = name.lower()
-        if name in (b"content-length", b"transfer-encoding"):
-            self._framed = True
-        self._headers.append((name, value.rstrip(b" \t")))  # RFC 9112, 5.1; the parser takes off what stands before it.
+        self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         answer = self._answer
         assert answer is not None  # noqa: S101 - a message has begun
+        # In lower case. The parser takes off the white space before a value, and RFC 9112, 5.1 what is behind it.
+        headers = [(name.lower(), value.rstrip(b" \t")) for name, value in self._headers]
+        self._headers = []  # For trailers, which nobody reads, but which have a bound as well.
+        if self._beside_bytes > MAX_HEAD_BYTES:  # Else it has the room, with whatever came along.
+            _bound(headers)
         status = self._parser.get_status_code()
         self._is_interim = status < 200
         if self._is_interim:
             if status == _SWITCHING:
                 raise ConnectionBrokenError("an answer in another protocol")
             return
-        self._framed = self._framed or status in _NO_BODY
-        answer.status, answer.headers = status, self._headers
+        named = dict(headers)
+        self._framed = b"content-length" in named or b"transfer-encoding" in named or status in _NO_BODY
+        self.keep_s = _keep_s(named[b"keep-alive"]) if b"keep-alive" in named else None
+        answer.status, answer.headers = status, headers
         if not answer.head_is_there.done():
             answer.head_is_there.set_result(None)
 
@@ -299,12 +298,13 @@ class Connection(asyncio.Protocol):
         if self._is_interim:
             self._is_interim = False
             return
+        if self._headers:
+            _bound(self._headers)
         self._answer = None
         answer.end()
         if not self._framed or not self._parser.should_keep_alive() or self._is_sent_in_part():
             self._close()
             return
-        self.keep_s = _keep_s(self._headers)
         self.resume()
         self._release(self)
 
@@ -334,14 +334,18 @@ class Connection(asyncio.Protocol):
             answer.end(ConnectionBrokenError(how))
 
 
-def _keep_s(headers: Headers) -> float | None:
+def _bound(headers: Headers) -> None:
+    """Raises `ConnectionBrokenError`."""
+    if sum([len(name) + len(value) for name, value in headers]) > MAX_HEAD_BYTES:
+        raise ConnectionBrokenError("too large a head")
+
+
+def _keep_s(value: bytes) -> float | None:
     """`Keep-Alive: timeout=5`: https://datatracker.ietf.org/doc/html/draft-thomson-hybi-http-timeout-01#section-2"""
-    for name, value in headers:
-        if name == b"keep-alive":
-            for parameter in value.split(b","):
-                key, _, seconds = parameter.strip().partition(b"=")
-                if key.lower() == b"timeout" and seconds.isdigit() and len(seconds) < 8:
-                    return float(seconds)
+    for parameter in value.split(b","):
+        key, _, seconds = parameter.strip().partition(b"=")
+        if key.lower() == b"timeout" and seconds.isdigit() and len(seconds) < 8:
+            return float(seconds)
     return None
 
 

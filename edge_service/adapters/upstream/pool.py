@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from edge_service.adapters.upstream.addresses import ConnectError, Guard, first_of
 from edge_service.adapters.upstream.connection import Answer, Connection
@@ -23,8 +23,7 @@ MOST_IDLE = 256
 SWEEP_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     is_tls: bool
     host: str
     """A name, or an address without brackets."""

@@ -24,8 +24,10 @@ class Secret:
         return bool(self._secret) and self._secret in content.lower()
 
     def without(self, headers: Headers) -> Headers:
-        """The headers that do not have it in them; names in lower case."""
-        return [(name.lower(), value) for name, value in headers if not self.is_in(name + value)]
+        """The headers that do not have it in them. Hardly ever does any: all of them are looked through together."""
+        if not self.is_in(b"\n".join([name + value for name, value in headers])):
+            return headers
+        return [(name, value) for name, value in headers if not self.is_in(name + value)]
 
 
 def encoding_of(headers: Headers) -> bytes | None:

@@ -73,7 +73,7 @@ class Httpx2Response:
         self._secret = Secret(secret)
         self.quotes_credential = self._secret.is_in
         self.status = response.status_code
-        self.headers = self._secret.without(response.headers.raw)
+        self.headers = self._secret.without([(name.lower(), value) for name, value in response.headers.raw])
         encoding = encoding_of(self.headers)
         self._chunks = self._read() if encoding is None else unpacked(self._read(), encoding)
 

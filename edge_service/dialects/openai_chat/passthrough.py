@@ -7,8 +7,7 @@ are taken out of it; ids of calls that one is known to refuse are replaced.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -40,8 +39,7 @@ _anything = msgspec.json.Decoder()
 _NULL = msgspec.Raw(b"null")
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(NamedTuple):
     """A client's request to any API of this family, read as far as routing needs."""
 
     model: str
@@ -60,8 +58,7 @@ class Opened:
         return body if self.hidden is None else self.hidden.shown(body)
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
+class ChatRequest(NamedTuple):
     """A client's request, read as far as routing needs."""
 
     model: str
@@ -100,9 +97,9 @@ class ChatRequest:
         if quirks.efforts:
             effort = quirks.effort(effort)
         if not quirks.effort_within:
-            return replace(self, fields={**self.fields, "reasoning_effort": msgspec.Raw(encode(effort))})
+            return self._replace(fields={**self.fields, "reasoning_effort": msgspec.Raw(encode(effort))})
         fields = {name: value for name, value in self.fields.items() if name != "reasoning_effort"}
-        return replace(self, fields={**fields, quirks.effort_within: msgspec.Raw(encode({"effort": effort}))})
+        return self._replace(fields={**fields, quirks.effort_within: msgspec.Raw(encode({"effort": effort}))})
 
     def reader(self) -> EventReader:
         """Of the answer, if it comes as a stream."""

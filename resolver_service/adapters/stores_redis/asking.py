@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Iterable, Sequence
+from typing import Any
 
+import msgspec
 import structlog
 
 from resolver_service.adapters.stores_redis.contact import NONSENSE, Contact
@@ -16,6 +19,10 @@ from resolver_service.adapters.stores_redis.rotation import NO_CLAIM, arguments,
 from resolver_service.app.ports import Admission, Clock, Granted, Use, Wanted
 from resolver_service.domain.health import PROBE_LEASE_S
 from resolver_service.domain.selection import Claim, TurnKey
+
+_NONE: frozenset[str] = frozenset()
+_encode = msgspec.msgpack.Encoder().encode
+_answers = msgspec.msgpack.Decoder(list[list[Any]])
 
 _log = structlog.get_logger("forebay.resolver.store")
 
@@ -41,10 +48,10 @@ class Asking:
         self._waiting += zip(wanted, answers, strict=True)
         self.ask_soon()
         try:
-            return list(await asyncio.gather(*answers))
+            return [await answer for answer in answers]
         except asyncio.CancelledError:
             for answer in answers:
-                if answer.done() and not answer.cancelled():
+                if not answer.cancel() and not answer.cancelled():
                     self._take_back(answer.result())
             raise
 
@@ -89,16 +96,21 @@ class Asking:
             said += (len(each.probes), *each.probes, each.binding.hex())
             said += NO_CLAIM if each.claim is None else arguments(each.claim)
         try:
-            answers = await self._contact.link.run(self._take, (TURNS, PROBE, BOUND, LIMITS), said, within_s)
+            keys = (TURNS, PROBE, BOUND, LIMITS)
+            packed, *words = await self._contact.link.run(self._take, keys, (_encode(said),), within_s)
+            answers = _answers.decode(packed)
         except (LinkError, *NONSENSE):
             self._mirrors.limits.untell(events)
             raise
+        its_words = iter(words)
+        won: list[frozenset[str]] = []
         turns: list[dict[TurnKey, int]] = []
         admissions: list[Admission | None] = []
         rest: list[tuple[int, Claim]] = []
-        for number, (each, (numbers, _, bound, *allowed)) in enumerate(zip(wanted, answers, strict=True)):
-            if bound:
-                self._hear_bound(each.binding, bound)
+        for number, (each, (numbers, probes, has_binding, *allowed)) in enumerate(zip(wanted, answers, strict=True)):
+            won.append(self._won(each, list(itertools.islice(its_words, probes))) if probes else _NONE)
+            if has_binding:
+                self._hear_bound(each.binding, next(its_words, b""))
             admissions.append(None if each.use is None else self._admission(each.holder, each.use, *allowed))
             claim = each.claim if numbers else None  # One that a limit refuses takes none.
             if claim is not None and has_second_step(claim):
@@ -114,8 +126,8 @@ class Asking:
         for taken in turns:
             self._mirrors.rotation.taken(taken)
         return [
-            Granted(each.holder, its_turns, self._won(each, holders), its_admission)
-            for each, its_turns, (_, holders, *_), its_admission in zip(wanted, turns, answers, admissions, strict=True)
+            Granted(each.holder, its_turns, its_probes, its_admission)
+            for each, its_turns, its_probes, its_admission in zip(wanted, turns, won, admissions, strict=True)
         ]
 
     def _admission(self, holder: str, use: Use, answer: Sequence[int]) -> Admission:

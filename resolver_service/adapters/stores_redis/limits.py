@@ -105,7 +105,7 @@ def asked(use: Use) -> tuple[Argument, ...]:
     """As `limits.lua` reads it."""
     limits = use.limits
     most = ("" if each is None else each for each in (limits.requests, limits.tokens, limits.concurrent))
-    return (b"-1", use.client_id, *most, use.tokens, use.input_tokens, *_terms(use.for_s))
+    return ("-1", use.client_id, *most, use.tokens, use.input_tokens, *_terms(use.for_s))
 
 
 def admission(use: Use, answer: Sequence[int]) -> Admission:

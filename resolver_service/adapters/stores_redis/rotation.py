@@ -7,13 +7,13 @@ from functools import lru_cache
 from math import gcd
 
 from resolver_service.app.ports import Granted, Wanted
-from resolver_service.domain.rotation import turn_of
+from resolver_service.domain.rotation import choice
 from resolver_service.domain.selection import Claim, TurnKey
 
 LONGEST_SEQUENCE = 1024
 """Turns. Whose they are goes with each request, and costs two bytes each. Where a cluster's is longer, the turn of the
 pool that it falls on is taken in a second step."""
-NO_CLAIM = (b"0",)
+NO_CLAIM = ("0",)
 
 
 def field(key: TurnKey) -> str:
@@ -51,7 +51,7 @@ class RotationMirror:
         while claim is not None:
             number = turns[claim.key] = self.turn(claim.key)
             self.take([claim.key])
-            claim = claim.behind[turn_of(claim.weights, number).index]
+            claim = claim.behind[choice(claim.weights, number)]
         return Granted(wanted.holder, turns, frozenset(wanted.probes))
 
     def heard_of(self) -> dict[TurnKey, int]:
@@ -66,12 +66,12 @@ class RotationMirror:
 
 
 @lru_cache(maxsize=4096)
-def arguments(claim: Claim) -> tuple[bytes, ...]:
+def arguments(claim: Claim) -> tuple[str, ...]:
     """A claim as `take.lua` reads it."""
-    its_key = field(claim.key).encode()
+    its_key = field(claim.key)
     if not any(claim.behind) or has_second_step(claim):
-        return (b"1", its_key, b"0")
-    said = [b"1", its_key, b"1", b"%d" % len(claim.weights), _sequence(claim.weights)]
+        return ("1", its_key, "0")
+    said = ["1", its_key, "1", str(len(claim.weights)), _sequence(claim.weights)]
     for behind in claim.behind:
         said += NO_CLAIM if behind is None else arguments(behind)
     return tuple(said)
@@ -85,7 +85,8 @@ def _period(weights: tuple[int, ...]) -> int:
     return 1 if min(weights) == max(weights) else sum(weights) // gcd(*weights)
 
 
-def _sequence(weights: tuple[int, ...]) -> bytes:
+def _sequence(weights: tuple[int, ...]) -> str:
     if min(weights) == max(weights):
-        return b""
-    return b"".join(turn_of(weights, turn).index.to_bytes(2, "big") for turn in range(_period(weights)))
+        return ""
+    places = (choice(weights, turn) for turn in range(_period(weights)))
+    return "".join(chr(place >> 7) + chr(place & 127) for place in places)

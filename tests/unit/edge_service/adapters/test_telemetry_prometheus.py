@@ -46,3 +46,27 @@ def test_what_an_answer_cost_and_what_its_request_lost_is_counted() -> None:
     for field in record.dropped:
         assert registry.get_sample_value("forebay_dropped_total", {"field": field, "dialect": "anthropic"}) == 2
     assert registry.get_sample_value("forebay_passed_over_total", {"dialect": "gemini"}) == 4
+
+
+def test_times_are_counted_in_the_buckets_that_they_fit_into() -> None:
+    registry = CollectorRegistry()
+    telemetry = PrometheusTelemetry(registry, Link())
+    for resolve_s in (0.0, 0.0005, 0.00051, 0.3, 7.0):
+        telemetry.ended(Record("r", 0.0, resolve_s=resolve_s), 1.0)
+
+    def buckets(le: str) -> float | None:
+        return registry.get_sample_value("forebay_resolve_seconds_bucket", {"le": le})
+
+    assert [buckets(le) for le in ("0.0005", "0.001", "0.1", "0.3", "1.0", "+Inf")] == [2, 3, 3, 4, 4, 5]
+    assert registry.get_sample_value("forebay_resolve_seconds_count") == 5
+    assert registry.get_sample_value("forebay_resolve_seconds_sum") == 7.30101
+
+
+def test_requests_under_way_are_those_that_have_begun_and_not_ended() -> None:
+    registry = CollectorRegistry()
+    telemetry = PrometheusTelemetry(registry, Link())
+    telemetry.began()
+    telemetry.began()
+    telemetry.ended(Record("r", 0.0), 1.0)
+    assert registry.get_sample_value("forebay_requests_in_progress") == 1
+    assert registry.get_sample_value("forebay_requests_total", {"name": "", "status": "0"}) == 1
