@@ -80,7 +80,7 @@ async def start(module: str, *arguments: str, errors: Path, environment: Mapping
 
 async def run(module: str, *arguments: str, **environment: str) -> tuple[int, str, str]:
     """Exit status, standard output and standard error of a module, which must end by itself."""
-    whole = {"PATH": os.environ["PATH"], **environment}
+    whole = {"PATH": os.environ["PATH"], **OPERATIONS, **environment}
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
         its = {"stdout": out.fileno(), "stderr": errors.fileno()}
         process = await born(module, *arguments, environment=whole, **its)
