@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from resolver_service.domain.bindings import Binding
 from resolver_service.domain.catalog import Catalog, Disposition
@@ -63,8 +63,7 @@ class BindingStore(Protocol):
     def forget(self, key: bytes) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(NamedTuple):
     """What a request takes of its client's limits."""
 
     client_id: str
@@ -77,8 +76,7 @@ class Use:
     """For how long it counts if nothing is told of it; None for what nothing will be told of."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """What a request takes of what no two requests may have, whichever resolvers they are asked of."""
 
     holder: str
@@ -102,8 +100,7 @@ class Admission:
     """The limit that is in the way, and for how many milliseconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Granted:
+class Granted(NamedTuple):
     holder: str
     turns: Mapping[TurnKey, int]
     """The numbers of the turns that are this request's, counted from 0."""

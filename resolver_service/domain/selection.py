@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from resolver_service.domain.catalog import Group, Member, RawModel, Source, Target
-from resolver_service.domain.rotation import Turn, choice, turn_of
+from resolver_service.domain.catalog import Group, Member, RawModel, Target
+from resolver_service.domain.rotation import choice, turn_of
 
 Available: TypeAlias = Callable[[Target], bool]
 TurnKey: TypeAlias = tuple[str, int]
@@ -40,8 +39,7 @@ def order(entry: Group | RawModel, available: Available | None, turns: Turns, li
     return Order(targets if limit is None else targets[:limit], tuple(took))
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """The turns that a request takes, told before anyone knows whose turn it is: one of this group, and one of the pool
     that it falls on. What `order` comes to if it is given the turns that were taken, and `took`."""
 
@@ -112,35 +110,35 @@ class _Walk:
                     continue
             key = (group.rotation_key, tier.priority)
             took.append(key)
+            turn = self._turns(key)
             if available is None and tier.one_each:
-                first = choice(tier.weights, self._turns(key))
+                first = choice(tier.weights, turn)
                 self.add(tier.one_each[first:])
                 self.add(tier.one_each[:first])
             else:
                 weights = tier.weights if len(members) == len(tier.members) else tuple(m.weight for m in members)
-                self._among(members, turn_of(weights, self._turns(key)), took)
+                self._among(members, weights, turn, took)
             took = []  # The first target is found. The others' bands only look.
 
-    def _among(self, members: Sequence[Member], its: Turn, took: list[TurnKey]) -> None:
-        for i in (*range(its.index, len(members)), *range(its.index)):
+    def _among(self, members: Sequence[Member], weights: tuple[int, ...], turn: int, took: list[TurnKey]) -> None:
+        first = choice(weights, turn)
+        taken: tuple[int, ...] = ()
+        for i in (*range(first, len(members)), *range(first)):
             if self._limit is not None and len(self.found) >= self._limit:
                 return
             member = members[i]
             if member.pool is not None:
                 self.through(member.pool, took)
             for source in member.sources:
-                self.add(_rotated(source, its.taken[i], self._available))
+                targets = tuple(filter(self._available, source.targets)) if self._available else source.targets
+                if len(targets) > 1:
+                    # A source's credentials take turns whenever it is the member's turn.
+                    taken = taken or turn_of(weights, turn).taken
+                    start = taken[i] % len(targets)
+                    targets = targets[start:] + targets[:start]
+                self.add(targets)
             took = []
 
 
 def _can_serve(member: Member, available: Available) -> bool:
     return any(map(available, member.targets()))
-
-
-def _rotated(source: Source, turn: int, available: Available | None) -> tuple[Target, ...]:
-    """The available targets of a source: its credentials take turns whenever it is the member's turn."""
-    targets = tuple(filter(available, source.targets)) if available else source.targets
-    if len(targets) < 2:
-        return targets
-    start = turn % len(targets)
-    return targets[start:] + targets[:start]

@@ -23,8 +23,10 @@ def varint(value: int) -> bytes:
     """A number that is not negative."""
     if value < 128:
         return _BYTES[value]
-    if value < 16384:
+    if value < 1 << 14:
         return bytes((value & 127 | 128, value >> 7))
+    if value < 1 << 21:
+        return bytes((value & 127 | 128, value >> 7 & 127 | 128, value >> 14))
     parts = bytearray()
     while value > 127:
         parts.append(value & 127 | 128)
