@@ -30,6 +30,7 @@ LONGEST_S = 60.0
 
 PER_STREAM = "per open stream"
 IDLE = "idle"
+AFTER = "after all loads"
 START = "start"
 IN_EFFECT = "reload in effect"
 WAITED = "longest resolve while reloading"
@@ -49,6 +50,14 @@ def open_streams(found: Found, asked: Iterable[System], cores: Cores) -> None:
                         found.is_of(f"{name}, {PER_STREAM}", (_resident(its) - before[name]) / STREAMS)
         except (LoadError, OSError) as error:
             found.missing.update({f"{name}, {PER_STREAM}": str(error) for name in pids})
+
+
+def resident(found: Found, asked: Iterable[System], when: str) -> None:
+    """What the processes of each hold."""
+    for system in asked:
+        for name, its in system.pids.items():
+            with contextlib.suppress(OSError):  # It has ended, and its rows say so.
+                found.is_of(f"{name}, {when}", _resident(its))
 
 
 def _resident(pids: Iterable[int]) -> int:

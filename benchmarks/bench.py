@@ -80,9 +80,11 @@ def run(directory: Path, length: Length) -> Found:
     try:
         with arranged.arranged(found, tools, directory, cores, is_quick=length.is_quick) as arrangement:
             running = Running(tools, directory, cores, arrangement.provider.pid)
+            apart.resident(found, arrangement.among[Among.ALL], apart.IDLE)
             if debian.LUA in tools:
                 apart.open_streams(found, arrangement.among[Among.BOTH], cores)
             measure(found, arrangement, running, length)
+            apart.resident(found, arrangement.among[Among.ALL], apart.AFTER)
             if not length.is_quick:
                 apart.starts(found, arrangement.provider, directory, length.rounds, POOLS)
     except processes.StartError as error:
