@@ -247,6 +247,7 @@ async def test_who_has_no_limits_leaves_no_trace(states: list[RedisState], store
 
 async def test_all_of_it_expires(states: list[RedisState], store: Store) -> None:
     one, _, _ = all_of(states, "rpm: 9, tpm: 1000, concurrent: 9")
+    began = time.monotonic()
     one.ended(await one.ask(needs=Needs(input_tokens=5)), 10)
     one.close(await one.ask(needs=Needs(input_tokens=5)))
     await one.ask(needs=Needs(input_tokens=5), will_report=False)
@@ -255,7 +256,9 @@ async def test_all_of_it_expires(states: list[RedisState], store: Store) -> None
     assert len(keys) == 6
     for key in keys:
         assert 0 < store.ask("PTTL", key) <= (100 + GRACE_S) * 1000
-    assert store.ask("ZCARD", "forebay:limits:requests:team a") == 2  # One entry and the sum.
+    # The sum, and an entry for what came within a tenth of a second.
+    entries = store.ask("ZCARD", "forebay:limits:requests:team a") - 1
+    assert 1 <= entries <= 1 + int((time.monotonic() - began) / 0.1)
 
 
 # --- Who dies --------------------------------------------------------------------------------------------------------
