@@ -13,7 +13,7 @@ from edge_service import settings
 
 
 def main() -> None:
-    given = settings.load(sys.argv[1:], os.environ)
+    given = settings.load(sys.argv[1:], dict(os.environ))
     if given.workers > 1 and given.as_worker is None:
         _supervise(given)
     # gRPC's core writes lines of its own on standard error, where each is to be JSON. It reads this when it is loaded.

@@ -56,21 +56,25 @@ class Relay:
         """What may be sent now that this piece has arrived: nothing before the first content, unless the stream is
         complete without any. Raises `StreamFailedError`."""
         self.is_new_content = False
+        if self.complete:
+            return b""
+        read, hold, before = self._reader.read, self._held.append, self.content_events
         try:
             for event in self._splitter.feed(data):
-                if self.complete:
-                    break
-                kind, content = self._reader.read(event)
+                kind, content = read(event)
                 if kind is EventKind.CONTENT:  # As nearly all are.
-                    self.has_content = self.is_new_content = True
                     self.content_events += 1
-                    self._held.append(content)
+                    self.has_content = True
+                    hold(content)
                 else:
                     self._take(kind, event, content)
+                    if self.complete:
+                        break
         except EventTooLargeError as error:
             raise _failed(Disposition.BROKEN, f"the provider sent {error}") from error
         except MalformedAnswerError as error:
             raise _failed(Disposition.BROKEN, f"the provider sent an event that is {error}") from error
+        self.is_new_content = self.content_events > before
         if not (self.has_content or self.complete):
             return b""
         return self.rest()

@@ -86,7 +86,7 @@ class Cycle(RequestResponseCycle):
             self.keep_alive = False
         elif not self.keep_alive:
             headers.append((b"connection", b"close"))
-        lines = [name + b": " + value for name, value in headers]
+        lines = [*map(b": ".join, headers)]
         if _CONTROL.search(b"\t".join(lines)):
             raise RuntimeError("a header with a control character in it")
         self.transport.write(STATUS_LINE[status] + b"\r\n".join([*lines, b"", b""]))

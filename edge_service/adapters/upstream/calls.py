@@ -65,7 +65,7 @@ def _head(method: str, base: _Base, path: str, headers: Headers, length: int) ->
     lines = [b"%s %s HTTP/1.1" % (method.encode(), target), b"host: " + base.host]
     if length or method == "POST":
         lines.append(b"content-length: %d" % length)
-    lines += [name + b": " + value for name, value in headers]
+    lines += map(b": ".join, headers)
     head = b"\r\n".join(lines)
     # Nothing that gets here has a line's end in it. Should it one day, it is no second request (RFC 9112, 11.2).
     ends = len(lines) - 1

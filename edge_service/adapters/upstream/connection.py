@@ -99,10 +99,10 @@ class Answer:
 
     # For the connection.
 
-    def add(self, part: bytes) -> bool:
+    def add(self, parts: list[bytes]) -> bool:
         """Whether more may come for now."""
-        self._parts.append(part)
-        self._size += len(part)
+        self._parts += parts
+        self._size += sum(map(len, parts))
         if self._waiter is not None:
             self._wake()
         return self._size < UNREAD_BYTES
@@ -130,6 +130,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_answer",
         "_beside_bytes",
+        "_came",
         "_fd",
         "_forget",
         "_framed",
@@ -159,6 +160,8 @@ class Connection(asyncio.Protocol):
         self._headers: Headers = []
         self._beside_bytes = 0
         """What has come since the last piece of a body."""
+        self._came: list[bytes] = []
+        """Pieces of the body that have been read and not been handed over: a read may have hundreds in it."""
         self._framed = False
         """The head says where the body ends."""
         self._is_interim = False
@@ -232,6 +235,8 @@ class Connection(asyncio.Protocol):
                 self._break(f"the answer is not HTTP ({type(error).__name__})")
             self.abort()
             return
+        if self._came:
+            self._hand_over()
         if self._beside_bytes > MAX_HEAD_BYTES and self._answer is not None:
             self._break("too large a head, or too much beside the body")
             self.abort()
@@ -259,17 +264,15 @@ class Connection(asyncio.Protocol):
         self._framed = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if len(self._headers) >= MAX_HEADERS:
-            raise ConnectionBrokenError("too large a head")
-        self._headers.append((name, value))
+        # In lower case. The parser takes off the white space before a value, and RFC 9112, 5.1 what is behind it.
+        self._headers.append((name.lower(), value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         answer = self._answer
         assert answer is not None  # noqa: S101 - a message has begun
-        # In lower case. The parser takes off the white space before a value, and RFC 9112, 5.1 what is behind it.
-        headers = [(name.lower(), value.rstrip(b" \t")) for name, value in self._headers]
-        self._headers = []  # For trailers, which nobody reads, but which have a bound as well.
-        if self._beside_bytes > MAX_HEAD_BYTES:  # Else it has the room, with whatever came along.
+        headers, self._headers = self._headers, []  # For trailers, which nobody reads, but which have a bound as well.
+        # A head that came with less than it may be long has the room.
+        if self._beside_bytes > MAX_HEAD_BYTES or len(headers) > MAX_HEADERS:
             _bound(headers)
         status = self._parser.get_status_code()
         self._is_interim = status < 200
@@ -285,12 +288,8 @@ class Connection(asyncio.Protocol):
             answer.head_is_there.set_result(None)
 
     def on_body(self, body: bytes) -> None:
-        assert self._answer is not None  # noqa: S101 - a message has begun
         self._beside_bytes = 0
-        if not self._answer.add(body) and not self._is_paused:
-            self._is_paused = True
-            assert self._transport is not None  # noqa: S101 - it has just brought something
-            self._transport.pause_reading()
+        self._came.append(body)
 
     def on_message_complete(self) -> None:
         answer = self._answer
@@ -300,6 +299,8 @@ class Connection(asyncio.Protocol):
             return
         if self._headers:
             _bound(self._headers)
+        if self._came:
+            self._hand_over()
         self._answer = None
         answer.end()
         if not self._framed or not self._parser.should_keep_alive() or self._is_sent_in_part():
@@ -307,6 +308,15 @@ class Connection(asyncio.Protocol):
             return
         self.resume()
         self._release(self)
+
+    def _hand_over(self) -> None:
+        """All that one read has brought of the body, at once."""
+        assert self._answer is not None  # noqa: S101 - a message has begun
+        if not self._answer.add(self._came) and not self._is_paused:
+            self._is_paused = True
+            assert self._transport is not None  # noqa: S101 - it has just brought something
+            self._transport.pause_reading()
+        self._came.clear()
 
     # --- Endings ------------------------------------------------------------------------------------------------------
 
@@ -328,15 +338,16 @@ class Connection(asyncio.Protocol):
             answer.end()
 
     def _break(self, how: str) -> None:
-        answer, self._answer = self._answer, None
         self.is_closed = True
-        if answer is not None:
+        if self._answer is not None:
+            self._hand_over()
+            answer, self._answer = self._answer, None
             answer.end(ConnectionBrokenError(how))
 
 
 def _bound(headers: Headers) -> None:
     """Raises `ConnectionBrokenError`."""
-    if sum([len(name) + len(value) for name, value in headers]) > MAX_HEAD_BYTES:
+    if len(headers) > MAX_HEADERS or sum([len(name) + len(value) for name, value in headers]) > MAX_HEAD_BYTES:
         raise ConnectionBrokenError("too large a head")
 
 

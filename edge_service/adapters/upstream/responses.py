@@ -25,7 +25,7 @@ class Secret:
 
     def without(self, headers: Headers) -> Headers:
         """The headers that do not have it in them. Hardly ever does any: all of them are looked through together."""
-        if not self.is_in(b"\n".join([name + value for name, value in headers])):
+        if not self._secret or self._secret not in b"\n".join([*map(b"".join, headers)]).lower():
             return headers
         return [(name, value) for name, value in headers if not self.is_in(name + value)]
 
