@@ -109,7 +109,8 @@ class Walk:
 
     async def run(self, allowed_s: float | None = None) -> None:
         """Raises `ApiError` if there is no plan. The client may allow less time than the plan does."""
-        self._limit(0.0, allowed_s)
+        if allowed_s is not None:
+            self._limit(0.0, allowed_s)
         request = self._request
         question = Question(
             self._incoming.request_id,
@@ -227,9 +228,9 @@ class Walk:
         """Makes one attempt and tells the machine what became of it."""
         last, asking = self._asking, Asking(self._services, self._incoming, attempt, self._record)
         self._asking = asking
-        self._interrupts.lift(Reason.HEADERS, Reason.FIRST_CONTENT)
         try:
             if last is not None:
+                self._interrupts.lift(Reason.HEADERS, Reason.FIRST_CONTENT)
                 await last.release()
             try:
                 asking.put(self._request)
