@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import Container, Sequence
-from dataclasses import replace
 
 import grpc.aio
 from grpc_status import rpc_status
@@ -140,7 +139,7 @@ class ResolverClient:
         decision_id = f"stale-{secrets.token_hex(12)}"
         if question.operation not in UNREPORTED:
             self._made_by[decision_id] = min(self._streams, key=lambda s: not s.is_up)
-        return replace(plan, decision_id=decision_id, is_stale=True)
+        return plan._replace(decision_id=decision_id, is_stale=True)
 
     @property
     def _is_any_up(self) -> bool:
@@ -217,7 +216,7 @@ def _key(question: Question) -> Question:
     provider says so.
     """
     needs = question.needs if question.needs is NO_NEEDS else question.needs.roughly
-    return replace(question, request_id="", model=_name(question), needs=needs)
+    return question._replace(request_id="", model=_name(question), needs=needs)
 
 
 def _of_any_needs(question: Question) -> tuple[str, bool, Operation]:
