@@ -163,7 +163,9 @@ def _dispositions(numbers: Iterable[int]) -> frozenset[Disposition]:
     return frozenset(_FROM_WIRE[number] for number in numbers if number in _FROM_WIRE)
 
 
-def outcome_report(decision_id: str, report: Report, latency_s: float, affinity_key: bytes = b"") -> pb.OutcomeReport:
+def outcome_report(
+    decision_id: str, report: Report, latency_s: float = 0.0, affinity_key: bytes = b""
+) -> pb.OutcomeReport:
     """`affinity_key` is that of what was made, if that is what the report is of."""
     if isinstance(report, ReportEnded):  # As nearly all are, but for what closes them.
         attempt, used, made = report

@@ -50,7 +50,7 @@ class Answers:
         self.asked: list[pb.ResolveRequest] = []
         self.reports: list[pb.OutcomeReport] = []
 
-    def report(self, report: pb.OutcomeReport) -> None:
+    def report(self, report: pb.OutcomeReport, *, at_once: bool = False) -> None:
         self.reports.append(report)
 
     async def resolve(self, request: pb.ResolveRequest, timeout_s: float) -> pb.ResolveAnswer:
