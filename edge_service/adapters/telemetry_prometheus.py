@@ -116,14 +116,12 @@ class PrometheusTelemetry:
             self._attempts.of[tried.target_id, tried.disposition] += 1
             if tried.tokens is not None:
                 self._count(tried.target_id, tried.tokens)
-        for tried in record.tried[:-1]:
-            self._failovers.of[tried.disposition,] += 1
+        if len(record.tried) > 1:
+            self._count_moves(record)
         for name in record.dropped:
             self._dropped.of[name, record.dialect] += 1
         for dialect in record.passed_over:
             self._passed_over.of[dialect,] += 1
-        if duplicates := record.possible_duplicates:
-            self._possible_duplicates.inc(duplicates)
         if record.is_unmetered:
             self._unmetered.inc()
         self._resolve.observe(record.resolve_s)
@@ -159,6 +157,12 @@ class PrometheusTelemetry:
             overhead_ms=_ms(record.overhead_s),
             total_ms=_ms(now - record.arrived_at),
         )
+
+    def _count_moves(self, record: Record) -> None:
+        for tried in record.tried[:-1]:
+            self._failovers.of[tried.disposition,] += 1
+        if duplicates := record.possible_duplicates:
+            self._possible_duplicates.inc(duplicates)
 
     def _count(self, target_id: str, tokens: Tokens) -> None:
         self._tokens.of[target_id, "input"] += tokens.input

@@ -33,9 +33,7 @@ def configure(worker: int | None = None) -> None:
     structlog.configure(
         processors=[
             *([] if worker is None else [lambda _, __, event: {**event, "worker": worker}]),
-            structlog.processors.add_log_level,
-            _Stamp(time.time),
-            structlog.processors.ExceptionRenderer(lambda info: list(_raised(info[1], set()))),
+            _Completion(time.time),
             _encode,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
@@ -84,20 +82,23 @@ class Lines:
                 self._waiting.clear()
 
 
-class _Stamp:
-    """Says when it was: ISO 8601, UTC, to the microsecond. The date is written once a second."""
+class _Completion:
+    """Says how bad it is, when it was (ISO 8601, UTC, to the microsecond; the date is written once a second), and what
+    was raised, if anything was. As one processor it costs half of what three do."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._second = 0
         self._date = ""
+        self._exception = structlog.processors.ExceptionRenderer(lambda info: list(_raised(info[1], set())))
 
-    def __call__(self, _: object, __: str, event: Any) -> Any:
+    def __call__(self, logger: Any, method: str, event: Any) -> Any:
+        event["level"] = method
         second, fraction = divmod(self._clock(), 1)
         if second != self._second:
             self._second, self._date = int(second), time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
         event["timestamp"] = f"{self._date}.{int(fraction * 1e6):06d}Z"
-        return event
+        return self._exception(logger, method, event) if "exc_info" in event else event
 
 
 class _Libraries(logging.Handler):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from edge_service.domain.affinity import Made
 from edge_service.domain.failover import ReportClosed, ReportContent, ReportEnded, ReportFailed
@@ -36,8 +36,7 @@ class ReportBound:
 Report = ReportFailed | ReportContent | ReportEnded | ReportClosed | ReportBound
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """What the resolver is asked for one request."""
 
     request_id: str

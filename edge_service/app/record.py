@@ -12,8 +12,7 @@ from edge_service.domain.outcome import AMBIGUOUS, Disposition
 MOST_TOKENS = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
+class Tokens(NamedTuple):
     """What an answer has cost, as its provider tells it."""
 
     input: int = 0
@@ -22,14 +21,14 @@ class Tokens:
     """Those of reasoning too."""
     cached: int = 0
 
-    def __add__(self, other: Tokens) -> Tokens:
-        return Tokens(self.input + other.input, self.output + other.output, self.cached + other.cached)
-
 
 def tokens(usage: Usage) -> Tokens:
     """Within bounds: what a provider says is not to spoil a counter."""
-    told = usage.input_tokens, usage.output_tokens, usage.cache_read_tokens
-    return Tokens(*(max(0, min(number, MOST_TOKENS)) for number in told))
+    return Tokens(
+        max(0, min(usage.input_tokens, MOST_TOKENS)),
+        max(0, min(usage.output_tokens, MOST_TOKENS)),
+        max(0, min(usage.cache_read_tokens, MOST_TOKENS)),
+    )
 
 
 class Tried(NamedTuple):
@@ -91,7 +90,7 @@ class Record:
         if len(self.tried) == 1:
             return self.tried[0].tokens
         told = [tried.tokens for tried in self.tried if tried.tokens is not None]
-        return sum(told, Tokens()) if told else None
+        return Tokens(*map(sum, zip(*told, strict=True))) if told else None
 
     @property
     def possible_duplicates(self) -> int:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
 
 from edge_service.app import heads
 from edge_service.app.answers import failure, refusal, unusable
@@ -12,7 +15,7 @@ from edge_service.app.byte_relay import ByteRelay
 from edge_service.app.heads import Heads
 from edge_service.app.incoming import Incoming, Services
 from edge_service.app.interrupts import Interrupts, Reason
-from edge_service.app.ports import Client, CredentialError, Question, ReportBound, UpstreamFailure
+from edge_service.app.ports import Client, CredentialError, Question, Report, ReportBound, UpstreamFailure
 from edge_service.app.record import Record, Tokens, Tried
 from edge_service.app.relay import Relay as StreamRelay
 from edge_service.app.relay import StreamFailedError
@@ -48,8 +51,6 @@ from edge_service.domain.plan import Attempt
 
 _AT_ONCE_S = 1e-6
 """0 would be no limit."""
-
-_SERVED = Outcome(Disposition.OK)
 
 _DETAILS = {
     Reason.HEADERS: "no headers in time",
@@ -170,25 +171,38 @@ class Walk:
         commands = [ReportClosed()] if self._machine.state is State.DONE else self._machine.draining()
         for command in commands:
             if isinstance(command, ReportFailed | ReportClosed):
-                self._report(command)
+                _DONE_BY[type(command)](self, command)
 
-    def _report(self, report: ReportFailed | ReportEnded | ReportClosed) -> None:
-        if isinstance(report, ReportClosed):
-            self._is_closed = True
-        else:
-            asking = self._last
-            tokens, told = asking.tokens, asking.provider_request_id
-            outcome = report.outcome if isinstance(report, ReportFailed) else _SERVED
-            if outcome.is_unfit:
-                self._record.passed_over.append(report.attempt.dialect)
-            took_s = self._clock() - asking.opened_at
-            target_id = report.attempt.target_id
-            self._record.tried.append(Tried(target_id, outcome.disposition, outcome.status, took_s, told, tokens))
-            if isinstance(report, ReportEnded) and tokens is not None:
-                report = ReportEnded(report.attempt, tokens.input, tokens.output)
-            elif isinstance(report, ReportFailed):
-                report = self._broken_off(report, tokens or Tokens())
-        self._services.resolver.report(self._record.decision_id, report)
+    def _report(self, report: Report, latency_s: float = 0.0) -> None:
+        self._services.resolver.report(self._record.decision_id, report, latency_s)
+
+    def _report_closed(self, closed: ReportClosed) -> None:
+        self._is_closed = True
+        self._report(closed)
+
+    def _report_ended(self, ended: ReportEnded) -> None:
+        tokens = self._note(ended.attempt, Disposition.OK)
+        self._report(ended if tokens is None else ReportEnded(ended.attempt, tokens.input, tokens.output))
+
+    def _report_failed(self, failed: ReportFailed) -> None:
+        outcome = failed.outcome
+        if outcome.is_unfit:
+            self._record.passed_over.append(failed.attempt.dialect)
+        tokens = self._note(failed.attempt, outcome.disposition, outcome.status)
+        self._report(self._broken_off(failed, tokens or Tokens()))
+
+    def _report_content(self, content: ReportContent) -> None:
+        now = self._clock()
+        self._record.first_content_s = now - self._incoming.arrived_at
+        self._report(content, now - self._last.opened_at)
+
+    def _note(self, attempt: Attempt, disposition: Disposition, status: int = 0) -> Tokens | None:
+        """That the attempt is over; what it has cost, if that is known."""
+        asking = self._last
+        tokens, took_s = asking.tokens, self._clock() - asking.opened_at
+        tried = Tried(attempt.target_id, disposition, status, took_s, asking.provider_request_id, tokens)
+        self._record.tried.append(tried)
+        return tokens
 
     def _broken_off(self, report: ReportFailed, told: Tokens) -> ReportFailed:
         """Providers tell of tokens at the end, which not every answer reaches. A piece has one in it at least."""
@@ -206,22 +220,11 @@ class Walk:
     async def _carry_out(self, commands: list[Command]) -> Attempt | None:
         """Does what the machine says; the attempt to open, if one is."""
         for command in commands:
-            match command:
-                case Open(attempt):
-                    return attempt
-                case ReportEnded() | ReportClosed() | ReportFailed():
-                    self._report(command)
-                case Relay():
-                    self._interrupts.lift(Reason.TOTAL, Reason.HEADERS, Reason.FIRST_CONTENT)
-                    await self._begin()
-                case Cancel():
-                    await self._release()
-                case Finish(ending, outcome):
-                    await self._finish(ending, outcome)
-                case ReportContent():
-                    now = self._clock()
-                    self._record.first_content_s = now - self._incoming.arrived_at
-                    self._services.resolver.report(self._record.decision_id, command, now - self._last.opened_at)
+            if isinstance(command, Open):
+                return command.attempt
+            under_way = _DONE_BY[type(command)](self, command)
+            if under_way is not None:
+                await under_way
         return None
 
     async def _try(self, attempt: Attempt) -> list[Command]:
@@ -323,7 +326,7 @@ class Walk:
     def _bind(self, asking: Asking) -> None:
         """Before the client hears of it, so that what it asks for then finds its way back."""
         made = self._made(asking.call.made or "")
-        self._services.resolver.report(self._record.decision_id, ReportBound(asking.attempt, made))
+        self._report(ReportBound(asking.attempt, made))
 
     def _interrupted(self, reason: Reason | None) -> list[Command]:
         if reason is None or reason is Reason.DRAINING:
@@ -334,8 +337,9 @@ class Walk:
             return self._machine.expired(by_client=self._is_cut_short)
         return self._machine.failed(Outcome(Disposition.TIMEOUT, detail=_DETAILS[reason]))
 
-    async def _begin(self) -> None:
+    async def _begin(self, _: Relay) -> None:
         """Begins the answer with what is ready; of an answer that came whole, that is all."""
+        self._interrupts.lift(Reason.TOTAL, Reason.HEADERS, Reason.FIRST_CONTENT)
         asking, voice, stream = self._last, self._request.voice, self._request.stream
         if asking.call.is_translated:
             head = heads.translated(voice, stream=stream)
@@ -347,7 +351,8 @@ class Walk:
         else:
             await self._reply.respond(head, self._ready)
 
-    async def _finish(self, ending: Ending, outcome: Outcome | None) -> None:
+    async def _finish(self, finish: Finish) -> None:
+        ending, outcome = finish
         self._record.ending = ending
         if ending is Ending.SERVED:
             if self._request.stream:
@@ -369,6 +374,20 @@ class Walk:
     def _own_headers(self) -> Headers:
         return self._heads.own(self._last.attempt, self._machine.opened)
 
-    async def _release(self) -> None:
+    async def _release(self, _: Cancel | None = None) -> None:
         if self._asking is not None:
             await self._asking.release()
+
+
+_DONE_BY: Mapping[type[Command], Callable[[Walk, Any], Awaitable[None] | None]] = MappingProxyType(
+    {
+        Relay: Walk._begin,
+        Cancel: Walk._release,
+        Finish: Walk._finish,
+        ReportContent: Walk._report_content,
+        ReportEnded: Walk._report_ended,
+        ReportFailed: Walk._report_failed,
+        ReportClosed: Walk._report_closed,
+    }
+)
+"""What carries out each command but `Open`."""

@@ -9,9 +9,10 @@ dialect there is a third, shorter way: bytes pass through, and only the model's 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import NamedTuple, Protocol
+
+from msgspec import Struct
 
 from edge_service.dialects import canonical
 from edge_service.domain.client_limits import ClientLimits
@@ -152,14 +153,13 @@ class Asked(Protocol):
         """Raises `InexpressibleError`; or `InvalidRequestError`, for what only a translation finds wrong."""
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Struct, frozen=True):
     """A request in a provider's dialect."""
 
     path: str
     """Behind the provider's base URL; it may have a query."""
     body: bytes
-    headers: Headers = field(default_factory=list)
+    headers: Headers = []
     """Of the dialect's own, but for the credential's and the content's type."""
     dropped: tuple[str, ...] = ()
     """What this dialect cannot say and does without, in the words of `canonical.Request` (`top_k`, `n`,

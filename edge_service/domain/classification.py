@@ -14,6 +14,7 @@ from edge_service.domain.plan import AnswerRule
 
 _BY_STATUS: Mapping[int, Disposition] = MappingProxyType(
     {
+        200: Disposition.OK,
         # No content, and the part of one that nobody has asked for a part of: RFC 9110, 15.3.
         204: Disposition.EMPTY,
         205: Disposition.EMPTY,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from edge_service.domain.client_limits import ClientLimits
 from edge_service.domain.outcome import Disposition
@@ -112,8 +113,7 @@ class Attempt:
     """The most that the model generates; 0 where it is not known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     decision_id: str
     attempts: tuple[Attempt, ...]
     """Each target once, in the order to try them."""

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from operator import attrgetter
+from typing import NamedTuple, TypeAlias
 
 from edge_service.domain.plan import Plan
 
@@ -25,12 +25,14 @@ TURNS = 8
 """Plans under one key."""
 
 
+_PROBE = attrgetter("probe")
+_TARGET = attrgetter("target_id", "base_url", "upstream_model", "credential_ref")
+
 _Place: TypeAlias = tuple[bytes, Hashable]
 """A client, and the key of the plan."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Made:
+class _Made(NamedTuple):
     plan: Plan
     at: float
 
@@ -70,9 +72,9 @@ class RememberedPlans:
 
     def remember(self, client: bytes, key: Hashable, plan: Plan, now: float) -> None:
         """Keeps the plan, unless it is nothing but probes."""
-        if any(attempt.probe for attempt in plan.attempts):
+        if any(map(_PROBE, plan.attempts)):
             # A probe belongs to one request. Whether the target is well again is not known.
-            plan = replace(plan, attempts=tuple(a for a in plan.attempts if not a.probe))
+            plan = plan._replace(attempts=tuple(a for a in plan.attempts if not a.probe))
         if not plan.attempts:
             return
         targets, place = _targets(plan), (client, key)
@@ -129,4 +131,4 @@ class RememberedPlans:
 
 def _targets(plan: Plan) -> frozenset[tuple[str, ...]]:
     """Whom the plan calls, in whatever order. A target may keep its id and move elsewhere."""
-    return frozenset((a.target_id, a.base_url, a.upstream_model, a.credential_ref) for a in plan.attempts)
+    return frozenset(map(_TARGET, plan.attempts))

@@ -32,14 +32,17 @@ async def read_body(
         if message["type"] == "http.disconnect":
             raise ClientGoneError
         part: bytes = message.get("body", b"")
+        is_last = not message.get("more_body", False)
         size += len(part)
         if size > limit_bytes:
             raise PayloadTooLargeError(f"the body is larger than {limit_bytes} bytes")
         if before_more is not None and size > UNASKED_BYTES:
             await before_more()
             before_more = None
+        if is_last and not parts:
+            return part  # As nearly all come.
         parts.append(part)
-        if not message.get("more_body", False):
+        if is_last:
             return b"".join(parts)
 
 

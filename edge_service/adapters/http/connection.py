@@ -18,6 +18,7 @@ from urllib.parse import unquote
 import httptools
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
@@ -100,15 +101,16 @@ class Connection(HttpToolsProtocol):
             raise ValueError  # Stops the parser.
         self.url = b""
         self.headers = []
-        self.expect_100_continue = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         if self.parser.should_upgrade():
             self._offers_upgrade = True
             return
         version = self.parser.get_http_version()
-        if version == "1.0":
-            self.expect_100_continue = False  # RFC 9110, 10.1.1
+        expected = dict(self.headers).get(b"expect", b"")
         leaving = Leaving()
         self.cycle = Cycle(
             scope=self._scope(version, leaving),  # type: ignore[arg-type]
@@ -119,7 +121,7 @@ class Connection(HttpToolsProtocol):
             access_log=False,
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
+            expect_100_continue=version != "1.0" and expected.lower() == b"100-continue",  # RFC 9110, 10.1.1
             keep_alive=version != "1.0" and self.parser.should_keep_alive(),
             on_response=self.on_response_complete,
         )
@@ -146,9 +148,19 @@ class Connection(HttpToolsProtocol):
             LEAVING: leaving,
         }
 
+    def on_body(self, body: bytes) -> None:
+        cycle = self.cycle
+        if cycle.response_complete:
+            return
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.message_event.set()
+
     def on_message_complete(self) -> None:
-        if not self._offers_upgrade:
-            super().on_message_complete()
+        if not self._offers_upgrade and not self.cycle.response_complete:
+            self.cycle.more_body = False
+            self.cycle.message_event.set()
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import cast
 
 from starlette.types import Message
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
@@ -55,6 +56,16 @@ class Cycle(RequestResponseCycle):
         self.disconnected = True
         self.message_event.set()
         self.leaving.left()
+
+    async def receive(self) -> Message:  # type: ignore[override]
+        """As uvicorn does, but that nothing is waited for if all of the body is there, as it mostly is."""
+        is_over = self.disconnected or self.response_complete
+        if is_over or not self.body or self.more_body or self.waiting_for_100_continue:
+            return cast(Message, await super().receive())
+        self.flow.resume_reading()  # Or nobody would hear of it if the client leaves.
+        self.message_event.clear()
+        body, self.body = bytes(self.body), bytearray()
+        return {"type": "http.request", "body": body, "more_body": False}
 
     async def send(self, message: Message) -> None:  # type: ignore[override]
         """Waits while the client does not keep up."""

@@ -91,50 +91,41 @@ class Serving:
     async def serve(
         self, scope: Scope, receive: Receive, send: Send, read: Callable[[bytes], Asked | Countable], voice: Voice
     ) -> None:
-        client = AsgiClient(send)
-        request_id = headers.request_id(headers.first(scope["headers"], headers.REQUEST_ID))
+        client, head, key = AsgiClient(send), scope["headers"], client_key(scope)
+        shown = dict(reversed(head))  # Of a header that comes twice the first one counts.
+        request_id = headers.request_id(shown.get(headers.REQUEST_ID))
+        # The server has seen to it that a length is a number.
+        is_large = int(shown.get(b"content-length") or 0) > UNASKED_BYTES
         interrupts = Interrupts()
         self._under_way.enter(interrupts)
         try:
-            await self._serve(scope, receive, client, request_id, interrupts, read, voice)
+            try:
+                body = await _body(receive, interrupts, lambda: self._gateway.authenticate(request_id, key), is_large)
+            except ClientGoneError:
+                return
+            except ApiError as error:
+                # What is left of the body stays unread, so the connection is of no more use.
+                extra = [*error.headers, (headers.REQUEST_ID, request_id.encode()), (b"connection", b"close")]
+                await client.respond(error.status, extra, voice.error_body(error))
+                return
+            leaving: Leaving | None = scope.get(LEAVING)
+            # Another server tells a handler that streams, at best, by swallowing what it sends.
+            if leaving is not None:
+                leaving.call(partial(interrupts.fire, Reason.CLIENT_GONE))
+            # It has arrived when all of it is here: how long the client takes to send it is not ours to answer for.
+            incoming = Incoming(request_id, head, body, self._gateway.clock(), key)
+            await self._gateway.serve(incoming, client, interrupts, lambda: read(body), voice)
         finally:
             self._under_way.leave(interrupts)
             interrupts.close()
 
-    async def _serve(
-        self,
-        scope: Scope,
-        receive: Receive,
-        client: AsgiClient,
-        request_id: str,
-        interrupts: Interrupts,
-        read: Callable[[bytes], Asked | Countable],
-        voice: Voice,
-    ) -> None:
-        head, key = scope["headers"], client_key(scope)
-        try:
-            body = await _body(head, receive, interrupts, lambda: self._gateway.authenticate(request_id, key))
-        except ClientGoneError:
-            return
-        except ApiError as error:
-            # What is left of the body stays unread, so the connection is of no more use.
-            extra = [*error.headers, (headers.REQUEST_ID, request_id.encode()), (b"connection", b"close")]
-            await client.respond(error.status, extra, voice.error_body(error))
-            return
-        leaving: Leaving | None = scope.get(LEAVING)
-        if leaving is not None:  # Another server tells a handler that streams, at best, by swallowing what it sends.
-            leaving.call(partial(interrupts.fire, Reason.CLIENT_GONE))
-        # It has arrived when all of it is here: how long the client takes to send it is not ours to answer for.
-        incoming = Incoming(request_id, head, body, arrived_at=self._gateway.clock(), client_key=key)
-        await self._gateway.serve(incoming, client, interrupts, lambda: read(body), voice)
-
 
 async def _body(
-    head: Headers, receive: Receive, interrupts: Interrupts, authenticate: Callable[[], Awaitable[None]]
+    receive: Receive, interrupts: Interrupts, authenticate: Callable[[], Awaitable[None]], is_large: bool
 ) -> bytes:
     """Raises what `read_body` and `authenticate` do, or `UnavailableError` if the gateway ends before the body does."""
     try:
-        if not _is_large(head):
+        if not is_large:
             return await read_body(receive, before_more=authenticate)
         await authenticate()  # Before a client that waits for a sign (`expect: 100-continue`) is given one.
         return await read_body(receive)
@@ -142,8 +133,3 @@ async def _body(
         if interrupts.take() is not Reason.DRAINING:
             raise
         raise UnavailableError("the gateway is shutting down") from None
-
-
-def _is_large(head: Headers) -> bool:
-    """Whether it says so. The server has seen to it that a length is a number."""
-    return int(headers.first(head, b"content-length") or 0) > UNASKED_BYTES

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import Container, Sequence
-from dataclasses import replace
 
 import grpc.aio
 from grpc_status import rpc_status
@@ -29,6 +28,7 @@ RESOLVE_TIMEOUT_S = 0.3
 RESOLVE_TOTAL_S = 0.45
 """For all of them together: a client hears within half a second that nobody can tell."""
 RETRY_AFTER_S = 1.0
+_URGENT = (ReportFailed, ReportBound)
 LONGEST_REMEMBERED = 256
 """Characters. What a reasoning suffix may be is not bounded, and what is remembered has to be."""
 
@@ -140,7 +140,7 @@ class ResolverClient:
         decision_id = f"stale-{secrets.token_hex(12)}"
         if question.operation not in UNREPORTED:
             self._made_by[decision_id] = min(self._streams, key=lambda s: not s.is_up)
-        return replace(plan, decision_id=decision_id, is_stale=True)
+        return plan._replace(decision_id=decision_id, is_stale=True)
 
     @property
     def _is_any_up(self) -> bool:
@@ -149,18 +149,27 @@ class ResolverClient:
     def report(self, decision_id: str, report: Report, latency_s: float = 0.0) -> None:
         """As the port says. A report goes to the resolver that made the plan; if that one is away, a failure goes to
         one that is there and plans for it now. What was made is told to all of them: any may be asked for it."""
-        closing = isinstance(report, ReportClosed)
-        stream = self._made_by.pop(decision_id, None) if closing else self._made_by.get(decision_id)
+        if isinstance(report, ReportClosed):
+            stream = self._made_by.pop(decision_id, None)
+        else:
+            stream = self._made_by.get(decision_id)
         if stream is None:
             return
-        if isinstance(report, ReportFailed) and not stream.is_up:
-            stream = next((other for other in self._streams if other.is_up), stream)
+        if isinstance(report, _URGENT):
+            self._report_at_once(stream, decision_id, report)
+        else:
+            stream.report(messages.outcome_report(decision_id, report, latency_s))
+
+    def _report_at_once(self, stream: ResolveStream, decision_id: str, report: ReportFailed | ReportBound) -> None:
+        """A failure matters to other edges, and what was made to whoever asks them for it."""
         if isinstance(report, ReportBound):
-            bound = messages.outcome_report(decision_id, report, latency_s, self._keys.of(report.made))
+            bound = messages.outcome_report(decision_id, report, affinity_key=self._keys.of(report.made))
             for each in self._streams:
-                each.report(bound)
+                each.report(bound, at_once=True)
             return
-        stream.report(messages.outcome_report(decision_id, report, latency_s))
+        if not stream.is_up:
+            stream = next((other for other in self._streams if other.is_up), stream)
+        stream.report(messages.outcome_report(decision_id, report), at_once=True)
 
     async def models(self, client_key: bytes) -> Sequence[Model]:
         """As the port says."""
@@ -217,7 +226,7 @@ def _key(question: Question) -> Question:
     provider says so.
     """
     needs = question.needs if question.needs is NO_NEEDS else question.needs.roughly
-    return replace(question, request_id="", model=_name(question), needs=needs)
+    return question._replace(request_id="", model=_name(question), needs=needs)
 
 
 def _of_any_needs(question: Question) -> tuple[str, bool, Operation]:

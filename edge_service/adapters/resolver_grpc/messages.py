@@ -36,6 +36,7 @@ Detail = TypeVar("Detail", bound=Message)
 _TO_WIRE = {d: plan_pb2.Disposition.Value(f"DISPOSITION_{d.name}") for d in Disposition}
 _FROM_WIRE: dict[int, Disposition] = {number: disposition for disposition, number in _TO_WIRE.items()}
 _OPERATIONS = {o: plan_pb2.Operation.Value(f"OPERATION_{o.name}") for o in Operation}
+_CLOSED = pb.DecisionClosed()
 _LARGEST = 2**32 - 1
 MOST_ATTEMPTS = 4096
 """That are kept as they were read; some KiB each."""
@@ -162,8 +163,21 @@ def _dispositions(numbers: Iterable[int]) -> frozenset[Disposition]:
     return frozenset(_FROM_WIRE[number] for number in numbers if number in _FROM_WIRE)
 
 
-def outcome_report(decision_id: str, report: Report, latency_s: float, affinity_key: bytes = b"") -> pb.OutcomeReport:
+def outcome_report(
+    decision_id: str, report: Report, latency_s: float = 0.0, affinity_key: bytes = b""
+) -> pb.OutcomeReport:
     """`affinity_key` is that of what was made, if that is what the report is of."""
+    if isinstance(report, ReportEnded):  # As nearly all are, but for what closes them.
+        attempt, used, made = report
+        ended = pb.AttemptEnded(
+            target_id=attempt.target_id,
+            health_generation=attempt.health_generation,
+            input_tokens=used,
+            output_tokens=made,
+        )
+        return pb.OutcomeReport(decision_id=decision_id, ended=ended)
+    if isinstance(report, ReportClosed):
+        return pb.OutcomeReport(decision_id=decision_id, closed=_CLOSED)
     message = pb.OutcomeReport(decision_id=decision_id)
     match report:
         case ReportFailed(attempt, outcome):
@@ -181,16 +195,9 @@ def outcome_report(decision_id: str, report: Report, latency_s: float, affinity_
             content.target_id = attempt.target_id
             content.health_generation = attempt.health_generation
             content.latency_ms = round(latency_s * 1000)
-        case ReportEnded(attempt):
-            message.ended.target_id = attempt.target_id
-            message.ended.health_generation = attempt.health_generation
-            message.ended.input_tokens = report.input_tokens
-            message.ended.output_tokens = report.output_tokens
         case ReportBound(attempt):
             message.bound.target_id = attempt.target_id
             message.bound.affinity_key = affinity_key
-        case ReportClosed():
-            message.closed.SetInParent()
     return message
 
 

@@ -27,8 +27,8 @@ class Outbox:
         return len(self._kept)
 
     def put(self, report: pb.OutcomeReport) -> None:
-        item = pb.ReportItem(id=next(self._ids), report=report)
-        self._kept[item.id] = self._unsent[item.id] = item
+        number = next(self._ids)
+        self._kept[number] = self._unsent[number] = pb.ReportItem(id=number, report=report)
         if len(self._kept) > self._most:
             oldest = next(iter(self._kept))
             del self._kept[oldest]

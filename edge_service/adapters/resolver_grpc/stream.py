@@ -25,7 +25,6 @@ GRACE_S = 0.5
 """For listings that are under way on a channel that is replaced."""
 RIDE_S = 0.005
 """How long reports that are not urgent wait for something to go with."""
-_URGENT = frozenset({"failed", "bound"})
 PATIENCE_S = 2.0
 """How long a connection may take to be made before it is told why it is not."""
 
@@ -74,10 +73,10 @@ class ResolveStream:
 
     async def resolve(self, request: pb.ResolveRequest, timeout_s: float) -> pb.ResolveAnswer:
         """Raises `TimeoutError` or `StreamLostError`."""
-        item = pb.ResolveItem(id=next(self._ids), request=request)
+        number = next(self._ids)
         answer: asyncio.Future[pb.ResolveAnswer] = self._loop.create_future()
-        self._waiting[item.id] = answer
-        self._resolves.append(item)
+        self._waiting[number] = answer
+        self._resolves.append(pb.ResolveItem(id=number, request=request))
         self._something_to_send.set()
         timer = self._loop.call_later(timeout_s, _is_late, answer)  # A fifth of what `asyncio.timeout` costs.
         try:
@@ -88,15 +87,14 @@ class ResolveStream:
             raise
         finally:
             timer.cancel()
-            del self._waiting[item.id]
+            del self._waiting[number]
 
-    def report(self, report: pb.OutcomeReport) -> None:
-        """Never waits. The report is sent again on the next stream if it is not acknowledged on this one. Who served
-        can be told together with what is asked next; a failure matters to other edges, and what was made to whoever
-        asks them for it."""
+    def report(self, report: pb.OutcomeReport, *, at_once: bool = False) -> None:
+        """Never waits. The report is sent again on the next stream if it is not acknowledged on this one. Unless it is
+        to go at once it can be told together with what is asked next."""
         self._outbox.put(report)
         self._all_acknowledged.clear()
-        if report.WhichOneof("event") in _URGENT:
+        if at_once:
             self._something_to_send.set()
         elif self._riding is None:
             self._riding = self._loop.call_later(RIDE_S, self._something_to_send.set)

@@ -6,7 +6,6 @@ import asyncio
 import functools
 import json
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 
 import pytest
 
@@ -179,7 +178,7 @@ OF_A_PROVIDER = [(b"x-ratelimit-limit-requests", b"5000"), (b"anthropic-ratelimi
 async def test_a_client_that_has_limits_is_told_of_its_own_and_of_no_others() -> None:
     client, record = Client(), Record("r", 0.0)
     reply = Reply(client, OPENAI, record)
-    reply.tell_limits(replace(plan(), limits=LIMITS), 0.0)
+    reply.tell_limits(plan()._replace(limits=LIMITS), 0.0)
     await reply.respond([*OF_A_PROVIDER, *HEAD], b"content")
     await reply.begin([*OF_A_PROVIDER, *HEAD], b"content")
     answer = ErrorAnswer(tuple(OF_A_PROVIDER), OWN_WORDS)
@@ -198,7 +197,7 @@ async def test_a_client_that_has_limits_is_told_of_its_own_and_of_no_others() ->
 async def test_of_a_remembered_plan_no_limits_are_told_and_it_is_noted() -> None:
     client, record = Client(), Record("r", 0.0)
     reply = Reply(client, OPENAI, record)
-    reply.tell_limits(replace(plan(), limits=LIMITS, is_stale=True), 0.0)
+    reply.tell_limits(plan()._replace(limits=LIMITS, is_stale=True), 0.0)
     await reply.respond([*OF_A_PROVIDER, *HEAD], b"content")
     assert [head for _, (_, head, _) in client.got] == [HEAD]  # type: ignore[misc]
     assert record.is_unmetered

@@ -42,7 +42,7 @@ class Storing(World):
     def __init__(self, *answers: Scripted) -> None:
         super().__init__(*answers)
         attempts = tuple(replace(attempt, responses=True) for attempt in self._plan.attempts)
-        self._plan = replace(self._plan, attempts=attempts, name="Chat")
+        self._plan = self._plan._replace(attempts=attempts, name="Chat")
         self.questions: list[Question] = []
         self.before: list[type] = []
         for name in ("start", "respond"):
