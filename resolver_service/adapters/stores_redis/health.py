@@ -123,25 +123,26 @@ class HealthMirror:
     def heard(self, scope: str, said: bytes, server_now_ms: float) -> Health:
         """How the server has it. What has changed here in the meantime is told next. Raises `ValueError`."""
         stored = _stored.decode(said)
-        if stored.n < self._numbers.get(scope, 0):
-            return self._known.get(scope, WELL)
-        self._numbers[scope] = stored.n
-        # Where the server's clock has been put back, no more than any cool-down may last.
-        left_s = None if stored.u is None else min((stored.u - server_now_ms) / 1000, LONGEST_COOL_DOWN_S)
-        until_at = None if left_s is None else self._clock() + left_s
-        known = Health(
-            generation=max(0, min(int(stored.g), NEWEST_BELIEVED)),
-            cooling_until_at=until_at,
-            reason=Disposition(stored.r) if stored.r else None,
-            tallies={family: Tally(*tally) for family, tally in stored.t.items()},
-        )
-        self._known[scope] = known
+        if stored.n >= self._numbers.get(scope, 0):
+            self._numbers[scope] = stored.n
+            self._known[scope] = self._read(stored, server_now_ms)
+        known = self._known.get(scope, WELL)
         if scope not in self._changed and scope not in self._under_way:
             mine = self.get(scope)
             if mine.generation == known.generation and known.cooling_until_at is not None:
                 known = replace(known, probe_holder=mine.probe_holder, probe_until_at=mine.probe_until_at)
             self._keep(scope, known)
-        return self._known[scope]
+        return self._known.get(scope, WELL)
+
+    def _read(self, stored: _Stored, server_now_ms: float) -> Health:
+        # Where the server's clock has been put back, no more than any cool-down may last.
+        left_s = None if stored.u is None else min((stored.u - server_now_ms) / 1000, LONGEST_COOL_DOWN_S)
+        return Health(
+            generation=max(0, min(int(stored.g), NEWEST_BELIEVED)),
+            cooling_until_at=None if left_s is None else self._clock() + left_s,
+            reason=Disposition(stored.r) if stored.r else None,
+            tallies={family: Tally(*tally) for family, tally in stored.t.items()},
+        )
 
     def forget_all_but(self, scopes: Set[str]) -> None:
         """Those that the server knows nothing of are well, or are told to it."""

@@ -36,3 +36,12 @@ def test_a_change_that_has_arrived_is_as_the_server_has_it() -> None:
     assert it.changes() == []
     it.heard(SCOPE, b'{"n":3,"g":"1","t":{}}', 0.0)
     assert it.get(SCOPE).cooling_until_at is None
+
+
+def test_what_was_heard_before_the_answer_and_is_newer_is_taken_with_it() -> None:
+    it = mirror()
+    it.put(SCOPE, Health(generation=1, cooling_until_at=1100.0))
+    (change,) = it.changes()
+    it.heard(SCOPE, b'{"n":3,"g":"1","u":90000,"t":{}}', 0.0)
+    it.told(change, b'{"n":2,"g":"1","u":50000,"t":{}}', 0.0, is_taken=True)
+    assert it.get(SCOPE) == Health(generation=1, cooling_until_at=1090.0)
