@@ -46,7 +46,6 @@ from edge_service.adapters.upstream.trust import ssl_context
 from edge_service.adapters.workers.link import Duties, Link
 from edge_service.app.draining import UnderWay
 from edge_service.app.estimating import Estimator
-from edge_service.app.gate import Gate
 from edge_service.app.gateway import Gateway
 from edge_service.app.incoming import Services
 from edge_service.app.ports import Upstream
@@ -119,10 +118,7 @@ def create(settings: Settings, under_way: UnderWay) -> Edge:
             ),
             Middleware(Direct, routes=serving),  # The last of them.
         ],
-        routes=[
-            *serving,
-            *management_routes(resolver.management, Gate(time.monotonic, telemetry.turned_away)),
-        ],
+        routes=[*serving, *management_routes(resolver.management, telemetry.turned_away)],
         exception_handlers={HTTPException: http_error, Exception: internal_error},
         lifespan=lifespan,
     )

@@ -218,14 +218,15 @@ def _check_depth(text: str) -> None:
 
 
 def _check_is_usual(text: str) -> None:
-    """Raises `_UnusualError` for what refers to something else, or is so deep that it may be too deep in its place."""
+    """Raises `_UnusualError` for what may be referred to, even if it is not, or refers to something else, and
+    for what is so deep that it may be too deep in its place."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
-        if depth > DEEPEST // 2 or isinstance(event, yaml.AliasEvent):
+        if depth > DEEPEST // 2 or getattr(event, "anchor", None) is not None:
             raise _UnusualError
 
 

@@ -1,8 +1,4 @@
-"""How many wrong management keys one address may show before it is not listened to for a while.
-
-The rule is the edge's, by the addresses that edges tell: whoever goes round by several of them is one here. There is
-less to it, since a key is known to be wrong in the moment that it is shown. The services share no code but `proto`.
-"""
+"""How many wrong management keys one address may show before it is not listened to for a while, by whichever edges."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import grpc
@@ -82,6 +83,27 @@ async def test_after_five_wrong_keys_an_address_is_not_heard_for_a_while() -> No
             assert 0 < refusal.retry_after_s <= 60
         await it.resolve("chat")
         await call(it, "GetStatus", (*WITH_KEY, ("x-forebay-client", "192.0.2.1")))
+
+
+async def test_guesses_at_once_are_heard_no_more_than_five_times_and_keep_nobody_else_waiting() -> None:
+    async with serving(management_key=KEY) as it:
+        guesser, other = ("x-forebay-client", "192.0.2.1"), ("x-forebay-client", "192.0.2.2")
+        guesses = [refused(guess(it, number, guesser)) for number in range(4 * MOST)]
+        calls = [call(it, "GetStatus", (*WITH_KEY, other)) for _ in range(4 * MOST)]
+        refusals, _ = await asyncio.gather(asyncio.gather(*guesses), asyncio.gather(*calls))
+        codes = [refusal.code for refusal in refusals]
+        assert (codes.count(UNAUTHENTICATED), codes.count(RESOURCE_EXHAUSTED)) == (MOST, 3 * MOST)
+
+
+async def test_what_an_address_is_told_that_is_not_heard_does_not_tell_whether_its_key_is_right() -> None:
+    async with serving(management_key=KEY) as it:
+        client = ("x-forebay-client", "192.0.2.1")
+        for number in range(MOST):
+            await refused(guess(it, number, client))
+        garbled = it.channel.unary_unary(f"/{SERVICE.full_name}/Drain", request_serializer=lambda _: b"\xff")
+        for shown in (("x-management-key", KEY), ("x-management-key", "guess")):
+            refusal = await refused(garbled(None, timeout=TIMEOUT_S, metadata=(shown, client)))
+            assert (refusal.code, refusal.reason) == (RESOURCE_EXHAUSTED, "TOO_MANY_FAILED_KEYS")
 
 
 async def test_wrong_keys_are_those_of_the_client_that_an_edge_calls_for() -> None:

@@ -155,6 +155,11 @@ def test_what_pools_rest_on_changes_them(change: tuple[bytes, bytes]) -> None:
     check([POOLS, POOLS.replace(*change), POOLS])
 
 
+def test_anchors_of_one_name_in_two_entries_are_two_all_the_same() -> None:
+    twice = b"providers:\n- &a {id: p}\n- &a {id: q}\nmodel-pools: {}\n"
+    check([twice, twice.replace(b"- &a {id: p}", b"- {id: p}"), twice])
+
+
 def test_what_stands_for_a_list_in_the_frame_may_stand_in_the_text() -> None:
     mine = b"model-pools:\n  pools: [the entries of list 0]\nproviders:\n- {id: the entries of list 0}\n"
     check([mine, POOLS, mine])

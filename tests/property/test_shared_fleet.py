@@ -90,10 +90,10 @@ class SharedFleet:
             self._under_way.remove(change.scope)
             told(change, *arguments, **named)
 
-        def lost(its: list[Change]) -> None:
-            for change in its:
-                self._under_way.remove(change.scope)
-            untell(its)
+        def lost() -> None:
+            for scope in mirror._under_way:
+                self._under_way.remove(scope)
+            untell()
 
         mirror.changes, mirror.told, mirror.untell = leaving, arrived, lost  # type: ignore[method-assign,assignment]
 

@@ -24,7 +24,6 @@ from starlette.exceptions import HTTPException
 from edge_service.adapters.http.management import management_routes
 from edge_service.adapters.http.routes import http_error, internal_error
 from edge_service.adapters.resolver_grpc.management import ManagementClient
-from edge_service.app.gate import Gate
 from edge_service.domain.management import Caller
 from forebay.resolver.v1 import pool_admin_service_pb2 as pb
 from forebay.resolver.v1 import pool_admin_service_pb2_grpc
@@ -335,9 +334,9 @@ class Managed:
         ]
 
 
-def application(links: list[Link], clock: Callable[[], float], tell: Callable[[str], None]) -> Starlette:
+def application(links: list[Link], tell: Callable[[str], None]) -> Starlette:
     app = Starlette(
-        routes=management_routes(ManagementClient(links), Gate(clock, tell)),
+        routes=management_routes(ManagementClient(links), tell),
         exception_handlers={HTTPException: http_error, Exception: internal_error},
     )
     app.router.redirect_slashes = False
@@ -350,7 +349,7 @@ async def managed(*, key: str = KEY, shown: str = KEY) -> AsyncIterator[Managed]
     admin, clock, told = PoolAdmin(), Clock(), list[str]()
     async with link(admin, key, clock) as only:
         links = [only]
-        app = application(links, clock, told.append)
+        app = application(links, told.append)
         transport = httpx2.ASGITransport(app, client=("192.0.2.1", 1234))
         head = {"x-management-key": shown} if shown else {}
         async with httpx2.AsyncClient(

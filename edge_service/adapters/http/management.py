@@ -7,7 +7,7 @@ body is looked at.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 from starlette.exceptions import HTTPException
@@ -19,7 +19,6 @@ from edge_service.adapters.http.asgi import AsgiClient, ClientGoneError
 from edge_service.adapters.http.management_operations import OPERATIONS, Answer, Operation
 from edge_service.adapters.http.openapi import DOCUMENT_PATH, document
 from edge_service.adapters.http.refusals import MANAGEMENT, management_body
-from edge_service.app.gate import Gate
 from edge_service.app.ports import Management
 from edge_service.domain import headers
 from edge_service.domain.errors import ApiError, PayloadTooLargeError
@@ -30,7 +29,9 @@ from edge_service.domain.preconditions import entity_tag
 _log = structlog.get_logger("forebay.edge.management")
 
 
-def management_routes(management: Management, gate: Gate) -> list[Route]:
+def management_routes(management: Management, tell: Callable[[str], None]) -> list[Route]:
+    """`tell` hears the code of each refusal to listen to an address."""
+
     async def described(_: Management, asked: requests.Asked) -> Answer:
         await management.authenticate(asked.caller)
         return Answer(content)
@@ -42,7 +43,7 @@ def management_routes(management: Management, gate: Gate) -> list[Route]:
         at[operation.path][operation.method] = operation
     # A target's id has slashes in it, and a route without methods takes them all: which there are is not for everyone.
     return [
-        Route(f"{MANAGEMENT}{path.replace('{id}', '{id:path}')}", Resource(management, gate, operations))
+        Route(f"{MANAGEMENT}{path.replace('{id}', '{id:path}')}", Resource(management, tell, operations))
         for path, operations in at.items()
     ]
 
@@ -55,10 +56,12 @@ class MethodNotAllowedError(ApiError):
 class Resource:
     """One path, with its operations by method."""
 
-    def __init__(self, management: Management, gate: Gate, operations: Mapping[str, Operation]) -> None:
+    def __init__(
+        self, management: Management, tell: Callable[[str], None], operations: Mapping[str, Operation]
+    ) -> None:
         self.operations = operations
         self._management = management
-        self._gate = gate
+        self._tell = tell
         methods = {*operations, "OPTIONS", *(("HEAD",) if "GET" in operations else ())}
         self._allow = (b"allow", ", ".join(sorted(methods)).encode())
 
@@ -68,7 +71,7 @@ class Resource:
         own: Headers = [(headers.REQUEST_ID, request_id.encode()), (b"cache-control", b"no-store")]
         try:
             if scope["method"] == "OPTIONS":
-                await self._authenticate(scope)
+                await self._management.authenticate(requests.caller(scope))
                 await client.respond(200, [*own, self._allow], b"")
                 return
             answer = await self._serve(scope, receive)
@@ -77,10 +80,12 @@ class Resource:
         except NotServedError:
             raise HTTPException(404) from None  # As of any path where nothing is.
         except ApiError as error:
-            self._tell(scope, request_id, error)
+            if isinstance(error, TooManyFailedKeysError):
+                self._tell(error.code)
+            _log_answer(scope, request_id, error)
             await client.respond(error.status, [*error.headers, *own, *self._also(error)], management_body(error))
             return
-        self._tell(scope, request_id, None)
+        _log_answer(scope, request_id, None)
         tag = [(b"etag", entity_tag(answer.etag))] if answer.etag else []
         await client.respond(200, [(b"content-type", b"application/json"), *own, *tag], answer.content)
 
@@ -88,17 +93,13 @@ class Resource:
         method, caller = scope["method"], requests.caller(scope)
         operation = self.operations.get("GET" if method == "HEAD" else method)
         if operation is None or operation.method != "GET" or scope["query_string"]:
-            await self._authenticate(scope)
+            await self._management.authenticate(caller)
         if operation is None:
             raise MethodNotAllowedError("Method Not Allowed")
         body, said = await requests.read_json(scope, receive) if operation.body else (b"", None)
         asked = requests.read(scope, caller, operation.parameters, is_change=operation.is_change, body=body, said=said)
         # A plain GET has its key verified by what it calls.
-        return await self._gate.admit(caller, lambda: operation.serve(self._management, asked))
-
-    async def _authenticate(self, scope: Scope) -> None:
-        caller = requests.caller(scope)
-        await self._gate.admit(caller, lambda: self._management.authenticate(caller))
+        return await operation.serve(self._management, asked)
 
     def _also(self, error: ApiError) -> Headers:
         match error:
@@ -110,11 +111,10 @@ class Resource:
                 return [(b"connection", b"close")]  # What is left of the body stays unread.
         return []
 
-    def _tell(self, scope: Scope, request_id: str, error: ApiError | None) -> None:
-        if isinstance(error, (KeyRefusedError, TooManyFailedKeysError)):
-            _log.warning(
-                "management_refused", request_id=request_id, code=error.code, client=requests.caller(scope).host
-            )
-        elif scope["method"] not in ("GET", "HEAD", "OPTIONS"):
-            status = 200 if error is None else error.status
-            _log.info("management", request_id=request_id, method=scope["method"], path=scope["path"], status=status)
+
+def _log_answer(scope: Scope, request_id: str, error: ApiError | None) -> None:
+    if isinstance(error, (KeyRefusedError, TooManyFailedKeysError)):
+        _log.warning("management_refused", request_id=request_id, code=error.code, client=requests.caller(scope).host)
+    elif scope["method"] not in ("GET", "HEAD", "OPTIONS"):
+        status = 200 if error is None else error.status
+        _log.info("management", request_id=request_id, method=scope["method"], path=scope["path"], status=status)

@@ -77,6 +77,9 @@ class ManagementKeyInterceptor(grpc.aio.ServerInterceptor):
             return self._without
         shown = _shown(handler_call_details, "x-management-key")
         client = _shown(handler_call_details, "x-forebay-client")[:LONGEST_ADDRESS].decode(errors="replace")
+        if client and (closed := self._closed(network(client))) is not None:
+            # Before the key is looked at: how long a refusal takes must not tell whether it was the right one.
+            return _refusing(lambda context: context.abort_with_status(closed))
         if not hmac.compare_digest(shown, self._expected):
             return _refusing(lambda context: self._wrong(context, client, is_guess=bool(shown)))
         handler = await continuation(handler_call_details)
@@ -85,11 +88,17 @@ class ManagementKeyInterceptor(grpc.aio.ServerInterceptor):
     async def _hear(self, context: Context, client: str) -> str:
         """The address, if it is heard."""
         address = network(client or _host(context.peer()))
+        if (closed := self._closed(address)) is not None:
+            await context.abort_with_status(closed)
+        return address
+
+    def _closed(self, address: str) -> grpc.Status | None:
+        """What an address is told that is not heard."""
         try:
             self._failed.check(address, self._clock())
         except TooManyFailedKeysError as error:
-            await context.abort_with_status(rpc_status.to_status(messages.error_status(error)))
-        return address
+            return rpc_status.to_status(messages.error_status(error))
+        return None
 
     async def _wrong(self, context: Context, client: str, *, is_guess: bool) -> None:
         """A key that is missing is no guess."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Set
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -65,6 +65,8 @@ class HealthMirror:
         self._numbers: dict[str, int] = {}
         """Which of the server's changes that was: what comes late may be older."""
         self._changed: set[str] = set()
+        self._under_way: set[str] = set()
+        """What is being told: until the server has it, what is heard is older."""
         self._forgotten: set[str] = set()
         """Of those, what the server has told once and may not know any more."""
         self.latest = 0
@@ -99,16 +101,19 @@ class HealthMirror:
 
     def changes(self) -> list[Change]:
         """What the server has to be told. It counts as told, unless `untell` says otherwise."""
-        now = self._clock()
-        changes = [self._change(scope, now) for scope in self._changed]
+        self._under_way |= self._changed
         self._changed.clear()
-        return changes
+        now = self._clock()
+        return [self._change(scope, now) for scope in self._under_way]
 
-    def untell(self, changes: Iterable[Change]) -> None:
-        self._changed.update(change.scope for change in changes)
+    def untell(self) -> None:
+        """What is under way may not have arrived."""
+        self._changed |= self._under_way
+        self._under_way.clear()
 
     def told(self, change: Change, said: bytes, server_now_ms: float, *, is_taken: bool) -> None:
         """What the server made of a change. What followed it here follows it there. Raises `ValueError`."""
+        self._under_way.discard(change.scope)
         self._forgotten.discard(change.scope)
         known = self.heard(change.scope, said, server_now_ms)
         mine = self.get(change.scope)
@@ -131,7 +136,7 @@ class HealthMirror:
             tallies={family: Tally(*tally) for family, tally in stored.t.items()},
         )
         self._known[scope] = known
-        if scope not in self._changed:
+        if scope not in self._changed and scope not in self._under_way:
             mine = self.get(scope)
             if mine.generation == known.generation and known.cooling_until_at is not None:
                 known = replace(known, probe_holder=mine.probe_holder, probe_until_at=mine.probe_until_at)
@@ -140,7 +145,7 @@ class HealthMirror:
 
     def forget_all_but(self, scopes: Set[str]) -> None:
         """Those that the server knows nothing of are well, or are told to it."""
-        for scope in self._health.keys() - scopes - self._changed:
+        for scope in self._health.keys() - scopes - self._changed - self._under_way:
             del self._health[scope]
         for scope in self._known.keys() - scopes:
             del self._known[scope]

@@ -65,10 +65,11 @@ class Telling:
                 said += (change.scope, change.base, change.said)
             try:
                 now_ms, answers = await self._contact.link.run(self._merge, (HEALTH, NUMBERS, PROBE), said)
-            except LinkError:
-                self._mirrors.health.untell(changes)
+                made_of = list(zip(changes, answers, strict=True))
+            except (LinkError, *NONSENSE):
+                self._mirrors.health.untell()
                 raise
-            for change, (state, is_taken) in zip(changes, answers, strict=True):
+            for change, (state, is_taken) in made_of:
                 try:
                     self._mirrors.health.told(change, state, float(now_ms), is_taken=bool(is_taken))
                 except ValueError:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from resolver_service.domain import failed_keys
-from resolver_service.domain.failed_keys import MOST, WINDOW_S, FailedKeys, TooManyFailedKeysError
+from resolver_service.domain.failed_keys import MOST, WINDOW_S, FailedKeys, TooManyFailedKeysError, network
 
 
 def is_heard(it: FailedKeys, address: str, now: float) -> bool:
@@ -37,3 +37,21 @@ def test_what_failed_longest_ago_is_forgotten_first(monkeypatch: pytest.MonkeyPa
     assert is_heard(it, "a", 13.0)
     it.failed("f", 13.0 + WINDOW_S)
     assert len(it) == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("2001:db8::1", "2001:db8:0:0:ffff::", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+        ("fe80::1%eth0", "fe80::2%eth1", True),
+        ("", "192.0.2.1", False),
+        ("unix", "unix", True),
+    ],
+)
+def test_what_counts_as_one_address(one: str, other: str, *, same: bool) -> None:
+    assert (network(one) == network(other)) is same

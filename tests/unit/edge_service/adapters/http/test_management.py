@@ -12,7 +12,7 @@ import pytest_asyncio
 import structlog
 
 from edge_service.adapters.http.management_operations import OPERATIONS
-from edge_service.domain.failed_keys import MOST
+from resolver_service.domain.failed_keys import MOST
 from tests.support.pool_admin import KEY, MODEL_POOLS, PROVIDERS, Managed, managed
 
 OK = {"status": "ok"}
@@ -421,6 +421,24 @@ async def test_neither_404_nor_503_counts_as_a_wrong_key() -> None:
         it.links[0].is_up = False
         for _ in range(2 * MOST):
             assert (await it.client.get("/model-pools")).status_code == 503
+        it.links[0].is_up = True
+        assert (await it.client.get("/model-pools")).status_code == 401
+
+
+async def test_nor_does_a_missing_one_nor_a_mistake_by_whoever_shows_the_right_one() -> None:
+    async with managed(shown="") as it:
+        for _ in range(2 * MOST):
+            assert (await it.client.put("/model-pools", json={})).status_code == 401
+            assert (await it.client.put("/model-pools", json=[], headers={"x-management-key": KEY})).status_code == 400
+        assert it.told == []
+
+
+async def test_a_wrong_key_counts_once_whatever_it_asks_for() -> None:
+    async with managed(shown="wrong") as it:
+        for method, path in (("PUT", "/model-pools"), ("GET", "/status?x=1"), ("OPTIONS", "/explain")):
+            assert (await it.client.request(method, path, content=b"{}")).status_code == 401
+        for status in (401, 401, 429):
+            assert (await it.client.post("/targets/one%2Fm%230/drain")).status_code == status
 
 
 async def test_a_plain_read_costs_one_call_and_a_change_two(it: Managed) -> None:

@@ -13,7 +13,6 @@ from edge_service.adapters.resolver_grpc import management
 from edge_service.adapters.resolver_grpc.management import ManagementClient
 from edge_service.app.ports import Question
 from edge_service.domain.errors import UnavailableError
-from edge_service.domain.failed_keys import MOST
 from edge_service.domain.management import (
     Applied,
     BadQuestionError,
@@ -32,6 +31,7 @@ from edge_service.domain.management import (
     TooManyFailedKeysError,
     UncertainError,
 )
+from resolver_service.domain.failed_keys import MOST
 from tests.support.pool_admin import KEY, Link, PoolAdmin, link
 
 CALLER = Caller(KEY, "192.0.2.1")
@@ -206,7 +206,7 @@ async def test_a_refusal_without_details_is_told_in_the_words_there_are(
     assert getattr(caught.value, "mistakes", None) == getattr(error, "mistakes", None)
 
 
-async def test_who_has_shown_wrong_keys_by_other_edges_is_told_how_long_to_wait() -> None:
+async def test_who_has_shown_too_many_wrong_keys_is_told_how_long_to_wait() -> None:
     async with linked(PoolAdmin()) as (it, _):
         for number in range(MOST):
             with pytest.raises(KeyRefusedError):
