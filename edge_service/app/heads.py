@@ -31,11 +31,12 @@ class Heads:
         overhead_s = self._clock() - self._incoming.arrived_at - self._record.upstream_s
         self._record.overhead_s = overhead_s
         own = [] if attempt is None else [(b"x-forebay-target", attempt.target_id.encode())]
-        own += [
+        return [
+            *own,
             (b"x-forebay-attempts", b"%d" % opened),
             (b"x-forebay-overhead-ms", b"%.2f" % (overhead_s * 1000)),
+            *self._common(),
         ]
-        return [*own, *self._common()]
 
     def losses(self, attempt: Attempt, written: Written) -> Headers:
         """What the target was not told, which is noted."""

@@ -78,6 +78,8 @@ class Interrupts:
 
     def close(self) -> None:
         """Nothing is interrupted any more."""
+        if self._closed:
+            return
         self._closed = True
         self._deadlines.clear()
         if self._timer is not None:

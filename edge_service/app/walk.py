@@ -243,7 +243,8 @@ class Walk:
                 self._interrupts.within(Reason.HEADERS, attempt.timeouts.headers_s)
                 self._interrupts.within(Reason.FIRST_CONTENT, attempt.timeouts.first_content_s)
             response = await asking.send()
-            self._interrupts.lift(Reason.HEADERS)
+            if self._request.stream:
+                self._interrupts.lift(Reason.HEADERS)
             if classify(response.status) is not Disposition.OK:
                 asking.wait()
                 voice = None if asking.call.is_translated else self._request.voice
@@ -281,6 +282,7 @@ class Walk:
         reader = asking.reader()
         relay = self._relay = ByteRelay() if reader is None else StreamRelay(reader, asking.rulings)
         committed, is_bound = False, asking.call.made is None
+        interrupts, send = self._interrupts, self._reply.send
         asking.wait()
         async for chunk in asking.response.chunks():
             if not committed:
@@ -289,33 +291,33 @@ class Walk:
                 ready = relay.feed(chunk)
             except StreamFailedError:
                 if committed:
-                    await self._reply.send(relay.rest())
+                    await send(relay.rest())
                 raise
             if ready and not is_bound and asking.call.made:
                 is_bound = True
                 self._bind(asking)
             if relay.is_new_content:
-                self._interrupts.lift(Reason.IDLE)  # While the client takes its time the provider is not silent.
+                interrupts.lift(Reason.IDLE)  # While the client takes its time the provider is not silent.
             if committed:
                 if ready:
-                    await self._reply.send(ready)
+                    await send(ready)
             else:
                 self._ready = ready
                 if relay.has_content:
                     committed = True
-                    self._interrupts.within(Reason.STREAM, timeouts.stream_s)
+                    interrupts.within(Reason.STREAM, timeouts.stream_s)
                     await self._carry_out(self._machine.content())
                 else:
                     asking.wait()
             if relay.is_new_content:
-                self._interrupts.within(Reason.IDLE, timeouts.idle_s)
+                interrupts.within(Reason.IDLE, timeouts.idle_s)
             if relay.complete:
                 return self._machine.ended()
         ready = relay.ended()
         if not is_bound and asking.call.made:
             self._bind(asking)
         if committed:
-            await self._reply.send(ready)
+            await send(ready)
         else:
             self._ready = ready
         return self._machine.ended()

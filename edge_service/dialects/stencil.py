@@ -24,24 +24,25 @@ _STRING = re.compile(rb'(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))+
 class Stencil:
     """What is the same in all of these events, as they come and as they are sent."""
 
-    __slots__ = ("_behind", "_between", "_first", "_last", "_sent", "_sent_first", "_start")
+    __slots__ = ("_between", "_first", "_is_simple", "_last", "_rest", "_sent", "_sent_first", "_start", "_text")
 
     def __init__(self, came: list[bytes], sent: list[bytes]) -> None:
         """What stands around the holes. There is at least one."""
         self._first, *self._between, self._last = came
         self._start = len(self._first)
-        self._behind = -len(self._last)
+        self._text, self._rest = slice(self._start, -len(self._last)), slice(self._start, None)
+        """Where the only hole is, and it and all behind it."""
         self._sent_first = sent[0]
         self._sent = None if sent[1:] == came[1:] else sent[1:]
         """None if nothing differs behind the first hole."""
+        self._is_simple = not self._between and self._sent is None
 
     def filled(self, event: bytes) -> bytes | None:
         """What is sent for the event; None if it is another one."""
         if not event.startswith(self._first) or not event.endswith(self._last):
             return None
-        if not self._between and self._sent is None:  # As most are.
-            text = event[self._start : self._behind]
-            return self._sent_first + event[self._start :] if _STRING.fullmatch(text) else None
+        if self._is_simple:  # As most are.
+            return self._sent_first + event[self._rest] if _STRING.fullmatch(event[self._text]) else None
         at = self._start
         texts = []
         for literal in self._between:
@@ -54,7 +55,7 @@ class Stencil:
         if not _STRING.fullmatch(event, at, end):
             return None
         if self._sent is None:
-            return self._sent_first + event[self._start :]
+            return self._sent_first + event[self._rest]
         texts.append(event[at:end])
         pairs = zip(texts, self._sent, strict=True)
         return self._sent_first + b"".join([part for pair in pairs for part in pair])

@@ -29,8 +29,7 @@ from edge_service.domain.outcome import AMBIGUOUS, MOVES_ON, Disposition, Outcom
 from edge_service.domain.plan import Attempt, Plan
 
 
-@dataclass(frozen=True, slots=True)
-class Open:
+class Open(NamedTuple):
     """Call this target."""
 
     attempt: Attempt

@@ -17,7 +17,7 @@ TIMEOUT = b"x-forebay-timeout-s"
 PROVIDER_REQUEST_ID = b"x-request-id"
 """Shows the request's id to providers. Most answer with an id of their own, under this name or Anthropic's."""
 
-_PROVIDER_REQUEST_IDS = frozenset({PROVIDER_REQUEST_ID, b"request-id"})
+_PROVIDER_REQUEST_IDS = (PROVIDER_REQUEST_ID, b"request-id")
 
 _TO_UPSTREAM_PREFIXES = (b"openai-", b"anthropic-", b"x-stainless-")
 _TO_CLIENT_PREFIXES = (b"openai-", b"anthropic-", b"x-ratelimit-")
@@ -74,9 +74,8 @@ def request_id(shown: bytes | None) -> str:
 
 def provider_request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """What a provider calls the request, for a ticket there; empty if it does not say, or says it in no fit way."""
-    if _PROVIDER_REQUEST_IDS.isdisjoint(dict(headers)):
-        return ""
-    for name, value in headers:
-        if name in _PROVIDER_REQUEST_IDS and _REQUEST_ID.match(value):
-            return value.decode("ascii")
+    said = dict(headers)
+    for name in _PROVIDER_REQUEST_IDS:
+        if name in said and _REQUEST_ID.match(said[name]):
+            return said[name].decode("ascii")
     return ""

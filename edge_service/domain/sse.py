@@ -40,6 +40,8 @@ class EventSplitter:
         kept = self._buffer
         if not kept and _is_plain(data):
             self._started = True
+            if data.find(b"\n\n") == len(data) - 2:
+                return [data]  # As they come when each is sent as it is made.
             return [event + b"\n\n" for event in data[:-2].split(b"\n\n")]
         # Many others hold whole events too, with nothing kept from before: those are cut out of the piece itself.
         buffer: bytes | bytearray = data

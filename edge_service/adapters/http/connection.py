@@ -113,19 +113,16 @@ class Connection(HttpToolsProtocol):
         expected = dict(self.headers).get(b"expect", b"")
         leaving = Leaving()
         self.cycle = Cycle(
-            scope=self._scope(version, leaving),  # type: ignore[arg-type]
-            transport=self._answering,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=version != "1.0" and expected.lower() == b"100-continue",  # RFC 9110, 10.1.1
+            self._scope(version, leaving),
+            self._answering,
+            self.flow,
+            self.logger,
+            self.server_state.default_headers,
+            leaving,
+            self.on_response_complete,
+            is_awaited=version != "1.0" and expected.lower() == b"100-continue",  # RFC 9110, 10.1.1
             keep_alive=version != "1.0" and self.parser.should_keep_alive(),
-            on_response=self.on_response_complete,
         )
-        self.cycle.leaving = leaving
         self._start_asgi_task(self.cycle, self.app)
 
     def _scope(self, version: str, leaving: Leaving) -> Scope:

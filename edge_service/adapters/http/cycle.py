@@ -5,11 +5,14 @@ It takes for granted that names of headers are valid, and in lower case: they ar
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import re
 from collections.abc import Callable
 from typing import cast
 
-from starlette.types import Message
+from starlette.types import Message, Scope
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 LEAVING = "forebay.leaving"
@@ -49,7 +52,40 @@ class Leaving:
 class Cycle(RequestResponseCycle):
     """As `Connection` makes it."""
 
-    leaving: Leaving
+    # As each of them begins.
+    access_log = False
+    disconnected = False
+    more_body = True
+    response_started = False
+    response_complete = False
+    chunked_encoding: bool | None = None
+    expected_content_length = 0
+
+    def __init__(
+        self,
+        scope: Scope,
+        transport: asyncio.Transport,
+        flow: FlowControl,
+        logger: logging.Logger,
+        default_headers: list[tuple[bytes, bytes]],
+        leaving: Leaving,
+        on_response: Callable[..., None],
+        *,
+        is_awaited: bool,
+        keep_alive: bool,
+    ) -> None:
+        """`is_awaited`: the client sends the body when it is told to go on."""
+        self.scope = scope  # type: ignore[assignment]
+        self.transport = transport
+        self.flow = flow
+        self.logger = logger
+        self.default_headers = default_headers
+        self.leaving = leaving
+        self.on_response = on_response
+        self.waiting_for_100_continue = is_awaited
+        self.keep_alive = keep_alive
+        self.message_event = asyncio.Event()
+        self.body = bytearray()
 
     def leave(self) -> None:
         """The client has left: whoever reads or serves is told, and nothing more is sent."""

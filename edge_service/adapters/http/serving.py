@@ -37,8 +37,7 @@ class Conversations:
         self._voice = voice
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        head = scope["headers"]
-        await self._serving.serve(scope, receive, send, lambda body: self._read(body, head), self._voice)
+        await self._serving.serve(scope, receive, send, self._read, self._voice)
 
 
 class Generations:
@@ -53,7 +52,7 @@ class Generations:
         stream = called is not None and called.method is gemini.paths.Method.STREAM
         array = stream and parse_qs(scope["query_string"]).get(b"alt") != [b"sse"]
 
-        def read(body: bytes) -> Asked | Countable:
+        def read(body: bytes, _: Headers) -> Asked | Countable:
             if called is not None and called.method in _EMBEDDING:
                 return asked_plain.embedded_content(body, called.model, many=_EMBEDDING[called.method])
             if called is not None and called.method is gemini.paths.Method.COUNT:
@@ -77,7 +76,7 @@ class StoredResponses:
         response_id = scope["path_params"]["id"]
         query = without_key(scope["query_string"])
         await self._serving.serve(
-            scope, receive, send, lambda _: Stored(method, response_id, self._behind, query), asked.OPENAI
+            scope, receive, send, lambda *_: Stored(method, response_id, self._behind, query), asked.OPENAI
         )
 
 
@@ -89,7 +88,12 @@ class Serving:
         self._under_way = under_way
 
     async def serve(
-        self, scope: Scope, receive: Receive, send: Send, read: Callable[[bytes], Asked | Countable], voice: Voice
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        read: Callable[[bytes, Headers], Asked | Countable],
+        voice: Voice,
     ) -> None:
         client, head, key = AsgiClient(send), scope["headers"], client_key(scope)
         shown = dict(reversed(head))  # Of a header that comes twice the first one counts.
@@ -114,7 +118,7 @@ class Serving:
                 leaving.call(partial(interrupts.fire, Reason.CLIENT_GONE))
             # It has arrived when all of it is here: how long the client takes to send it is not ours to answer for.
             incoming = Incoming(request_id, head, body, self._gateway.clock(), key)
-            await self._gateway.serve(incoming, client, interrupts, lambda: read(body), voice)
+            await self._gateway.serve(incoming, client, interrupts, partial(read, body, head), voice)
         finally:
             self._under_way.leave(interrupts)
             interrupts.close()

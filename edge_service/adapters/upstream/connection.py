@@ -85,9 +85,9 @@ class Answer:
         parts = self._parts
         part = parts[0] if len(parts) == 1 else b"".join(parts)
         parts.clear()
-        self._size = 0
-        if self._connection is not None:
+        if self._size >= UNREAD_BYTES and self._connection is not None:
             self._connection.resume()
+        self._size = 0
         return part
 
     def close(self) -> None:
@@ -103,8 +103,7 @@ class Answer:
         """Whether more may come for now."""
         self._parts += parts
         self._size += sum(map(len, parts))
-        if self._waiter is not None:
-            self._wake()
+        self._wake()
         return self._size < UNREAD_BYTES
 
     def end(self, error: ConnectionBrokenError | None = None) -> None:
@@ -119,9 +118,8 @@ class Answer:
         self._wake()
 
     def _wake(self) -> None:
-        waiter, self._waiter = self._waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
 
 class Connection(asyncio.Protocol):

@@ -17,6 +17,9 @@ from edge_service.domain.needs import Capability, Needs
 _MEDIA = re.compile(rb'"(?:image_url|input_audio)"')
 """In quotes that nothing escapes: what a user writes about them has not."""
 
+_TELLING = frozenset({"tools", "functions", "response_format", "modalities", "reasoning_effort", "reasoning"})
+"""Fields without which `_of_fields` finds nothing."""
+
 _PARTS: Mapping[str, Capability] = MappingProxyType({"image_url": Capability.VISION, "input_audio": Capability.AUDIO})
 
 
@@ -45,7 +48,10 @@ def of(fields: Mapping[str, Raw]) -> Needs:
     messages = bytes_of(fields.get("messages"))
     newer, older = fields.get("max_completion_tokens"), fields.get("max_tokens")
     return needing.needs(
-        (*_of_fields(fields), *(_media(messages) if _MEDIA.search(messages) else ())),
+        (
+            *(() if _TELLING.isdisjoint(fields) else _of_fields(fields)),
+            *(_media(messages) if _MEDIA.search(messages) else ()),
+        ),
         # OpenRouter leaves out what does not fit, where it is asked to.
         0 if is_filled(fields.get("transforms")) else needing.tokens(messages),
         needing.limit(newer) if bytes_of(newer) else needing.limit(older),

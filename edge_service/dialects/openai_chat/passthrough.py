@@ -7,6 +7,7 @@ are taken out of it; ids of calls that one is known to refuse are replaced.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -24,7 +25,6 @@ from edge_service.dialects.exchange import (
 from edge_service.dialects.openai_chat import call_ids, terms, thoughts
 from edge_service.dialects.openai_chat.quirks import DEFAULT, Quirks
 from edge_service.dialects.openai_chat.wire import PATH, decode_object, encode
-from edge_service.dialects.stencil import Stencil
 from edge_service.dialects.surrogates import Hidden
 from edge_service.domain import sse
 from edge_service.domain.errors import InvalidRequestError
@@ -227,17 +227,21 @@ MOST_STENCILS = 16
 """In one stream. Where no event is like the one before, each of them would be a loss."""
 
 
+def _unknown(_: bytes) -> None:
+    """Without a stencil."""
+
+
 class EventReader:
     """Reads a provider's stream event by event and rewrites the model's name."""
 
-    __slots__ = ("_model", "_stencil", "_stencils", "_usage", "_wants_usage")
+    __slots__ = ("_filled", "_model", "_stencils", "_usage", "_wants_usage")
 
     def __init__(self, model: str, *, wants_usage: bool = True) -> None:
         self._model = msgspec.Raw(encode(model))
         self._wants_usage = wants_usage
         self._usage: msgspec.Raw | None = None
-        self._stencil: Stencil | None = None
-        """Of the last event with content that was read as JSON."""
+        self._filled: Callable[[bytes], bytes | None] = _unknown
+        """By the stencil of the last event with content that was read as JSON."""
         self._stencils = 0
 
     @property
@@ -249,12 +253,14 @@ class EventReader:
         """What the event is, and its bytes for the client. Raises `MalformedAnswerError`."""
         if not event.isascii():
             _check_encoding(event)
-        if self._stencil is not None and (sent := self._stencil.filled(event)) is not None:
-            return EventKind.CONTENT, sent
+        filled = self._filled(event)
+        if filled is not None:
+            return EventKind.CONTENT, filled
         kind, sent = self._read(event)
         if kind is EventKind.CONTENT and self._stencils < MOST_STENCILS:
             self._stencils += 1
-            self._stencil = stencil.of(event, sent)
+            it = stencil.of(event, sent)
+            self._filled = _unknown if it is None else it.filled
         return kind, sent
 
     def _read(self, event: bytes) -> tuple[EventKind, bytes]:
