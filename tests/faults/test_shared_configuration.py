@@ -48,6 +48,21 @@ class Shared:
         self.managers.append(await self.stack.enter_async_context(managing(process.address)))
         return process
 
+    async def edge(self) -> httpx2.AsyncClient:
+        """Asks an edge that knows them all, and has reached one."""
+        edge = await start_edge(*(r.address for r in self.resolvers), errors=self.directory / "edge.log")
+        self.stack.push_async_callback(edge.stop)
+        head = {"x-management-key": KEY}
+        client = await self.stack.enter_async_context(
+            httpx2.AsyncClient(base_url=edge.address, headers=head, timeout=20, verify=PLAIN)
+        )
+
+        async def is_ready() -> bool:
+            return (await client.get("/readyz")).status_code == 200
+
+        await until(is_ready)
+        return client
+
     async def pools(self) -> list[set[str]]:
         """At each resolver that runs."""
         running = [m for m, r in zip(self.managers, self.resolvers, strict=True) if r.process.returncode is None]
@@ -79,19 +94,16 @@ async def test_a_change_is_everywhere_before_it_is_answered(tmp_path: Path) -> N
             made = await it.managers[number % 3].put_pool(pool(f"g{number}"))
             assert made.revision == number + 2
             assert all(f"g{number}" in pools for pools in await it.pools())
-        edge = await start_edge(*(r.address for r in it.resolvers), errors=tmp_path / "edge.log")
-        it.stack.push_async_callback(edge.stop)
-        head = {"x-management-key": KEY}
-        async with httpx2.AsyncClient(base_url=edge.address, headers=head, timeout=20, verify=PLAIN) as client:
-            for number in range(9):
-                answer = await client.patch("/v0/management/model-pools/pool", json=pool(f"h{number}"))
-                assert answer.status_code == 200, answer.text
-                assert all(f"h{number}" in pools for pools in await it.pools())
-            status = (await client.get("/v0/management/status")).json()
-            assert [replica["revision"] for replica in status["replicas"]] == [19, 19, 19]
-            assert not any(replica["degraded"] for replica in status["replicas"])
-            drained = await client.post("/v0/management/targets/p0/m%230/drain")
-            assert drained.status_code == 200
+        client = await it.edge()
+        for number in range(9):
+            answer = await client.patch("/v0/management/model-pools/pool", json=pool(f"h{number}"))
+            assert answer.status_code == 200, answer.text
+            assert all(f"h{number}" in pools for pools in await it.pools())
+        status = (await client.get("/v0/management/status")).json()
+        assert [replica["revision"] for replica in status["replicas"]] == [19, 19, 19]
+        assert not any(replica["degraded"] for replica in status["replicas"])
+        drained = await client.post("/v0/management/targets/p0/m%230/drain")
+        assert drained.status_code == 200
         for number in range(3):
             code, told = await it.forebay("explain", "pool", at=number)
             assert (code, "drained" in told) == (0, True)
@@ -142,12 +154,7 @@ async def test_a_change_whose_resolver_is_killed_is_made_or_not(tmp_path: Path) 
 @pytest.mark.parametrize("how", ["killed", "frozen"])
 async def test_while_the_store_is_away_changes_are_refused_and_nothing_is_half_done(tmp_path: Path, how: str) -> None:
     async with shared(tmp_path, 2) as it, contextlib.AsyncExitStack() as stack:
-        edge = await start_edge(*(r.address for r in it.resolvers), errors=tmp_path / "edge.log")
-        it.stack.push_async_callback(edge.stop)
-        head = {"x-management-key": KEY}
-        client = await stack.enter_async_context(
-            httpx2.AsyncClient(base_url=edge.address, headers=head, timeout=20, verify=PLAIN)
-        )
+        client = await it.edge()
 
         async def are_degraded() -> bool:
             return all(["forebay_store_up 0.0" in await exposition(resolver) for resolver in it.resolvers])
