@@ -93,7 +93,7 @@ def test_an_unknown_name_among_ten_thousand_is_refused_soon(pattern: str, asked:
         with pytest.raises(UnknownModelError):
             resolving.plan(asked)
         times.append(time.process_time() - began)
-    assert min(times) < 0.03
+    assert min(times) < 0.1  # Without any bound on comparing it is 0.2 and more.
 
 
 def test_a_resolve_takes_no_longer_behind_ten_thousand_targets() -> None:
