@@ -7,7 +7,7 @@ revision by `resolver_service.domain.config` and never changes.
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
@@ -294,19 +294,27 @@ class Group:
     @cached_property
     def scopes(self) -> frozenset[str]:
         """Those of all targets behind it."""
-        return frozenset(chain.from_iterable(target.scopes for target in self.targets()))
+        return _scopes(self.targets())
 
     @cached_property
     def has_repetitions(self) -> bool:
         """Whether any target stands behind it twice."""
-        ids = [target.id for target in self.targets()]
-        return len(set(ids)) < len(ids)
+        return _repeat(self.targets())
 
     def targets(self) -> Iterator[Target]:
         """All that stand behind it, as configured."""
         for tier in self.tiers:
             for member in tier.members:
                 yield from member.targets()
+
+
+def _scopes(targets: Iterable[Target]) -> frozenset[str]:
+    return frozenset(chain.from_iterable(target.scopes for target in targets))
+
+
+def _repeat(targets: Iterable[Target]) -> bool:
+    ids = [target.id for target in targets]
+    return len(set(ids)) < len(ids)
 
 
 @dataclass(frozen=True)
@@ -328,13 +336,12 @@ class RawModel:
     @cached_property
     def scopes(self) -> frozenset[str]:
         """As of a group."""
-        return frozenset(chain.from_iterable(target.scopes for target in self.targets()))
+        return _scopes(self.targets())
 
     @cached_property
     def has_repetitions(self) -> bool:
         """As of a group."""
-        ids = [target.id for target in self.targets()]
-        return len(set(ids)) < len(ids)
+        return _repeat(self.targets())
 
     def targets(self) -> Iterator[Target]:
         """As of a group."""

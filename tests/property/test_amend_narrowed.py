@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from resolver_service.adapters import config_yaml
@@ -48,7 +48,6 @@ def changed(document: Any, section: str, what: list[tuple[str, int]]) -> None:
             del entries[place]
 
 
-@settings(deadline=None)
 @given(forms, forms, st.sampled_from(["", "policy: {attempts: 3}\n", "# last\n"]), changes, changes)
 def test_it_makes_no_difference(
     pools: list[str], clusters: list[str], end: str, of_pools: list[tuple[str, int]], of_clusters: list[tuple[str, int]]

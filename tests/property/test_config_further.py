@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from resolver_service.adapters import config_yaml
@@ -119,7 +119,6 @@ def edited(text: bytes, what: Sequence[tuple[int, str, int]]) -> bytes:
     return b"".join(lines)
 
 
-@settings(deadline=None)
 @given(st.sampled_from([POOLS, POOLS, *SMALL]), edits, edits)
 @example(POOLS, [(0, "cut", 0)], [(0, "cut", 0)])
 def test_what_was_read_before_makes_no_difference(

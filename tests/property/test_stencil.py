@@ -72,14 +72,14 @@ def read(reader: EventReader, event: bytes) -> tuple[EventKind, bytes] | None:
 
 @given(streams())
 @example([b'data: {"choices":[{"delta":{"content":"%s"}}],"model":"m"}\n\n' % text for text in (b"a", b"b", rb"\\")])
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_what_an_event_is_does_not_depend_on_those_before(events: list[bytes]) -> None:
     reader = EventReader("asked")
     assert [read(reader, event) for event in events] == [read(EventReader("asked"), event) for event in events]
 
 
 @given(streams())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_the_event_that_it_was_made_of_fits(events: list[bytes]) -> None:
     for event in events:
         found = read(EventReader("asked"), event)
