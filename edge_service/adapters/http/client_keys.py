@@ -7,6 +7,8 @@ from urllib.parse import parse_qsl, unquote_to_bytes, urlencode
 
 from starlette.types import Scope
 
+from edge_service.adapters.http.asgi import shown
+
 _KEPT = "forebay.client_key"
 _AS_BYTES = "latin-1"
 """A character for each byte, whatever they mean."""
@@ -29,12 +31,12 @@ def without_key(query: bytes) -> str:
 
 
 def _shown(scope: Scope) -> bytes:
-    shown = dict(reversed(scope["headers"]))  # Of a header that comes twice the first one counts.
-    scheme, _, token = shown.get(b"authorization", b"").partition(b" ")
+    head = shown(scope)
+    scheme, _, token = head.get(b"authorization", b"").partition(b" ")
     return (
         (token.strip() if scheme.lower() == b"bearer" else b"")
-        or shown.get(b"x-api-key", b"").strip()
-        or shown.get(b"x-goog-api-key", b"").strip()
+        or head.get(b"x-api-key", b"").strip()
+        or head.get(b"x-goog-api-key", b"").strip()
         or _in_query(scope["query_string"])
     )
 

@@ -55,18 +55,18 @@ def routes(
 
 
 class Direct:
-    """ASGI middleware: what is asked of models goes straight to whom it is for, past what Starlette does between the
-    last middleware and an application, which costs more than the application's own reading of a request."""
+    """What is asked of models goes straight to whom it is for, past all that Starlette does, which costs more than the
+    application's own reading of a request. All else goes to the application."""
 
     def __init__(self, app: ASGIApp, routes: Iterable[Route]) -> None:
         self._app = app
         self._conversations = {r.path: r.endpoint for r in routes if isinstance(r.endpoint, Conversations)}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        app = self._app
         if scope["type"] == "http" and scope["method"] == "POST":
-            await self._conversations.get(scope["path"], self._app)(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+            app = self._conversations.get(scope["path"], app)
+        return app(scope, receive, send)
 
 
 class ByMethod:
