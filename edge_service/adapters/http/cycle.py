@@ -62,6 +62,8 @@ class Cycle(RequestResponseCycle):
     response_complete = False
     chunked_encoding: bool | None = None
     expected_content_length = 0
+    body: bytes | bytearray = b""  # type: ignore[assignment]
+    """What has come of the request's, and has not been received."""
 
     def __init__(
         self,
@@ -87,7 +89,15 @@ class Cycle(RequestResponseCycle):
         self.waiting_for_100_continue = is_awaited
         self.keep_alive = keep_alive
         self.message_event = asyncio.Event()
-        self.body = bytearray()
+
+    def add(self, body: bytes) -> None:
+        """A piece of the request's body. The first one is kept as it is: mostly it is all."""
+        if not self.body:
+            self.body = body
+            return
+        if not isinstance(self.body, bytearray):
+            self.body = bytearray(self.body)
+        self.body += body
 
     def leave(self) -> None:
         """The client has left: whoever reads or serves is told, and nothing more is sent."""
@@ -102,7 +112,7 @@ class Cycle(RequestResponseCycle):
             return cast(Message, await super().receive())
         self.flow.resume_reading()  # Or nobody would hear of it if the client leaves.
         self.message_event.clear()
-        body, self.body = bytes(self.body), bytearray()
+        body, self.body = bytes(self.body), b""
         return {"type": "http.request", "body": body, "more_body": False}
 
     async def send(self, message: Message) -> None:  # type: ignore[override]

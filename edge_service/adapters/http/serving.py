@@ -100,12 +100,15 @@ class Serving:
         shown = dict(reversed(head))  # Of a header that comes twice the first one counts.
         request_id = headers.request_id(shown.get(headers.REQUEST_ID))
         # The server has seen to it that a length is a number.
-        is_large = int(shown.get(b"content-length") or 0) > UNASKED_BYTES
+        said_bytes = int(shown.get(b"content-length") or 0)
+        # Such a client sends no body before it is given a sign, which is given when the body is asked for.
+        waits = said_bytes > UNASKED_BYTES and b"expect" in shown
         interrupts = Interrupts()
         self._under_way.enter(interrupts)
         try:
             try:
-                body = await _body(receive, interrupts, lambda: self._gateway.authenticate(request_id, key), is_large)
+                authenticate = partial(self._gateway.authenticate, request_id, key)
+                body = await _body(receive, interrupts, authenticate, said_bytes, waits=waits)
             except ClientGoneError:
                 return
             except ApiError as error:
@@ -126,13 +129,18 @@ class Serving:
 
 
 async def _body(
-    receive: Receive, interrupts: Interrupts, authenticate: Callable[[], Awaitable[None]], is_large: bool
+    receive: Receive,
+    interrupts: Interrupts,
+    authenticate: Callable[[], Awaitable[None]],
+    said_bytes: int,
+    *,
+    waits: bool,
 ) -> bytes:
     """Raises what `read_body` and `authenticate` do, or `UnavailableError` if the gateway ends before the body does."""
     try:
-        if not is_large:
-            return await read_body(receive, before_more=authenticate)
-        await authenticate()  # Before a client that waits for a sign (`expect: 100-continue`) is given one.
+        if not waits:
+            return await read_body(receive, before_more=authenticate, said_bytes=said_bytes)
+        await authenticate()
         return await read_body(receive)
     except asyncio.CancelledError:
         if interrupts.take() is not Reason.DRAINING:
