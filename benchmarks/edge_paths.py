@@ -19,7 +19,7 @@ from edge_service.app.ports import Question, Report
 from edge_service.dialects import asked
 from edge_service.dialects.asked import OPENAI
 from edge_service.dialects.exchange import Asked
-from edge_service.domain.failover import ReportClosed, ReportEnded
+from edge_service.domain.failover import ReportEnded
 from edge_service.domain.headers import Headers
 from edge_service.domain.plan import Attempt, Plan
 
@@ -122,8 +122,7 @@ def _translated(provider: str, request: Asked) -> Callable[[], None]:
 
 def _report() -> None:
     attempt = target()
-    for report in (ReportEnded(attempt, 10, 20), ReportClosed()):
-        messages.outcome_report("decision", report, 0.1).SerializeToString()
+    messages.outcome_report("decision", ReportEnded(attempt, 10, 20), 0.1).SerializeToString()
 
 
 def _resolve_message() -> None:

@@ -192,6 +192,9 @@ class Client(Protocol):
     async def send(self, content: bytes) -> None:
         """Part of the body. Waits while the client does not keep up."""
 
+    def write(self, content: bytes) -> bool:
+        """Part of the body, if it can be written without waiting: whether it was. If not, it is for `send`."""
+
     async def end(self) -> None:
         """The body is complete."""
 

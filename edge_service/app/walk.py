@@ -12,7 +12,6 @@ from edge_service.app import heads
 from edge_service.app.answers import failure, refusal, unusable
 from edge_service.app.asking import MAX_ANSWER_BYTES, Asking
 from edge_service.app.byte_relay import ByteRelay
-from edge_service.app.heads import Heads
 from edge_service.app.incoming import Incoming, Services
 from edge_service.app.interrupts import Interrupts, Reason
 from edge_service.app.ports import Client, CredentialError, Question, Report, ReportBound, UpstreamFailure
@@ -66,7 +65,6 @@ class Walk:
     __slots__ = (
         "_asking",
         "_clock",
-        "_heads",
         "_incoming",
         "_interrupts",
         "_is_closed",
@@ -100,7 +98,6 @@ class Walk:
         self._is_cut_short = False
         """The client allows less time than the policy."""
         self._record = record
-        self._heads = Heads(services.clock, incoming, record)
         self._asking: Asking | None = None
         """Of the last attempt."""
         self._ready = b""
@@ -139,12 +136,12 @@ class Walk:
         finally:
             self._record.resolve_s = self._clock() - asked_at
         self._record.decision_id, self._record.name = plan.decision_id, plan.name
-        self._heads.is_stale = plan.is_stale
+        self._record.is_stale = plan.is_stale
         self._reply.tell_limits(plan, self._services.wall_clock())
         request.model = request.model or plan.name
         self._limit(plan.total_s, allowed_s)
         if self._request.stream and self._services.heartbeat_s and self._request.voice.heartbeat:
-            self._reply.keep_warm(self._services.heartbeat_s, self._heads.early(self._request.voice))
+            self._reply.keep_warm(self._services.heartbeat_s, heads.early(self._record, self._request.voice))
         try:
             commands = self._machine.resolved(plan, request.acts)
             while (attempt := await self._carry_out(commands)) is not None:
@@ -181,6 +178,7 @@ class Walk:
         self._report(closed)
 
     def _report_ended(self, ended: ReportEnded) -> None:
+        self._is_closed = True
         tokens = self._note(ended.attempt, Disposition.OK)
         self._report(ended if tokens is None else ReportEnded(ended.attempt, tokens.input, tokens.output))
 
@@ -347,7 +345,7 @@ class Walk:
             head = heads.translated(voice, stream=stream)
         else:
             head = heads.passed(asking.response.headers, voice, stream=stream)
-        head += [*self._heads.losses(asking.attempt, asking.call.written), *self._own_headers()]
+        head += [*heads.losses_of(self._record, asking.attempt, asking.call.written), *self._own_headers()]
         if stream:
             await self._reply.begin(head, self._ready)
         else:
@@ -374,7 +372,7 @@ class Walk:
                 await self._reply.break_off(error)
 
     def _own_headers(self) -> Headers:
-        return self._heads.own(self._last.attempt, self._machine.opened)
+        return heads.own(self._record, self._clock(), self._last.attempt, self._machine.opened)
 
     async def _release(self, _: Cancel | None = None) -> None:
         if self._asking is not None:

@@ -13,7 +13,7 @@ MAX_BODY_BYTES = 20 * 1024 * 1024
 
 
 UNASKED_BYTES = 64 * 1024
-"""Of a body, to be read of anyone. What is larger is read of those alone who may be served."""
+"""Of a body, to be read of anyone, or as much as comes at once. More is read of those alone who may be served."""
 
 
 SHOWN = "forebay.shown"
@@ -33,10 +33,14 @@ class ClientGoneError(Exception):
 
 
 async def read_body(
-    receive: Receive, limit_bytes: int = MAX_BODY_BYTES, before_more: Callable[[], Awaitable[None]] | None = None
+    receive: Receive,
+    limit_bytes: int = MAX_BODY_BYTES,
+    before_more: Callable[[], Awaitable[None]] | None = None,
+    said_bytes: int = 0,
 ) -> bytes:
     """The whole body. Raises `ClientGoneError`, `PayloadTooLargeError`, or what `before_more` does, which is called
-    once if the body turns out to be larger than `UNASKED_BYTES`."""
+    once, before more is read of a body that is larger than `UNASKED_BYTES`, as is `said` or as turns out. Of one that
+    is all here nothing more is read."""
     parts: list[bytes] = []
     size = 0
     while True:
@@ -44,25 +48,29 @@ async def read_body(
         if message["type"] == "http.disconnect":
             raise ClientGoneError
         part: bytes = message.get("body", b"")
-        is_last = not message.get("more_body", False)
         size += len(part)
         if size > limit_bytes:
             raise PayloadTooLargeError(f"the body is larger than {limit_bytes} bytes")
-        if before_more is not None and size > UNASKED_BYTES:
+        if not message.get("more_body", False):
+            return b"".join([*parts, part]) if parts else part  # Nearly all come at once.
+        parts.append(part)
+        if before_more is not None and max(size, said_bytes) > UNASKED_BYTES:
             await before_more()
             before_more = None
-        if is_last and not parts:
-            return part  # As nearly all come.
-        parts.append(part)
-        if is_last:
-            return b"".join(parts)
+
+
+def never(_: bytes) -> bool:
+    """A `write` where there is none: what ASGI has for parts of a body may always wait."""
+    return False
 
 
 class AsgiClient:
     """A `Client`."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, write: Callable[[bytes], bool] = never) -> None:
+        """`write` is the server's own way past `send`, if it has one."""
         self._send = send
+        self.write = write
         self.has_begun = False
         """The answer has a head."""
 

@@ -129,14 +129,11 @@ class Cycle:
         else:
             self._tell = tell
 
-    def take(self, most_bytes: int) -> bytes | None:
-        """The body, if all of it is there, and no more than so much; else it is to be received."""
-        if not self.is_whole or self._unread_bytes > most_bytes or self._is_awaited or self.disconnected:
+    def take(self) -> bytes | None:
+        """The body, if all of it is there; else it is to be received."""
+        if not self.is_whole or self._is_awaited or self.disconnected:
             return None
-        self._is_taken = True
-        body = b"".join(self._parts)
-        self._parts = []
-        return body
+        return self._taken()
 
     async def receive(self) -> Message:
         if self._is_awaited and not self._line.is_closing():
@@ -149,13 +146,17 @@ class Cycle:
             await self._news.wait()
         if self.disconnected or self.response_complete:
             return {"type": "http.disconnect"}
-        body = b"".join(self._parts)
-        self._parts, self._unread_bytes, self._is_taken = [], 0, self.is_whole
-        self._line.flow.resume_reading()  # To the end as well, or nobody would hear of it if the client leaves.
-        return {"type": "http.request", "body": body, "more_body": not self.is_whole}
+        return {"type": "http.request", "body": self._taken(), "more_body": not self.is_whole}
 
     def _has_more(self) -> bool:
         return bool(self._parts) or (self.is_whole and not self._is_taken)
+
+    def _taken(self) -> bytes:
+        body = b"".join(self._parts)
+        if self._unread_bytes > HIGH_WATER_LIMIT:
+            self._line.flow.resume_reading()  # Behind all of it as well, or the client's leaving would not be heard of.
+        self._parts, self._unread_bytes, self._is_taken = [], 0, self.is_whole
+        return body
 
     # The answer. All of these wait while the client does not keep up.
 
@@ -200,6 +201,13 @@ class Cycle:
             await self._line.flow.drain()
         if not self.disconnected:
             self._go_on(content)
+
+    def write(self, content: bytes) -> bool:
+        """As the port says."""
+        if not content or not self._is_chunked or self._line.flow.write_paused or self.disconnected:
+            return False
+        self._line.write(b"%x\r\n%b\r\n" % (len(content), content))
+        return True
 
     async def end(self) -> None:
         """As the port says."""

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 
 from starlette.types import Receive, Scope, Send
 
-from edge_service.adapters.http.asgi import UNASKED_BYTES, AsgiClient, ClientGoneError, read_body, shown
+from edge_service.adapters.http.asgi import UNASKED_BYTES, AsgiClient, ClientGoneError, never, read_body, shown
 from edge_service.adapters.http.client_keys import client_key, without_key
 from edge_service.adapters.http.cycle import CYCLE, Cycle
 from edge_service.app.draining import UnderWay
@@ -96,14 +96,14 @@ class Serving:
         read: Callable[[bytes, Headers], Asked | Countable],
         voice: Voice,
     ) -> None:
-        # Our own server's `send` is one, unless somebody has something to add to what is sent.
-        client = send if isinstance(send, Cycle) else AsgiClient(send)
         cycle: Cycle | None = scope.get(CYCLE)
+        # Our own server's `send` is one, unless somebody has something to add to what is sent.
+        client = send if isinstance(send, Cycle) else AsgiClient(send, cycle.write if cycle is not None else never)
         request_id, key = headers.request_id(shown(scope).get(headers.REQUEST_ID)), client_key(scope)
         interrupts = Interrupts()
         self._under_way.enter(interrupts)
         try:
-            body = cycle.take(UNASKED_BYTES) if cycle is not None else None
+            body = cycle.take() if cycle is not None else None
             if body is None:
                 try:
                     body = await self._body(scope, receive, interrupts, request_id)
@@ -130,12 +130,14 @@ class Serving:
     async def _body(self, scope: Scope, receive: Receive, interrupts: Interrupts, request_id: str) -> bytes:
         """Raises what `read_body` does and `Gateway.authenticate`, which is asked about who sends a large one, or
         `UnavailableError` if the gateway ends before the body does."""
+        head = shown(scope)
         authenticate = partial(self._gateway.authenticate, request_id, client_key(scope))
+        # The server has seen to it that a length is a number.
+        said_bytes = int(head.get(b"content-length") or 0)
         try:
-            # The server has seen to it that a length is a number.
-            if int(shown(scope).get(b"content-length") or 0) <= UNASKED_BYTES:
-                return await read_body(receive, before_more=authenticate)
-            await authenticate()  # Before a client that waits for a sign (`expect: 100-continue`) is given one.
+            if said_bytes <= UNASKED_BYTES or b"expect" not in head:
+                return await read_body(receive, before_more=authenticate, said_bytes=said_bytes)
+            await authenticate()  # The client is given a sign to send the body when it is asked for.
             return await read_body(receive)
         except asyncio.CancelledError:
             if interrupts.take() is not Reason.DRAINING:

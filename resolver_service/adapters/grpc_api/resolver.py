@@ -31,7 +31,7 @@ from resolver_service.app.refusals import (
     UnknownModelError,
     UnservableError,
 )
-from resolver_service.app.report import Ended, Event, Reports
+from resolver_service.app.report import Closed, Ended, Event, Reports
 from resolver_service.app.resolve import Resolver
 from resolver_service.app.watch import Watch
 
@@ -41,6 +41,9 @@ MAX_REQUEST_ID_CHARS = 128
 """Of a log line. Callers may send longer ones."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
+
+_STREAM_METADATA = (("x-forebay-closes", "1"),)
+"""That `OutcomeReport.closes` is heeded here, which resolvers before it pass over."""
 
 _RESPONSE, _ANSWER = pb.ResolveStreamResponse.DESCRIPTOR, pb.ResolveAnswer.DESCRIPTOR
 _ANSWERS, _ACKNOWLEDGED = (tag(_RESPONSE, name) for name in ("answers", "acknowledged"))
@@ -90,7 +93,7 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
         self, request_iterator: AsyncIterator[pb.ResolveStreamRequest], context: Context
     ) -> AsyncIterator[bytes]:
         # At once, so that the caller knows that it has been accepted before it asks anything.
-        await context.send_initial_metadata(())
+        await context.send_initial_metadata(_STREAM_METADATA)
         self._telemetry.stream_opened()
         caller = object()
         try:
@@ -209,6 +212,8 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
         except InvalidRequestError:
             # From a newer edge: acknowledged, so that it is not sent again for ever.
             self._telemetry.reported(report.WhichOneof("event") or "none", "invalid")
+            if report.closes:
+                self._close(report)
         else:
             self._learn(report, event)
 
@@ -217,6 +222,11 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
         self._telemetry.reported(report.WhichOneof("event") or "none", effect)
         if effect == "applied" and isinstance(event, Ended):
             self._telemetry.spent(event.target_id, event.input_tokens, event.output_tokens)
+        if report.closes:
+            self._close(report)
+
+    def _close(self, report: pb.OutcomeReport) -> None:
+        self._telemetry.reported("closed", self._reports.apply(report.decision_id, Closed()))
 
 
 def _tell(request: pb.ResolveRequest, error: Exception) -> None:

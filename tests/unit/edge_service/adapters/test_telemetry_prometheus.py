@@ -28,7 +28,8 @@ def test_what_the_resolver_s_client_knows_is_read_when_somebody_asks() -> None:
 def test_what_an_answer_cost_and_what_its_request_lost_is_counted() -> None:
     registry = CollectorRegistry()
     telemetry = PrometheusTelemetry(registry, Link())
-    record = Record("r", 0.0, dropped=("seed", "top_k"), dialect="anthropic", passed_over=["gemini", "gemini"])
+    record = Record("r", 0.0)
+    record.dropped, record.dialect, record.passed_over = ("seed", "top_k"), "anthropic", ["gemini", "gemini"]
     record.tried += [
         Tried("a/m#0", Disposition.BROKEN, 200, 0.1, tokens=Tokens(9, 1)),
         Tried("b/m#0", Disposition.OK, 0, 0.1, tokens=Tokens(7, 3, 2)),
@@ -52,7 +53,9 @@ def test_times_are_counted_in_the_buckets_that_they_fit_into() -> None:
     registry = CollectorRegistry()
     telemetry = PrometheusTelemetry(registry, Link())
     for resolve_s in (0.0, 0.0005, 0.00051, 0.3, 7.0):
-        telemetry.ended(Record("r", 0.0, resolve_s=resolve_s), 1.0)
+        record = Record("r", 0.0)
+        record.resolve_s = resolve_s
+        telemetry.ended(record, 1.0)
 
     def buckets(le: str) -> float | None:
         return registry.get_sample_value("forebay_resolve_seconds_bucket", {"le": le})

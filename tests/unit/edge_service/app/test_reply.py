@@ -58,7 +58,7 @@ def timed(test: Callable[..., Coroutine[object, object, None]]) -> Callable[...,
 
 
 def warm(period_s: float = 15.0) -> tuple[Client, Reply, Record]:
-    client, record = Client(), Record("r", 0.0, stream=True)
+    client, record = Client(), Record("r", 0.0)
     reply = Reply(client, OPENAI, record)
     reply.keep_warm(period_s, EARLY)
     return client, reply, record

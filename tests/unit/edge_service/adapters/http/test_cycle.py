@@ -15,13 +15,16 @@ from edge_service.app.ports import Client
 
 
 class Flow:
-    """Of a connection whose reading was paused, since much has come."""
+    """Of a connection."""
 
-    is_reading = False
+    is_reading = True
     write_paused = False
 
     def __init__(self) -> None:
         self.keeps_up = asyncio.Event()
+
+    def pause_reading(self) -> None:
+        self.is_reading = False
 
     def resume_reading(self) -> None:
         self.is_reading = True
@@ -71,14 +74,13 @@ async def test_a_body_that_is_there_is_not_waited_for() -> None:
     assert await it.receive() == {"type": "http.request", "body": b"whole", "more_body": False}
 
 
-async def test_a_small_one_is_taken_at_once_and_then_nothing_more_is_received_but_the_end() -> None:
+async def test_all_that_is_there_is_taken_at_once_and_then_nothing_more_is_received_but_the_end() -> None:
     it = Peer().cycle
     it.add(b"a")
-    assert it.take(2) is None
+    assert it.take() is None
     it.add(b"b")
     it.complete()
-    assert it.take(1) is None
-    assert it.take(2) == b"ab"
+    assert it.take() == b"ab"
     ends = asyncio.create_task(it.receive())
     await asyncio.sleep(0)
     assert not ends.done()
@@ -89,7 +91,7 @@ async def test_a_small_one_is_taken_at_once_and_then_nothing_more_is_received_bu
 async def test_there_may_be_none() -> None:
     it = Peer().cycle
     it.complete()
-    assert it.take(0) == b""
+    assert it.take() == b""
 
 
 async def test_nothing_is_taken_of_who_has_left_or_waits_for_a_sign() -> None:
@@ -98,15 +100,22 @@ async def test_nothing_is_taken_of_who_has_left_or_waits_for_a_sign() -> None:
         it.add(b"whole")
         it.complete()
     left.leave()
-    assert (left.take(5), waits.take(5)) == (None, None)
+    assert (left.take(), waits.take()) == (None, None)
 
 
-async def test_behind_a_large_one_the_client_is_read_on_so_that_its_leaving_is_heard() -> None:
+@pytest.mark.parametrize("taken", [True, False])
+async def test_behind_a_large_one_the_client_is_read_on_so_that_its_leaving_is_heard(*, taken: bool) -> None:
     peer = Peer()
     it = peer.cycle
-    it.add(b"large")
+    it.add(b" " * 64 * 1024)
+    assert peer.flow.is_reading
+    it.add(b" ")
     it.complete()
-    await it.receive()
+    assert not peer.flow.is_reading
+    if taken:
+        it.take()
+    else:
+        await it.receive()
     assert peer.flow.is_reading
     leaves = asyncio.create_task(it.receive())
     await asyncio.sleep(0)
@@ -193,6 +202,29 @@ async def test_parts_are_chunks(way: Way) -> None:
     head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
     assert peer.written == head + b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"
     assert peer.answered == 1
+
+
+async def test_what_can_be_written_at_once_goes_past_what_waits() -> None:
+    peer = Peer()
+    it = peer.cycle
+    assert not it.write(b"before the head")
+    await it.start(200, [])
+    head = peer.written
+    assert not it.write(b"")  # It would be the end.
+    assert it.write(b"part")
+    assert peer.written == head + b"4\r\npart\r\n"
+    peer.flow.write_paused = True
+    assert not it.write(b"while the client does not keep up")
+    peer.flow.write_paused = False
+    it.leave()
+    assert not it.write(b"when it has left")
+    assert peer.written == head + b"4\r\npart\r\n"
+
+
+async def test_a_body_with_a_length_waits() -> None:
+    it = Peer().cycle
+    await it.start(200, [(b"content-length", b"4")])
+    assert not it.write(b"part")
 
 
 @each_way

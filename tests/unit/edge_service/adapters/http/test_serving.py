@@ -72,15 +72,30 @@ async def test_a_body_of_64_kib_is_read_of_anyone() -> None:
     assert log == [f"read {UNASKED_BYTES}", UNASKED_BYTES]
 
 
-async def test_of_a_larger_one_nothing_is_read_before_it_is_known_who_sends_it() -> None:
+async def test_of_a_larger_one_no_more_is_read_before_it_is_known_who_sends_it() -> None:
     size = UNASKED_BYTES + 1
-    log, _ = await serve([length(size), KEY], size)
-    assert log == [LET_IN, f"read {size}", size]
-    log, answer = await serve([length(size)], size)
-    assert log == ["refused"]
+    log, _ = await serve([length(size), KEY], 1, UNASKED_BYTES)
+    assert log == ["read 1", LET_IN, f"read {UNASKED_BYTES}", size]
+    log, answer = await serve([length(size)], 1, UNASKED_BYTES)
+    assert log == ["read 1", "refused"]
     assert answer[0]["status"] == 401
     head = dict(answer[0]["headers"])
     assert (head[b"connection"], head[b"www-authenticate"]) == (b"close", b'Bearer realm="forebay"')
+
+
+async def test_what_has_come_at_once_is_not_asked_about_twice() -> None:
+    size = 3 * UNASKED_BYTES
+    log, _ = await serve([length(size), KEY], size)
+    assert log == [f"read {size}", size]
+
+
+async def test_a_client_that_waits_for_a_sign_is_known_before_it_is_given_one() -> None:
+    size = UNASKED_BYTES + 1
+    expects = (b"expect", b"100-continue")
+    log, _ = await serve([length(size), KEY, expects], size)
+    assert log == [LET_IN, f"read {size}", size]
+    log, _ = await serve([length(size), expects], size)
+    assert log == ["refused"]
 
 
 async def test_of_one_that_does_not_say_how_large_it_is_not_more_is_read() -> None:
@@ -101,7 +116,7 @@ async def test_of_one_that_does_not_say_how_large_it_is_not_more_is_read() -> No
     ],
 )
 async def test_a_stranger_is_told_in_the_words_of_its_api(voice: asked.Voice, path: tuple[str, str], said: str) -> None:
-    _, answer = await serve([length(UNASKED_BYTES + 1)], 1, voice=voice)
+    _, answer = await serve([length(UNASKED_BYTES + 1)], 1, UNASKED_BYTES, voice=voice)
     body = json.loads(answer[1]["body"])
     assert body[path[0]][path[1]] == said
 
