@@ -114,12 +114,13 @@ def create(settings: Settings, under_way: UnderWay) -> Edge:
         exception_handlers={HTTPException: http_error, Exception: internal_error},
         lifespan=lifespan,
     )
-    app: ASGIApp = Shedding(
-        Direct(routed, serving),
+    shedding = Shedding(
+        routed,
         most=settings.max_concurrent,
         most_per_key=settings.max_concurrent_per_key,
         tell=telemetry.turned_away,
     )
+    app: ASGIApp = Direct(shedding, serving)
     if settings.cors_origins:
         app = Cors(app, settings.cors_origins)
     operations = Starlette(routes=operations_routes(exposition, is_ready_now))

@@ -48,6 +48,10 @@ class Connection(HttpToolsProtocol):
         self._is_deaf = False
         """What comes is thrown away."""
         self._offers_upgrade = False
+        self._asked: tuple[bytes, bytes, str] | None = None
+        """Method, target and version of the last request; mostly the next one's, too."""
+        self._scope: Scope = {}
+        """What these mean."""
         self._lingering: asyncio.TimerHandle | None = None
         self._idle_from: float | None = None
         """Since its last answer; None while something else has come."""
@@ -60,16 +64,6 @@ class Connection(HttpToolsProtocol):
         self._line = Line(
             transport.write, transport.is_closing, self._close, self._answered, self.flow, self.server_state
         )
-        self._scope: Scope = {
-            "type": "http",
-            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
-            "scheme": self.scheme,
-            "root_path": "",
-            "server": self.server,
-            "client": self.client,
-            "state": self.app_state,
-        }
-        """What its requests have in common."""
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._lingering is not None:
@@ -93,9 +87,9 @@ class Connection(HttpToolsProtocol):
         self._idle_from = None
         try:
             self._feed(data)
-        except httptools.HttpParserError:
+        except httptools.HttpParserError as error:
             if self.cycle is None or self.cycle.response_complete or not self.cycle.is_whole:
-                self.send_400_response("this is not valid HTTP/1.1")
+                self._reject(error.__context__)
             else:
                 self._is_deaf = True
                 self.cycle.keep_alive = False
@@ -141,19 +135,10 @@ class Connection(HttpToolsProtocol):
             is_awaited=b"expect" in shown and shown[b"expect"].lower() == b"100-continue" and not is_old,
             keep_alive=not is_old and parser.should_keep_alive(),
         )
-        url = httptools.parse_url(self.url)
-        path = url.path.decode("ascii")
-        scope = {
-            **self._scope,
-            "http_version": version,
-            "method": method.decode("ascii"),
-            "path": unquote(path) if "%" in path else path,
-            "raw_path": url.path,
-            "query_string": url.query or b"",
-            "headers": headers,
-            SHOWN: shown,
-            CYCLE: cycle,
-        }
+        asked = method, self.url, version
+        if asked != self._asked:
+            self._asked, self._scope = asked, self._scope_of(*asked)
+        scope = {**self._scope, "headers": headers, SHOWN: shown, CYCLE: cycle}
         self._in_head, self._in_body, self._idle_bytes = False, True, 0
         # Trailers would be added to the list that the application has (RFC 9110, 6.5.1: they are to be kept apart).
         self.headers = []
@@ -161,8 +146,30 @@ class Connection(HttpToolsProtocol):
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
+    def _scope_of(self, method: bytes, target: bytes, version: str) -> Scope:
+        url = httptools.parse_url(target)
+        path = url.path.decode("ascii")
+        return {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": version,
+            "method": method.decode("ascii"),
+            "scheme": self.scheme,
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": url.path,
+            "query_string": url.query or b"",
+            "root_path": "",
+            "server": self.server,
+            "client": self.client,
+            "state": self.app_state,
+        }
+
     def _admit(self, method: bytes, version: str, shown: dict[bytes, bytes]) -> None:
-        """Raises `ValueError`, which stops the parser, if a request with such a head is not to be served."""
+        """Raises `ApiError`, which stops the parser, if a request with such a head is not to be served."""
+
+    def _reject(self, why: BaseException | None) -> None:
+        """The parser has stopped; `why`, if it was told to."""
+        raise NotImplementedError
 
     def on_body(self, body: bytes) -> None:
         self._idle_bytes = 0
@@ -176,7 +183,8 @@ class Connection(HttpToolsProtocol):
     def _answered(self) -> None:
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
+        if self.flow.read_paused:
+            self.flow.resume_reading()
         if self._is_deaf:
             return
         self._idle_from = self.loop.time()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,7 +24,7 @@ CYCLE = "forebay.cycle"
 
 _log = logging.getLogger("uvicorn.error")
 
-_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_CONTROL = bytes([*range(9), *range(10, 32), 127])
 _BODILESS = frozenset({204, 304})
 _CLOSE = (b"connection", b"close")
 _CHUNKED = (b"transfer-encoding", b"chunked")
@@ -234,7 +233,8 @@ class Cycle:
         elif not self.keep_alive:
             headers.append(_CLOSE)
         lines = [_STATUS[status], *map(b": ".join, headers)]
-        if _CONTROL.search(b"\t".join(lines)):
+        told = b"\t".join(lines)
+        if told != told.translate(None, _CONTROL):
             raise RuntimeError("a header with a control character in it")
         self.has_begun = True
         self._is_awaited = False
