@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import grpc.aio
+import pytest
 
 from edge_service.adapters.resolver_grpc.client import ResolverClient
 from edge_service.app.ports import Question
@@ -28,7 +29,8 @@ FAILED = ReportFailed(TARGET, Outcome(Disposition.OVERLOADED))
 class Notes(resolver_service_pb2_grpc.ResolverServiceServicer):
     """A resolver that notes the reports it gets, and acknowledges them when it likes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *metadata: tuple[str, str]) -> None:
+        self.metadata = metadata
         self.items: list[pb.ReportItem] = []
         self.streams = 0
         self.acknowledges = True
@@ -37,7 +39,7 @@ class Notes(resolver_service_pb2_grpc.ResolverServiceServicer):
     async def ResolveStream(  # noqa: N802
         self, requests: AsyncIterator[pb.ResolveStreamRequest], context: grpc.aio.ServicerContext
     ) -> AsyncIterator[pb.ResolveStreamResponse]:
-        await context.send_initial_metadata(())
+        await context.send_initial_metadata(self.metadata)
         self.streams += 1
         async for message in requests:
             self.items += message.reports
@@ -96,6 +98,24 @@ async def test_reports_that_were_not_acknowledged_come_again_and_no_others() -> 
     assert notes.told == [("d1", "failed"), ("d1", "ended"), ("d1", "ended"), ("d1", "closed")]
     assert notes.items[1] == notes.items[2]
     assert len({item.id for item in notes.items}) == 3
+
+
+@pytest.mark.parametrize("heeds", [True, False])
+async def test_an_end_closes_its_decision_where_the_resolver_says_that_it_heeds_that(*, heeds: bool) -> None:
+    notes = Notes(("x-forebay-closes", "1")) if heeds else Notes()
+    async with noting(notes) as address:
+        client = ResolverClient([address], "")
+        for decision_id in ("d1", "d2"):
+            await client.resolve(Question(decision_id, "chat", False))
+        for decision_id in ("d1", "d2"):
+            client.report(decision_id, ReportEnded(TARGET))
+        client.report("d1", ReportClosed())
+        client.report("d2", ReportEnded(TARGET))
+        client.report("d2", ReportClosed())
+        await client.aclose()
+    closes = [(item.report.decision_id, item.report.WhichOneof("event"), item.report.closes) for item in notes.items]
+    told = [("d1", "ended", False), ("d2", "ended", False), ("d1", "closed", False)]
+    assert closes == [*told, *([("d2", "ended", True)] if heeds else [("d2", "ended", False), ("d2", "closed", False)])]
 
 
 async def test_the_last_reports_are_out_before_the_edge_is() -> None:

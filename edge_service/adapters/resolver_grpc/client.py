@@ -151,6 +151,8 @@ class ResolverClient:
         one that is there and plans for it now. What was made is told to all of them: any may be asked for it."""
         if isinstance(report, ReportClosed):
             stream = self._made_by.pop(decision_id, None)
+            if stream is None or stream.close_with_last(decision_id):
+                return
         else:
             stream = self._made_by.get(decision_id)
         if stream is None:

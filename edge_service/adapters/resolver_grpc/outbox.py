@@ -20,6 +20,8 @@ class Outbox:
         self._kept: dict[int, pb.ReportItem] = {}
         self._unsent: dict[int, pb.ReportItem] = {}
         """Those of `_kept` that have not gone out on the stream that is open now."""
+        self._last: pb.ReportItem | None = None
+        """The latest of those that have never gone out."""
         self.dropped = 0
         """How many have been given up."""
 
@@ -28,16 +30,25 @@ class Outbox:
 
     def put(self, report: pb.OutcomeReport) -> None:
         number = next(self._ids)
-        self._kept[number] = self._unsent[number] = pb.ReportItem(id=number, report=report)
+        self._kept[number] = self._unsent[number] = self._last = pb.ReportItem(id=number, report=report)
         if len(self._kept) > self._most:
             oldest = next(iter(self._kept))
             del self._kept[oldest]
             self._unsent.pop(oldest, None)
             self.dropped += 1
 
+    def close(self, decision_id: str) -> bool:
+        """The latest report closes its decision as well, if that is this one's and has not gone out yet."""
+        last = self._last
+        if last is None or last.report.decision_id != decision_id:
+            return False
+        last.report.closes = True
+        return True
+
     def take(self) -> list[pb.ReportItem]:
         """What has to go out, in order."""
         items = list(self._unsent.values())
+        self._last = None
         self._unsent.clear()
         return items
 

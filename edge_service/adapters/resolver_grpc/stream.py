@@ -30,6 +30,8 @@ PATIENCE_S = 2.0
 
 _log = structlog.get_logger("forebay.edge.resolver")
 
+_HEEDS_CLOSES = ("x-forebay-closes", "1")
+
 Call = grpc.aio.StreamStreamCall[pb.ResolveStreamRequest, pb.ResolveStreamResponse]
 
 
@@ -56,6 +58,8 @@ class ResolveStream:
         self._waiting: dict[int, asyncio.Future[pb.ResolveAnswer]] = {}
         self._resolves: list[pb.ResolveItem] = []
         self._outbox = Outbox()
+        self._heeds_closes = False
+        """The resolver knows `OutcomeReport.closes`, by what it said when it accepted the stream."""
         self._all_acknowledged = asyncio.Event()
         self._something_to_send = asyncio.Event()
         self._is_answered = asyncio.Event()
@@ -98,6 +102,10 @@ class ResolveStream:
             self._something_to_send.set()
         elif self._riding is None:
             self._riding = self._loop.call_later(RIDE_S, self._something_to_send.set)
+
+    def close_with_last(self, decision_id: str) -> bool:
+        """The report before tells as well that nothing more will come of the decision. False if it cannot."""
+        return self._heeds_closes and self._outbox.close(decision_id)
 
     @property
     def reports_dropped(self) -> int:
@@ -154,8 +162,9 @@ class ResolveStream:
                 self._call = call
                 # The resolver sends them at once if it accepts the stream. `wait_for_connection` tells less: that the
                 # request went out.
-                await call.initial_metadata()
+                metadata = await call.initial_metadata()
                 telling.cancel()
+                self._heeds_closes = _HEEDS_CLOSES in tuple(metadata)
                 if not call.done():
                     self.is_up = True
                     backoff_s, last_code = BACKOFF_MIN_S, None

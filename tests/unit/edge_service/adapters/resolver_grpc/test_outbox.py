@@ -44,3 +44,17 @@ def test_of_too_many_the_oldest_are_dropped_and_counted() -> None:
     outbox.put(pb.OutcomeReport(decision_id="d5"))
     assert decisions(outbox.take()) == ["d5"]
     assert (len(outbox), outbox.dropped) == (3, 3)
+
+
+def test_the_latest_report_may_close_its_decision_until_it_goes_out() -> None:
+    outbox = filled(2)
+    assert [outbox.close(decision_id) for decision_id in ("d0", "another", "d1")] == [False, False, True]
+    assert [(item.report.decision_id, item.report.closes) for item in outbox.take()] == [("d0", False), ("d1", True)]
+    assert not outbox.close("d1")
+    outbox.reopened()
+    assert not outbox.close("d1"), "it may have been taken in as it was"
+    assert [item.report.closes for item in outbox.take()] == [False, True]
+
+
+def test_nothing_closes_with_nothing() -> None:
+    assert not filled(0).close("d0")
