@@ -54,11 +54,14 @@ class Resolver:
 
 class Response:
     def __init__(self, status: int, headers: Headers, content: Sequence[bytes]) -> None:
-        self.status, self.headers, self._content = status, headers, content
+        self.status, self.headers, self._content = status, headers, iter(content)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         for chunk in self._content:
             yield chunk
+
+    async def pass_on(self, take: Callable[[bytes], bool]) -> bool:
+        return all(map(take, self._content))
 
     def quotes_credential(self, content: bytes) -> bool:
         return False
@@ -89,6 +92,9 @@ class Client:
 
     async def send(self, content: bytes) -> None:
         pass
+
+    def write(self, content: bytes) -> bool:
+        return True
 
     async def end(self) -> None:
         pass
