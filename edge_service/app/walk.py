@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -14,6 +15,7 @@ from edge_service.app.asking import MAX_ANSWER_BYTES, Asking
 from edge_service.app.byte_relay import ByteRelay
 from edge_service.app.incoming import Incoming, Services
 from edge_service.app.interrupts import Interrupts, Reason
+from edge_service.app.passing import Passing
 from edge_service.app.ports import Client, CredentialError, Question, Report, ReportBound, UpstreamFailure
 from edge_service.app.record import Record, Tokens, Tried
 from edge_service.app.relay import Relay as StreamRelay
@@ -276,48 +278,27 @@ class Walk:
 
     async def _stream(self, asking: Asking) -> list[Command]:
         """An answer that comes in events."""
-        timeouts = asking.attempt.timeouts
         reader = asking.reader()
         relay = self._relay = ByteRelay() if reader is None else StreamRelay(reader, asking.rulings)
-        committed, is_bound = False, asking.call.made is None
-        interrupts, send = self._interrupts, self._reply.send
         asking.wait()
         async for chunk in asking.response.chunks():
-            if not committed:
-                asking.waited()
-            try:
-                ready = relay.feed(chunk)
-            except StreamFailedError:
-                if committed:
-                    await send(relay.rest())
-                raise
-            if ready and not is_bound and asking.call.made:
-                is_bound = True
-                self._bind(asking)
-            if relay.is_new_content:
-                interrupts.lift(Reason.IDLE)  # While the client takes its time the provider is not silent.
-            if committed:
-                if ready:
-                    await send(ready)
-            else:
-                self._ready = ready
-                if relay.has_content:
-                    committed = True
-                    interrupts.within(Reason.STREAM, timeouts.stream_s)
-                    await self._carry_out(self._machine.content())
-                else:
-                    asking.wait()
-            if relay.is_new_content:
-                interrupts.within(Reason.IDLE, timeouts.idle_s)
-            if relay.complete:
-                return self._machine.ended()
-        ready = relay.ended()
-        if not is_bound and asking.call.made:
-            self._bind(asking)
-        if committed:
-            await send(ready)
+            asking.waited()
+            self._ready = relay.feed(chunk)
+            if relay.has_content or relay.complete:
+                break
+            asking.wait()
         else:
-            self._ready = ready
+            self._ready = relay.ended()
+        bind = None if asking.call.made is None else partial(self._bind, asking)
+        if bind is not None:
+            bind()
+        if relay.has_content:
+            self._interrupts.within(Reason.STREAM, asking.attempt.timeouts.stream_s)
+            await self._carry_out(self._machine.content())
+            if not relay.complete:
+                idle_s = asking.attempt.timeouts.idle_s
+                self._interrupts.within(Reason.IDLE, idle_s)
+                await Passing(relay, self._reply, self._interrupts, idle_s, bind).run(asking.response)
         return self._machine.ended()
 
     def _made(self, made_id: str) -> Made:
@@ -325,8 +306,9 @@ class Walk:
 
     def _bind(self, asking: Asking) -> None:
         """Before the client hears of it, so that what it asks for then finds its way back."""
-        made = self._made(asking.call.made or "")
-        self._report(ReportBound(asking.attempt, made))
+        if asking.call.made and not asking.is_bound:
+            asking.is_bound = True
+            self._report(ReportBound(asking.attempt, self._made(asking.call.made)))
 
     def _interrupted(self, reason: Reason | None) -> list[Command]:
         if reason is None or reason is Reason.DRAINING:

@@ -29,12 +29,18 @@ _integer = msgspec.json.Decoder(int)
 _string = msgspec.json.Decoder(str)
 
 _FILLED = re.compile(rb"\[\s*[^\s\]]")
-_UNBROKEN = re.compile(rb'"[!#-~]{512}')
+_LONG_BYTES = 512
+_UNBROKEN = re.compile(rb'"[!#-~]{%d}' % _LONG_BYTES)
 """The beginning of a long string without any space, such as base64."""
 _OPAQUE = re.compile(
-    rb'"(?:data:|(?:data|file_data|result|signature|thoughtSignature|thought_signature|encrypted_content)")'
+    rb'"(?:data|file_data|result|signature|thoughtSignature|thought_signature|encrypted_content)"\s*:\s*\Z'
 )
-"""What comes before media, signatures and encrypted thoughts in the dialects; none of them is text to a model."""
+"""What stands before media, signatures and encrypted thoughts in the dialects; none of them is text to a model."""
+_URL = b'"data:'
+"""What media begin with, whatever stands before them."""
+_NAME_BYTES = 64
+"""Within which such a name stands."""
+_ESCAPE = re.compile(rb"\\u")
 
 
 def needs(capabilities: Iterable[Capability], input_tokens: int, max_output_tokens: int) -> Needs:
@@ -47,30 +53,44 @@ def tokens(*texts: bytes) -> int:
 
 
 def _text_bytes(text: bytes) -> int:
-    size = len(text)
-    found = _UNBROKEN.search(text)
-    if found is not None and _OPAQUE.search(text):
-        size -= _unbroken_bytes(text, found.start() + 1)
-    if b"\\" in text and b"\\u" in text:
+    size = len(text) - _opaque_bytes(text)
+    # The search takes a quarter of the time to find that there are none.
+    if b"\\" in text and _ESCAPE.search(text):
         size -= 4 * text.count(b"\\u")  # Six bytes for a letter that has two, or three.
     return max(size, 0)
 
 
-def _unbroken_bytes(text: bytes, start: int) -> int:
-    """Of all such strings; the first begins at `start`. Each byte is looked at a few times, however many there are."""
+def _opaque_bytes(text: bytes) -> int:
+    """Of strings that are no text, up to a space or an escaped letter in them."""
     size = 0
-    stops = (b" ", b"\\u") if b"\\" in text else (b" ",)
-    while True:
-        end = text.find(b'"', start)
+    start = _unbroken(text, 0)
+    while start >= 0:
+        end = text.find(b'"', start + 1)
         end = len(text) if end < 0 else end
-        for stop in stops:
-            cut = text.find(stop, start, end)
-            end = end if cut < 0 else cut
-        size += end - start
-        found = _UNBROKEN.search(text, end)
-        if found is None:
-            return size
-        start = found.start() + 1
+        if text.startswith(_URL, start) or _OPAQUE.search(text, max(0, start - _NAME_BYTES), start):
+            for stop in (b" ", b"\\u"):
+                cut = text.find(stop, start, end)
+                end = end if cut < 0 else cut
+            size += end - start - 1
+        start = _unbroken(text, end)
+    return size
+
+
+def _unbroken(text: bytes, start: int) -> int:
+    """Where the next long string without any space begins, its quotation mark; -1 if there is none. Where a space or a
+    mark stands, none begins within that length before it: of a text with spaces hardly any byte is looked at."""
+    last = len(text) - _LONG_BYTES
+    while start < last:
+        end = start + 1 + _LONG_BYTES
+        broken = text.rfind(b" ", start + 1, end)
+        if broken < 0:
+            broken = text.rfind(b'"', start + 1, end)
+        if broken < 0:
+            if _UNBROKEN.match(text, start):
+                return start
+            broken = end
+        start = broken
+    return -1
 
 
 def bytes_of(raw: Raw | None) -> bytes:

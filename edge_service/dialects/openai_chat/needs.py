@@ -50,7 +50,8 @@ def of(fields: Mapping[str, Raw]) -> Needs:
     return needing.needs(
         (
             *(() if _TELLING.isdisjoint(fields) else _of_fields(fields)),
-            *(_media(messages) if _MEDIA.search(messages) else ()),
+            # The rarest letter of the words is looked for first, which takes next to no time.
+            *(_media(messages) if b"_" in messages and _MEDIA.search(messages) else ()),
         ),
         # OpenRouter leaves out what does not fit, where it is asked to.
         0 if is_filled(fields.get("transforms")) else needing.tokens(messages),

@@ -45,6 +45,11 @@ class Client:
     async def send(self, content: bytes) -> None:
         await self._gets(content)
 
+    def write(self, content: bytes) -> bool:
+        if self.reads.is_set():
+            self.got.append((asyncio.get_running_loop().time(), content))
+        return self.reads.is_set()
+
     async def end(self) -> None:
         await self._gets("end")
 

@@ -3,10 +3,13 @@ from __future__ import annotations
 import base64
 import json
 import random
+import re
 from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge_service.adapters.tokenizer_bpe_openai import BpeTokenizer
 from edge_service.dialects import needing
@@ -73,6 +76,35 @@ def test_what_is_no_text_counts_for_nothing(part: dict[str, object], slash: str)
 
 def test_a_long_text_without_spaces_is_one() -> None:
     assert needing.tokens(json.dumps([{"content": "x" * 80_000}]).encode()) >= 8_000
+
+
+def test_a_text_is_one_beside_media_too() -> None:
+    media = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{BLOB}"}}
+    words = {"type": "text", "text": "x" * 80_000}
+    sent = json.dumps([{"content": [media, words, media]}]).encode()
+    assert abs(needing.tokens(sent) - needing.tokens(json.dumps([words]).encode())) < 100
+
+
+def plainly(text: bytes) -> int:
+    """The same, by looking behind each quotation mark."""
+    size = len(text)
+    for mark in re.finditer(b'"', text):
+        before, behind = text[: mark.start()], text[mark.end() :]
+        is_opaque = behind.startswith(b"data:") or re.search(rb'"(?:data|result)"\s*:\s*\Z', before)
+        if is_opaque and re.match(rb"[!#-~]{512}", behind):
+            size -= len(re.split(rb'["\s]|\\u', behind, maxsplit=1)[0])
+    return max(0, size - 4 * text.count(b"\\u")) // needing.BYTES_PER_TOKEN
+
+
+pieces = st.sampled_from([b"", b'"', b" ", b"\\u0041", b"\\", b'"data": ', b","])
+runs = st.builds(lambda size, of: of * size, st.integers(508, 516), st.sampled_from([b"x", b"x", b"\xc3"]))
+names = st.sampled_from([b'"data": "', b'"result" :\n"', b'"data:', b'"other": "'])
+strings = st.tuples(names, runs, pieces, st.sampled_from([b'"', b'", ', b" "])).map(b"".join)
+
+
+@given(st.lists(pieces | runs | strings, max_size=10).map(b"".join))
+def test_what_is_no_text_is_found_wherever_it_stands(text: bytes) -> None:
+    assert needing.tokens(text) == plainly(text)
 
 
 @pytest.mark.parametrize(
