@@ -114,6 +114,31 @@ async def test_who_asks_when_it_has_the_answer_is_served_on_the_same_connection(
             assert "connection" not in headers
 
 
+class Tells(Echo):
+    """Answers with what it has been asked for."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        told = [scope["method"], scope["http_version"], scope["path"], scope["query_string"].decode()]
+        await AsgiClient(send).respond(
+            200, [], " ".join([*told, *(value.decode() for _, value in scope["headers"])]).encode()
+        )
+
+
+async def test_each_request_on_a_connection_is_asked_for_what_it_is() -> None:
+    async with serving(Tells(), Bounds()) as port, connected(port) as client:
+        for line, told in (
+            (b"GET /a?b=c HTTP/1.1", b"GET 1.1 /a b=c"),
+            (b"GET /a?b=c HTTP/1.1", b"GET 1.1 /a b=c"),
+            (b"POST /a?b=c HTTP/1.1", b"POST 1.1 /a b=c"),
+            (b"POST /%61%20 HTTP/1.1", b"POST 1.1 /a  "),
+            (b"POST /a?b=c HTTP/1.0", b"POST 1.0 /a b=c"),
+        ):
+            for host in (b"one", b"two")[: 1 if b"1.0" in line else 2]:
+                client.write(line + b"\r\nhost: " + host + b"\r\n\r\n")
+                _, _, content = await client.answer()
+                assert content == told + b" " + host
+
+
 class Early(Echo):
     """Answers before it has read anything."""
 

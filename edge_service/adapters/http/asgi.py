@@ -82,8 +82,8 @@ class AsgiClient:
 
     async def start(self, status: int, headers: Headers) -> None:
         """As the port says."""
-        self.has_begun = True
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        self.has_begun = True
 
     async def send(self, content: bytes) -> None:
         """As the port says."""

@@ -51,7 +51,7 @@ class Connection(HttpToolsProtocol):
         self._asked: tuple[bytes, bytes, str] | None = None
         """Method, target and version of the last request; mostly the next one's, too."""
         self._scope: Scope = {}
-        """What these mean."""
+        """What these mean: whatever is the same for each such request. Nobody adds to it."""
         self._lingering: asyncio.TimerHandle | None = None
         self._idle_from: float | None = None
         """Since its last answer; None while something else has come."""
@@ -127,6 +127,10 @@ class Connection(HttpToolsProtocol):
             return
         shown = dict(reversed(headers))
         self._admit(method, version, shown)
+        asked = method, self.url, version
+        if asked != self._asked:
+            self._scope = self._scope_of(*asked)
+            self._asked = asked
         is_old = version == "1.0"
         cycle = self.cycle = Cycle(
             self._line,
@@ -135,9 +139,6 @@ class Connection(HttpToolsProtocol):
             is_awaited=b"expect" in shown and shown[b"expect"].lower() == b"100-continue" and not is_old,
             keep_alive=not is_old and parser.should_keep_alive(),
         )
-        asked = method, self.url, version
-        if asked != self._asked:
-            self._asked, self._scope = asked, self._scope_of(*asked)
         scope = {**self._scope, "headers": headers, SHOWN: shown, CYCLE: cycle}
         self._in_head, self._in_body, self._idle_bytes = False, True, 0
         # Trailers would be added to the list that the application has (RFC 9110, 6.5.1: they are to be kept apart).
