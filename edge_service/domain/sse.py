@@ -28,21 +28,22 @@ class EventSplitter:
     Blank lines before an event are dropped. What stands behind the last blank line when the stream ends is no event.
     """
 
-    __slots__ = ("_buffer", "_searched", "_started")
+    __slots__ = ("_searched", "_started", "kept")
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self.kept = bytearray()
+        """The part of an event that has arrived. Not to be changed."""
         self._searched = 0
         self._started = False
 
     def feed(self, data: bytes) -> list[bytes]:
         """The events that are complete now. Raises `EventTooLargeError`."""
-        kept = self._buffer
+        kept = self.kept
         if not kept and _is_plain(data):
             self._started = True
             if data.find(b"\n\n") == len(data) - 2:
                 return [data]  # As they come when each is sent as it is made.
-            return [event + b"\n\n" for event in data[:-2].split(b"\n\n")]
+            return [*map(b"%b\n\n".__mod__, data[:-2].split(b"\n\n"))]
         # Many others hold whole events too, with nothing kept from before: those are cut out of the piece itself.
         buffer: bytes | bytearray = data
         if kept or not self._started:
@@ -79,11 +80,6 @@ class EventSplitter:
         # A line end at the very end may be the first half of a blank line: look at the last three bytes again.
         self._searched = max(0, len(kept) - 3)
         return events
-
-    @property
-    def tail(self) -> bytes:
-        """The part of an event that has arrived."""
-        return bytes(self._buffer)
 
 
 def _is_plain(piece: bytes) -> bool:
