@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from edge_service.app.rulings import NO_RULINGS, Rulings
 from edge_service.dialects import provider_errors
 from edge_service.dialects.exchange import EventKind, EventReader, MalformedAnswerError
@@ -64,18 +62,18 @@ class Relay:
         if self.complete:
             return b""
         before = self.content_events
-        if self._stencils is not None and not self._splitter.kept and len(data) <= MAX_EVENT_BYTES:
-            known = self._stencils.known(data)
-            if known is not None:
-                events, content, end = known
-                self.content_events += events
-                if end == len(data):  # As nearly always.
-                    self.is_new_content = True
-                    return content
-                self._held.append(content)
-                data = data[end:]
         try:
-            self._read(iter(self._splitter.feed(data)))
+            if self._stencils is not None and not self._splitter.kept and len(data) <= MAX_EVENT_BYTES:
+                known = self._stencils.known(data)
+                if known is not None:
+                    events, content, end = known
+                    self.content_events += events
+                    if end == len(data):  # As nearly always.
+                        self.is_new_content = True
+                        return content
+                    self._held.append(content)
+                    data = data[end:]
+            self._read(self._splitter.feed(data))
         except EventTooLargeError as error:
             raise _failed(Disposition.BROKEN, f"the provider sent {error}") from error
         except MalformedAnswerError as error:
@@ -85,30 +83,27 @@ class Relay:
             return b""
         return self.rest()
 
-    def _read(self, events: Iterator[bytes]) -> None:
-        read, hold = self._reader.read, self._held.append
-        for event in events:
+    def _read(self, events: list[bytes]) -> None:
+        if self._stencils is not None and len(events) > 1:
+            known = self._stencils.known(b"".join(events))
+            if known is not None:
+                count, content, _ = known
+                self.content_events += count
+                self._held.append(content)
+                del events[:count]
+        read, hold, left = self._reader.read, self._held.append, iter(events)
+        for event in left:
             kind, content = read(event)
             if kind is EventKind.CONTENT:  # As nearly all are.
                 self.content_events += 1
                 hold(content)
                 if not self.has_content:
                     self.has_content = True
-                    self._read_alike([*events])
+                    self._read([*left])  # They are likely to be like it.
             else:
                 self._take(kind, event, content)
                 if self.complete:
                     break
-
-    def _read_alike(self, events: list[bytes]) -> None:
-        """Those behind the first one with content, of which most are like it."""
-        known = None if self._stencils is None else self._stencils.known(b"".join(events))
-        if known is not None:
-            count, content, _ = known
-            self.content_events += count
-            self._held.append(content)
-            del events[:count]
-        self._read(iter(events))
 
     def rest(self) -> bytes:
         """What is held back. After content it may be sent although the stream has failed: it came before that."""
