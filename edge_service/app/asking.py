@@ -119,6 +119,8 @@ class Asking:
 
     async def drain(self) -> None:
         """Reads a complete stream to the end of its body, so that the connection can be used again."""
+        if self.response.has_ended:  # As it mostly has.
+            return
         try:
             async with asyncio.timeout(DRAIN_S):
                 async for _ in self.response.chunks():

@@ -146,6 +146,10 @@ class UpstreamResponse(Protocol):
     status: int
     headers: Headers
 
+    @property
+    def has_ended(self) -> bool:
+        """All of the body has come, whether it has been read or not; False where nobody can tell."""
+
     def chunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives. Raises `UpstreamFailure`."""
 

@@ -102,6 +102,11 @@ class Response:
         encoding = encoding_of(self.headers)
         self._chunks = parts if encoding is None else unpacked(parts, encoding)
 
+    @property
+    def has_ended(self) -> bool:
+        """As the port says."""
+        return self._answer.is_complete
+
     def chunks(self) -> AsyncIterator[bytes]:
         """As the port says. Every call continues where the last one was left."""
         return self._chunks

@@ -77,6 +77,9 @@ class Httpx2Response:
         encoding = encoding_of(self.headers)
         self._chunks = self._read() if encoding is None else unpacked(self._read(), encoding)
 
+    has_ended = False
+    """As the port says."""
+
     def chunks(self) -> AsyncIterator[bytes]:
         """As the port says. Every call continues where the last one was left."""
         return self._chunks

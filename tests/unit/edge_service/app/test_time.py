@@ -40,6 +40,7 @@ class Scripted:
 
     def __init__(self, *parts: Part, status: int = 200) -> None:
         self.status = status
+        self.has_ended = False
         self.headers: Headers = [(b"content-type", b"from/provider")]
         self.parts = parts
         self._body = self._read()
