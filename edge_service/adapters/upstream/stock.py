@@ -46,11 +46,12 @@ class Httpx2Upstream:
     ) -> Httpx2Response:
         """As the port says."""
         secret = self._secret_of(attempt.credential_ref).encode() if attempt.credential_ref else b""
+        own = headers_for(attempt.dialect, attempt.quirks.auth_header, secret, attempt.quirks.headers)
         try:
             request = httpx2.Request(
                 method,
                 attempt.base_url + path_for(attempt, path),
-                headers=[*headers, *headers_for(attempt, secret)],
+                headers=[*headers, *own],
                 content=body,
                 # Only connecting is bounded here: the gateway bounds the rest, and knows pings from content.
                 extensions={
