@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from benchmarks import nginx, streams
 from benchmarks.routes import ROUTES
 from edge_service.adapters.resolver_grpc import messages
 from edge_service.adapters.telemetry_prometheus import PrometheusTelemetry
+from edge_service.adapters.telemetry_structlog import Lines, RequestLog, Timestamps
 from edge_service.app.gateway import Gateway
 from edge_service.app.incoming import Incoming, Services
 from edge_service.app.interrupts import Interrupts
@@ -19,7 +21,7 @@ from edge_service.app.ports import Question, Report
 from edge_service.dialects import asked
 from edge_service.dialects.asked import OPENAI
 from edge_service.dialects.exchange import Asked
-from edge_service.domain.failover import ReportClosed, ReportEnded
+from edge_service.domain.failover import ReportEnded
 from edge_service.domain.headers import Headers
 from edge_service.domain.plan import Attempt, Plan
 
@@ -52,11 +54,14 @@ class Resolver:
 
 class Response:
     def __init__(self, status: int, headers: Headers, content: Sequence[bytes]) -> None:
-        self.status, self.headers, self._content = status, headers, content
+        self.status, self.headers, self._content = status, headers, iter(content)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         for chunk in self._content:
             yield chunk
+
+    async def pass_on(self, take: Callable[[bytes], bool]) -> bool:
+        return all(map(take, self._content))
 
     def quotes_credential(self, content: bytes) -> bool:
         return False
@@ -88,14 +93,21 @@ class Client:
     async def send(self, content: bytes) -> None:
         pass
 
+    def write(self, content: bytes) -> bool:
+        return True
+
     async def end(self) -> None:
         pass
+
+
+def log() -> RequestLog:
+    return RequestLog(Lines(sys.stderr.buffer), Timestamps(time.time))
 
 
 def _walk(body: bytes, targets: int, *answers: tuple[int, bytes, Sequence[bytes]]) -> Callable[[], Any]:
     resolver: Any = Resolver(tuple(target(number=number) for number in range(targets)))
     upstream: Any = Upstream(*answers)
-    telemetry = PrometheusTelemetry(CollectorRegistry(), resolver)
+    telemetry = PrometheusTelemetry(CollectorRegistry(), resolver, log().write)
     estimator: Any = None
     services = Services(resolver, upstream, time.perf_counter, time.time, telemetry, estimator)
     gateway, client = Gateway(services), Client()
@@ -122,8 +134,7 @@ def _translated(provider: str, request: Asked) -> Callable[[], None]:
 
 def _report() -> None:
     attempt = target()
-    for report in (ReportEnded(attempt, 10, 20), ReportClosed()):
-        messages.outcome_report("decision", report, 0.1).SerializeToString()
+    messages.outcome_report("decision", ReportEnded(attempt, 10, 20), 0.1).SerializeToString()
 
 
 def _resolve_message() -> None:

@@ -92,7 +92,6 @@ async def ask_at(client: ResolverClient, rate: int, seconds: float) -> list[floa
         plan = await client.resolve(Question("bench", "chat", stream=True))
         took.append(time.perf_counter() - due_at)
         client.report(plan.decision_id, ReportEnded(plan.attempts[0]))
-        client.report(plan.decision_id, ReportClosed())
 
     async with asyncio.TaskGroup() as asking:
         for number in range(int(rate * seconds)):
@@ -112,7 +111,6 @@ async def ask(client: ResolverClient, count: int) -> list[float]:
             plan = await client.resolve(Question("bench", "chat", stream=True))
             took.append(time.perf_counter() - asked_at)
             client.report(plan.decision_id, ReportEnded(plan.attempts[0]))
-            client.report(plan.decision_id, ReportClosed())
 
     await asyncio.gather(*(one_after_another(count // IN_FLIGHT) for _ in range(IN_FLIGHT)))
     return took

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from uvicorn.server import ServerState
 
 from benchmarks import nginx
-from benchmarks.edge_paths import SMALL, STREAMED, Resolver
+from benchmarks.edge_paths import SMALL, STREAMED, Resolver, log
 from edge_service.adapters.http.protocol import Bounds, protocol
 from edge_service.adapters.http.serving import Conversations, Serving
 from edge_service.adapters.telemetry_prometheus import PrometheusTelemetry
@@ -97,7 +97,7 @@ async def _connected(body: bytes, answer: bytes, end: bytes) -> Client:
     resolver: Any = Resolver((attempt,))
     estimator: Any = None
     upstream = Calls(Pool(ssl.create_default_context(), Guard()), lambda reference: "")
-    telemetry = PrometheusTelemetry(CollectorRegistry(), resolver)
+    telemetry = PrometheusTelemetry(CollectorRegistry(), resolver, log().write)
     services = Services(resolver, upstream, time.perf_counter, time.time, telemetry, estimator)
     app = Conversations(Serving(Gateway(services), UnderWay()), chat_completion, OPENAI)
     made = protocol(Bounds())

@@ -49,6 +49,7 @@ from edge_service.app.estimating import Estimator
 from edge_service.app.gateway import Gateway
 from edge_service.app.incoming import Services
 from edge_service.app.ports import Upstream
+from edge_service.app.record import Record
 from edge_service.domain.expositions import Family
 from edge_service.settings import Settings, Worker
 
@@ -66,15 +67,16 @@ class Edge:
     is_ready: Callable[[], bool]
 
 
-def create(settings: Settings, under_way: UnderWay) -> Edge:
-    """To be called where an event loop runs. The lifespan of the application closes what it opened."""
+def create(settings: Settings, under_way: UnderWay, log: Callable[[Record, float], None]) -> Edge:
+    """To be called where an event loop runs. The lifespan of the application closes what it opened. `log` writes
+    of each request."""
     credentials = LocalCredentials(settings.environment, settings.credential_names)
     proofs = Followed(Files(settings.resolver_pair, settings.resolver_ca)) if settings.resolver_ca else None
     channels = Channels(proofs.current, settings.resolver_name) if proofs else Channels()
     resolver = ResolverClient(settings.resolvers, settings.token, channels, key_required=settings.key_required)
     calling, upstream = _upstream(settings, credentials)
     registry = CollectorRegistry()
-    telemetry = PrometheusTelemetry(registry, resolver)
+    telemetry = PrometheusTelemetry(registry, resolver, log)
     services = Services(
         resolver,
         upstream,
@@ -141,14 +143,14 @@ def _upstream(settings: Settings, credentials: LocalCredentials) -> tuple[Pool |
 async def serve(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT. Raises `OSError` if the address cannot be listened on, `TrustError` or
     `CertificateError`."""
-    telemetry_structlog.configure()
+    log = telemetry_structlog.configure()
     shown = Followed(Files(settings.tls)) if settings.tls else None
     certificate = Certificate(shown.current) if shown else None
     _allow_open_files()
     listening = listen(settings.host, settings.port)
     operating = listen(*settings.ops) if settings.ops else None
     under_way = UnderWay()
-    edge = create(settings, under_way)
+    edge = create(settings, under_way, log.write)
     also = f"operations on {url(operating)}, " if operating else ""
     server = Server(
         edge.app,
@@ -177,13 +179,13 @@ async def serve(settings: Settings) -> None:
 async def serve_as_worker(settings: Settings, worker: Worker) -> None:
     """Serves as one of several, until SIGTERM or SIGINT, or until the supervisor says so or is gone. Raises as
     `serve`."""
-    telemetry_structlog.configure(worker.slot)
+    log = telemetry_structlog.configure(worker.slot)
     shown = Followed(Files(settings.tls)) if settings.tls else None
     certificate = Certificate(shown.current) if shown else None
     _allow_open_files()
     listening = join(settings.host, worker.port)
     under_way = UnderWay()
-    edge = create(settings, under_way)
+    edge = create(settings, under_way, log.write)
     hands = Hands(worker.slot, _stream(worker.receiving), [_stream(each) for each in worker.giving])
     link = await Link.open(worker.control)
     server = WorkerServer(

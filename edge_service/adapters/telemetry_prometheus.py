@@ -1,4 +1,4 @@
-"""Metrics and the log line of each request."""
+"""Metrics of the edge."""
 
 from __future__ import annotations
 
@@ -8,15 +8,12 @@ from collections.abc import Callable, Iterable
 from itertools import accumulate
 from typing import Protocol
 
-import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from edge_service.app.record import Record, Tokens
-
-_log = structlog.get_logger("forebay.edge.request")
 
 # Seconds. Overheads and resolves are a matter of milliseconds, first content may take minutes.
 _SHORT = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.3, 1.0)
@@ -40,8 +37,11 @@ class PrometheusTelemetry:
     """A `Telemetry`. Label values are names and targets that somebody has configured, dispositions and statuses: what
     clients write adds no series."""
 
-    def __init__(self, registry: CollectorRegistry, resolver: ResolverLink) -> None:
-        self._log = _log.bind()  # Once: unbound, it would look for its configuration with each line.
+    def __init__(
+        self, registry: CollectorRegistry, resolver: ResolverLink, log: Callable[[Record, float], None]
+    ) -> None:
+        """`log` writes of each request."""
+        self._log = log
         Gauge("forebay_resolver_up", "Whether any resolver has accepted a stream", registry=registry).set_function(
             lambda: float(resolver.is_ready)
         )
@@ -128,35 +128,7 @@ class PrometheusTelemetry:
         self._overhead.observe(record.overhead_s)
         if record.first_content_s is not None:
             self._first_content.observe(record.first_content_s)
-        tokens = record.tokens
-        self._log.info(
-            "request",
-            request_id=record.request_id,
-            decision_id=record.decision_id,
-            name=record.name,
-            operation=record.operation,
-            stream=record.stream,
-            status=record.status,
-            ending=record.ending,
-            code=record.code,
-            walk=[
-                {
-                    "target": t.target_id,
-                    "disposition": t.disposition,
-                    "status": t.status,
-                    "ms": _ms(t.seconds),
-                    "provider_request_id": t.provider_request_id,
-                }
-                for t in record.tried
-            ],
-            dropped=record.dropped,
-            input_tokens=tokens and tokens.input,
-            output_tokens=tokens and tokens.output,
-            cached_tokens=tokens and tokens.cached,
-            resolve_ms=_ms(record.resolve_s),
-            overhead_ms=_ms(record.overhead_s),
-            total_ms=_ms(now - record.arrived_at),
-        )
+        self._log(record, now)
 
     def _count_moves(self, record: Record) -> None:
         for tried in record.tried[:-1]:
@@ -232,7 +204,3 @@ class _ReportsDropped(Collector):
             "Reports that were given up, the oldest first, while no resolver acknowledged them",
             value=self._resolver.reports_dropped,
         )
-
-
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 2)

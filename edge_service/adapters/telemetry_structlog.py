@@ -18,6 +18,9 @@ from typing import Any, BinaryIO
 
 import msgspec
 import structlog
+from msgspec import UNSET, UnsetType
+
+from edge_service.app.record import Record
 
 LONGEST_MESSAGE = 500
 """Characters. Of a library's message the first line tells what happened; asyncio's others quote whole objects."""
@@ -27,13 +30,13 @@ _log = structlog.get_logger("forebay.edge.process")
 _encoder = msgspec.json.Encoder(enc_hook=str)
 
 
-def configure(worker: int | None = None) -> None:
+def configure(worker: int | None = None) -> RequestLog:
     """`worker` stands in each line: there are several."""
-    lines = Lines(sys.stderr.buffer)
+    lines, timestamps = Lines(sys.stderr.buffer), Timestamps(time.time)
     structlog.configure(
         processors=[
             *([] if worker is None else [lambda _, __, event: {**event, "worker": worker}]),
-            _Completion(time.time),
+            _Completion(timestamps),
             _encode,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
@@ -46,6 +49,7 @@ def configure(worker: int | None = None) -> None:
     sys.excepthook = lambda kind, error, trace: _log.critical("uncaught", exc_info=error)
     sys.unraisablehook = lambda told: _log.error("unraisable", exc_info=told.exc_value)
     threading.excepthook = lambda told: _log.error("uncaught_in_thread", exc_info=told.exc_value)
+    return RequestLog(lines, timestamps, worker)
 
 
 class Lines:
@@ -82,22 +86,102 @@ class Lines:
                 self._waiting.clear()
 
 
-class _Completion:
-    """Says how bad it is, when it was (ISO 8601, UTC, to the microsecond; the date is written once a second), and what
-    was raised, if anything was. As one processor it costs half of what three do."""
+class Timestamps:
+    """ISO 8601, UTC, to the microsecond."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._second = 0
+        self._second = -1
         self._date = ""
+        """Written once a second."""
+
+    def now(self) -> str:
+        second, fraction = divmod(self._clock(), 1)
+        if second != self._second:
+            self._second, self._date = int(second), time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        return f"{self._date}.{int(fraction * 1e6):06d}Z"
+
+
+class _Walked(msgspec.Struct):
+    target: str
+    disposition: str
+    status: int
+    ms: float
+    provider_request_id: str
+
+
+class _Request(msgspec.Struct):
+    request_id: str
+    decision_id: str
+    name: str
+    operation: str
+    stream: bool
+    status: int
+    ending: str
+    code: str
+    walk: list[_Walked]
+    dropped: tuple[str, ...]
+    input_tokens: int | None
+    output_tokens: int | None
+    cached_tokens: int | None
+    resolve_ms: float
+    overhead_ms: float
+    total_ms: float
+    timestamp: str
+    worker: int | UnsetType
+    event: str = "request"
+    level: str = "info"
+
+
+class RequestLog:
+    """Writes a line for each request. It is known what stands in it: without processors it costs a third."""
+
+    def __init__(self, lines: Lines, timestamps: Timestamps, worker: int | None = None) -> None:
+        self._lines = lines
+        self._timestamps = timestamps
+        self._worker = UNSET if worker is None else worker
+
+    def write(self, record: Record, now: float) -> None:
+        """`now` is on the gateway's clock."""
+        tokens = record.tokens
+        used, made, cached = (None, None, None) if tokens is None else tokens
+        line = _Request(
+            record.request_id,
+            record.decision_id,
+            record.name,
+            record.operation,
+            record.stream,
+            record.status,
+            record.ending,
+            record.code,
+            [
+                _Walked(t.target_id, t.disposition, t.status, round(t.seconds * 1000, 2), t.provider_request_id)
+                for t in record.tried
+            ],
+            record.dropped,
+            used,
+            made,
+            cached,
+            round(record.resolve_s * 1000, 2),
+            round(record.overhead_s * 1000, 2),
+            round((now - record.arrived_at) * 1000, 2),
+            self._timestamps.now(),
+            self._worker,
+        )
+        self._lines.info(_encoder.encode(line))
+
+
+class _Completion:
+    """Says how bad it is, when it was, and what was raised, if anything was. As one processor it costs half of what
+    three do."""
+
+    def __init__(self, timestamps: Timestamps) -> None:
+        self._timestamps = timestamps
         self._exception = structlog.processors.ExceptionRenderer(lambda info: list(_raised(info[1], set())))
 
     def __call__(self, logger: Any, method: str, event: Any) -> Any:
         event["level"] = method
-        second, fraction = divmod(self._clock(), 1)
-        if second != self._second:
-            self._second, self._date = int(second), time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        event["timestamp"] = f"{self._date}.{int(fraction * 1e6):06d}Z"
+        event["timestamp"] = self._timestamps.now()
         return self._exception(logger, method, event) if "exc_info" in event else event
 
 

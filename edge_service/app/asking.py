@@ -33,6 +33,7 @@ class Asking:
         "_waiting_from",
         "attempt",
         "call",
+        "is_bound",
         "opened_at",
         "provider_request_id",
     )
@@ -51,6 +52,8 @@ class Asking:
         """Of what the answer costs."""
         self.attempt = attempt
         self.opened_at = self._clock()
+        self.is_bound = False
+        """The resolver has been told of what was made."""
         self.provider_request_id = ""
         """Empty until it has been told."""
 

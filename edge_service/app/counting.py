@@ -11,7 +11,6 @@ import asyncio
 
 from edge_service.app import heads
 from edge_service.app.answers import failure, read_whole, refusal, unusable
-from edge_service.app.heads import Heads
 from edge_service.app.incoming import Incoming, Services
 from edge_service.app.interrupts import Interrupts, Reason
 from edge_service.app.ports import Client, CredentialError, Question, UpstreamFailure, UpstreamResponse
@@ -52,7 +51,6 @@ class Counting:
     __slots__ = (
         "_client",
         "_clock",
-        "_heads",
         "_incoming",
         "_interrupts",
         "_record",
@@ -78,7 +76,6 @@ class Counting:
         self._reply = Reply(client, request.voice, record)
         self._interrupts = interrupts
         self._record = record
-        self._heads = Heads(services.clock, incoming, record)
         self._response: UpstreamResponse | None = None
 
     async def run(self, allowed_s: float | None = None) -> None:
@@ -116,7 +113,7 @@ class Counting:
             self._record.resolve_s = self._clock() - asked_at
         self._interrupts.lift(Reason.TOTAL)
         self._record.decision_id, self._record.name = plan.decision_id, plan.name
-        self._heads.is_stale = plan.is_stale
+        self._record.is_stale = plan.is_stale
         self._reply.tell_limits(plan, self._services.wall_clock())
         return plan
 
@@ -172,7 +169,7 @@ class Counting:
             self._interrupts.close()
             error = UpstreamError(outcome, asked)
             self._record.code = error.code
-            await self._reply.refuse(error, self._heads.own(attempt, asked))
+            await self._reply.refuse(error, self._own_headers(attempt, asked))
             return True
         return False
 
@@ -218,7 +215,7 @@ class Counting:
     async def _estimate(self) -> None:
         tokens = await self._services.estimator.estimate(self._request.request)
         tried = len(self._record.tried)
-        head = [*heads.translated(self._request.voice, stream=False), ESTIMATE, *self._heads.own(None, tried)]
+        head = [*heads.translated(self._request.voice, stream=False), ESTIMATE, *self._own_headers(None, tried)]
         await self._respond(head, self._request.write(tokens))
 
     async def _respond(self, head: Headers, content: bytes) -> None:
@@ -233,7 +230,10 @@ class Counting:
             head = heads.translated(voice, stream=False)
         else:
             head = heads.passed(self._response.headers, voice, stream=False)
-        return [*head, *self._heads.losses(attempt, count.written), *self._heads.own(attempt, asked)]
+        return [*head, *heads.losses_of(self._record, attempt, count.written), *self._own_headers(attempt, asked)]
+
+    def _own_headers(self, attempt: Attempt | None, asked: int) -> Headers:
+        return heads.own(self._record, self._clock(), attempt, asked)
 
     async def _release(self) -> None:
         response, self._response = self._response, None

@@ -28,7 +28,8 @@ class Gateway:
     async def authenticate(self, request_id: str, client_key: bytes) -> None:
         """Whether there is any use in reading a large request. Raises `ApiError` if not."""
         question = Question(request_id, "", stream=False, operation=Operation.AUTHENTICATE, client_key=client_key)
-        record = Record(request_id, self.clock(), operation=Operation.AUTHENTICATE)
+        record = Record(request_id, self.clock())
+        record.operation = Operation.AUTHENTICATE
         try:
             await self._services.resolver.resolve(question)
         except ApiError as error:

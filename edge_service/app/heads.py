@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from edge_service.app.incoming import Incoming
 from edge_service.app.record import Record
 from edge_service.dialects import losses
 from edge_service.dialects.exchange import EVENT_STREAM, JSON, Voice, Written
@@ -13,48 +10,38 @@ from edge_service.domain.headers import REQUEST_ID, Headers
 from edge_service.domain.plan import Attempt
 
 
-class Heads:
-    """Of one request."""
+def own(record: Record, now: float, attempt: Attempt | None, opened: int) -> Headers:
+    """Who served, or was tried last, if anyone was, after how many; and the gateway's share of the time by now, which
+    is noted."""
+    record.overhead_s = overhead_s = now - record.arrived_at - record.upstream_s
+    named = [] if attempt is None else [(b"x-forebay-target", attempt.target_id.encode())]
+    return [
+        *named,
+        (b"x-forebay-attempts", b"%d" % opened),
+        (b"x-forebay-overhead-ms", b"%.2f" % (overhead_s * 1000)),
+        *_common(record),
+    ]
 
-    __slots__ = ("_clock", "_incoming", "_record", "is_stale")
 
-    def __init__(self, clock: Callable[[], float], incoming: Incoming, record: Record) -> None:
-        self._clock = clock
-        self._incoming = incoming
-        self._record = record
-        self.is_stale = False
-        """The plan is a remembered one."""
+def losses_of(record: Record, attempt: Attempt, written: Written) -> Headers:
+    """What the target was not told, which is noted."""
+    if not written.dropped:
+        return []
+    record.dropped, record.dialect = losses.told(written.dropped), attempt.dialect
+    return [(b"x-forebay-dropped", ", ".join(record.dropped).encode())]
 
-    def own(self, attempt: Attempt | None, opened: int) -> Headers:
-        """Who served, or was tried last, if anyone was, after how many; and the gateway's share of the time by now,
-        which is noted."""
-        overhead_s = self._clock() - self._incoming.arrived_at - self._record.upstream_s
-        self._record.overhead_s = overhead_s
-        own = [] if attempt is None else [(b"x-forebay-target", attempt.target_id.encode())]
-        return [
-            *own,
-            (b"x-forebay-attempts", b"%d" % opened),
-            (b"x-forebay-overhead-ms", b"%.2f" % (overhead_s * 1000)),
-            *self._common(),
-        ]
 
-    def losses(self, attempt: Attempt, written: Written) -> Headers:
-        """What the target was not told, which is noted."""
-        if not written.dropped:
-            return []
-        self._record.dropped, self._record.dialect = losses.told(written.dropped), attempt.dialect
-        return [(b"x-forebay-dropped", ", ".join(self._record.dropped).encode())]
+def early(record: Record, voice: Voice) -> Headers:
+    """Of a stream that begins before a provider has said what it sends."""
+    return [(b"content-type", voice.stream_type), (b"cache-control", b"no-cache"), *_common(record)]
 
-    def early(self, voice: Voice) -> Headers:
-        """Of a stream that begins before a provider has said what it sends."""
-        return [(b"content-type", voice.stream_type), (b"cache-control", b"no-cache"), *self._common()]
 
-    def _common(self) -> Headers:
-        """Those that are known before anyone has served."""
-        common = [(REQUEST_ID, self._incoming.request_id.encode())]
-        if self.is_stale:
-            common.append((b"x-forebay-stale", b"1"))
-        return common
+def _common(record: Record) -> Headers:
+    """Those that are known before anyone has served."""
+    common = [(REQUEST_ID, record.request_id.encode())]
+    if record.is_stale:
+        common.append((b"x-forebay-stale", b"1"))
+    return common
 
 
 def passed(answered: Headers, voice: Voice, *, stream: bool) -> Headers:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -149,6 +149,11 @@ class UpstreamResponse(Protocol):
     def chunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives. Raises `UpstreamFailure`."""
 
+    async def pass_on(self, take: Callable[[bytes], bool]) -> bool:
+        """Hands each part of the body to `take` as soon as it comes, until that returns False: whether the body has
+        ended instead. `take` does not wait, and need not be called from the task that waits for this. Raises
+        `UpstreamFailure`, or what `take` does. Continues where `chunks` was left, and the other way round."""
+
     def quotes_credential(self, content: bytes) -> bool:
         """Whether the credential that the provider was shown stands in this. Headers with it in them are left out."""
 
@@ -191,6 +196,9 @@ class Client(Protocol):
 
     async def send(self, content: bytes) -> None:
         """Part of the body. Waits while the client does not keep up."""
+
+    def write(self, content: bytes) -> bool:
+        """Part of the body, if it can be written without waiting: whether it was. If not, it is for `send`."""
 
     async def end(self) -> None:
         """The body is complete."""

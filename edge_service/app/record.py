@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from edge_service.dialects.canonical import Usage
@@ -45,7 +44,6 @@ class Tried(NamedTuple):
     """Also of an answer that broke off, as far as it was told; None if it was not."""
 
 
-@dataclass(slots=True)
 class Record:
     """One request. It is filled while the request goes on, and read once it is over.
 
@@ -53,9 +51,6 @@ class Record:
     that nobody has configured. So has what comes from providers.
     """
 
-    request_id: str
-    arrived_at: float
-    """On the gateway's clock."""
     name: str = ""
     """The configured name that was found; empty if none was."""
     decision_id: str = ""
@@ -69,13 +64,12 @@ class Record:
     """Of the error that the client was told of, if it was."""
     is_unmetered: bool = False
     """The client has limits, and a remembered plan enforces none."""
-    tried: list[Tried] = field(default_factory=list)
+    is_stale: bool = False
+    """Of a remembered plan: nobody could be asked for one."""
     dropped: tuple[str, ...] = ()
     """What whoever answered was not told, in the words of `losses.NAMES`."""
     dialect: str = ""
     """Whose words it has none for."""
-    passed_over: list[str] = field(default_factory=list)
-    """The dialects of targets that could not be asked, since they have no words for something that matters."""
     resolve_s: float = 0.0
     upstream_s: float = 0.0
     """Spent waiting for providers, up to the first content."""
@@ -83,6 +77,14 @@ class Record:
     """The gateway's own share of the time until the answer began."""
     first_content_s: float | None = None
     """From the request's arrival to the first content of a stream."""
+
+    def __init__(self, request_id: str, arrived_at: float) -> None:
+        self.request_id = request_id
+        self.arrived_at = arrived_at
+        """On the gateway's clock."""
+        self.tried: list[Tried] = []
+        self.passed_over: list[str] = []
+        """The dialects of targets that could not be asked, since they have no words for something that matters."""
 
     @property
     def tokens(self) -> Tokens | None:

@@ -16,7 +16,7 @@ SERVED = 200
 
 
 class Reply:
-    """Begins and ends the answer. What lies between goes to `send`, once it has begun."""
+    """Begins and ends the answer. What lies between goes to `send` or `write`, once it has begun."""
 
     __slots__ = (
         "_beat",
@@ -31,6 +31,7 @@ class Reply:
         "_voice",
         "end",
         "send",
+        "write",
     )
 
     def __init__(self, client: Client, voice: Voice, record: Record) -> None:
@@ -38,6 +39,7 @@ class Reply:
         self._voice = voice
         self._record = record
         self.send = client.send
+        self.write = client.write
         self.end = client.end
         self._has_begun = False
         self._early: Headers = []

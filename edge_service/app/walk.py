@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -12,9 +13,9 @@ from edge_service.app import heads
 from edge_service.app.answers import failure, refusal, unusable
 from edge_service.app.asking import MAX_ANSWER_BYTES, Asking
 from edge_service.app.byte_relay import ByteRelay
-from edge_service.app.heads import Heads
 from edge_service.app.incoming import Incoming, Services
 from edge_service.app.interrupts import Interrupts, Reason
+from edge_service.app.passing import Passing
 from edge_service.app.ports import Client, CredentialError, Question, Report, ReportBound, UpstreamFailure
 from edge_service.app.record import Record, Tokens, Tried
 from edge_service.app.relay import Relay as StreamRelay
@@ -66,7 +67,6 @@ class Walk:
     __slots__ = (
         "_asking",
         "_clock",
-        "_heads",
         "_incoming",
         "_interrupts",
         "_is_closed",
@@ -100,7 +100,6 @@ class Walk:
         self._is_cut_short = False
         """The client allows less time than the policy."""
         self._record = record
-        self._heads = Heads(services.clock, incoming, record)
         self._asking: Asking | None = None
         """Of the last attempt."""
         self._ready = b""
@@ -139,12 +138,12 @@ class Walk:
         finally:
             self._record.resolve_s = self._clock() - asked_at
         self._record.decision_id, self._record.name = plan.decision_id, plan.name
-        self._heads.is_stale = plan.is_stale
+        self._record.is_stale = plan.is_stale
         self._reply.tell_limits(plan, self._services.wall_clock())
         request.model = request.model or plan.name
         self._limit(plan.total_s, allowed_s)
         if self._request.stream and self._services.heartbeat_s and self._request.voice.heartbeat:
-            self._reply.keep_warm(self._services.heartbeat_s, self._heads.early(self._request.voice))
+            self._reply.keep_warm(self._services.heartbeat_s, heads.early(self._record, self._request.voice))
         try:
             commands = self._machine.resolved(plan, request.acts)
             while (attempt := await self._carry_out(commands)) is not None:
@@ -181,6 +180,7 @@ class Walk:
         self._report(closed)
 
     def _report_ended(self, ended: ReportEnded) -> None:
+        self._is_closed = True
         tokens = self._note(ended.attempt, Disposition.OK)
         self._report(ended if tokens is None else ReportEnded(ended.attempt, tokens.input, tokens.output))
 
@@ -278,48 +278,27 @@ class Walk:
 
     async def _stream(self, asking: Asking) -> list[Command]:
         """An answer that comes in events."""
-        timeouts = asking.attempt.timeouts
         reader = asking.reader()
         relay = self._relay = ByteRelay() if reader is None else StreamRelay(reader, asking.rulings)
-        committed, is_bound = False, asking.call.made is None
-        interrupts, send = self._interrupts, self._reply.send
         asking.wait()
         async for chunk in asking.response.chunks():
-            if not committed:
-                asking.waited()
-            try:
-                ready = relay.feed(chunk)
-            except StreamFailedError:
-                if committed:
-                    await send(relay.rest())
-                raise
-            if ready and not is_bound and asking.call.made:
-                is_bound = True
-                self._bind(asking)
-            if relay.is_new_content:
-                interrupts.lift(Reason.IDLE)  # While the client takes its time the provider is not silent.
-            if committed:
-                if ready:
-                    await send(ready)
-            else:
-                self._ready = ready
-                if relay.has_content:
-                    committed = True
-                    interrupts.within(Reason.STREAM, timeouts.stream_s)
-                    await self._carry_out(self._machine.content())
-                else:
-                    asking.wait()
-            if relay.is_new_content:
-                interrupts.within(Reason.IDLE, timeouts.idle_s)
-            if relay.complete:
-                return self._machine.ended()
-        ready = relay.ended()
-        if not is_bound and asking.call.made:
-            self._bind(asking)
-        if committed:
-            await send(ready)
+            asking.waited()
+            self._ready = relay.feed(chunk)
+            if relay.has_content or relay.complete:
+                break
+            asking.wait()
         else:
-            self._ready = ready
+            self._ready = relay.ended()
+        bind = None if asking.call.made is None else partial(self._bind, asking)
+        if bind is not None:
+            bind()
+        if relay.has_content:
+            self._interrupts.within(Reason.STREAM, asking.attempt.timeouts.stream_s)
+            await self._carry_out(self._machine.content())
+            if not relay.complete:
+                idle_s = asking.attempt.timeouts.idle_s
+                self._interrupts.within(Reason.IDLE, idle_s)
+                await Passing(relay, self._reply, self._interrupts, idle_s, bind).run(asking.response)
         return self._machine.ended()
 
     def _made(self, made_id: str) -> Made:
@@ -327,8 +306,9 @@ class Walk:
 
     def _bind(self, asking: Asking) -> None:
         """Before the client hears of it, so that what it asks for then finds its way back."""
-        made = self._made(asking.call.made or "")
-        self._report(ReportBound(asking.attempt, made))
+        if asking.call.made and not asking.is_bound:
+            asking.is_bound = True
+            self._report(ReportBound(asking.attempt, self._made(asking.call.made)))
 
     def _interrupted(self, reason: Reason | None) -> list[Command]:
         if reason is None or reason is Reason.DRAINING:
@@ -347,7 +327,7 @@ class Walk:
             head = heads.translated(voice, stream=stream)
         else:
             head = heads.passed(asking.response.headers, voice, stream=stream)
-        head += [*self._heads.losses(asking.attempt, asking.call.written), *self._own_headers()]
+        head += [*heads.losses_of(self._record, asking.attempt, asking.call.written), *self._own_headers()]
         if stream:
             await self._reply.begin(head, self._ready)
         else:
@@ -374,7 +354,7 @@ class Walk:
                 await self._reply.break_off(error)
 
     def _own_headers(self) -> Headers:
-        return self._heads.own(self._last.attempt, self._machine.opened)
+        return heads.own(self._record, self._clock(), self._last.attempt, self._machine.opened)
 
     async def _release(self, _: Cancel | None = None) -> None:
         if self._asking is not None:

@@ -10,7 +10,8 @@
   provider, unless the policy says of this very failure that it does.
 - What shares the cause of a failure is passed over: a credential that is used up or refused, a model that a provider
   does not have.
-- Whatever happens, each opened attempt is reported once as failed or ended, and the decision is closed once.
+- Whatever happens, each opened attempt is reported once as failed or ended, and the decision is closed once: by the
+  report that an attempt ended, or by one of its own behind the last failure.
 
 Every method takes an event and returns the commands to carry out, in their order. An event that makes no sense in the
 machine's state raises `IllegalEventError` and changes nothing.
@@ -64,7 +65,7 @@ class ReportContent:
 
 
 class ReportEnded(NamedTuple):
-    """Tell the resolver that an attempt served in full."""
+    """Tell the resolver that an attempt served in full, so that nothing more will come of the plan."""
 
     attempt: Attempt
     input_tokens: int = 0
@@ -218,7 +219,8 @@ class Failover:
         """The attempt's answer is complete. It may be so without content: then that is the answer."""
         self._expect("ended")
         relay: list[Command] = [] if self._state is State.RELAYING else [Relay()]
-        return [*relay, ReportEnded(self._attempt), *self._finish(Ending.SERVED)]
+        self._state = State.DONE
+        return [*relay, ReportEnded(self._attempt), Finish(Ending.SERVED)]
 
     def client_gone(self) -> list[Command]:
         """Nobody waits for the answer any more."""
@@ -259,6 +261,7 @@ class Failover:
         return [Cancel(), ReportFailed(self._attempt, outcome), *self._finish(ending)]
 
     def _finish(self, ending: Ending) -> list[Command]:
+        """After a failure."""
         self._state = State.DONE
         tell = None
         if ending is Ending.FAILED:

@@ -167,7 +167,7 @@ class ClientLimits:
 
     def _told(self, decision_id: str) -> SharedLimits | None:
         """Who is told what becomes of a decision."""
-        return self._shared if decision_id.endswith(COUNTED) else None
+        return self._shared if self._shared is not None and decision_id.endswith(COUNTED) else None
 
     def _settle(self, opened: _Open, tokens: int, now: float) -> None:
         """Once: of a plan one attempt serves, and what is reported again was settled."""

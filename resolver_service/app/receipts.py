@@ -27,11 +27,12 @@ class Receipts:
 
     def is_new(self, report: Report, now: float) -> bool:
         """Whether the report was not taken in before. From now on it was."""
-        while self._when and (now - self._when[0][0] >= self._kept_s or len(self._when) >= self._most):
-            self._taken_in.discard(self._when.popleft()[1])
+        when, taken_in = self._when, self._taken_in
+        while when and (now - when[0][0] >= self._kept_s or len(when) >= self._most):
+            taken_in.discard(when.popleft()[1])
         key = hash(report)
-        if key in self._taken_in:
+        if key in taken_in:
             return False
-        self._taken_in.add(key)
-        self._when.append((now, key))
+        taken_in.add(key)
+        when.append((now, key))
         return True

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Mapping
+from typing import TypeAlias
 
 from resolver_service.domain.catalog import Disposition
 
@@ -11,20 +12,26 @@ WINDOW_S = 300.0
 _TICK_S = 30.0
 """Outcomes are forgotten this many seconds' worth at a time: the window is up to so much shorter than it is called."""
 
+_Counts: TypeAlias = defaultdict[tuple[str, Disposition], int]
+
 
 class RecentOutcomes:
     """Counts by target. Targets are the configuration's and words this program's, so that there are only so many."""
 
     def __init__(self) -> None:
-        self._ticks: deque[tuple[int, dict[tuple[str, Disposition], int]]] = deque()
+        self._ticks: deque[tuple[int, _Counts]] = deque()
+        """The latest last."""
+        self._tick = -1
+        self._counts: _Counts = defaultdict(int)
+        """Those of the latest."""
 
     def note(self, target_id: str, disposition: Disposition, now: float) -> None:
         tick = int(now // _TICK_S)
-        if not self._ticks or self._ticks[-1][0] != tick:
+        if tick != self._tick:
             self._forget(tick)
-            self._ticks.append((tick, {}))
-        counts, key = self._ticks[-1][1], (target_id, disposition)
-        counts[key] = counts.get(key, 0) + 1
+            self._tick, self._counts = tick, defaultdict(int)
+            self._ticks.append((tick, self._counts))
+        self._counts[target_id, disposition] += 1
 
     def counts(self, now: float) -> Mapping[str, Mapping[Disposition, int]]:
         """By target id, without those that have none."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeAlias
 
 from resolver_service.app.bindings import Bindings
 from resolver_service.app.in_flight import InFlight
@@ -16,8 +18,7 @@ from resolver_service.domain import health as machine
 from resolver_service.domain.catalog import Disposition, Scopes
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(NamedTuple):
     """An attempt is over and did not serve."""
 
     target_id: str
@@ -29,8 +30,7 @@ class Failed:
     output_tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """An attempt served in full."""
 
     target_id: str
@@ -45,8 +45,7 @@ class Closed:
     """Nothing more will come of the decision."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(NamedTuple):
     """An attempt made something that only its target knows."""
 
     target_id: str
@@ -84,54 +83,67 @@ class Reports:
         self.recent = RecentOutcomes()
 
     def apply(self, decision_id: str, event: Event) -> ReportEffect:
-        self._count(decision_id, event)
-        if isinstance(event, Closed):
-            self._bindings.closed(decision_id)
-            for scope in self._probes.closed(decision_id):
-                before = self._health.get(scope)
-                after = machine.probe_returned(before, holder=decision_id)
-                self._health.put(scope, after)
-                self._probes.returned += after is not before
-            return "applied"
-        scopes = self._revisions.current.catalog.scopes.get(event.target_id)
+        return _APPLIED_BY[type(event)](self, decision_id, event)
+
+    # Repetitions change nothing, and what no name leads to any more is in flight, and used, all the same.
+
+    def _ended(self, decision_id: str, ended: Ended) -> ReportEffect:
+        target_id, now = ended.target_id, self._clock()
+        self._in_flight.ended(decision_id, target_id)
+        self._limits.ended(decision_id, ended.input_tokens + ended.output_tokens, now)
+        scopes = self._scopes(target_id)
         if scopes is None:
             return "unknown_target"
-        if isinstance(event, Bound):
-            model = self._revisions.current.catalog.targets[event.target_id].model
-            return self._bindings.bind(decision_id, event.key, scopes.target, model)
-        if not self._is_new(decision_id, event):
+        if not self._is_new(decision_id, target_id, "ended", now):
             return "repeated"
-        outcome = event.disposition if isinstance(event, Failed) else Disposition.OK
-        self.recent.note(event.target_id, outcome, self._clock())
-        if isinstance(event, Failed):
-            self._failed(event, machine.scope_failed(scopes, event.disposition))
-        elif not self._health.scopes().isdisjoint(scopes):
-            self._ended(event, scopes)
+        self.recent.note(target_id, Disposition.OK, now)
+        if not self._health.scopes().isdisjoint(scopes):
+            self._succeeded(ended, scopes)
         return "applied"
 
-    def _count(self, decision_id: str, event: Event) -> None:
-        """Repetitions change nothing, and what no name leads to any more is in flight, and used, all the same."""
-        if isinstance(event, Failed):
-            self._in_flight.failed(decision_id, event.target_id, event.disposition)
-            if event.output_tokens:
-                self._limits.ended(decision_id, event.input_tokens + event.output_tokens, self._clock())
-            else:
-                self._limits.failed(decision_id, event.disposition)
-        elif isinstance(event, Ended):
-            self._in_flight.ended(decision_id, event.target_id)
-            self._limits.ended(decision_id, event.input_tokens + event.output_tokens, self._clock())
-        elif isinstance(event, Closed):
-            self._in_flight.closed(decision_id)
-            self._limits.closed(decision_id, self._clock())
+    def _failed(self, decision_id: str, failed: Failed) -> ReportEffect:
+        target_id, now = failed.target_id, self._clock()
+        self._in_flight.failed(decision_id, target_id, failed.disposition)
+        if failed.output_tokens:
+            self._limits.ended(decision_id, failed.input_tokens + failed.output_tokens, now)
+        else:
+            self._limits.failed(decision_id, failed.disposition)
+        scopes = self._scopes(target_id)
+        if scopes is None:
+            return "unknown_target"
+        if not self._is_new(decision_id, target_id, "failed", now):
+            return "repeated"
+        self.recent.note(target_id, failed.disposition, now)
+        self._cool(failed, machine.scope_failed(scopes, failed.disposition), now)
+        return "applied"
 
-    def _is_new(self, decision_id: str, event: Failed | Ended) -> bool:
+    def _bound(self, decision_id: str, bound: Bound) -> ReportEffect:
+        target = self._revisions.current.catalog.targets.get(bound.target_id)
+        if target is None:
+            return "unknown_target"
+        return self._bindings.bind(decision_id, bound.key, target.id, target.model)
+
+    def _closed(self, decision_id: str, _: Closed) -> ReportEffect:
+        self._in_flight.closed(decision_id)
+        self._limits.closed(decision_id, self._clock())
+        self._bindings.closed(decision_id)
+        for scope in self._probes.closed(decision_id):
+            before = self._health.get(scope)
+            after = machine.probe_returned(before, holder=decision_id)
+            self._health.put(scope, after)
+            self._probes.returned += after is not before
+        return "applied"
+
+    def _scopes(self, target_id: str) -> Scopes | None:
+        """None if no name leads to it any more."""
+        return self._revisions.current.catalog.scopes.get(target_id)
+
+    def _is_new(self, decision_id: str, target_id: str, kind: str, now: float) -> bool:
         """What names no decision cannot be told apart, and counts each time. `Closed` does nothing the second time."""
-        if not decision_id:
-            return True
-        return self._receipts.is_new((decision_id, event.target_id, type(event).__name__), self._clock())
+        return not decision_id or self._receipts.is_new((decision_id, target_id, kind), now)
 
-    def _failed(self, event: Failed, scope: str) -> None:
-        before, now = self._health.get(scope), self._clock()
+    def _cool(self, event: Failed, scope: str, now: float) -> None:
+        before = self._health.get(scope)
         after = machine.failed(
             before,
             generation=event.health_generation,
@@ -146,10 +158,15 @@ class Reports:
             for_s = after.retry_after_s(now)
             self._tell(HealthChanged("cooling", scope, event.target_id, event.disposition, for_s))
 
-    def _ended(self, event: Ended, scopes: Scopes) -> None:
+    def _succeeded(self, event: Ended, scopes: Scopes) -> None:
         for scope in scopes:
             before = self._health.get(scope)
             after = machine.succeeded(before, generation=event.health_generation, latest=self._health.latest)
             self._health.put(scope, after)
             if after.generation != before.generation:
                 self._tell(HealthChanged("restored", scope, event.target_id, before.reason))
+
+
+_APPLIED_BY: Mapping[type[Event], Callable[[Reports, str, Any], ReportEffect]] = MappingProxyType(
+    {Ended: Reports._ended, Failed: Reports._failed, Bound: Reports._bound, Closed: Reports._closed}
+)

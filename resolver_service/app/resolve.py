@@ -137,7 +137,8 @@ class Resolver:
 
     def _resolve(self, query: Query, caller: object, granted: Granted | None) -> Decision:
         revision = self._revisions.current
-        client = self._access.client(revision.catalog, query.client_key, required=query.key_required)
+        catalog = revision.catalog
+        client = self._access.client(catalog, query.client_key, required=query.key_required)
         if query.retrieving:
             return self._retrieve(query, revision, client)
         entry, reasoning = self._entry(query, revision, client)
@@ -145,21 +146,21 @@ class Resolver:
         admission = None if granted is None else granted.admission
         if client is not None:
             self._limits.check(client, survey.now, admission)
-        order = survey.order(entry, self._turns(granted), entry.policy.attempts)
+        turns = self._rotation.turn if granted is None else self._turns(granted)
+        targets, took = survey.order(entry, turns, entry.policy.attempts)
         if not query.counting:
             # Others than were granted, if what is available has changed since.
-            took = order.took if granted is None else [key for key in order.took if key not in granted.turns]
-            self._rotation.take(took)
-        decision = self._decide(revision, entry, reasoning, order.targets, survey, granted.holder if granted else "")
+            self._rotation.take(took if granted is None else [key for key in took if key not in granted.turns])
+        decision = self._decide(revision, entry, reasoning, targets, survey, granted.holder if granted else "")
         if decision.probes:
             for target in decision.targets:
                 if target.id in decision.probes:
                     self._take_probes(decision.id, target, survey.now)
         is_walked = query.will_report and not query.counting
-        if revision.catalog.has_limits and is_walked:
-            targets = tuple(target.scopes for target in decision.targets)
-            self._in_flight.decided(decision.id, targets, survey.now + decision.longest_s(query.stream), caller)
-        if revision.catalog.has_responses and query.will_report and not query.counting:
+        if is_walked and catalog.has_limits:
+            scopes = tuple(target.scopes for target in decision.targets)
+            self._in_flight.decided(decision.id, scopes, survey.now + decision.longest_s(query.stream), caller)
+        if is_walked and catalog.has_responses:
             self._bindings.decided(decision.id, decision.name)
         if client is None or client.limits is None:
             return decision
@@ -197,9 +198,7 @@ class Resolver:
             health_generation=self._health.latest,
         )
 
-    def _turns(self, granted: Granted | None) -> selection.Turns:
-        if granted is None:
-            return self._rotation.turn
+    def _turns(self, granted: Granted) -> selection.Turns:
         return lambda key: granted.turns[key] if key in granted.turns else self._rotation.turn(key)
 
     def caller_left(self, caller: object) -> None:
@@ -272,16 +271,16 @@ class Resolver:
                 raise survey.exhausted(entry)
         targets = targets[:attempts_allowed]
         return Decision(
-            id=decision_id or self._new_id(),
-            targets=targets,
-            attempts_allowed=attempts_allowed,
-            total_s=policy.timeouts.total_s,
-            revision=revision.number,
-            name=entry.id,
-            reasoning=reasoning,
-            probes=survey.probes(targets),
-            health_generation=survey.generation,
-            depends_on_needs=entry.has_abilities,
+            decision_id or self._new_id(),
+            targets,
+            attempts_allowed,
+            policy.timeouts.total_s,
+            revision.number,
+            entry.id,
+            reasoning,
+            survey.probes(targets),
+            self._health.latest,
+            entry.has_abilities,
         )
 
 

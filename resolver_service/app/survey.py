@@ -14,6 +14,8 @@ from resolver_service.domain.health import LIMITS, WELL, Availability, Health, w
 
 BUSY_S = 1.0
 """When to come back while a target is full: it is not known when the next request ends, and most end soon."""
+_WELL_OR_WAITING = (Availability.READY, Availability.PROBE)
+_WELL = (Availability.READY,)
 
 
 class Survey:
@@ -33,12 +35,10 @@ class Survey:
         self._needs = needs
         self._in_flight = in_flight
         self._health = health
-        self.generation = health.latest
         self._noted = health.scopes()
         self._drained = drained
         self._barred = query.excluded | drained if drained else query.excluded
         self._may_probe = query.will_report and not query.counting
-        self._available_when = (Availability.READY, Availability.PROBE) if self._may_probe else (Availability.READY,)
 
     def order(self, entry: Group | RawModel, turns: selection.Turns, limit: int | None = None) -> selection.Order:
         """What may be tried, in order."""
@@ -89,7 +89,7 @@ class Survey:
             return False
         if self._noted.isdisjoint(target.scopes):
             return True
-        return self._health_of(target).availability(self.now) in self._available_when
+        return self._health_of(target).availability(self.now) in (_WELL_OR_WAITING if self._may_probe else _WELL)
 
     def _not_out(self, target: Target) -> bool:
         return self.permitted(target) and not self._is_full(target) and not self._is_out(target)

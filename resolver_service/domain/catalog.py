@@ -264,6 +264,16 @@ class Tier:
         return tuple(s.targets[0] for s in sources) if all(len(s.targets) == 1 for s in sources) else ()
 
 
+class Ring(NamedTuple):
+    """Targets of which it is enough to know whose turn it is."""
+
+    key: tuple[str, int]
+    """Names the turns: the group's `rotation_key` and its tier's priority."""
+    weights: tuple[int, ...]
+    targets: tuple[Target, ...]
+    """One for each weight."""
+
+
 @dataclass(frozen=True)
 class Group:
     """A pool or a cluster."""
@@ -290,6 +300,14 @@ class Group:
     def enabled(self) -> tuple[Tier, ...]:
         """The tiers without what is disabled, and without those in which everything is."""
         return tuple(tier for tier in map(_enabled_tier, self.tiers) if tier.members)
+
+    @cached_property
+    def ring(self) -> Ring | None:
+        """What is enabled of it, if that is one tier of one target for each member and none of them comes up twice."""
+        if len(self.enabled) != 1 or self.has_repetitions or not self.enabled[0].one_each:
+            return None
+        (tier,) = self.enabled
+        return Ring((self.rotation_key, tier.priority), tier.weights, tier.one_each)
 
     @cached_property
     def scopes(self) -> frozenset[str]:
@@ -383,8 +401,7 @@ class Catalog:
 
     def find(self, name: str) -> Group | RawModel | None:
         """What stands under a name as it is: cluster, pool or raw model, in this order."""
-        key = name_key(name)
-        return self.clusters.get(key) or self.pools.get(key) or self.models.get(key)
+        return self._entries.get(name_key(name))
 
     def is_virtual(self, name: str) -> bool:
         """Whether the name is that of a pool or cluster."""
@@ -394,6 +411,10 @@ class Catalog:
     def virtual_models(self) -> tuple[Group, ...]:
         """Pools, then clusters, in the order configured; of two that share a name the one that the name finds."""
         return (*(g for k, g in self.pools.items() if k not in self.clusters), *self.clusters.values())
+
+    @cached_property
+    def _entries(self) -> Mapping[str, Group | RawModel]:
+        return {**self.models, **self.pools, **self.clusters}
 
     @cached_property
     def has_limits(self) -> bool:

@@ -29,6 +29,9 @@ def order(entry: Group | RawModel, available: Available | None, turns: Turns, li
     A member without an available target is left out before anyone's turn is looked up. A target that comes up twice is
     kept where it came first.
     """
+    if available is None and isinstance(entry, Group) and (ring := entry.ring) is not None:  # As it nearly always is.
+        first = choice(ring.weights, turns(ring.key))
+        return Order((ring.targets[first:] + ring.targets[:first])[:limit], (ring.key,))
     took: list[TurnKey] = []
     walk = _Walk(available, turns, limit, set() if entry.has_repetitions else None)
     if isinstance(entry, Group):

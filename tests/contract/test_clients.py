@@ -112,7 +112,8 @@ async def test_a_forbidden_name_is_an_unknown_one(model: str) -> None:
         assert it.metric("forebay_resolves_total", name="", result="not_found") == 2
 
 
-async def test_limits_are_one_count_over_all_streams_and_calls() -> None:
+@pytest.mark.parametrize("closes", [True, False])
+async def test_limits_are_one_count_over_all_streams_and_calls(*, closes: bool) -> None:
     async with serving(GUARDED) as it:
         one, other = Stream(it), Stream(it)
         needs = pb.Needs(estimated_input_tokens=100, max_output_tokens=200)
@@ -129,7 +130,8 @@ async def test_limits_are_one_count_over_all_streams_and_calls() -> None:
         assert limits.requests.remaining == 1, "a refusal uses nothing"
 
         ended = pb.AttemptEnded(target_id=plan.attempts[0].target_id, input_tokens=90, output_tokens=60)
-        reports = (pb.OutcomeReport(decision_id=plan.decision_id, ended=ended), closed(plan))
+        report = pb.OutcomeReport(decision_id=plan.decision_id, ended=ended, closes=closes)
+        reports = (report,) if closes else (report, closed(plan))
         items = tuple(pb.ReportItem(id=number, report=report) for number, report in enumerate(reports, 1))
         # What a message reports is applied before what it asks for.
         answer = (await other.say(item(2, "chat", client_key_sha256=FEW, will_report=False), reports=items)).answers[0]

@@ -32,7 +32,7 @@ def names(registry: CollectorRegistry) -> set[str]:
 
 async def test_every_metric_that_is_written_about_exists() -> None:
     edge = CollectorRegistry()
-    PrometheusTelemetry(edge, Link())
+    PrometheusTelemetry(edge, Link(), lambda *_: None)
     WorkersTelemetry(edge, lambda: 1)
     async with serving() as it:
         existing = names(edge) | names(it.registry)

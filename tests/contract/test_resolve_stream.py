@@ -20,6 +20,7 @@ from tests.contract.serving import (
     TIMEOUT_S,
     Served,
     closed,
+    content,
     failed,
     serving,
     unpacked,
@@ -105,6 +106,22 @@ async def test_a_probe_comes_back_over_the_stream(it: Served) -> None:
     assert unpacked(second.error).code == RESOURCE_EXHAUSTED
     response = await stream.say(item(4, "solo"), reports=(pb.ReportItem(id=2, report=closed(first.plan)),))
     assert response.answers[0].plan.attempts[0].probe
+
+
+async def test_a_report_may_close_its_decision_and_whoever_opens_a_stream_is_told_so() -> None:
+    async with serving(NARROW) as it:
+        stream = Stream(it)
+        assert ("x-forebay-closes", "1") in tuple(await stream.call.initial_metadata())
+        plan = (await stream.say(item(1, "narrow"))).answers[0].plan
+        from_the_future = pb.OutcomeReport(decision_id=plan.decision_id)
+        for number, report in enumerate((content(plan), from_the_future), 2):
+            full = await stream.say(item(number, "narrow"), reports=(pb.ReportItem(id=number, report=report),))
+            assert unpacked(full.answers[0].error).reason == "BUSY"
+            report.closes = True
+            response = await stream.say(item(number, "narrow"), reports=(pb.ReportItem(id=number, report=report),))
+            assert response.acknowledged == [number]
+            from_the_future.decision_id = response.answers[0].plan.decision_id
+        assert it.metric("forebay_reports_total", kind="closed", effect="applied") == 2
 
 
 @pytest.mark.parametrize("report", [pb.OutcomeReport(), pb.OutcomeReport(failed=pb.AttemptFailed())])

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import grpc.aio
+import pytest
 
 from edge_service.adapters.resolver_grpc.client import ResolverClient
 from edge_service.app.ports import Question
@@ -32,12 +33,13 @@ class Notes(resolver_service_pb2_grpc.ResolverServiceServicer):
         self.items: list[pb.ReportItem] = []
         self.streams = 0
         self.acknowledges = True
+        self.heeds_closes = True
         self.hangs_up = asyncio.Event()
 
     async def ResolveStream(  # noqa: N802
         self, requests: AsyncIterator[pb.ResolveStreamRequest], context: grpc.aio.ServicerContext
     ) -> AsyncIterator[pb.ResolveStreamResponse]:
-        await context.send_initial_metadata(())
+        await context.send_initial_metadata((("x-forebay-closes", "1"),) if self.heeds_closes else ())
         self.streams += 1
         async for message in requests:
             self.items += message.reports
@@ -90,12 +92,29 @@ async def test_reports_that_were_not_acknowledged_come_again_and_no_others() -> 
         client.report("d1", ReportEnded(TARGET))
         await holds(lambda: notes.streams == 2)
         notes.acknowledges = True
-        client.report("d1", ReportClosed())
-        await holds(lambda: len(notes.items) >= 4)
+        await holds(lambda: len(notes.items) >= 3)
         await client.aclose()
-    assert notes.told == [("d1", "failed"), ("d1", "ended"), ("d1", "ended"), ("d1", "closed")]
+    assert notes.told == [("d1", "failed"), ("d1", "ended"), ("d1", "ended")]
     assert notes.items[1] == notes.items[2]
-    assert len({item.id for item in notes.items}) == 3
+    assert len({item.id for item in notes.items}) == 2
+
+
+@pytest.mark.parametrize(
+    ("heeds_closes", "told"), [(True, [("d1", "ended")]), (False, [("d1", "ended"), ("d1", "closed")])]
+)
+async def test_what_ends_closes_and_a_resolver_that_does_not_know_it_is_told_so_apart(
+    *, heeds_closes: bool, told: list[tuple[str, str]]
+) -> None:
+    notes = Notes()
+    notes.heeds_closes = heeds_closes
+    async with noting(notes) as address:
+        client = ResolverClient([address], "")
+        await client.resolve(Question("d1", "chat", False))
+        client.report("d1", ReportEnded(TARGET))
+        client.report("d1", ReportClosed())  # Of a decision that is closed nothing more is told.
+        await client.aclose()
+    assert notes.told == told
+    assert notes.items[0].report.closes
 
 
 async def test_the_last_reports_are_out_before_the_edge_is() -> None:

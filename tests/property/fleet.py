@@ -75,7 +75,7 @@ class Walk:
         given = getattr(self.machine, event)(*arguments)
         self.commands += given
         self._check()
-        return [letter for command in given if (letter := self._letter(command)) is not None]
+        return [letter for command in given for letter in self._letters(command)]
 
     def begin(self) -> None:
         attempts = tuple(map(_attempt, self.decision.attempts))
@@ -93,17 +93,18 @@ class Walk:
     def of(self, *kinds: type) -> list[Command]:
         return [command for command in self.commands if isinstance(command, kinds)]
 
-    def _letter(self, command: Command) -> Letter | None:
+    def _letters(self, command: Command) -> list[Letter]:
         match command:
             case failover.ReportFailed(attempt, outcome):
                 disposition = Disposition(outcome.disposition.value)
                 event = Failed(attempt.target_id, attempt.health_generation, disposition, outcome.retry_after_s)
-                return Letter(self.decision.id, event)
+                return [Letter(self.decision.id, event)]
             case failover.ReportEnded(attempt):
-                return Letter(self.decision.id, Ended(attempt.target_id, attempt.health_generation))
+                ended = Ended(attempt.target_id, attempt.health_generation)
+                return [Letter(self.decision.id, ended), Letter(self.decision.id, Closed())]
             case ReportClosed():
-                return Letter(self.decision.id, Closed())
-        return None
+                return [Letter(self.decision.id, Closed())]
+        return []
 
     def _check(self) -> None:
         """What holds of every request, whatever has happened to it."""
@@ -111,7 +112,8 @@ class Walk:
         reported = [c.attempt.target_id for c in self.of(failover.ReportFailed, failover.ReportEnded)]
         assert len(set(opened)) == len(opened), "a target was tried twice"
         assert reported == (opened if self.is_done else opened[:-1]), "an attempt was not reported once"
-        assert len(self.of(ReportClosed)) == len(self.of(Finish)) == self.is_done, "not closed once"
+        closing = self.of(ReportClosed, failover.ReportEnded)
+        assert len(closing) == len(self.of(Finish)) == self.is_done, "not closed once"
         failures = [c.outcome.disposition for c in self.of(failover.ReportFailed)][: len(opened) - 1]
         assert sum(disposition in AMBIGUOUS for disposition in failures) <= 1, "moved twice from silence"
         attempts = [c.attempt for c in self.of(Open)]

@@ -47,11 +47,18 @@ async def read_body(
             before_more = None
 
 
+def never(_: bytes) -> bool:
+    """A `write` where there is none: what ASGI has for parts of a body may always wait."""
+    return False
+
+
 class AsgiClient:
     """A `Client`."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, write: Callable[[bytes], bool] = never) -> None:
+        """`write` is the server's own way past `send`, if it has one."""
         self._send = send
+        self.write = write
 
     async def respond(self, status: int, headers: Headers, content: bytes) -> None:
         """As the port says."""

@@ -22,7 +22,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from edge_service.adapters.http.cycle import LEAVING, Cycle, Leaving
+from edge_service.adapters.http.cycle import LEAVING, WRITE, Cycle, Leaving
 
 LINGER_S = 1.0
 """How long what a client still sends is read, and thrown away, after the last answer."""
@@ -112,8 +112,9 @@ class Connection(HttpToolsProtocol):
         version = self.parser.get_http_version()
         expected = dict(self.headers).get(b"expect", b"")
         leaving = Leaving()
+        scope = self._scope(version, leaving)
         self.cycle = Cycle(
-            self._scope(version, leaving),
+            scope,
             self._answering,
             self.flow,
             self.logger,
@@ -123,6 +124,7 @@ class Connection(HttpToolsProtocol):
             is_awaited=version != "1.0" and expected.lower() == b"100-continue",  # RFC 9110, 10.1.1
             keep_alive=version != "1.0" and self.parser.should_keep_alive(),
         )
+        scope[WRITE] = self.cycle.write
         self._start_asgi_task(self.cycle, self.app)
 
     def _scope(self, version: str, leaving: Leaving) -> Scope:

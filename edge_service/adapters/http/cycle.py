@@ -17,6 +17,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 
 LEAVING = "forebay.leaving"
 """In the scope: the request's `Leaving`."""
+WRITE = "forebay.write"
+"""In the scope, until somebody takes it: the cycle's `write`, which would keep the scope alive."""
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _BODILESS = frozenset({204, 304})
@@ -126,6 +128,13 @@ class Cycle(RequestResponseCycle):
             self._begin(message["status"], message["headers"])
         else:
             self._go_on(message["body"], is_last=not message.get("more_body", False))
+
+    def write(self, body: bytes) -> bool:
+        """Part of the body of an answer that has begun, if it can be written at once; else it is for `send`."""
+        if not self.chunked_encoding or self.flow.write_paused or self.disconnected:
+            return False
+        self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
+        return True
 
     def _begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self.response_started = True

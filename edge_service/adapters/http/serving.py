@@ -9,9 +9,9 @@ from urllib.parse import parse_qs
 
 from starlette.types import Receive, Scope, Send
 
-from edge_service.adapters.http.asgi import UNASKED_BYTES, AsgiClient, ClientGoneError, read_body
+from edge_service.adapters.http.asgi import UNASKED_BYTES, AsgiClient, ClientGoneError, never, read_body
 from edge_service.adapters.http.client_keys import client_key, without_key
-from edge_service.adapters.http.cycle import LEAVING, Leaving
+from edge_service.adapters.http.cycle import LEAVING, WRITE, Leaving
 from edge_service.app.draining import UnderWay
 from edge_service.app.gateway import Gateway
 from edge_service.app.incoming import Incoming
@@ -95,7 +95,8 @@ class Serving:
         read: Callable[[bytes, Headers], Asked | Countable],
         voice: Voice,
     ) -> None:
-        client, head, key = AsgiClient(send), scope["headers"], client_key(scope)
+        head, key = scope["headers"], client_key(scope)
+        client = AsgiClient(send, scope.pop(WRITE, never))
         shown = dict(reversed(head))  # Of a header that comes twice the first one counts.
         request_id = headers.request_id(shown.get(headers.REQUEST_ID))
         # The server has seen to it that a length is a number.

@@ -17,7 +17,7 @@ from edge_service.adapters.resolver_grpc.stream import ResolveStream, StreamLost
 from edge_service.app.ports import Certificates, Model, Question, Report, ReportBound
 from edge_service.domain.affinity import AffinityKeys
 from edge_service.domain.errors import ClientKeyError, ModelNotFoundError, UnavailableError
-from edge_service.domain.failover import ReportClosed, ReportFailed
+from edge_service.domain.failover import ReportClosed, ReportEnded, ReportFailed
 from edge_service.domain.needs import NO_NEEDS, UNREPORTED, Operation
 from edge_service.domain.plan import Plan
 from edge_service.domain.remembered import RememberedPlans
@@ -29,6 +29,7 @@ RESOLVE_TOTAL_S = 0.45
 """For all of them together: a client hears within half a second that nobody can tell."""
 RETRY_AFTER_S = 1.0
 _URGENT = (ReportFailed, ReportBound)
+_LAST = (ReportEnded, ReportClosed)
 LONGEST_REMEMBERED = 256
 """Characters. What a reasoning suffix may be is not bounded, and what is remembered has to be."""
 
@@ -149,16 +150,16 @@ class ResolverClient:
     def report(self, decision_id: str, report: Report, latency_s: float = 0.0) -> None:
         """As the port says. A report goes to the resolver that made the plan; if that one is away, a failure goes to
         one that is there and plans for it now. What was made is told to all of them: any may be asked for it."""
-        if isinstance(report, ReportClosed):
-            stream = self._made_by.pop(decision_id, None)
-        else:
-            stream = self._made_by.get(decision_id)
+        made_by = self._made_by
+        stream = made_by.pop(decision_id, None) if isinstance(report, _LAST) else made_by.get(decision_id)
         if stream is None:
             return
         if isinstance(report, _URGENT):
             self._report_at_once(stream, decision_id, report)
-        else:
-            stream.report(messages.outcome_report(decision_id, report, latency_s))
+            return
+        stream.report(messages.outcome_report(decision_id, report, latency_s))
+        if isinstance(report, ReportEnded) and not stream.heeds_closes:
+            stream.report(messages.outcome_report(decision_id, ReportClosed()))
 
     def _report_at_once(self, stream: ResolveStream, decision_id: str, report: ReportFailed | ReportBound) -> None:
         """A failure matters to other edges, and what was made to whoever asks them for it."""

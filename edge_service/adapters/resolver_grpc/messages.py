@@ -167,7 +167,7 @@ def outcome_report(
     decision_id: str, report: Report, latency_s: float = 0.0, affinity_key: bytes = b""
 ) -> pb.OutcomeReport:
     """`affinity_key` is that of what was made, if that is what the report is of."""
-    if isinstance(report, ReportEnded):  # As nearly all are, but for what closes them.
+    if isinstance(report, ReportEnded):  # As nearly all are.
         attempt, used, made = report
         ended = pb.AttemptEnded(
             target_id=attempt.target_id,
@@ -175,7 +175,7 @@ def outcome_report(
             input_tokens=used,
             output_tokens=made,
         )
-        return pb.OutcomeReport(decision_id=decision_id, ended=ended)
+        return pb.OutcomeReport(decision_id=decision_id, ended=ended, closes=True)
     if isinstance(report, ReportClosed):
         return pb.OutcomeReport(decision_id=decision_id, closed=_CLOSED)
     message = pb.OutcomeReport(decision_id=decision_id)

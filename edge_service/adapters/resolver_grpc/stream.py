@@ -28,6 +28,8 @@ RIDE_S = 0.005
 PATIENCE_S = 2.0
 """How long a connection may take to be made before it is told why it is not."""
 
+_CLOSES = "x-forebay-closes"
+
 _log = structlog.get_logger("forebay.edge.resolver")
 
 Call = grpc.aio.StreamStreamCall[pb.ResolveStreamRequest, pb.ResolveStreamResponse]
@@ -48,6 +50,8 @@ class ResolveStream:
         self.address = address
         self.is_up = False
         """The resolver has accepted the stream."""
+        self.heeds_closes = False
+        """It has said that a report may close its decision; older ones let that pass."""
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         self._channels = channels
         self._loop = asyncio.get_running_loop()
@@ -154,10 +158,11 @@ class ResolveStream:
                 self._call = call
                 # The resolver sends them at once if it accepts the stream. `wait_for_connection` tells less: that the
                 # request went out.
-                await call.initial_metadata()
+                said = await call.initial_metadata()
                 telling.cancel()
                 if not call.done():
                     self.is_up = True
+                    self.heeds_closes = said.get(_CLOSES) == "1"
                     backoff_s, last_code = BACKOFF_MIN_S, None
                     _log.info("resolver_connected", address=self.address, reports_dropped=self._outbox.dropped)
                 await self._exchange(call)

@@ -13,7 +13,7 @@ from edge_service.adapters.upstream.addresses import ConnectError, Warnings
 from edge_service.adapters.upstream.connection import Answer, ConnectionBrokenError
 from edge_service.adapters.upstream.pool import Origin, Pool
 from edge_service.adapters.upstream.requests import headers_for, path_for
-from edge_service.adapters.upstream.responses import Secret, encoding_of, unpacked
+from edge_service.adapters.upstream.responses import Secret, encoding_of, passed_on, unpacked
 from edge_service.adapters.upstream.trust import tls_words
 from edge_service.app.ports import BrokenError, UnreachableError
 from edge_service.domain.headers import Headers
@@ -124,6 +124,15 @@ class Response:
     def chunks(self) -> AsyncIterator[bytes]:
         """As the port says. Every call continues where the last one was left."""
         return self._chunks
+
+    async def pass_on(self, take: Callable[[bytes], bool]) -> bool:
+        """As the port says."""
+        if not isinstance(self._chunks, _Parts):
+            return await passed_on(self._chunks, take)
+        try:
+            return await self._answer.pass_on(take)
+        except ConnectionBrokenError as error:
+            raise BrokenError(str(error)) from error
 
     async def aclose(self) -> None:
         """As the port says."""

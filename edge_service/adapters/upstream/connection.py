@@ -41,6 +41,7 @@ class ConnectionBrokenError(Exception):
 
 
 Release: TypeAlias = Callable[["Connection"], None]
+Take: TypeAlias = Callable[[bytes], bool]
 
 
 class Answer:
@@ -51,6 +52,7 @@ class Answer:
         "_error",
         "_parts",
         "_size",
+        "_take",
         "_waiter",
         "head_is_there",
         "headers",
@@ -63,7 +65,8 @@ class Answer:
         self._parts: list[bytes] = []
         self._size = 0
         self._error: ConnectionBrokenError | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiter: asyncio.Future[bool] | None = None
+        self._take: Take | None = None
         self.head_is_there: asyncio.Future[None] = loop.create_future()
         self.status = 0
         self.headers: Headers = []
@@ -90,6 +93,22 @@ class Answer:
         self._size = 0
         return part
 
+    async def pass_on(self, take: Take) -> bool:
+        """Hands each part of the body to `take` in the moment in which it comes, until that returns False: whether the
+        body has ended instead. Raises `ConnectionBrokenError`, or what `take` does."""
+        if self._parts and not take(await self.part()):
+            return False
+        if self._error is None and not self.is_complete:
+            self._take, self._waiter = take, asyncio.get_running_loop().create_future()
+            try:
+                if not await self._waiter:
+                    return False
+            finally:
+                self._take = self._waiter = None
+        if self._error is not None:
+            raise self._error
+        return True
+
     def close(self) -> None:
         """Nobody reads on. An answer that is not complete costs its connection."""
         connection, self._connection = self._connection, None
@@ -101,6 +120,9 @@ class Answer:
 
     def add(self, parts: list[bytes]) -> bool:
         """Whether more may come for now."""
+        if self._take is not None and self._waiter is not None and not self._waiter.done():
+            self._give(self._take, self._waiter, parts[0] if len(parts) == 1 else b"".join(parts))
+            return True
         self._parts += parts
         self._size += sum(map(len, parts))
         self._wake()
@@ -117,9 +139,18 @@ class Answer:
                 self.head_is_there.set_exception(error)
         self._wake()
 
+    def _give(self, take: Take, waiter: asyncio.Future[bool], part: bytes) -> None:
+        try:
+            if take(part):
+                return
+        except Exception as error:  # noqa: BLE001 - it is raised where it is waited
+            waiter.set_exception(error)
+        else:
+            waiter.set_result(False)
+
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+            self._waiter.set_result(True)
 
 
 class Connection(asyncio.Protocol):
@@ -144,6 +175,7 @@ class Connection(asyncio.Protocol):
         "expires_at",
         "is_closed",
         "keep_s",
+        "on_body",
         "opened_at",
     )
 
@@ -153,13 +185,14 @@ class Connection(asyncio.Protocol):
         self._release = release
         self._forget = forget
         self._transport: asyncio.Transport | None = None
-        self._parser = httptools.HttpResponseParser(self)
+        self._came: list[bytes] = []
+        """Pieces of the body that have been read and not been handed over: a read may have hundreds in it."""
+        self.on_body = self._came.append
+        self._parser = httptools.HttpResponseParser(self)  # It looks for its callbacks now.
         self._answer: Answer | None = None
         self._headers: Headers = []
         self._beside_bytes = 0
-        """What has come since the last piece of a body."""
-        self._came: list[bytes] = []
-        """Pieces of the body that have been read and not been handed over: a read may have hundreds in it."""
+        """What has come since the last read with a piece of a body in it."""
         self._framed = False
         """The head says where the body ends."""
         self._is_interim = False
@@ -285,10 +318,6 @@ class Connection(asyncio.Protocol):
         if not answer.head_is_there.done():
             answer.head_is_there.set_result(None)
 
-    def on_body(self, body: bytes) -> None:
-        self._beside_bytes = 0
-        self._came.append(body)
-
     def on_message_complete(self) -> None:
         answer = self._answer
         assert answer is not None  # noqa: S101 - a message has begun
@@ -310,6 +339,7 @@ class Connection(asyncio.Protocol):
     def _hand_over(self) -> None:
         """All that one read has brought of the body, at once."""
         assert self._answer is not None  # noqa: S101 - a message has begun
+        self._beside_bytes = 0
         if not self._answer.add(self._came) and not self._is_paused:
             self._is_paused = True
             assert self._transport is not None  # noqa: S101 - it has just brought something
@@ -338,7 +368,8 @@ class Connection(asyncio.Protocol):
     def _break(self, how: str) -> None:
         self.is_closed = True
         if self._answer is not None:
-            self._hand_over()
+            if self._came:
+                self._hand_over()
             answer, self._answer = self._answer, None
             answer.end(ConnectionBrokenError(how))
 

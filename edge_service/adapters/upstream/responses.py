@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
 
 from edge_service.app.ports import BrokenError
 from edge_service.domain.decoding import Decoder, DecodingError
@@ -47,3 +47,11 @@ async def unpacked(parts: AsyncIterable[bytes], encoding: bytes) -> AsyncGenerat
         decoder.end()
     except DecodingError as error:
         raise BrokenError(str(error)) from error
+
+
+async def passed_on(parts: AsyncIterable[bytes], take: Callable[[bytes], bool]) -> bool:
+    """`UpstreamResponse.pass_on`, of parts that have to be asked for."""
+    async for part in parts:
+        if not take(part):
+            return False
+    return True

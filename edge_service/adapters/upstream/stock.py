@@ -8,7 +8,7 @@ from types import MappingProxyType
 import httpx2
 
 from edge_service.adapters.upstream.requests import headers_for, path_for
-from edge_service.adapters.upstream.responses import Secret, encoding_of, unpacked
+from edge_service.adapters.upstream.responses import Secret, encoding_of, passed_on, unpacked
 from edge_service.adapters.upstream.trust import tls_words
 from edge_service.app.ports import BrokenError, SilentError, UnreachableError, UpstreamFailure
 from edge_service.domain.headers import Headers
@@ -81,6 +81,10 @@ class Httpx2Response:
     def chunks(self) -> AsyncIterator[bytes]:
         """As the port says. Every call continues where the last one was left."""
         return self._chunks
+
+    async def pass_on(self, take: Callable[[bytes], bool]) -> bool:
+        """As the port says."""
+        return await passed_on(self._chunks, take)
 
     async def aclose(self) -> None:
         await self._chunks.aclose()

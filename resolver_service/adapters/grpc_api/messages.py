@@ -73,31 +73,29 @@ def query(request: resolver_service_pb2.ResolveRequest, path: str = "") -> Query
     if not affinity_key and (retrieving or request.affinity_required):
         raise InvalidRequestError(f"{path}affinity_key", "the key of what was made before is required")
     return Query(
-        model=model,
-        counting=operation == _COUNT,
-        stream=request.stream,
-        will_report=request.will_report,
-        excluded=frozenset(request.excluded_targets),
-        needs=_needs(request) if operation == _EMBED or request.HasField("needs") else NO_NEEDS,
-        client_key=request.client_key_sha256,
-        key_required=request.client_key_required,
-        affinity_key=affinity_key,
-        affinity_required=request.affinity_required,
-        retrieving=retrieving,
+        model,
+        operation == _COUNT,
+        request.will_report,
+        frozenset(request.excluded_targets),
+        request.stream,
+        _needs(request) if operation == _EMBED or request.HasField("needs") else NO_NEEDS,
+        affinity_key,
+        request.affinity_required,
+        retrieving,
+        request.client_key_sha256,
+        request.client_key_required,
     )
 
 
 def _needs(request: resolver_service_pb2.ResolveRequest) -> Needs:
-    words = request.needs.capabilities
+    needs, operation = request.needs, request.operation
     # Of a word that is not known here no configuration speaks either: it is from a newer caller.
-    capabilities = frozenset(_CAPABILITIES[word] for word in words if word in _CAPABILITIES)
-    if request.operation == _COUNT:
+    capabilities = frozenset([_CAPABILITIES[word] for word in needs.capabilities if word in _CAPABILITIES])
+    if operation == _COUNT:
         return Needs(capabilities)  # Whether it would fit is what is being found out.
-    return Needs(
-        capabilities | _EMBEDDINGS if request.operation == _EMBED else capabilities,
-        request.needs.estimated_input_tokens,
-        request.needs.max_output_tokens,
-    )
+    if operation == _EMBED:
+        capabilities |= _EMBEDDINGS
+    return Needs(capabilities, needs.estimated_input_tokens, needs.max_output_tokens)
 
 
 def limits(allowances: Allowances) -> plan_pb2.ClientLimits:
@@ -117,6 +115,11 @@ def ms(seconds: float) -> int:
 def event(report: resolver_service_pb2.OutcomeReport, path: str = "") -> Event | None:
     """What the application learns from; None for a kind that it has no use for. Raises `InvalidRequestError`."""
     match report.WhichOneof("event"):
+        case "ended":
+            ended = report.ended
+            return Ended(ended.target_id, ended.health_generation, ended.input_tokens, ended.output_tokens)
+        case "closed":
+            return Closed()
         case "failed":
             failed = report.failed
             disposition = _FROM_WIRE.get(failed.disposition)
@@ -125,11 +128,6 @@ def event(report: resolver_service_pb2.OutcomeReport, path: str = "") -> Event |
             retry_after_s = failed.retry_after_ms / 1000 if failed.retry_after_ms else None
             used = (failed.input_tokens, failed.output_tokens)
             return Failed(failed.target_id, failed.health_generation, disposition, retry_after_s, *used)
-        case "ended":
-            ended = report.ended
-            return Ended(ended.target_id, ended.health_generation, ended.input_tokens, ended.output_tokens)
-        case "closed":
-            return Closed()
         case "bound":
             size = len(report.bound.affinity_key)
             if not 0 < size <= MAX_KEY_BYTES:

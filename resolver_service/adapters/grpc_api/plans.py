@@ -40,7 +40,8 @@ class PlanWriter:
         if decision.health_generation != self._generation:
             self._generation = decision.health_generation
             self._attempts = {}
-        parts = [_DECISION_ID, sized(decision.id.encode())]
+        decision_id = decision.id.encode()
+        parts = [_DECISION_ID, varint(len(decision_id)), decision_id]
         if decision.reasoning or decision.probes:
             parts += [self._special(target, decision) for target in decision.targets]
         else:

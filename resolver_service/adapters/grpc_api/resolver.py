@@ -18,9 +18,8 @@ from forebay.resolver.v1 import resolver_service_pb2 as pb
 from resolver_service.adapters.grpc_api import messages
 from resolver_service.adapters.grpc_api.messages import InvalidRequestError
 from resolver_service.adapters.grpc_api.plans import PlanWriter
-from resolver_service.adapters.grpc_api.wire import sized, tag, varint
+from resolver_service.adapters.grpc_api.wire import tag, varint
 from resolver_service.app.access import ClientKeyError
-from resolver_service.app.decisions import Decision
 from resolver_service.app.limits import ClientLimitError
 from resolver_service.app.ports import Granted, ReportEffect, Revisions, SharedState, Telemetry, Wanted
 from resolver_service.app.refusals import (
@@ -31,7 +30,7 @@ from resolver_service.app.refusals import (
     UnknownModelError,
     UnservableError,
 )
-from resolver_service.app.report import Ended, Event, Reports
+from resolver_service.app.report import Closed, Ended, Event, Reports
 from resolver_service.app.resolve import Resolver
 from resolver_service.app.watch import Watch
 
@@ -42,9 +41,12 @@ MAX_REQUEST_ID_CHARS = 128
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
-_RESPONSE, _ANSWER = pb.ResolveStreamResponse.DESCRIPTOR, pb.ResolveAnswer.DESCRIPTOR
-_ANSWERS, _ACKNOWLEDGED = (tag(_RESPONSE, name) for name in ("answers", "acknowledged"))
-_ID, _PLAN, _ERROR = (tag(_ANSWER, name) for name in ("id", "plan", "error"))
+_AUTHENTICATE = plan_pb2.OPERATION_AUTHENTICATE
+_STREAM_METADATA = (("x-forebay-closes", "1"),)
+"""That `OutcomeReport.closes` is heeded here, which resolvers before it pass over."""
+
+_ANSWERS = tag(pb.ResolveStreamResponse.DESCRIPTOR, "answers")
+_ID, _PLAN, _ERROR = (tag(pb.ResolveAnswer.DESCRIPTOR, name) for name in ("id", "plan", "error"))
 
 
 class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
@@ -90,7 +92,7 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
         self, request_iterator: AsyncIterator[pb.ResolveStreamRequest], context: Context
     ) -> AsyncIterator[bytes]:
         # At once, so that the caller knows that it has been accepted before it asks anything.
-        await context.send_initial_metadata(())
+        await context.send_initial_metadata(_STREAM_METADATA)
         self._telemetry.stream_opened()
         caller = object()
         try:
@@ -99,11 +101,12 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
                 if reports := message.reports:
                     for item in reports:
                         self._apply(item.report)
-                    parts += (_ACKNOWLEDGED, sized(b"".join([varint(item.id) for item in reports])))
+                    acknowledging = pb.ResolveStreamResponse(acknowledged=[item.id for item in reports])
+                    parts.append(acknowledging.SerializeToString())
                 resolves = message.resolves
                 granted = await self._granted([item.request for item in resolves])
                 for resolve, its_share in zip(resolves, granted, strict=True):
-                    parts += (_ANSWERS, sized(self._answer(resolve, caller, its_share)))
+                    parts += self._answer(resolve, caller, its_share)
                 yield b"".join(parts)
         finally:
             self._resolver.caller_left(caller)
@@ -148,24 +151,26 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
         return [None if each is None else next(granted) for each in wanted]
 
     def _wanted(self, request: pb.ResolveRequest) -> Wanted | None:
-        if request.operation == plan_pb2.OPERATION_AUTHENTICATE:
+        if request.operation == _AUTHENTICATE:
             return None
         try:
             return self._resolver.wanted(messages.query(request))
         except InvalidRequestError:
             return None  # It is told when it is answered.
 
-    def _answer(self, item: pb.ResolveItem, caller: object, granted: Granted | None) -> bytes:
-        """A `ResolveAnswer`."""
+    def _answer(self, item: pb.ResolveItem, caller: object, granted: Granted | None) -> tuple[bytes, ...]:
+        """A `ResolveAnswer`, as a field of the response."""
+        request = item.request
         try:
-            result, content = _PLAN, self._resolve(item.request, caller, granted)
+            result, content = _PLAN, self._resolve(request, caller, granted)
         except (ResolveError, InvalidRequestError) as error:
-            _tell(item.request, error)
+            _tell(request, error)
             result, content = _ERROR, messages.error_status(error).SerializeToString()
         except Exception:  # noqa: BLE001  # a defect must not take the stream's other requests with it
-            _log.exception("resolve_failed", request_id=item.request.request_id)
+            _log.exception("resolve_failed", request_id=request.request_id)
             result, content = _ERROR, messages.INTERNAL.SerializeToString()
-        return b"".join((_ID, varint(item.id), result, varint(len(content)), content))
+        head = _ID + varint(item.id) + result + varint(len(content))
+        return _ANSWERS, varint(len(head) + len(content)), head, content
 
     def _resolve(self, request: pb.ResolveRequest, caller: object = None, granted: Granted | None = None) -> bytes:
         """A `Plan`. `caller` stands for the stream it is asked on, if it is on one. Raises `ResolveError` or
@@ -175,7 +180,11 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
         try:
             if caller is not None and not request.timeout_ms:
                 raise InvalidRequestError("timeout_ms", "how long the answer is waited for is required")
-            decision = self._decide(request, caller, granted)
+            query = messages.query(request)
+            if request.operation == _AUTHENTICATE:
+                decision = self._resolver.authenticated(query)
+            else:
+                decision = self._resolver.resolve(query, caller, granted)
             plan = self._writer.write(decision)
             name, result = decision.name, "ok"
             return plan
@@ -197,18 +206,14 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
         finally:
             self._telemetry.resolved(name, result, time.perf_counter() - began_at)
 
-    def _decide(self, request: pb.ResolveRequest, caller: object, granted: Granted | None) -> Decision:
-        query = messages.query(request)
-        if request.operation == plan_pb2.OPERATION_AUTHENTICATE:
-            return self._resolver.authenticated(query)
-        return self._resolver.resolve(query, caller, granted)
-
     def _apply(self, report: pb.OutcomeReport) -> None:
         try:
             event = messages.event(report)
         except InvalidRequestError:
             # From a newer edge: acknowledged, so that it is not sent again for ever.
             self._telemetry.reported(report.WhichOneof("event") or "none", "invalid")
+            if report.closes:
+                self._close(report)
         else:
             self._learn(report, event)
 
@@ -217,6 +222,11 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
         self._telemetry.reported(report.WhichOneof("event") or "none", effect)
         if effect == "applied" and isinstance(event, Ended):
             self._telemetry.spent(event.target_id, event.input_tokens, event.output_tokens)
+        if report.closes:
+            self._close(report)
+
+    def _close(self, report: pb.OutcomeReport) -> None:
+        self._telemetry.reported("closed", self._reports.apply(report.decision_id, Closed()))
 
 
 def _tell(request: pb.ResolveRequest, error: Exception) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from google.protobuf.descriptor import Descriptor
 
 _VARINT, _LENGTH = 0, 2
-_BYTES = tuple(bytes((value,)) for value in range(256))
+_TABLED = 1 << 12
+"""Numbers that are looked up: nearly all sizes are among them."""
 
 
 def tag(message: Descriptor, name: str) -> bytes:
@@ -21,12 +22,10 @@ def tag(message: Descriptor, name: str) -> bytes:
 
 def varint(value: int) -> bytes:
     """A number that is not negative."""
-    if value < 128:
-        return _BYTES[value]
-    if value < 1 << 14:
-        return bytes((value & 127 | 128, value >> 7))
-    if value < 1 << 21:
-        return bytes((value & 127 | 128, value >> 7 & 127 | 128, value >> 14))
+    return _TABLE[value] if value < _TABLED else _written(value)
+
+
+def _written(value: int) -> bytes:
     parts = bytearray()
     while value > 127:
         parts.append(value & 127 | 128)
@@ -38,3 +37,6 @@ def varint(value: int) -> bytes:
 def sized(content: bytes) -> bytes:
     """A text, bytes, a message or packed numbers."""
     return varint(len(content)) + content
+
+
+_TABLE = tuple(map(_written, range(_TABLED)))

@@ -286,7 +286,12 @@ class OutcomeReport(_message.Message):
     ENDED_FIELD_NUMBER: _builtins.int
     CLOSED_FIELD_NUMBER: _builtins.int
     BOUND_FIELD_NUMBER: _builtins.int
+    CLOSES_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
+    closes: _builtins.bool
+    """Nothing more will come of the plan: as if a DecisionClosed came right after the event. Only a resolver that says so in the
+    metadata at the start of its ResolveStream (`x-forebay-closes: 1`) is sure to heed it.
+    """
     @_builtins.property
     def failed(self) -> Global___AttemptFailed: ...
     @_builtins.property
@@ -306,10 +311,11 @@ class OutcomeReport(_message.Message):
         ended: Global___AttemptEnded | None = ...,
         closed: Global___DecisionClosed | None = ...,
         bound: Global___AttemptBound | None = ...,
+        closes: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["bound", b"bound", "closed", b"closed", "content", b"content", "ended", b"ended", "event", b"event", "failed", b"failed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bound", b"bound", "closed", b"closed", "content", b"content", "decision_id", b"decision_id", "ended", b"ended", "event", b"event", "failed", b"failed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bound", b"bound", "closed", b"closed", "closes", b"closes", "content", b"content", "decision_id", b"decision_id", "ended", b"ended", "event", b"event", "failed", b"failed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["failed", "content", "ended", "closed", "bound"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015

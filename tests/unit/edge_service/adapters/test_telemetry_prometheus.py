@@ -18,7 +18,7 @@ class Link:
 
 def test_what_the_resolver_s_client_knows_is_read_when_somebody_asks() -> None:
     registry, link = CollectorRegistry(), Link()
-    PrometheusTelemetry(registry, link)
+    PrometheusTelemetry(registry, link, lambda *_: None)
     link.is_ready, link.reports_dropped, link.reports_unacknowledged = True, 3, 1000
     assert registry.get_sample_value("forebay_resolver_up") == 1
     assert registry.get_sample_value("forebay_reports_dropped_total") == 3
@@ -27,8 +27,9 @@ def test_what_the_resolver_s_client_knows_is_read_when_somebody_asks() -> None:
 
 def test_what_an_answer_cost_and_what_its_request_lost_is_counted() -> None:
     registry = CollectorRegistry()
-    telemetry = PrometheusTelemetry(registry, Link())
-    record = Record("r", 0.0, dropped=("seed", "top_k"), dialect="anthropic", passed_over=["gemini", "gemini"])
+    telemetry = PrometheusTelemetry(registry, Link(), lambda *_: None)
+    record = Record("r", 0.0)
+    record.dropped, record.dialect, record.passed_over = ("seed", "top_k"), "anthropic", ["gemini", "gemini"]
     record.tried += [
         Tried("a/m#0", Disposition.BROKEN, 200, 0.1, tokens=Tokens(9, 1)),
         Tried("b/m#0", Disposition.OK, 0, 0.1, tokens=Tokens(7, 3, 2)),
@@ -50,9 +51,11 @@ def test_what_an_answer_cost_and_what_its_request_lost_is_counted() -> None:
 
 def test_times_are_counted_in_the_buckets_that_they_fit_into() -> None:
     registry = CollectorRegistry()
-    telemetry = PrometheusTelemetry(registry, Link())
+    telemetry = PrometheusTelemetry(registry, Link(), lambda *_: None)
     for resolve_s in (0.0, 0.0005, 0.00051, 0.3, 7.0):
-        telemetry.ended(Record("r", 0.0, resolve_s=resolve_s), 1.0)
+        record = Record("r", 0.0)
+        record.resolve_s = resolve_s
+        telemetry.ended(record, 1.0)
 
     def buckets(le: str) -> float | None:
         return registry.get_sample_value("forebay_resolve_seconds_bucket", {"le": le})
@@ -64,7 +67,7 @@ def test_times_are_counted_in_the_buckets_that_they_fit_into() -> None:
 
 def test_requests_under_way_are_those_that_have_begun_and_not_ended() -> None:
     registry = CollectorRegistry()
-    telemetry = PrometheusTelemetry(registry, Link())
+    telemetry = PrometheusTelemetry(registry, Link(), lambda *_: None)
     telemetry.began()
     telemetry.began()
     telemetry.ended(Record("r", 0.0), 1.0)

@@ -176,5 +176,8 @@ async def test_a_client_that_left_is_told_nothing(after_s: float) -> None:
 
 def test_what_is_asked_for_twice_is_billed_to_nobody() -> None:
     tried = [Tried("p/m#0", Disposition.TIMEOUT, 0, 1.0), Tried("q/m#0", Disposition.OK, 0, 1.0)]
-    assert Record("", 0.0, tried=tried).possible_duplicates == 1
-    assert Record("", 0.0, tried=tried, operation=Operation.COUNT).possible_duplicates == 0
+    record = Record("", 0.0)
+    record.tried += tried
+    assert record.possible_duplicates == 1
+    record.operation = Operation.COUNT
+    assert record.possible_duplicates == 0

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 from edge_service.app import heads
-from edge_service.app.heads import Heads
-from edge_service.app.incoming import Incoming
 from edge_service.app.record import Record
 from edge_service.dialects.asked import OPENAI, ArrayVoice
 from edge_service.dialects.exchange import Written
@@ -11,29 +9,29 @@ from edge_service.domain.plan import Attempt
 ATTEMPT = Attempt("p/m#0", "p", "anthropic", "", "up", "")
 
 
-def of_a_request() -> tuple[Heads, Record]:
+def of_a_request() -> Record:
     """One that arrived a second ago, of which a provider took three quarters."""
-    record = Record("r", 10.0, upstream_s=0.75)
-    return Heads(lambda: 11.0, Incoming("r", [], b"", 10.0), record), record
+    record = Record("r", 10.0)
+    record.upstream_s = 0.75
+    return record
 
 
 def test_who_served_and_what_it_took() -> None:
-    it, record = of_a_request()
-    assert it.own(ATTEMPT, 2) == [
+    record = of_a_request()
+    assert heads.own(record, 11.0, ATTEMPT, 2) == [
         (b"x-forebay-target", b"p/m#0"),
         (b"x-forebay-attempts", b"2"),
         (b"x-forebay-overhead-ms", b"250.00"),
         (b"x-forebay-request-id", b"r"),
     ]
     assert record.overhead_s == 0.25
-    it.is_stale = True
-    assert it.own(None, 0)[-1] == (b"x-forebay-stale", b"1")
-    assert b"x-forebay-target" not in dict(it.own(None, 0))
+    record.is_stale = True
+    assert heads.own(record, 11.0, None, 0)[-1] == (b"x-forebay-stale", b"1")
+    assert b"x-forebay-target" not in dict(heads.own(record, 11.0, None, 0))
 
 
 def test_before_anyone_has_served_nobody_is_named() -> None:
-    it, _ = of_a_request()
-    assert it.early(OPENAI) == [
+    assert heads.early(of_a_request(), OPENAI) == [
         (b"content-type", b"text/event-stream"),
         (b"cache-control", b"no-cache"),
         (b"x-forebay-request-id", b"r"),
@@ -41,10 +39,10 @@ def test_before_anyone_has_served_nobody_is_named() -> None:
 
 
 def test_losses_are_told_and_noted() -> None:
-    it, record = of_a_request()
-    assert it.losses(ATTEMPT, Written("/", b"")) == []
+    record = of_a_request()
+    assert heads.losses_of(record, ATTEMPT, Written("/", b"")) == []
     assert (record.dropped, record.dialect) == ((), "")
-    told = it.losses(ATTEMPT, Written("/", b"", dropped=("seed", "made-up", "seed")))
+    told = heads.losses_of(record, ATTEMPT, Written("/", b"", dropped=("seed", "made-up", "seed")))
     assert told == [(b"x-forebay-dropped", b"seed, (other)")]
     assert (record.dropped, record.dialect) == (("seed", "(other)"), "anthropic")
 

@@ -45,6 +45,11 @@ class Client:
     async def send(self, content: bytes) -> None:
         await self._gets(content)
 
+    def write(self, content: bytes) -> bool:
+        if self.reads.is_set():
+            self.got.append((asyncio.get_running_loop().time(), content))
+        return self.reads.is_set()
+
     async def end(self) -> None:
         await self._gets("end")
 
@@ -58,7 +63,7 @@ def timed(test: Callable[..., Coroutine[object, object, None]]) -> Callable[...,
 
 
 def warm(period_s: float = 15.0) -> tuple[Client, Reply, Record]:
-    client, record = Client(), Record("r", 0.0, stream=True)
+    client, record = Client(), Record("r", 0.0)
     reply = Reply(client, OPENAI, record)
     reply.keep_warm(period_s, EARLY)
     return client, reply, record

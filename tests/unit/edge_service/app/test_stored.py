@@ -14,7 +14,7 @@ from edge_service.dialects.asked_responses import response
 from edge_service.dialects.asked_stored import Stored
 from edge_service.dialects.exchange import Asked
 from edge_service.domain.affinity import Made
-from edge_service.domain.failover import ReportClosed, ReportContent, ReportEnded, ReportFailed
+from edge_service.domain.failover import ReportContent, ReportEnded, ReportFailed
 from edge_service.domain.headers import Headers
 from edge_service.domain.needs import Operation
 from edge_service.domain.plan import Plan
@@ -77,7 +77,7 @@ async def test_a_whole_answer_is_bound_before_the_client_has_it() -> None:
     await world.chat(stream=False, ask=asking())
     assert world.bound == MADE
     assert world.before == [ReportBound]
-    assert [type(report) for report in world.reports] == [ReportBound, ReportEnded, ReportClosed]
+    assert [type(report) for report in world.reports] == [ReportBound, ReportEnded]
 
 
 @timed
@@ -94,7 +94,7 @@ async def test_where_the_id_comes_late_it_is_bound_as_soon_as_it_does() -> None:
     await world.chat(ask=asking())
     assert world.bound == MADE
     kinds = [type(report) for report in world.reports]
-    assert kinds == [ReportContent, ReportBound, ReportEnded, ReportClosed]
+    assert kinds == [ReportContent, ReportBound, ReportEnded]
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -52,6 +52,12 @@ class Scripted:
     def chunks(self) -> AsyncIterator[bytes]:
         return self._body
 
+    async def pass_on(self, take: Callable[[bytes], bool]) -> bool:
+        async for part in self._body:
+            if not take(part):
+                return False
+        return True
+
     async def _read(self) -> AsyncIterator[bytes]:
         for part in self.parts:
             if isinstance(part, bytes):

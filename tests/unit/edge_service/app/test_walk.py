@@ -65,6 +65,9 @@ class Notes:
     async def send(self, content: bytes) -> None:
         raise NotImplementedError
 
+    def write(self, content: bytes) -> bool:
+        raise NotImplementedError
+
     async def end(self) -> None:
         raise NotImplementedError
 

@@ -65,12 +65,12 @@ def test_a_stream_is_relayed_from_its_first_content_to_its_end() -> None:
     machine = attempting()
     assert machine.content() == [ReportContent(A), Relay()]
     assert machine.state is State.RELAYING
-    assert machine.ended() == [ReportEnded(A), ReportClosed(), Finish(Ending.SERVED)]
+    assert machine.ended() == [ReportEnded(A), Finish(Ending.SERVED)]
     assert machine.state is State.DONE
 
 
 def test_an_answer_that_ends_without_content_is_relayed_all_the_same() -> None:
-    assert attempting().ended() == [Relay(), ReportEnded(A), ReportClosed(), Finish(Ending.SERVED)]
+    assert attempting().ended() == [Relay(), ReportEnded(A), Finish(Ending.SERVED)]
 
 
 def test_the_client_is_told_of_the_most_useful_failure_when_the_plan_is_at_its_end() -> None:

@@ -83,3 +83,24 @@ async def test_a_client_that_waits_for_a_sign_gets_one() -> None:
     it.body += b"part"
     it.message_event.set()
     assert await coming == {"type": "http.request", "body": b"part", "more_body": True}
+
+
+async def test_what_can_be_written_at_once_goes_past_the_messages() -> None:
+    it, flow, transport = cycle()
+    assert not it.write(b"before the head")
+    await it.send({"type": "http.response.start", "status": 200, "headers": []})
+    head = transport.written
+    assert it.write(b"part")
+    assert transport.written == head + b"4\r\npart\r\n"
+    flow.write_paused = True
+    assert not it.write(b"while the client does not keep up")
+    flow.write_paused = False
+    it.leave()
+    assert not it.write(b"when it has left")
+    assert transport.written == head + b"4\r\npart\r\n"
+
+
+async def test_a_body_with_a_length_goes_by_messages() -> None:
+    it, _, _ = cycle()
+    await it.send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+    assert not it.write(b"part")

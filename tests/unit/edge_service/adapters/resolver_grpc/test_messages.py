@@ -307,11 +307,12 @@ def test_each_report_carries_the_target_and_its_generation() -> None:
         content=pb.AttemptContent(target_id="p/m#1", health_generation=2**63, latency_ms=250),
     )
     assert messages.outcome_report("d", ReportEnded(TARGET), 0.0) == pb.OutcomeReport(
-        decision_id="d", ended=pb.AttemptEnded(target_id="p/m#1", health_generation=2**63)
+        decision_id="d", ended=pb.AttemptEnded(target_id="p/m#1", health_generation=2**63), closes=True
     )
     assert messages.outcome_report("d", ReportEnded(TARGET, 7, 3), 0.0) == pb.OutcomeReport(
         decision_id="d",
         ended=pb.AttemptEnded(target_id="p/m#1", health_generation=2**63, input_tokens=7, output_tokens=3),
+        closes=True,
     )
     closed = messages.outcome_report("d", ReportClosed(), 0.0)
     assert closed.WhichOneof("event") == "closed"

@@ -341,3 +341,42 @@ async def test_how_long_a_provider_keeps_an_idle_connection_is_read(
 ) -> None:
     await read(await ask(peer, OK + b"Keep-Alive: " + value + b"\r\nContent-Length: 0\r\n\r\n"))
     assert peer.connection.keep_s == keep_s
+
+
+async def test_who_is_cancelled_while_parts_are_passed_on_is_handed_no_more(peer: Peer) -> None:
+    answer = await ask(peer, CHUNKED)
+    await answer.head_is_there
+    taken: list[bytes] = []
+    has_come = asyncio.Event()
+
+    def take(part: bytes) -> bool:
+        taken.append(part)
+        has_come.set()
+        return True
+
+    passing = asyncio.create_task(answer.pass_on(take))
+    await asyncio.sleep(0)
+    peer.says(b"3\r\none\r\n")
+    await has_come.wait()
+    passing.cancel()
+    peer.connection.data_received(b"3\r\ntwo\r\n")  # Before it has had a turn.
+    with pytest.raises(asyncio.CancelledError):
+        await passing
+    assert (taken, await answer.part()) == ([b"one"], b"two")
+
+
+async def test_who_has_had_enough_holds_its_provider_up(peer: Peer) -> None:
+    size = 16 * 1024 * 1024
+    answer = await ask(peer, OK + b"Content-Length: %d\r\n\r\n" % size)
+    await answer.head_is_there
+    passing = asyncio.create_task(answer.pass_on(lambda _: False))
+    await asyncio.sleep(0)
+    peer.writer.write(b"x" * size)
+    assert not await passing
+    for _ in range(200):
+        await asyncio.sleep(0)
+    assert answer._size < UNREAD_BYTES + 512 * 1024
+    taken: list[bytes] = []
+    assert await answer.pass_on(lambda part: taken.append(part) is None)
+    assert size - 512 * 1024 < sum(map(len, taken)) < size
+    assert peer.released

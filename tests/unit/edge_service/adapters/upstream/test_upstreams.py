@@ -8,6 +8,7 @@ import dataclasses
 import gzip
 import socket
 import struct
+import zlib
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -188,6 +189,84 @@ async def test_each_call_for_chunks_goes_on_where_the_last_was_left(upstream: Up
             break
         assert await body(response) == b"two"
         assert await body(response) == b""
+        await response.aclose()
+
+
+@pytest.mark.parametrize("encoding", ["", "gzip"])
+async def test_parts_are_passed_on_until_that_is_enough_and_from_there(upstream: Upstream, encoding: str) -> None:
+    taken: list[bytes] = []
+    go_on = asyncio.Event()
+    packer = zlib.compressobj(wbits=31)
+
+    def packed(part: bytes) -> bytes:
+        return packer.compress(part) + packer.flush(zlib.Z_SYNC_FLUSH) if encoding else part
+
+    async def script(connection: Connection) -> None:
+        await connection.head(transfer_encoding="chunked", content_encoding=encoding)
+        for part in (b"one", b"two", b"three", b"four"):
+            await connection.chunk(packed(part))
+            await go_on.wait()
+            go_on.clear()
+        await connection.chunk(packer.flush() if encoding else b"five", b"")
+
+    def take(part: bytes) -> bool:
+        taken.append(part)
+        go_on.set()
+        return part != b"two"
+
+    async with provider(script) as server:
+        response = await upstream.send(attempt(server.url), "/c", [], b"{}")
+        assert not await response.pass_on(take)
+        assert taken == [b"one", b"two"]
+        assert await anext(response.chunks()) == b"three"
+        go_on.set()
+        assert await response.pass_on(take)
+        assert b"".join(taken) == b"onetwofour" + (b"" if encoding else b"five")
+        assert await response.pass_on(take), "it has ended"
+        await response.aclose()
+
+
+async def test_what_the_taker_raises_is_raised(upstream: Upstream) -> None:
+    async def script(connection: Connection) -> None:
+        await connection.head(transfer_encoding="chunked")
+        await asyncio.sleep(0.01)
+        await connection.chunk(b"one")
+        await connection.gone()
+
+    def take(part: bytes) -> bool:
+        raise ZeroDivisionError
+
+    async with provider(script) as server:
+        response = await upstream.send(attempt(server.url), "/c", [], b"{}")
+        with pytest.raises(ZeroDivisionError):
+            await response.pass_on(take)
+        await response.aclose()
+
+
+@pytest.mark.parametrize("how", ["cut", "reset"])
+async def test_a_connection_that_breaks_while_parts_are_passed_on_is_told(upstream: Upstream, how: str) -> None:
+    taken: list[bytes] = []
+    has_come = asyncio.Event()
+
+    async def script(connection: Connection) -> None:
+        await connection.head(transfer_encoding="chunked")
+        await connection.chunk(b"one")
+        await has_come.wait()
+        if how == "reset":
+            reset(connection)
+        else:
+            connection.writer.close()
+
+    def take(part: bytes) -> bool:
+        taken.append(part)
+        has_come.set()
+        return True
+
+    async with provider(script) as server:
+        response = await upstream.send(attempt(server.url), "/c", [], b"{}")
+        with pytest.raises(BrokenError):
+            await response.pass_on(take)
+        assert taken == [b"one"]
         await response.aclose()
 
 
