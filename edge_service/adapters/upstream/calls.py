@@ -110,25 +110,28 @@ def _own(dialect: str, auth_header: str, secret: str, always: tuple[tuple[bytes,
 class Response:
     """An `UpstreamResponse`."""
 
-    __slots__ = ("_answer", "_chunks", "headers", "quotes_credential", "status")
+    __slots__ = ("_answer", "_unpacked", "headers", "quotes_credential", "status")
 
     def __init__(self, answer: Answer, hidden: Secret) -> None:
         self._answer = answer
         self.quotes_credential = hidden.is_in
         self.status = answer.status
         self.headers = hidden.without(answer.headers)
-        parts = _Parts(answer)
         encoding = encoding_of(self.headers)
-        self._chunks = parts if encoding is None else unpacked(parts, encoding)
+        self._unpacked = None if encoding is None else unpacked(_Parts(answer), encoding)
+
+    def rest(self) -> bytes | None:
+        """As the port says."""
+        return self._answer.rest() if self._unpacked is None else None
 
     def chunks(self) -> AsyncIterator[bytes]:
         """As the port says. Every call continues where the last one was left."""
-        return self._chunks
+        return self._unpacked or _Parts(self._answer)
 
     async def pass_on(self, take: Callable[[bytes], bool]) -> bool:
         """As the port says."""
-        if not isinstance(self._chunks, _Parts):
-            return await passed_on(self._chunks, take)
+        if self._unpacked is not None:
+            return await passed_on(self._unpacked, take)
         try:
             return await self._answer.pass_on(take)
         except ConnectionBrokenError as error:

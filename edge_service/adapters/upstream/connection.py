@@ -93,6 +93,14 @@ class Answer:
         self._size = 0
         return part
 
+    def rest(self) -> bytes | None:
+        """All that is left of the body, if its end is there; else None."""
+        if not self.is_complete:
+            return None
+        rest = b"".join(self._parts)
+        self._parts.clear()
+        return rest
+
     async def pass_on(self, take: Take) -> bool:
         """Hands each part of the body to `take` in the moment in which it comes, until that returns False: whether the
         body has ended instead. Raises `ConnectionBrokenError`, or what `take` does."""

@@ -78,6 +78,10 @@ class Httpx2Response:
         encoding = encoding_of(self.headers)
         self._chunks = self._read() if encoding is None else unpacked(self._read(), encoding)
 
+    def rest(self) -> bytes | None:
+        """As the port says: the transport does not tell."""
+        return None
+
     def chunks(self) -> AsyncIterator[bytes]:
         """As the port says. Every call continues where the last one was left."""
         return self._chunks
