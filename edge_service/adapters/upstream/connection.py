@@ -136,15 +136,22 @@ class Answer:
         self._wake()
         return self._size < UNREAD_BYTES
 
-    def end(self, error: ConnectionBrokenError | None = None) -> None:
-        """The connection has no more to do with it."""
+    def complete(self, parts: list[bytes]) -> None:
+        """No more comes than these, and the connection has no more to do with it."""
         self._connection = None
-        if error is None:
-            self.is_complete = True
-        else:
-            self._error = error
-            if not self.head_is_there.done():
-                self.head_is_there.set_exception(error)
+        if self._take is None:
+            self._parts += parts
+        elif parts:
+            self.add(parts)
+        self.is_complete = True
+        self._wake()
+
+    def break_off(self, error: ConnectionBrokenError) -> None:
+        """Nor has it if the rest does not come."""
+        self._connection = None
+        self._error = error
+        if not self.head_is_there.done():
+            self.head_is_there.set_exception(error)
         self._wake()
 
     def _give(self, take: Take, waiter: asyncio.Future[bool], part: bytes) -> None:
@@ -334,10 +341,9 @@ class Connection(asyncio.Protocol):
             return
         if self._headers:
             _bound(self._headers)
-        if self._came:
-            self._hand_over()
         self._answer = None
-        answer.end()
+        answer.complete(self._came)
+        self._came.clear()
         if not self._framed or not self._parser.should_keep_alive() or self._is_sent_in_part():
             self._close()
             return
@@ -371,7 +377,7 @@ class Connection(asyncio.Protocol):
         if answer is not None and answer.status and not self._framed:
             self.is_closed = True
             self._answer = None
-            answer.end()
+            answer.complete([])
 
     def _break(self, how: str) -> None:
         self.is_closed = True
@@ -379,7 +385,7 @@ class Connection(asyncio.Protocol):
             if self._came:
                 self._hand_over()
             answer, self._answer = self._answer, None
-            answer.end(ConnectionBrokenError(how))
+            answer.break_off(ConnectionBrokenError(how))
 
 
 def _bound(headers: Headers) -> None:
