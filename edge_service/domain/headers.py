@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import compress
@@ -84,7 +84,7 @@ def request_id(shown: bytes | None) -> str:
     """The caller's own request id if it is one that may stand in a log and a header, else a new one."""
     if shown is not None and _REQUEST_ID.match(shown):
         return shown.decode("ascii")
-    return secrets.token_hex(16)
+    return os.urandom(16).hex()
 
 
 def provider_request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
