@@ -60,6 +60,8 @@ TWO_MEANINGS = {
     "another coding": b"transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
     "identity": b"transfer-encoding: identity\r\n\r\n",
     "a coding twice": b"transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    "two codings": b"transfer-encoding: chunked\r\ntransfer-encoding: gzip\r\n\r\n0\r\n\r\n",
+    "two codings, the other way round": b"transfer-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
     "a second host": b"host: b\r\n\r\n",
     "a bare LF after a chunk's size": b"transfer-encoding: chunked\r\n\r\n3\nabc\r\n0\r\n\r\n",
     "a bare LF after a chunk's extension": b"transfer-encoding: chunked\r\n\r\n3;x\nabc\r\n0\r\n\r\n",

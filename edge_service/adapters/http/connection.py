@@ -93,6 +93,8 @@ class Connection(HttpToolsProtocol):
             else:
                 self._is_deaf = True
                 self.cycle.keep_alive = False
+        if self._in_head or self._in_body or self.cycle is None or self.cycle.response_complete:
+            self._expect_more()
 
     def _feed(self, data: bytes) -> None:
         try:
@@ -171,6 +173,9 @@ class Connection(HttpToolsProtocol):
     def _reject(self, why: BaseException | None) -> None:
         """The parser has stopped; `why`, if it was told to."""
         raise NotImplementedError
+
+    def _expect_more(self) -> None:
+        """Something has been read, and there is to be more: of a request, or the next one."""
 
     def on_body(self, body: bytes) -> None:
         self._idle_bytes = 0

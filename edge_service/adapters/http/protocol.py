@@ -93,30 +93,6 @@ class ClientProtocol(Connection):
             self._stall = None
         super().connection_lost(exc)
 
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        is_serving = self.cycle is not None and not self.cycle.response_complete
-        if self._in_head or self._in_body or not is_serving:
-            self._watch_request()
-
-    def _watch_request(self) -> None:
-        """There will be more of it, or of the next one."""
-        if self._is_deaf or self.transport.is_closing():
-            return
-        is_begun = self._in_head or self._in_body
-        if is_begun and self._idle_bytes > self.bounds.head_bytes:
-            self._refuse(HeadersTooLargeError(f"the headers are larger than {self.bounds.head_bytes} bytes"))
-        elif self._reading is None:
-            if self._in_body:
-                self._body_began_at = self._body_moved_at = self.loop.time()
-                self._reading = self.loop.call_later(self.bounds.body_idle_s, self._look_at_body)
-            else:
-                # The timer of an idle connection is uvicorn's, and ends with any byte: a line end, the rest of a body
-                # whose request has been answered.
-                self._reading = self.loop.call_later(self.bounds.head_s, self._head_is_late)
-        elif not self._idle_bytes:
-            self._body_moved_at = self.loop.time()
-
     def pause_writing(self) -> None:
         super().pause_writing()
         self._watch_client()
@@ -127,7 +103,7 @@ class ClientProtocol(Connection):
             self._stall.cancel()
             self._stall = None
 
-    # From the parser.
+    # From the connection.
 
     def _admit(self, method: bytes, version: str, shown: dict[bytes, bytes]) -> None:
         if self._reading is not None:
@@ -153,6 +129,23 @@ class ClientProtocol(Connection):
         # Now, while nothing of the body has been read: later on, closing may overtake the answer.
         if int(shown.get(b"content-length", b"0")) > MAX_BODY_BYTES:
             raise PayloadTooLargeError(f"the body is larger than {MAX_BODY_BYTES} bytes")
+
+    def _expect_more(self) -> None:
+        if self._is_deaf or self.transport.is_closing():
+            return
+        is_begun = self._in_head or self._in_body
+        if is_begun and self._idle_bytes > self.bounds.head_bytes:
+            self._refuse(HeadersTooLargeError(f"the headers are larger than {self.bounds.head_bytes} bytes"))
+        elif self._reading is None:
+            if self._in_body:
+                self._body_began_at = self._body_moved_at = self.loop.time()
+                self._reading = self.loop.call_later(self.bounds.body_idle_s, self._look_at_body)
+            else:
+                # The timer of an idle connection is uvicorn's, and ends with any byte: a line end, the rest of a body
+                # whose request has been answered.
+                self._reading = self.loop.call_later(self.bounds.head_s, self._head_is_late)
+        elif not self._idle_bytes:
+            self._body_moved_at = self.loop.time()
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
