@@ -119,7 +119,7 @@ class Asking:
 
     async def drain(self) -> None:
         """Reads a complete stream to the end of its body, so that the connection can be used again."""
-        if self.response.has_ended:  # As it mostly has.
+        if self.response.rest() is not None:  # As it mostly is.
             return
         try:
             async with asyncio.timeout(DRAIN_S):

@@ -146,9 +146,8 @@ class UpstreamResponse(Protocol):
     status: int
     headers: Headers
 
-    @property
-    def has_ended(self) -> bool:
-        """All of the body has come, whether it has been read or not; False where nobody can tell."""
+    def rest(self) -> bytes | None:
+        """All that is left of the body, if it is known to be there; None if it is to be waited for."""
 
     def chunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives. Raises `UpstreamFailure`."""

@@ -77,7 +77,7 @@ class Passed:
 
     async def _run(self, relay: Relay | ByteRelay, before: Callable[[], None] | None) -> None:
         response: Any = self.provider
-        reply, interrupts = Reply(self.client, OPENAI, Record("r", 0.0, stream=True)), Interrupts()
+        reply, interrupts = Reply(self.client, OPENAI, Record("r", 0.0)), Interrupts()
         interrupts.within(Reason.IDLE, IDLE_S)
         try:
             await Passing(relay, reply, interrupts, IDLE_S, before).run(response)

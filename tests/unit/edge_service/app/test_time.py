@@ -40,7 +40,6 @@ class Scripted:
 
     def __init__(self, *parts: Part, status: int = 200) -> None:
         self.status = status
-        self.has_ended = False
         self.headers: Headers = [(b"content-type", b"from/provider")]
         self.parts = parts
         self._body = self._read()
@@ -49,6 +48,9 @@ class Scripted:
 
     def quotes_credential(self, content: bytes) -> bool:
         return False
+
+    def rest(self) -> bytes | None:
+        return None
 
     def chunks(self) -> AsyncIterator[bytes]:
         return self._body
