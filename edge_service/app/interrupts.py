@@ -26,7 +26,7 @@ class Interrupts:
     From `fire` to `take` there is one reason. Deadlines that pass in between wait for `take`.
     """
 
-    __slots__ = ("_cancelling", "_closed", "_deadlines", "_looks_at", "_loop", "_task", "_timer", "reason")
+    __slots__ = ("_cancelling", "_closed", "_looks_at", "_loop", "_task", "_timer", "deadlines", "now", "reason")
 
     def __init__(self) -> None:
         task = asyncio.current_task()
@@ -34,7 +34,9 @@ class Interrupts:
         self._task = task
         self._cancelling = task.cancelling()
         self._loop = asyncio.get_running_loop()
-        self._deadlines: dict[Reason, float] = {}
+        self.now = self._loop.time
+        self.deadlines: dict[Reason, float] = {}
+        """By the clock of `now`. One that is here may be put off here; all else is for `within` and `lift`."""
         self._timer: asyncio.Handle | None = None
         self._looks_at = 0.0
         """When the timer is due. It cannot be asked: uvloop has none for what is due within half a millisecond."""
@@ -44,20 +46,16 @@ class Interrupts:
     def within(self, reason: Reason, seconds: float) -> None:
         """Sets the deadline anew, from now; 0 means no limit."""
         if not seconds:
-            self._deadlines.pop(reason, None)
+            self.deadlines.pop(reason, None)
             return
-        due = self._deadlines[reason] = self._loop.time() + seconds
+        due = self.deadlines[reason] = self.now() + seconds
         if self._timer is None or self._looks_at > due:
             self._arm(due)
-
-    def put_off(self, reason: Reason, seconds: float) -> None:
-        """Moves a deadline that is set further off: so long from now."""
-        self._deadlines[reason] = self._loop.time() + seconds
 
     def lift(self, *reasons: Reason) -> None:
         """These deadlines do not matter any more."""
         for reason in reasons:
-            self._deadlines.pop(reason, None)
+            self.deadlines.pop(reason, None)
 
     def fire(self, reason: Reason) -> None:
         """Cancels the task, unless it has been already. That the client left outweighs everything, and that the
@@ -76,8 +74,8 @@ class Interrupts:
         reason, self.reason = self.reason, None
         if reason is None or self._task.uncancel() > self._cancelling:
             return None
-        if self._deadlines and self._timer is None:
-            self._arm(min(self._deadlines.values()))
+        if self.deadlines and self._timer is None:
+            self._arm(min(self.deadlines.values()))
         return reason
 
     def close(self) -> None:
@@ -85,7 +83,7 @@ class Interrupts:
         if self._closed:
             return
         self._closed = True
-        self._deadlines.clear()
+        self.deadlines.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -97,11 +95,11 @@ class Interrupts:
 
     def _look(self) -> None:
         self._timer = None
-        if not self._deadlines or self.reason is not None:
+        if not self.deadlines or self.reason is not None:
             return
-        reason, due = min(self._deadlines.items(), key=lambda item: item[1])
-        if due > self._loop.time():
+        reason, due = min(self.deadlines.items(), key=lambda item: item[1])
+        if due > self.now():
             self._arm(due)
         else:
-            del self._deadlines[reason]
+            del self.deadlines[reason]
             self.fire(reason)

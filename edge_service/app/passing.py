@@ -10,12 +10,14 @@ from edge_service.app.ports import UpstreamResponse
 from edge_service.app.relay import Relay, StreamFailedError
 from edge_service.app.reply import Reply
 
+_IDLE = Reason.IDLE
+
 
 class Passing:
     """While the client keeps up, what comes is written in the moment in which it comes: nobody is woken for it. What
     has to wait for the client is sent by whoever runs this."""
 
-    __slots__ = ("_before", "_idle_s", "_interrupts", "_late", "_relay", "_reply", "_write")
+    __slots__ = ("_before", "_deadlines", "_idle_s", "_interrupts", "_late", "_now", "_relay", "_reply", "_write")
 
     def __init__(
         self,
@@ -25,11 +27,13 @@ class Passing:
         idle_s: float,
         before: Callable[[], None] | None = None,
     ) -> None:
-        """`before` is called before anything is sent."""
+        """`idle_s` is how long the provider may be without content, 0 for no limit; it runs already. `before` is called
+        before anything is sent."""
         self._relay = relay
         self._reply = reply
         self._write = reply.write
         self._interrupts = interrupts
+        self._deadlines, self._now = interrupts.deadlines, interrupts.now
         self._idle_s = idle_s
         self._before = before
         self._late = b""
@@ -62,13 +66,13 @@ class Passing:
                 self._late = ready
                 return False
         if relay.is_new_content and self._idle_s:
-            self._interrupts.put_off(Reason.IDLE, self._idle_s)
+            self._deadlines[_IDLE] = self._now() + self._idle_s
         return not relay.complete
 
     async def _send_late(self) -> None:
         if self._relay.is_new_content:
-            self._interrupts.lift(Reason.IDLE)  # While the client takes its time the provider is not silent.
+            self._interrupts.lift(_IDLE)  # While the client takes its time the provider is not silent.
         await self._reply.send(self._late)
         self._late = b""
         if self._relay.is_new_content:
-            self._interrupts.within(Reason.IDLE, self._idle_s)
+            self._interrupts.within(_IDLE, self._idle_s)

@@ -84,7 +84,7 @@ class Relay:
         return self.rest()
 
     def _read(self, events: list[bytes]) -> None:
-        if self._stencils is not None and len(events) > 1:
+        if len(events) > 1 and self.has_content and self._stencils is not None:
             known = self._stencils.known(b"".join(events))
             if known is not None:
                 count, content, _ = known

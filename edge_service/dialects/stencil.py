@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from operator import add
 from typing import TypeAlias
 
 from edge_service.dialects.canonical import Usage
@@ -25,8 +26,8 @@ MOST_STENCILS = 16
 """In one stream. Where no event is like the one before, each of them would be a loss."""
 
 _HOLES = re.compile(
-    rb'[{,]\s*"(?:content|reasoning_content|reasoning|arguments|text|obfuscation|thinking|partial_json)"\s*:\s*'
-    rb'"((?:[^"\\\x00-\x1f]++|\\.)++)"'
+    rb'([{,]\s*"(?:content|reasoning_content|reasoning|arguments|text|obfuscation|thinking|partial_json)"\s*:\s*")'
+    rb'((?:[^"\\\x00-\x1f]++|\\.)++)(?=")'
 )
 """Where texts stand that differ from event to event. No quote within a string is bare, so what is found is no text."""
 _ENDS = (b"\n\n", b"\r\n\r\n")
@@ -62,20 +63,26 @@ class Stencil:
         "_is_text",
         "_last",
         "_length",
+        "_line",
+        "_of_line",
+        "_sent_between",
         "_sent_first",
         "_sent_last",
         "_start",
     )
 
     def __init__(self, came: list[bytes], sent: list[bytes]) -> None:
-        """What stands around the holes. There is at least one."""
-        self._first, self._last = came[0], came[-1]
+        """What stands around the holes, of which there is at least one, and all in one line."""
+        self._first, *self._between, self._last = came
+        self._sent_first, *self._sent_between, self._sent_last = sent
         self._start, self._length = len(self._first), len(self._last)
-        self._sent_first, self._sent_last = sent[0], sent[-1]
-        between = (came[-1] + came[0], *came[1:-1]), (sent[-1] + sent[0], *sent[1:-1])
-        self._between = tuple(zip(_MARKS, *between, strict=False))
-        self._are_texts = _PATTERNS[len(came) - 2].fullmatch
-        self._is_text = _ONE_TEXT if len(came) == 2 else _never
+        above = self._first.count(b"\n")
+        self._line = slice(above, -1, above + self._last.count(b"\n"))
+        """Which of the lines of events like it have the holes in them."""
+        self._of_line = slice(self._start - self._first.rfind(b"\n") - 1, -self._last.index(b"\n"))
+        """Of such a line, its holes and what is between them."""
+        self._are_texts = _PATTERNS[len(self._between)].fullmatch
+        self._is_text = _never if self._between else _ONE_TEXT
         """Of one event with one hole, as most come."""
 
     def known(self, piece: bytes) -> Known | None:
@@ -87,19 +94,28 @@ class Stencil:
         texts = piece[self._start : end]
         if not (texts.isascii() or _is_utf8(texts)):
             return None
-        events = 1
-        if not self._is_text(texts):
-            # What is put together from the marks is what came, byte for byte, if none of them was there before.
-            for mark, came, _ in self._between:
-                if mark in texts:
-                    return None
-                texts = texts.replace(came, mark)
-            if not self._are_texts(texts):
+        if self._is_text(texts):
+            return 1, self._sent_first + texts + self._sent_last, end + self._length
+        return self._known(texts, piece[: end + self._length])
+
+    def _known(self, inner: bytes, events: bytes) -> Known | None:
+        """Of several, or of one with several holes. `inner` is all but what stands at their beginning and end."""
+        of_line = self._of_line
+        texts = [line[of_line] for line in events.split(b"\n")[self._line]]
+        # Put together again it is what came, byte for byte, or else it is something else.
+        if (self._last + self._first).join(texts) != inner or _MARKS[0] in inner:
+            return None
+        marked = _MARKS[0].join(texts)
+        for mark, between in zip(_MARKS[1:], self._between, strict=False):
+            if mark in marked:
                 return None
-            events += texts.count(_MARKS[0])
-            for mark, _, sent in self._between:
-                texts = texts.replace(mark, sent)
-        return events, self._sent_first + texts + self._sent_last, end + self._length
+            marked = marked.replace(between, mark)
+        if not self._are_texts(marked):
+            return None
+        for mark, between in zip(_MARKS[1:], self._sent_between, strict=False):
+            marked = marked.replace(mark, between)
+        sent = marked.replace(_MARKS[0], self._sent_last + self._sent_first)
+        return len(texts), self._sent_first + sent + self._sent_last, len(events)
 
 
 def _nothing(_: bytes) -> Known | None:
@@ -149,18 +165,15 @@ def of(event: bytes, sent: bytes) -> Stencil | None:
         return None
     if not event.endswith(_ENDS) or _MARKED.search(event) or _MARKED.search(sent):
         return None
+    if any(b"\n" in between for between in came[1:-1]):
+        return None
     return Stencil(came, sent_apart)
 
 
 def _apart(event: bytes) -> tuple[list[bytes], list[bytes]]:
     """What stands around the holes, and what in them."""
-    around, texts, at = [], [], 0
-    for hole in _HOLES.finditer(event):
-        start, end = hole.span(1)
-        around.append(event[at:start])
-        texts.append(hole[1])
-        at = end
-    return [*around, event[at:]], texts
+    apart = _HOLES.split(event)  # What is around, the hole's name, the text, and so on.
+    return [*map(add, apart[::3], [*apart[1::3], b""])], apart[2::3]
 
 
 def _is_utf8(texts: bytes) -> bool:

@@ -40,15 +40,15 @@ class EventSplitter:
         """The events that are complete now. Raises `EventTooLargeError`."""
         kept = self.kept
         end = data.rfind(b"\n\n") + 2
-        if end > 1 and (self._started or not kept):
-            whole = bytes(kept) + data[:end]
-            if _is_plain(whole, data):
+        if end > 1 and b"\r" not in data and (self._started or not kept) and len(data) <= MAX_EVENT_BYTES:
+            whole = bytes(kept) + data[:end] if kept else data[:end]
+            events = _plain_events(whole)
+            if events is not None:
                 self._started = True
-                kept[:] = data[end:]
-                self._searched = max(0, len(kept) - 3)
-                if whole.find(b"\n\n") == len(whole) - 2:
-                    return [whole]  # As they come when each is sent as it is made.
-                return [*map(b"%b\n\n".__mod__, whole[:-2].split(b"\n\n"))]
+                if kept or end < len(data):
+                    kept[:] = data[end:]
+                    self._searched = max(0, len(kept) - 3)
+                return events
         # Many others hold whole events too, with nothing kept from before: those are cut out of the piece itself.
         buffer: bytes | bytearray = data
         if kept or not self._started:
@@ -87,16 +87,19 @@ class EventSplitter:
         return events
 
 
-def _is_plain(whole: bytes, data: bytes) -> bool:
-    """Whether what is complete now, and the piece that it ends in, is what most is: events with two line feeds behind
-    each and nothing else between them."""
-    return (
-        whole[0] not in b"\n\xef"
-        and b"\n\n\n" not in whole
-        and b"\r" not in whole
-        and b"\r" not in data
-        and max(len(whole), len(data)) <= MAX_EVENT_BYTES
-    )
+def _plain_events(whole: bytes) -> list[bytes] | None:
+    """Of what ends with a blank line, if it is what most is: events with two line feeds behind each, and nothing else
+    between them; None if not."""
+    if whole[0] in b"\n\xef" or b"\r" in whole or len(whole) > MAX_EVENT_BYTES:
+        return None
+    if whole.find(b"\n\n") == len(whole) - 2:
+        return [whole]  # As they come when each is sent as it is made.
+    lines = whole.split(b"\n")
+    if all(lines[:-1:2]) and not any(lines[1::2]):
+        return [line + b"\n\n" for line in lines[:-1:2]]
+    if b"\n\n\n" in whole:
+        return None
+    return [event + b"\n\n" for event in whole[:-2].split(b"\n\n")]
 
 
 def data_of(event: bytes) -> bytes | None:

@@ -109,7 +109,11 @@ async def test_zero_means_no_limit() -> None:
     assert interrupts.reason is None
 
 
-@pytest.mark.parametrize("move", [Interrupts.within, Interrupts.put_off])
+def put_off(interrupts: Interrupts, reason: Reason, seconds: float) -> None:
+    interrupts.deadlines[reason] = interrupts.now() + seconds
+
+
+@pytest.mark.parametrize("move", [Interrupts.within, put_off])
 def test_a_deadline_that_moves_later_holds_at_its_new_place(move: Callable[[Interrupts, Reason, float], None]) -> None:
     async def test() -> None:
         interrupts, loop = Interrupts(), asyncio.get_running_loop()
