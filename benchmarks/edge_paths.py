@@ -56,6 +56,9 @@ class Response:
     def __init__(self, status: int, headers: Headers, content: Sequence[bytes]) -> None:
         self.status, self.headers, self._content = status, headers, iter(content)
 
+    def rest(self) -> bytes:
+        return b"".join(self._content)
+
     async def chunks(self) -> AsyncIterator[bytes]:
         for chunk in self._content:
             yield chunk

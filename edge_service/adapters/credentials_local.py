@@ -10,7 +10,6 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from functools import lru_cache
 from pathlib import Path
 
 import structlog
@@ -24,6 +23,8 @@ SECRETS_DIRECTORY = Path("/run/secrets")
 # What may stand in a header's value: visible ASCII and spaces.
 _VALID = re.compile(rb"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?\Z")
 
+_NOTHING = ("", "", "")
+
 
 class LocalCredentials:
     """Environment variables and secret files. Files are read anew when they change."""
@@ -32,15 +33,18 @@ class LocalCredentials:
         self, environment: Mapping[str, str], allowed_names: Sequence[str], directory: Path = SECRETS_DIRECTORY
     ) -> None:
         self._environment = environment
-        patterns = tuple(allowed_names)
-        # Of few names, over and over.
-        self._is_allowed = lru_cache(lambda name: _is_allowed(name, patterns))
+        self._patterns = tuple(allowed_names)
         self._directory = directory
         self._warned_of: set[str] = set()
         self._files: dict[str, tuple[tuple[int, ...], bytes]] = {}
+        self._variables: dict[str, tuple[str, str, str]] = {}
+        """By reference: the variable's name, its value, and the secret that it comes to."""
 
     def secret(self, reference: str) -> str:
         """The secret behind `env:NAME` or `file:PATH`. Raises `CredentialError`, which names the reference alone."""
+        name, value, secret = self._variables.get(reference, _NOTHING)
+        if value and self._environment.get(name) == value:
+            return secret
         try:
             return self._find(reference)
         except CredentialError as error:
@@ -60,10 +64,13 @@ class LocalCredentials:
             raise CredentialError("a credential reference is neither env:NAME nor file:PATH")
         if not _VALID.match(value):
             raise CredentialError(f"{reference} is empty, or has characters in it that no key has")
-        return value.decode("ascii")
+        secret = value.decode("ascii")
+        if kind == "env":
+            self._variables[reference] = (place, self._environment[place], secret)
+        return secret
 
     def _from_environment(self, reference: str, name: str) -> bytes:
-        if not self._is_allowed(name):
+        if not _is_allowed(name, self._patterns):
             raise CredentialError(f"{reference} is not a name that FOREBAY_EDGE_CREDENTIAL_ENV allows")
         value = self._environment.get(name)
         if value is None:

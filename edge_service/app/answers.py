@@ -99,6 +99,9 @@ def _shown(response: UpstreamResponse, after_s: float | None) -> Headers:
 
 async def read_whole(response: UpstreamResponse, limit_bytes: int) -> bytes | None:
     """The body; None if it is larger than the limit. Raises `UpstreamFailure`."""
+    rest = response.rest()  # As nearly all come.
+    if rest is not None:
+        return rest if len(rest) <= limit_bytes else None
     parts: list[bytes] = []
     size = 0
     async for part in response.chunks():

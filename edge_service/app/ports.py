@@ -146,6 +146,9 @@ class UpstreamResponse(Protocol):
     status: int
     headers: Headers
 
+    def rest(self) -> bytes | None:
+        """All that is left of the body, if it is known to be there; None if it is to be waited for."""
+
     def chunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives. Raises `UpstreamFailure`."""
 

@@ -30,8 +30,7 @@ _string = msgspec.json.Decoder(str)
 
 _FILLED = re.compile(rb"\[\s*[^\s\]]")
 _LONG_BYTES = 512
-_UNBROKEN = re.compile(rb'"[!#-~]{%d}' % _LONG_BYTES)
-"""The beginning of a long string without any space, such as base64."""
+"""Without any space, of ASCII alone: such as base64."""
 _OPAQUE = re.compile(
     rb'"(?:data|file_data|result|signature|thoughtSignature|thought_signature|encrypted_content)"\s*:\s*\Z'
 )
@@ -86,7 +85,7 @@ def _unbroken(text: bytes, start: int) -> int:
         if broken < 0:
             broken = text.rfind(b'"', start + 1, end)
         if broken < 0:
-            if _UNBROKEN.match(text, start):
+            if text.startswith(b'"', start) and text[start:end].isascii():
                 return start
             broken = end
         start = broken

@@ -5,8 +5,13 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from itertools import compress
+from operator import itemgetter
 
 Headers = list[tuple[bytes, bytes]]
+
+_NAME, _VALUE = itemgetter(0), itemgetter(1)
 
 REQUEST_ID = b"x-forebay-request-id"
 """Joins the log lines of edge and resolver with the client's own; taken from the request if it is a valid one."""
@@ -33,27 +38,37 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}\Z")
 
 
-def to_upstream(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+def to_upstream(headers: Sequence[tuple[bytes, bytes]]) -> Headers:
     """Of a client's headers those that a provider of the same dialect is to see."""
+    # A server may leave the white space behind a value in its place (RFC 9112, 5.1); no client library sends it on.
     return [
-        # A server may leave the white space behind a value in its place (RFC 9112, 5.1); no client library sends it on.
-        (name, value.strip(b" \t"))
-        for name, value in headers
-        if name.startswith(_TO_UPSTREAM_PREFIXES) and name not in _ACCOUNT
+        (name, value.strip(b" \t")) for name, value in compress(headers, _are_for_upstream(tuple(map(_NAME, headers))))
     ]
 
 
-def to_client(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+def to_client(headers: Sequence[tuple[bytes, bytes]]) -> Headers:
     """Of a provider's headers those that the client is to see as they came. When to come back is not among them: what
     a provider says of it is read first."""
-    return [
-        (name, value)
-        for name, value in headers
-        if (name in _TO_CLIENT or name.startswith(_TO_CLIENT_PREFIXES))
-        and name not in _ACCOUNT
-        # A server refuses to send these, and with them the whole answer.
-        and not _CONTROL.search(value)
-    ]
+    seen = list(compress(headers, _are_for_client(tuple(map(_NAME, headers)))))
+    if not _CONTROL.search(b"\t".join(map(_VALUE, seen))):
+        return seen
+    # A server refuses to send these, and with them the whole answer.
+    return [(name, value) for name, value in seen if not _CONTROL.search(value)]
+
+
+# A client, and a provider, sends headers of the same names over and over.
+
+
+@lru_cache(maxsize=256)
+def _are_for_upstream(names: tuple[bytes, ...]) -> tuple[bool, ...]:
+    return tuple(name.startswith(_TO_UPSTREAM_PREFIXES) and name not in _ACCOUNT for name in names)
+
+
+@lru_cache(maxsize=256)
+def _are_for_client(names: tuple[bytes, ...]) -> tuple[bool, ...]:
+    return tuple(
+        (name in _TO_CLIENT or name.startswith(_TO_CLIENT_PREFIXES)) and name not in _ACCOUNT for name in names
+    )
 
 
 def without_limits(headers: Iterable[tuple[bytes, bytes]]) -> Headers:

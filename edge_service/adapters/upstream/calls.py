@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import httpx2
 
@@ -24,14 +24,21 @@ _SIMPLE = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*").fullmatch
 """A path that needs no quoting."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Base:
-    """A provider's base URL, taken apart."""
+class _Place(NamedTuple):
+    """Where a request goes."""
 
     origin: Origin
-    path: bytes
-    host: bytes
-    """As the header has it."""
+    lines: bytes
+    """With which its head begins: the request line, and the host."""
+
+
+class _Own(NamedTuple):
+    """What the gateway adds to requests that show this secret."""
+
+    lines: bytes
+    ends: int
+    """Between the lines."""
+    hidden: Secret
 
 
 class Calls:
@@ -44,39 +51,41 @@ class Calls:
 
     async def send(self, attempt: Attempt, path: str, headers: Headers, body: bytes, method: str = "POST") -> Response:
         """As the port says."""
-        secret = self._secret_of(attempt.credential_ref).encode() if attempt.credential_ref else b""
-        base = _base(attempt.base_url, attempt.allow_private)
-        head = _head(method, base, path_for(attempt, path), [*headers, *headers_for(attempt, secret)], len(body))
+        secret = self._secret_of(attempt.credential_ref) if attempt.credential_ref else ""
+        place = _place(method, attempt.base_url, path_for(attempt, path), attempt.allow_private)
+        quirks = attempt.quirks
+        own = _own(attempt.dialect, quirks.auth_header, secret, quirks.headers)
+        head = _head(place.lines, headers, own, len(body) if body or method == "POST" else None)
         try:
-            answer = await self._pool.send(base.origin, head, body, attempt.timeouts.connect_s or None)
+            answer = await self._pool.send(place.origin, head, body, attempt.timeouts.connect_s or None)
         except ConnectError as error:
             words = tls_words(error)
             if words:
-                self._warnings.give("tls_failed", base.origin.host, str(error))
+                self._warnings.give("tls_failed", place.origin.host, str(error))
             raise UnreachableError(words or f"ConnectError: {error}") from error
         except ConnectionBrokenError as error:
             raise BrokenError(str(error)) from error
-        return Response(answer, secret)
+        return Response(answer, own.hidden)
 
 
-def _head(method: str, base: _Base, path: str, headers: Headers, length: int) -> bytes:
+def _head(beginning: bytes, headers: Headers, own: _Own, length: int | None) -> bytes:
     """Raises `BrokenError`."""
-    target = base.path + path.encode() if _SIMPLE(path) else httpx2.URL(f"http://quoted{path}").raw_path
-    lines = [b"%s %s HTTP/1.1" % (method.encode(), target), b"host: " + base.host]
-    if length or method == "POST":
-        lines.append(b"content-length: %d" % length)
-    lines += map(b": ".join, headers)
-    head = b"\r\n".join(lines)
+    lines = b"\r\n".join([*map(b": ".join, headers), own.lines])
     # Nothing that gets here has a line's end in it. Should it one day, it is no second request (RFC 9112, 11.2).
-    ends = len(lines) - 1
-    if head.count(b"\n") != ends or head.count(b"\r") != ends or b"\0" in head:
+    if not _has_lines(lines, len(headers) + own.ends):
         raise BrokenError("the request cannot be written as HTTP")
-    return head + b"\r\n\r\n"
+    if length is None:
+        return b"%b\r\n%b\r\n\r\n" % (beginning, lines)
+    return b"%b\r\ncontent-length: %d\r\n%b\r\n\r\n" % (beginning, length, lines)
+
+
+def _has_lines(lines: bytes, ends: int) -> bool:
+    return lines.count(b"\n") == ends == lines.count(b"\r") and b"\0" not in lines
 
 
 @lru_cache(maxsize=4096)
-def _base(url: str, allow_private: bool) -> _Base:
-    """Raises `UnreachableError`."""
+def _place(method: str, url: str, path: str, allow_private: bool) -> _Place:
+    """Raises `UnreachableError`, or `BrokenError` for what cannot be written as HTTP."""
     try:
         its = httpx2.URL(url)
     except httpx2.InvalidURL as error:
@@ -84,32 +93,45 @@ def _base(url: str, allow_private: bool) -> _Base:
     if its.scheme not in _PORTS:
         raise UnreachableError("the scheme of the provider's base URL is neither http nor https")
     origin = Origin(its.scheme == "https", its.raw_host.decode("ascii"), its.port or _PORTS[its.scheme], allow_private)
-    return _Base(origin, its.raw_path.rstrip(b"/"), its.netloc)
+    behind = path.encode() if _SIMPLE(path) else httpx2.URL(f"http://quoted{path}").raw_path
+    line = b"%b %b HTTP/1.1" % (method.encode(), its.raw_path.rstrip(b"/") + behind)
+    lines = b"%b\r\nhost: %b" % (line, its.netloc)
+    if not _has_lines(lines, 1):
+        raise BrokenError("the request cannot be written as HTTP")
+    return _Place(origin, lines)
+
+
+@lru_cache(maxsize=1024)
+def _own(dialect: str, auth_header: str, secret: str, always: tuple[tuple[bytes, bytes], ...]) -> _Own:
+    headers = headers_for(dialect, auth_header, secret.encode(), always)
+    return _Own(b"\r\n".join(map(b": ".join, headers)), len(headers) - 1, Secret(secret.encode()))
 
 
 class Response:
     """An `UpstreamResponse`."""
 
-    __slots__ = ("_answer", "_chunks", "headers", "quotes_credential", "status")
+    __slots__ = ("_answer", "_unpacked", "headers", "quotes_credential", "status")
 
-    def __init__(self, answer: Answer, secret: bytes) -> None:
+    def __init__(self, answer: Answer, hidden: Secret) -> None:
         self._answer = answer
-        hidden = Secret(secret)
         self.quotes_credential = hidden.is_in
         self.status = answer.status
         self.headers = hidden.without(answer.headers)
-        parts = _Parts(answer)
         encoding = encoding_of(self.headers)
-        self._chunks = parts if encoding is None else unpacked(parts, encoding)
+        self._unpacked = None if encoding is None else unpacked(_Parts(answer), encoding)
+
+    def rest(self) -> bytes | None:
+        """As the port says."""
+        return self._answer.rest() if self._unpacked is None else None
 
     def chunks(self) -> AsyncIterator[bytes]:
         """As the port says. Every call continues where the last one was left."""
-        return self._chunks
+        return self._unpacked or _Parts(self._answer)
 
     async def pass_on(self, take: Callable[[bytes], bool]) -> bool:
         """As the port says."""
-        if not isinstance(self._chunks, _Parts):
-            return await passed_on(self._chunks, take)
+        if self._unpacked is not None:
+            return await passed_on(self._unpacked, take)
         try:
             return await self._answer.pass_on(take)
         except ConnectionBrokenError as error:

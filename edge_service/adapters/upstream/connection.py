@@ -93,6 +93,14 @@ class Answer:
         self._size = 0
         return part
 
+    def rest(self) -> bytes | None:
+        """All that is left of the body, if its end is there; else None."""
+        if not self.is_complete:
+            return None
+        rest = b"".join(self._parts)
+        self._parts.clear()
+        return rest
+
     async def pass_on(self, take: Take) -> bool:
         """Hands each part of the body to `take` in the moment in which it comes, until that returns False: whether the
         body has ended instead. Raises `ConnectionBrokenError`, or what `take` does."""
@@ -120,33 +128,36 @@ class Answer:
 
     def add(self, parts: list[bytes]) -> bool:
         """Whether more may come for now."""
-        if self._take is not None and self._waiter is not None and not self._waiter.done():
-            self._give(self._take, self._waiter, parts[0] if len(parts) == 1 else b"".join(parts))
+        waiter = self._waiter
+        if self._take is not None and waiter is not None and not waiter.done():
+            try:
+                if not self._take(parts[0] if len(parts) == 1 else b"".join(parts)):
+                    waiter.set_result(False)
+            except Exception as error:  # noqa: BLE001 - it is raised where it is waited
+                waiter.set_exception(error)
             return True
         self._parts += parts
         self._size += sum(map(len, parts))
         self._wake()
         return self._size < UNREAD_BYTES
 
-    def end(self, error: ConnectionBrokenError | None = None) -> None:
-        """The connection has no more to do with it."""
+    def complete(self, parts: list[bytes]) -> None:
+        """No more comes than these, and the connection has no more to do with it."""
         self._connection = None
-        if error is None:
-            self.is_complete = True
-        else:
-            self._error = error
-            if not self.head_is_there.done():
-                self.head_is_there.set_exception(error)
+        if self._take is None:
+            self._parts += parts
+        elif parts:
+            self.add(parts)
+        self.is_complete = True
         self._wake()
 
-    def _give(self, take: Take, waiter: asyncio.Future[bool], part: bytes) -> None:
-        try:
-            if take(part):
-                return
-        except Exception as error:  # noqa: BLE001 - it is raised where it is waited
-            waiter.set_exception(error)
-        else:
-            waiter.set_result(False)
+    def break_off(self, error: ConnectionBrokenError) -> None:
+        """Nor has it if the rest does not come."""
+        self._connection = None
+        self._error = error
+        if not self.head_is_there.done():
+            self.head_is_there.set_exception(error)
+        self._wake()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -268,7 +279,7 @@ class Connection(asyncio.Protocol):
             return
         if self._came:
             self._hand_over()
-        if self._beside_bytes > MAX_HEAD_BYTES and self._answer is not None:
+        elif self._beside_bytes > MAX_HEAD_BYTES and self._answer is not None:
             self._break("too large a head, or too much beside the body")
             self.abort()
 
@@ -326,10 +337,9 @@ class Connection(asyncio.Protocol):
             return
         if self._headers:
             _bound(self._headers)
-        if self._came:
-            self._hand_over()
         self._answer = None
-        answer.end()
+        answer.complete(self._came)
+        self._came.clear()
         if not self._framed or not self._parser.should_keep_alive() or self._is_sent_in_part():
             self._close()
             return
@@ -363,7 +373,7 @@ class Connection(asyncio.Protocol):
         if answer is not None and answer.status and not self._framed:
             self.is_closed = True
             self._answer = None
-            answer.end()
+            answer.complete([])
 
     def _break(self, how: str) -> None:
         self.is_closed = True
@@ -371,7 +381,7 @@ class Connection(asyncio.Protocol):
             if self._came:
                 self._hand_over()
             answer, self._answer = self._answer, None
-            answer.end(ConnectionBrokenError(how))
+            answer.break_off(ConnectionBrokenError(how))
 
 
 def _bound(headers: Headers) -> None:

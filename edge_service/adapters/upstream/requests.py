@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from urllib.parse import quote
 
@@ -26,12 +26,12 @@ _SHOWN: Mapping[str, tuple[bytes, bytes]] = MappingProxyType(
 """The header that a credential is shown in, and what stands before it: as the dialect has it, or the provider."""
 
 
-def headers_for(attempt: Attempt, secret: bytes) -> Headers:
+def headers_for(dialect: str, auth_header: str, secret: bytes, always: Sequence[tuple[bytes, bytes]]) -> Headers:
     """Those of the gateway's own: what it is, the credential if there is one, and what the provider is always told."""
     if not secret:
-        return [*OWN, *attempt.quirks.headers]
-    name, before = _SHOWN[attempt.quirks.auth_header or attempt.dialect]
-    return [*OWN, (name, before + secret), *attempt.quirks.headers]
+        return [*OWN, *always]
+    name, before = _SHOWN[auth_header or dialect]
+    return [*OWN, (name, before + secret), *always]
 
 
 def path_for(attempt: Attempt, path: str) -> str:

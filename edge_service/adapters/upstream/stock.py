@@ -46,11 +46,12 @@ class Httpx2Upstream:
     ) -> Httpx2Response:
         """As the port says."""
         secret = self._secret_of(attempt.credential_ref).encode() if attempt.credential_ref else b""
+        own = headers_for(attempt.dialect, attempt.quirks.auth_header, secret, attempt.quirks.headers)
         try:
             request = httpx2.Request(
                 method,
                 attempt.base_url + path_for(attempt, path),
-                headers=[*headers, *headers_for(attempt, secret)],
+                headers=[*headers, *own],
                 content=body,
                 # Only connecting is bounded here: the gateway bounds the rest, and knows pings from content.
                 extensions={
@@ -76,6 +77,10 @@ class Httpx2Response:
         self.headers = self._secret.without([(name.lower(), value) for name, value in response.headers.raw])
         encoding = encoding_of(self.headers)
         self._chunks = self._read() if encoding is None else unpacked(self._read(), encoding)
+
+    def rest(self) -> bytes | None:
+        """As the port says: the transport does not tell."""
+        return None
 
     def chunks(self) -> AsyncIterator[bytes]:
         """As the port says. Every call continues where the last one was left."""

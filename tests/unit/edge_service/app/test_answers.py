@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from edge_service.app.answers import refusal, unusable
+from edge_service.app.answers import read_whole, refusal, unusable
 from edge_service.app.rulings import NO_RULINGS, Rulings
 from edge_service.dialects.asked import OPENAI
 from edge_service.dialects.exchange import EmptyAnswerError, MalformedAnswerError, ReportedError
@@ -19,19 +19,32 @@ ERROR = b'{"error":{"message":"no"}}'
 class Answer:
     """A provider's answer that is all there."""
 
-    def __init__(self, status: int, *head: tuple[bytes, bytes], body: bytes = ERROR) -> None:
+    def __init__(
+        self, status: int, *head: tuple[bytes, bytes], body: bytes = ERROR, is_known_to_be: bool = False
+    ) -> None:
         self.status = status
         self.headers: Headers = list(head)
         self._body = body
+        self._is_known_to_be = is_known_to_be
 
     def quotes_credential(self, content: bytes) -> bool:
         return False
+
+    def rest(self) -> bytes | None:
+        return self._body if self._is_known_to_be else None
 
     async def chunks(self) -> AsyncIterator[bytes]:
         yield self._body
 
     async def aclose(self) -> None:
         pass
+
+
+@pytest.mark.parametrize("is_known_to_be", [True, False])
+async def test_no_more_is_read_than_is_allowed(is_known_to_be: bool) -> None:
+    answer = Answer(200, body=b"12345", is_known_to_be=is_known_to_be)
+    assert await read_whole(answer, 5) == b"12345"
+    assert await read_whole(answer, 4) is None
 
 
 async def shown(answer: Answer) -> Headers:

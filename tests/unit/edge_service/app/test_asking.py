@@ -28,6 +28,9 @@ class Answer:
         self.headers = [(b"x-request-id", b"theirs")]
         self.closed = 0
 
+    def rest(self) -> bytes | None:
+        return None
+
     async def chunks(self) -> AsyncIterator[bytes]:
         yield b"a"
         yield b"b"

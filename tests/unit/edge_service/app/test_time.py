@@ -49,6 +49,9 @@ class Scripted:
     def quotes_credential(self, content: bytes) -> bool:
         return False
 
+    def rest(self) -> bytes | None:
+        return None
+
     def chunks(self) -> AsyncIterator[bytes]:
         return self._body
 

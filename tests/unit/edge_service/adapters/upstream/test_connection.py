@@ -152,6 +152,24 @@ async def test_a_body_without_a_length_ends_with_the_connection(peer: Peer) -> N
     assert (answer.is_complete, peer.released, peer.connection.is_usable) == (True, [], False)
 
 
+async def test_what_is_left_can_be_had_at_once_when_its_end_is_there(peer: Peer) -> None:
+    answer = await ask(peer, OK + b"Content-Length: 5\r\n\r\nhe")
+    await answer.head_is_there
+    assert answer.rest() is None
+    assert await answer.part() == b"he"
+    peer.says(b"llo")
+    peer.hangs_up()
+    await peer.closed.wait()
+    assert (answer.rest(), answer.rest(), await answer.part()) == (b"llo", b"", b"")
+
+
+async def test_of_an_answer_that_is_cut_nothing_is_left(peer: Peer) -> None:
+    answer = await ask(peer, OK + b"Content-Length: 5\r\n\r\nhe")
+    peer.hangs_up()
+    await peer.closed.wait()
+    assert answer.rest() is None
+
+
 @pytest.mark.parametrize("how", [Peer.hangs_up, Peer.resets])
 @pytest.mark.parametrize(
     "said",

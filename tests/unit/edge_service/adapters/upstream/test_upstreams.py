@@ -151,6 +151,19 @@ async def test_what_was_compressed_unasked_is_unpacked_in_small_steps(upstream: 
         await response.aclose()
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+async def test_what_is_had_at_once_does_not_come_again(upstream: Upstream, encoding: str) -> None:
+    async def script(connection: Connection) -> None:
+        await connection.answer(200, gzip.compress(b"{}") if encoding == "gzip" else b"{}", content_encoding=encoding)
+
+    async with provider(script) as server:
+        response = await upstream.send(attempt(server.url), "/c", [], b"{}")
+        rest = response.rest()
+        assert rest is None or encoding != "gzip"
+        assert (rest or b"") + await body(response) == b"{}"
+        await response.aclose()
+
+
 @pytest.mark.parametrize(
     ("encoding", "content"), [("gzip", b"{}"), ("gzip", gzip.compress(b"{}", mtime=0)[:-3]), ("br", b"{}")]
 )
@@ -223,6 +236,24 @@ async def test_parts_are_passed_on_until_that_is_enough_and_from_there(upstream:
         assert await response.pass_on(take)
         assert b"".join(taken) == b"onetwofour" + (b"" if encoding else b"five")
         assert await response.pass_on(take), "it has ended"
+        await response.aclose()
+
+
+async def test_that_all_has_come_is_told_where_it_is_known(upstream: Upstream) -> None:
+    async def script(connection: Connection) -> None:
+        await connection.head(transfer_encoding="chunked")
+        await connection.chunk(b"one")
+        await go_on.wait()
+        await connection.chunk(b"")
+
+    go_on = asyncio.Event()
+    async with provider(script) as server:
+        response = await upstream.send(attempt(server.url), "/c", [], b"{}")
+        assert await anext(response.chunks()) == b"one"
+        assert response.rest() is None
+        go_on.set()
+        assert await body(response) == b""
+        assert response.rest() == (b"" if isinstance(upstream, Calls) else None)
         await response.aclose()
 
 
