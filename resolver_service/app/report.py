@@ -83,9 +83,8 @@ class Reports:
         self.recent = RecentOutcomes()
 
     def apply(self, decision_id: str, event: Event) -> ReportEffect:
+        """A target that no name leads to any more is in flight, and used, all the same."""
         return _APPLIED_BY[type(event)](self, decision_id, event)
-
-    # Repetitions change nothing, and what no name leads to any more is in flight, and used, all the same.
 
     def _ended(self, decision_id: str, ended: Ended) -> ReportEffect:
         target_id, now = ended.target_id, self._clock()
@@ -123,7 +122,8 @@ class Reports:
             return "unknown_target"
         return self._bindings.bind(decision_id, bound.key, target.id, target.model)
 
-    def _closed(self, decision_id: str, _: Closed) -> ReportEffect:
+    def closed(self, decision_id: str) -> ReportEffect:
+        """`Closed` is applied."""
         self._in_flight.closed(decision_id)
         self._limits.closed(decision_id, self._clock())
         self._bindings.closed(decision_id)
@@ -168,5 +168,10 @@ class Reports:
 
 
 _APPLIED_BY: Mapping[type[Event], Callable[[Reports, str, Any], ReportEffect]] = MappingProxyType(
-    {Ended: Reports._ended, Failed: Reports._failed, Bound: Reports._bound, Closed: Reports._closed}
+    {
+        Ended: Reports._ended,
+        Failed: Reports._failed,
+        Bound: Reports._bound,
+        Closed: lambda reports, decision_id, _: reports.closed(decision_id),
+    }
 )

@@ -267,8 +267,8 @@ class Tier:
 class Ring(NamedTuple):
     """Targets of which it is enough to know whose turn it is."""
 
-    key: tuple[str, int]
-    """Names the turns: the group's `rotation_key` and its tier's priority."""
+    keys: tuple[tuple[str, int], ...]
+    """Whose turns are taken, by `rotation_key` and the tier's priority. That of the last decides."""
     weights: tuple[int, ...]
     targets: tuple[Target, ...]
     """One for each weight."""
@@ -303,11 +303,17 @@ class Group:
 
     @cached_property
     def ring(self) -> Ring | None:
-        """What is enabled of it, if that is one tier of one target for each member and none of them comes up twice."""
-        if len(self.enabled) != 1 or self.has_repetitions or not self.enabled[0].one_each:
+        """What is enabled of it, if that is one tier of a target for each member, or of one pool of which that is true,
+        and none comes up twice."""
+        if len(self.enabled) != 1 or self.has_repetitions:
             return None
         (tier,) = self.enabled
-        return Ring((self.rotation_key, tier.priority), tier.weights, tier.one_each)
+        key = (self.rotation_key, tier.priority)
+        if tier.one_each:
+            return Ring((key,), tier.weights, tier.one_each)
+        pool = tier.members[0].pool if len(tier.members) == 1 else None
+        ring = pool.ring if pool is not None else None
+        return None if ring is None else ring._replace(keys=(key, *ring.keys))
 
     @cached_property
     def scopes(self) -> frozenset[str]:

@@ -38,7 +38,7 @@ class Turn:
 def turn_of(weights: tuple[int, ...], turn: int) -> Turn:
     """The choice of the turn with this number, counted from 0, among members of these weights (each at least 1)."""
     count = len(weights)
-    if _are_equal(weights):
+    if weights.count(weights[0]) == count:
         rounds, index = divmod(turn, count)
         return Turn(index, (rounds + 1,) * index + (rounds,) * (count - index))
     cycle = _cycle(weights)
@@ -53,14 +53,11 @@ def turn_of(weights: tuple[int, ...], turn: int) -> Turn:
 
 def choice(weights: tuple[int, ...], turn: int) -> int:
     """The index that `turn_of` tells, which alone costs less."""
-    if _are_equal(weights):
-        return turn % len(weights)
+    count = len(weights)
+    if weights.count(weights[0]) == count:
+        return turn % count
     cycle = _cycle(weights)
     return turn_of(weights, turn).index if cycle is None else cycle.choices[turn % len(cycle.choices)]
-
-
-def _are_equal(weights: tuple[int, ...]) -> bool:
-    return weights.count(weights[0]) == len(weights)
 
 
 @dataclass(frozen=True, slots=True)

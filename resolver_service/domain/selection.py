@@ -30,8 +30,9 @@ def order(entry: Group | RawModel, available: Available | None, turns: Turns, li
     kept where it came first.
     """
     if available is None and isinstance(entry, Group) and (ring := entry.ring) is not None:  # As it nearly always is.
-        first = choice(ring.weights, turns(ring.key))
-        return Order((ring.targets[first:] + ring.targets[:first])[:limit], (ring.key,))
+        keys, weights, targets = ring
+        first = choice(weights, turns(keys[-1]))
+        return Order((targets[first:] + targets[:first])[:limit], keys)
     took: list[TurnKey] = []
     walk = _Walk(available, turns, limit, set() if entry.has_repetitions else None)
     if isinstance(entry, Group):

@@ -25,6 +25,9 @@ GRACE_S = 0.5
 """For listings that are under way on a channel that is replaced."""
 RIDE_S = 0.005
 """How long reports that are not urgent wait for something to go with."""
+TURNS = 3
+"""Of the event loop, for which questions wait for each other where several came at a time. They are long while much is
+going on, and next to nothing else."""
 PATIENCE_S = 2.0
 """How long a connection may take to be made before it is told why it is not."""
 
@@ -206,8 +209,12 @@ class ResolveStream:
             await asyncio.gather(writing, return_exceptions=True)
 
     async def _write(self, call: Call) -> None:
+        came_together = 0
         while True:
             await self._something_to_send.wait()
+            if came_together > 1:
+                for _ in range(TURNS):
+                    await asyncio.sleep(0)
             self._something_to_send.clear()
             if self._riding is not None:
                 self._riding.cancel()
@@ -218,7 +225,8 @@ class ResolveStream:
                 resolves=[item for item in self._resolves if item.id in self._waiting],
             )
             self._resolves.clear()
-            if message.resolves:
+            came_together = len(message.resolves)
+            if came_together:
                 self._is_answered.clear()
             await call.write(message)
             await self._is_answered.wait()

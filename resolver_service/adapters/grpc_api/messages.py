@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from google.protobuf import any_pb2, message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
@@ -52,6 +53,7 @@ _EMBED, _COUNT = plan_pb2.OPERATION_EMBED, plan_pb2.OPERATION_COUNT
 _RETRIEVE, _AUTHENTICATE = plan_pb2.OPERATION_RETRIEVE, plan_pb2.OPERATION_AUTHENTICATE
 _CAPABILITIES = {c.value: c for c in Capability}
 _NEEDS_FIELDS = {CONTEXT: "estimated_input_tokens", OUTPUT: "max_output_tokens"}
+_NONE: frozenset[Any] = frozenset()
 _EMBEDDINGS = frozenset({Capability.EMBEDDINGS})
 
 
@@ -67,6 +69,7 @@ class InvalidRequestError(Exception):
 def query(request: resolver_service_pb2.ResolveRequest, path: str = "") -> Query:
     """`path` leads to the request, for the fields that errors name. Raises `InvalidRequestError`."""
     operation, model, affinity_key = request.operation, request.model, request.affinity_key
+    excluded = request.excluded_targets
     retrieving = operation == _RETRIEVE
     if not retrieving and operation != _AUTHENTICATE and not model.strip():
         raise InvalidRequestError(f"{path}model", "a model name is required")
@@ -76,7 +79,7 @@ def query(request: resolver_service_pb2.ResolveRequest, path: str = "") -> Query
         model,
         operation == _COUNT,
         request.will_report,
-        frozenset(request.excluded_targets),
+        frozenset(excluded) if excluded else _NONE,
         request.stream,
         _needs(request) if operation == _EMBED or request.HasField("needs") else NO_NEEDS,
         affinity_key,
@@ -89,8 +92,9 @@ def query(request: resolver_service_pb2.ResolveRequest, path: str = "") -> Query
 
 def _needs(request: resolver_service_pb2.ResolveRequest) -> Needs:
     needs, operation = request.needs, request.operation
+    words = needs.capabilities
     # Of a word that is not known here no configuration speaks either: it is from a newer caller.
-    capabilities = frozenset([_CAPABILITIES[word] for word in needs.capabilities if word in _CAPABILITIES])
+    capabilities = frozenset([_CAPABILITIES[word] for word in words if word in _CAPABILITIES]) if words else _NONE
     if operation == _COUNT:
         return Needs(capabilities)  # Whether it would fit is what is being found out.
     if operation == _EMBED:

@@ -45,8 +45,10 @@ class PlanWriter:
         if decision.reasoning or decision.probes:
             parts += [self._special(target, decision) for target in decision.targets]
         else:
-            known = self._attempts
-            parts += [known.get(id(target)) or self._usual(target) for target in decision.targets]
+            try:
+                parts += [*map(self._attempts.__getitem__, map(id, decision.targets))]
+            except KeyError:
+                parts += map(self._usual, decision.targets)
         terms = (decision.name, decision.attempts_allowed, decision.total_s, decision.depends_on_needs)
         parts.append(self._terms.get(terms) or self._whole(terms))
         if decision.limits is not None:

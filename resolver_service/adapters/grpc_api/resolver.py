@@ -30,7 +30,7 @@ from resolver_service.app.refusals import (
     UnknownModelError,
     UnservableError,
 )
-from resolver_service.app.report import Closed, Ended, Event, Reports
+from resolver_service.app.report import Ended, Event, Reports
 from resolver_service.app.resolve import Resolver
 from resolver_service.app.watch import Watch
 
@@ -218,15 +218,19 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
             self._learn(report, event)
 
     def _learn(self, report: pb.OutcomeReport, event: Event | None) -> None:
+        telemetry = self._telemetry
         effect: ReportEffect = "unused" if event is None else self._reports.apply(report.decision_id, event)
-        self._telemetry.reported(report.WhichOneof("event") or "none", effect)
-        if effect == "applied" and isinstance(event, Ended):
-            self._telemetry.spent(event.target_id, event.input_tokens, event.output_tokens)
+        if isinstance(event, Ended):
+            telemetry.reported("ended", effect)
+            if effect == "applied":
+                telemetry.spent(event.target_id, event.input_tokens, event.output_tokens)
+        else:
+            telemetry.reported(report.WhichOneof("event") or "none", effect)
         if report.closes:
             self._close(report)
 
     def _close(self, report: pb.OutcomeReport) -> None:
-        self._telemetry.reported("closed", self._reports.apply(report.decision_id, Closed()))
+        self._telemetry.reported("closed", self._reports.closed(report.decision_id))
 
 
 def _tell(request: pb.ResolveRequest, error: Exception) -> None:
