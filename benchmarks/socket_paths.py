@@ -101,7 +101,7 @@ async def _connected(body: bytes, answer: bytes, end: bytes) -> Client:
     services = Services(resolver, upstream, time.perf_counter, time.time, telemetry, estimator)
     app = Conversations(Serving(Gateway(services), UnderWay()), chat_completion, OPENAI)
     made = protocol(Bounds())
-    config = uvicorn.Config(app, http=made, ws="none", lifespan="off", log_config=None, access_log=False)
+    config = uvicorn.Config(app, interface="asgi3", http=made, ws="none", lifespan="off", log_config=None)
     config.load()
     state = ServerState()
     edge = await loop.create_server(lambda: made(config, state, {}), "127.0.0.1", 0)

@@ -17,7 +17,7 @@ import uvicorn
 from prometheus_client import CollectorRegistry, generate_latest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
+from starlette.types import ASGIApp
 
 from edge_service.adapters import telemetry_structlog
 from edge_service.adapters.certificates_files import Files, Followed
@@ -61,7 +61,9 @@ COLLECT_AT = 10_000
 class Edge:
     """The application, and the one for operators."""
 
-    app: Starlette
+    app: ASGIApp
+    routed: Starlette
+    """What of the application goes by routes."""
     operations: Starlette
     metrics: Callable[[], tuple[Family, ...]]
     is_ready: Callable[[], bool]
@@ -109,25 +111,24 @@ def create(settings: Settings, under_way: UnderWay, log: Callable[[Record, float
         return generate_latest(registry)
 
     serving = routes(gateway, resolver, under_way, is_ready_now)
-    app = Starlette(
-        middleware=[
-            *([Middleware(Cors, origins=settings.cors_origins)] if settings.cors_origins else []),
-            Middleware(
-                Shedding,
-                most=settings.max_concurrent,
-                most_per_key=settings.max_concurrent_per_key,
-                tell=telemetry.turned_away,
-            ),
-            Middleware(Direct, routes=serving),  # The last of them.
-        ],
+    routed = Starlette(
         routes=[*serving, *management_routes(resolver.management, telemetry.turned_away)],
         exception_handlers={HTTPException: http_error, Exception: internal_error},
         lifespan=lifespan,
     )
+    shedding = Shedding(
+        routed,
+        most=settings.max_concurrent,
+        most_per_key=settings.max_concurrent_per_key,
+        tell=telemetry.turned_away,
+    )
+    app: ASGIApp = Direct(shedding, serving)
+    if settings.cors_origins:
+        app = Cors(app, settings.cors_origins)
     operations = Starlette(routes=operations_routes(exposition, is_ready_now))
-    for each in (app, operations):
+    for each in (routed, operations):
         each.router.redirect_slashes = False  # It redirects to wherever the Host header says.
-    return Edge(app, operations, functools.partial(families, registry), is_ready)
+    return Edge(app, routed, operations, functools.partial(families, registry), is_ready)
 
 
 def _upstream(settings: Settings, credentials: LocalCredentials) -> tuple[Pool | Transport, Upstream]:

@@ -119,6 +119,8 @@ class Asking:
 
     async def drain(self) -> None:
         """Reads a complete stream to the end of its body, so that the connection can be used again."""
+        if self.response.rest() is not None:  # As it mostly is.
+            return
         try:
             async with asyncio.timeout(DRAIN_S):
                 async for _ in self.response.chunks():

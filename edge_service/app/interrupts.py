@@ -50,6 +50,10 @@ class Interrupts:
         if self._timer is None or self._looks_at > due:
             self._arm(due)
 
+    def put_off(self, reason: Reason, seconds: float) -> None:
+        """Moves a deadline that is set further off: so long from now."""
+        self._deadlines[reason] = self._loop.time() + seconds
+
     def lift(self, *reasons: Reason) -> None:
         """These deadlines do not matter any more."""
         for reason in reasons:

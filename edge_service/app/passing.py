@@ -61,8 +61,8 @@ class Passing:
             if not self._write(ready):
                 self._late = ready
                 return False
-        if relay.is_new_content:
-            self._interrupts.within(Reason.IDLE, self._idle_s)
+        if relay.is_new_content and self._idle_s:
+            self._interrupts.put_off(Reason.IDLE, self._idle_s)
         return not relay.complete
 
     async def _send_late(self) -> None:

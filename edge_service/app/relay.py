@@ -5,9 +5,10 @@ from __future__ import annotations
 from edge_service.app.rulings import NO_RULINGS, Rulings
 from edge_service.dialects import provider_errors
 from edge_service.dialects.exchange import EventKind, EventReader, MalformedAnswerError
+from edge_service.dialects.stencil import StencilReader
 from edge_service.domain.classification import reported
 from edge_service.domain.outcome import Disposition, Outcome
-from edge_service.domain.sse import EventSplitter, EventTooLargeError, data_of
+from edge_service.domain.sse import MAX_EVENT_BYTES, EventSplitter, EventTooLargeError, data_of
 
 MAX_HELD_BYTES = 256 * 1024
 _STATUS = 200
@@ -31,6 +32,7 @@ class Relay:
         "_reader",
         "_rulings",
         "_splitter",
+        "_stencils",
         "complete",
         "content_events",
         "has_content",
@@ -40,6 +42,7 @@ class Relay:
     def __init__(self, reader: EventReader, rulings: Rulings = NO_RULINGS) -> None:
         self._reader = reader
         self._rulings = rulings
+        self._stencils = reader if isinstance(reader, StencilReader) else None
         self._splitter = EventSplitter()
         self._held: list[bytes] = []
         self._held_bytes = 0
@@ -58,18 +61,19 @@ class Relay:
         self.is_new_content = False
         if self.complete:
             return b""
-        read, hold, before = self._reader.read, self._held.append, self.content_events
+        before = self.content_events
         try:
-            for event in self._splitter.feed(data):
-                kind, content = read(event)
-                if kind is EventKind.CONTENT:  # As nearly all are.
-                    self.content_events += 1
-                    self.has_content = True
-                    hold(content)
-                else:
-                    self._take(kind, event, content)
-                    if self.complete:
-                        break
+            if self._stencils is not None and not self._splitter.kept and len(data) <= MAX_EVENT_BYTES:
+                known = self._stencils.known(data)
+                if known is not None:
+                    events, content, end = known
+                    self.content_events += events
+                    if end == len(data):  # As nearly always.
+                        self.is_new_content = True
+                        return content
+                    self._held.append(content)
+                    data = data[end:]
+            self._read(self._splitter.feed(data))
         except EventTooLargeError as error:
             raise _failed(Disposition.BROKEN, f"the provider sent {error}") from error
         except MalformedAnswerError as error:
@@ -78,6 +82,28 @@ class Relay:
         if not (self.has_content or self.complete):
             return b""
         return self.rest()
+
+    def _read(self, events: list[bytes]) -> None:
+        if self._stencils is not None and len(events) > 1:
+            known = self._stencils.known(b"".join(events))
+            if known is not None:
+                count, content, _ = known
+                self.content_events += count
+                self._held.append(content)
+                del events[:count]
+        read, hold, left = self._reader.read, self._held.append, iter(events)
+        for event in left:
+            kind, content = read(event)
+            if kind is EventKind.CONTENT:  # As nearly all are.
+                self.content_events += 1
+                hold(content)
+                if not self.has_content:
+                    self.has_content = True
+                    self._read([*left])  # They are likely to be like it.
+            else:
+                self._take(kind, event, content)
+                if self.complete:
+                    break
 
     def rest(self) -> bytes:
         """What is held back. After content it may be sent although the stream has failed: it came before that."""
@@ -88,7 +114,7 @@ class Relay:
     def ended(self) -> bytes:
         """The stream has ended by itself. What may still be sent; raises `StreamFailedError` unless it was complete: a
         connection that was closed properly proves nothing."""
-        tail = self._splitter.tail
+        tail = bytes(self._splitter.kept)
         if self.complete or self._is_terminal(tail):
             self.complete = True
             return self.rest()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from edge_service.dialects import acting, anthropic, canonical, gemini, openai_chat
 from edge_service.dialects.exchange import EVENT_STREAM, Asked, Call, ClientSide, EventReader, Voice, Whole, Written
 from edge_service.dialects.gemini.client_events import Framing
+from edge_service.dialects.stencil import StencilReader
 from edge_service.dialects.translation import Translated
 from edge_service.domain import client_limits, sse
 from edge_service.domain.client_limits import ClientLimits
@@ -181,7 +182,7 @@ def chat_completion(body: bytes, head: Headers) -> Asked:
         quirks = openai_chat.quirks_of(attempt.quirks)
         levelled = request.at_level(attempt.reasoning, quirks) if attempt.reasoning else request
         written = levelled.write(attempt.upstream_model, quirks)
-        return Passed(written, lambda it: openai_chat.whole(it, name), request.reader)
+        return Passed(written, lambda it: openai_chat.whole(it, name), lambda: StencilReader(request.reader()))
 
     client = openai_chat.CLIENT
     return Conversation(
@@ -205,7 +206,7 @@ def message(body: bytes, head: Headers) -> Asked:
     def passed(attempt: Attempt) -> Call:
         reading = anthropic.passthrough
         written = request.write(attempt.upstream_model, head)
-        return Passed(written, lambda it: reading.whole(it, name), lambda: reading.EventReader(name))
+        return Passed(written, lambda it: reading.whole(it, name), lambda: StencilReader(reading.EventReader(name)))
 
     client = anthropic.CLIENT
     return Conversation(

@@ -24,6 +24,7 @@ from edge_service.dialects.exchange import (
 from edge_service.dialects.gemini import embedding as gemini_embedding
 from edge_service.dialects.openai_chat.passthrough import open_request
 from edge_service.dialects.openai_plain import EMBEDDINGS, TEXT_COMPLETIONS, Api, embedding, multipart, needs
+from edge_service.dialects.stencil import StencilReader
 from edge_service.domain.errors import ApiError
 from edge_service.domain.headers import Headers, first
 from edge_service.domain.needs import NO_NEEDS, Needs, Operation
@@ -85,7 +86,7 @@ def text_completion(body: bytes, head: Headers) -> Asked:
         api,
         lambda model: Written(api.path, request.body(model)),
         lambda it: api.whole(it, name),
-        lambda: openai_chat.EventReader(name),
+        lambda: StencilReader(openai_chat.EventReader(name)),
     )
 
 

@@ -28,21 +28,27 @@ class EventSplitter:
     Blank lines before an event are dropped. What stands behind the last blank line when the stream ends is no event.
     """
 
-    __slots__ = ("_buffer", "_searched", "_started")
+    __slots__ = ("_searched", "_started", "kept")
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self.kept = bytearray()
+        """The part of an event that has arrived. Not to be changed."""
         self._searched = 0
         self._started = False
 
     def feed(self, data: bytes) -> list[bytes]:
         """The events that are complete now. Raises `EventTooLargeError`."""
-        kept = self._buffer
-        if not kept and _is_plain(data):
-            self._started = True
-            if data.find(b"\n\n") == len(data) - 2:
-                return [data]  # As they come when each is sent as it is made.
-            return [event + b"\n\n" for event in data[:-2].split(b"\n\n")]
+        kept = self.kept
+        end = data.rfind(b"\n\n") + 2
+        if end > 1 and (self._started or not kept):
+            whole = bytes(kept) + data[:end]
+            if _is_plain(whole, data):
+                self._started = True
+                kept[:] = data[end:]
+                self._searched = max(0, len(kept) - 3)
+                if whole.find(b"\n\n") == len(whole) - 2:
+                    return [whole]  # As they come when each is sent as it is made.
+                return [*map(b"%b\n\n".__mod__, whole[:-2].split(b"\n\n"))]
         # Many others hold whole events too, with nothing kept from before: those are cut out of the piece itself.
         buffer: bytes | bytearray = data
         if kept or not self._started:
@@ -80,20 +86,16 @@ class EventSplitter:
         self._searched = max(0, len(kept) - 3)
         return events
 
-    @property
-    def tail(self) -> bytes:
-        """The part of an event that has arrived."""
-        return bytes(self._buffer)
 
-
-def _is_plain(piece: bytes) -> bool:
-    """Whether it is what most are: whole events, two line feeds behind each, and nothing else between them."""
+def _is_plain(whole: bytes, data: bytes) -> bool:
+    """Whether what is complete now, and the piece that it ends in, is what most is: events with two line feeds behind
+    each and nothing else between them."""
     return (
-        piece.endswith(b"\n\n")
-        and piece[0] not in b"\n\xef"
-        and b"\n\n\n" not in piece
-        and b"\r" not in piece
-        and len(piece) <= MAX_EVENT_BYTES
+        whole[0] not in b"\n\xef"
+        and b"\n\n\n" not in whole
+        and b"\r" not in whole
+        and b"\r" not in data
+        and max(len(whole), len(data)) <= MAX_EVENT_BYTES
     )
 
 

@@ -22,7 +22,7 @@ OPEN = {"/healthz", "/readyz"}
 @pytest_asyncio.fixture
 async def routes() -> AsyncIterator[list[Route]]:
     given = settings.load(["--resolver", "unix:/nowhere.sock", "--cors-origins", "*"], {})
-    app = create(given, UnderWay(), lambda *_: None).app
+    app = create(given, UnderWay(), lambda *_: None).routed
     async with app.router.lifespan_context(app):
         assert all(isinstance(route, Route) for route in app.routes)
         yield [route for route in app.routes if isinstance(route, Route)]

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from edge_service.adapters.http import connection
 from edge_service.adapters.http.asgi import AsgiClient, read_body
-from edge_service.adapters.http.cycle import LEAVING
+from edge_service.adapters.http.cycle import CYCLE
 from edge_service.adapters.http.protocol import Bounds
 from tests.faults import talking
 from tests.faults.talking import BODY, HUGE, POST, SHORT, WHOLE, Echo, connected, exchange, opened, serving
@@ -33,7 +33,7 @@ class Waits(Echo):
         self.served += 1
         self.has_begun.set()
         if self.until_gone:
-            scope[LEAVING].call(self.has_gone.set)
+            scope[CYCLE].on_leaving(self.has_gone.set)
             await self.has_gone.wait()
             return
         await asyncio.sleep(SLOW_S)

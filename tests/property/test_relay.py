@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from edge_service.app.relay import Relay, StreamFailedError
 from edge_service.dialects.exchange import EventKind
 from edge_service.dialects.openai_chat.passthrough import EventReader
+from edge_service.dialects.stencil import StencilReader
 from edge_service.domain.outcome import Disposition
 from edge_service.domain.sse import EventSplitter
 from tests.support.faulty_upstream import DONE, delta
@@ -61,7 +62,7 @@ class Walked:
     def __init__(self, stream: list[bytes]) -> None:
         self.sent: list[bytes] = []
         self.failure: Disposition | None = None
-        relay = Relay(EventReader("chat"))
+        relay = Relay(StencilReader(EventReader("chat")))
         try:
             for piece in stream:
                 ready = relay.feed(piece)
@@ -74,6 +75,7 @@ class Walked:
         except StreamFailedError as error:
             self.failure = error.outcome.disposition
         self.complete = relay.complete
+        self.content_events = relay.content_events
 
     @property
     def bytes(self) -> bytes:
@@ -97,11 +99,13 @@ def rewritten(stream: bytes) -> list[tuple[EventKind, bytes]]:
 @given(sound, cuts)
 @settings(max_examples=200)
 def test_a_complete_stream_is_sent_alike_however_it_is_cut(stream: bytes, at: list[int]) -> None:
-    expected = b"".join(event for _, event in rewritten(stream))
+    read = rewritten(stream)
+    expected = b"".join(event for _, event in read)
     for cut in ([stream], pieces(stream, at), byte_by_byte(stream)):
         walked = Walked(cut)
         assert walked.bytes == expected
         assert (walked.failure, walked.complete) == (None, True)
+        assert walked.content_events == sum(kind is EventKind.CONTENT for kind, _ in read)
 
 
 @given(sound)

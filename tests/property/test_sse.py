@@ -42,7 +42,7 @@ def pieces(stream: bytes, at: list[int]) -> list[bytes]:
 
 def split(parts: list[bytes]) -> tuple[list[bytes], bytes]:
     splitter = EventSplitter()
-    return [event for part in parts for event in splitter.feed(part)], splitter.tail
+    return [event for part in parts for event in splitter.feed(part)], bytes(splitter.kept)
 
 
 @given(streams, cuts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from starlette.types import Receive, Send
+from starlette.types import Receive, Scope, Send
 
 from edge_service.domain.errors import PayloadTooLargeError
 from edge_service.domain.headers import Headers
@@ -14,6 +14,18 @@ MAX_BODY_BYTES = 20 * 1024 * 1024
 
 UNASKED_BYTES = 64 * 1024
 """Of a body, to be read of anyone, or as much as comes at once. More is read of those alone who may be served."""
+
+
+SHOWN = "forebay.shown"
+"""In the scope, once somebody has needed them: what `shown` gives."""
+
+
+def shown(scope: Scope) -> dict[bytes, bytes]:
+    """The request's headers by their names. Of one that comes twice the first one counts."""
+    kept: dict[bytes, bytes] | None = scope.get(SHOWN)
+    if kept is None:
+        kept = scope[SHOWN] = dict(reversed(scope["headers"]))
+    return kept
 
 
 class ClientGoneError(Exception):
@@ -59,15 +71,18 @@ class AsgiClient:
         """`write` is the server's own way past `send`, if it has one."""
         self._send = send
         self.write = write
+        self.has_begun = False
+        """The answer has a head."""
 
     async def respond(self, status: int, headers: Headers, content: bytes) -> None:
         """As the port says."""
         length = (b"content-length", b"%d" % len(content))
-        await self._send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+        await self.start(status, [*headers, length])
         await self._send({"type": "http.response.body", "body": content})
 
     async def start(self, status: int, headers: Headers) -> None:
         """As the port says."""
+        self.has_begun = True
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def send(self, content: bytes) -> None:

@@ -7,6 +7,8 @@ from urllib.parse import parse_qsl, unquote_to_bytes, urlencode
 
 from starlette.types import Scope
 
+from edge_service.adapters.http.asgi import shown
+
 _KEPT = "forebay.client_key"
 _AS_BYTES = "latin-1"
 """A character for each byte, whatever they mean."""
@@ -16,27 +18,24 @@ def client_key(scope: Scope) -> bytes:
     """The SHA-256 of the key; empty if none is shown. Nobody has checked it. It is read once for each request: whoever
     counts by it and whoever is let in by it are the same."""
     kept: bytes | None = scope.get(_KEPT)
-    if kept is None:
-        key = _shown(scope)
-        kept = scope[_KEPT] = hashlib.sha256(key).digest() if key else b""
-    return kept
+    if kept is not None:
+        return kept
+    head = shown(scope)
+    scheme, _, token = head.get(b"authorization", b"").partition(b" ")
+    key = (
+        (token.strip() if scheme.lower() == b"bearer" else b"")
+        or head.get(b"x-api-key", b"").strip()
+        or head.get(b"x-goog-api-key", b"").strip()
+        or _in_query(scope["query_string"])
+    )
+    scope[_KEPT] = digest = hashlib.sha256(key).digest() if key else b""
+    return digest
 
 
 def without_key(query: bytes) -> str:
     """A query for a provider: all of it but the client's key."""
     pairs = parse_qsl(query.decode(_AS_BYTES), keep_blank_values=True, encoding=_AS_BYTES)
     return urlencode([pair for pair in pairs if pair[0] != "key"], encoding=_AS_BYTES)
-
-
-def _shown(scope: Scope) -> bytes:
-    shown = dict(reversed(scope["headers"]))  # Of a header that comes twice the first one counts.
-    scheme, _, token = shown.get(b"authorization", b"").partition(b" ")
-    return (
-        (token.strip() if scheme.lower() == b"bearer" else b"")
-        or shown.get(b"x-api-key", b"").strip()
-        or shown.get(b"x-goog-api-key", b"").strip()
-        or _in_query(scope["query_string"])
-    )
 
 
 def _in_query(query: bytes) -> bytes:

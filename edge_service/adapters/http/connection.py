@@ -11,18 +11,17 @@
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 from urllib.parse import unquote
 
 import httptools
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 from uvicorn.config import Config
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from edge_service.adapters.http.cycle import LEAVING, WRITE, Cycle, Leaving
+from edge_service.adapters.http.asgi import SHOWN
+from edge_service.adapters.http.cycle import CYCLE, Cycle, Line
 
 LINGER_S = 1.0
 """How long what a client still sends is read, and thrown away, after the last answer."""
@@ -31,7 +30,7 @@ LINGER_S = 1.0
 class Connection(HttpToolsProtocol):
     """One client's connection."""
 
-    cycle: Cycle
+    cycle: Cycle  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -41,9 +40,18 @@ class Connection(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self._in_head = False
+        """Part of a head is there."""
+        self._in_body = False
+        self._idle_bytes = 0
+        """Since the last part of a body, or the head before it."""
         self._is_deaf = False
         """What comes is thrown away."""
         self._offers_upgrade = False
+        self._asked: tuple[bytes, bytes, str] | None = None
+        """Method, target and version of the last request; mostly the next one's, too."""
+        self._scope: Scope = {}
+        """What these mean."""
         self._lingering: asyncio.TimerHandle | None = None
         self._idle_from: float | None = None
         """Since its last answer; None while something else has come."""
@@ -53,9 +61,9 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        # All that an answer does with a transport.
-        answering = SimpleNamespace(write=transport.write, is_closing=transport.is_closing, close=self._close)
-        self._answering = cast(asyncio.Transport, answering)
+        self._line = Line(
+            transport.write, transport.is_closing, self._close, self._answered, self.flow, self.server_state
+        )
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._lingering is not None:
@@ -64,19 +72,24 @@ class Connection(HttpToolsProtocol):
         if self._idling is not None:
             self._idling.cancel()
             self._idling = None
+        self.connections.discard(self)
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.leave()
-        super().connection_lost(exc)
+        self.flow.resume_writing()
+        if exc is None:
+            self.transport.close()
+        self.parser = None  # type: ignore[assignment] # It holds on to this.
 
     def data_received(self, data: bytes) -> None:
         if self._is_deaf:
             return
-        self._unset_keepalive_if_required()
+        self._idle_bytes += len(data)
+        self._idle_from = None
         try:
             self._feed(data)
-        except httptools.HttpParserError:
-            if self.cycle is None or self.cycle.response_complete or self.cycle.more_body:
-                self.send_400_response("this is not valid HTTP/1.1")
+        except httptools.HttpParserError as error:
+            if self.cycle is None or self.cycle.response_complete or not self.cycle.is_whole:
+                self._reject(error.__context__)
             else:
                 self._is_deaf = True
                 self.cycle.keep_alive = False
@@ -99,6 +112,7 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         if self.cycle is not None and not self.cycle.response_complete:
             raise ValueError  # Stops the parser.
+        self._in_head = True
         self.url = b""
         self.headers = []
 
@@ -106,66 +120,71 @@ class Connection(HttpToolsProtocol):
         self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        if self.parser.should_upgrade():
+        parser, headers = self.parser, self.headers
+        method, version = parser.get_method(), parser.get_http_version()
+        if parser.should_upgrade() and method != b"CONNECT":
             self._offers_upgrade = True
             return
-        version = self.parser.get_http_version()
-        expected = dict(self.headers).get(b"expect", b"")
-        leaving = Leaving()
-        scope = self._scope(version, leaving)
-        self.cycle = Cycle(
-            scope,
-            self._answering,
-            self.flow,
-            self.logger,
-            self.server_state.default_headers,
-            leaving,
-            self.on_response_complete,
-            is_awaited=version != "1.0" and expected.lower() == b"100-continue",  # RFC 9110, 10.1.1
-            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+        shown = dict(reversed(headers))
+        self._admit(method, version, shown)
+        is_old = version == "1.0"
+        cycle = self.cycle = Cycle(
+            self._line,
+            is_head=method == b"HEAD",
+            knows_chunks=not is_old,
+            is_awaited=b"expect" in shown and shown[b"expect"].lower() == b"100-continue" and not is_old,
+            keep_alive=not is_old and parser.should_keep_alive(),
         )
-        scope[WRITE] = self.cycle.write
-        self._start_asgi_task(self.cycle, self.app)
+        asked = method, self.url, version
+        if asked != self._asked:
+            self._asked, self._scope = asked, self._scope_of(*asked)
+        scope = {**self._scope, "headers": headers, SHOWN: shown, CYCLE: cycle}
+        self._in_head, self._in_body, self._idle_bytes = False, True, 0
+        # Trailers would be added to the list that the application has (RFC 9110, 6.5.1: they are to be kept apart).
+        self.headers = []
+        task = self.loop.create_task(cycle.run(self.app, scope))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
-    def _scope(self, version: str, leaving: Leaving) -> Scope:
-        url = httptools.parse_url(self.url)
+    def _scope_of(self, method: bytes, target: bytes, version: str) -> Scope:
+        url = httptools.parse_url(target)
         path = url.path.decode("ascii")
         return {
             "type": "http",
             "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
             "http_version": version,
-            "method": self.parser.get_method().decode("ascii"),
+            "method": method.decode("ascii"),
             "scheme": self.scheme,
             "path": unquote(path) if "%" in path else path,
             "raw_path": url.path,
             "query_string": url.query or b"",
             "root_path": "",
-            "headers": self.headers,
             "server": self.server,
             "client": self.client,
-            "state": self.app_state.copy(),
-            LEAVING: leaving,
+            "state": self.app_state,
         }
 
+    def _admit(self, method: bytes, version: str, shown: dict[bytes, bytes]) -> None:
+        """Raises `ApiError`, which stops the parser, if a request with such a head is not to be served."""
+
+    def _reject(self, why: BaseException | None) -> None:
+        """The parser has stopped; `why`, if it was told to."""
+        raise NotImplementedError
+
     def on_body(self, body: bytes) -> None:
-        cycle = self.cycle
-        if cycle.response_complete:
-            return
-        cycle.add(body)
-        if len(cycle.body) > HIGH_WATER_LIMIT:
-            self.flow.pause_reading()
-        cycle.message_event.set()
+        self._idle_bytes = 0
+        self.cycle.add(body)
 
     def on_message_complete(self) -> None:
-        if not self._offers_upgrade and not self.cycle.response_complete:
-            self.cycle.more_body = False
-            self.cycle.message_event.set()
+        if not self._offers_upgrade:
+            self._in_body, self._idle_bytes = False, 0
+            self.cycle.complete()
 
-    def on_response_complete(self) -> None:
-        self.server_state.total_requests += 1
+    def _answered(self) -> None:
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
+        if self.flow.read_paused:
+            self.flow.resume_reading()
         if self._is_deaf:
             return
         self._idle_from = self.loop.time()
@@ -187,15 +206,10 @@ class Connection(HttpToolsProtocol):
         else:
             self.timeout_keep_alive_handler()
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        if cycle.scope["http_version"] == "1.0":
-            app = _CloseDelimited(app, cycle)
-        super()._start_asgi_task(cycle, app)
-
     # The end.
 
     def _close(self) -> None:
-        if self._is_deaf or self.cycle.more_body:
+        if self._is_deaf or not self.cycle.is_whole:
             self._linger()
         else:
             self.transport.close()
@@ -213,26 +227,3 @@ class Connection(HttpToolsProtocol):
             self._lingering = self.loop.call_later(LINGER_S, self._has_lingered)
         else:
             self.transport.abort()
-
-
-class _CloseDelimited:
-    """The application for HTTP/1.0: a body without a length ends where the connection does."""
-
-    def __init__(self, app: ASGIApp, cycle: RequestResponseCycle) -> None:
-        self._app = app
-        self._cycle = cycle
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        cycle, is_unframed = self._cycle, False
-
-        async def send_unframed(message: Message) -> None:
-            nonlocal is_unframed
-            if message["type"] == "http.response.start":
-                is_unframed = not any(name.lower() == b"content-length" for name, _ in message["headers"])
-                if is_unframed:
-                    cycle.chunked_encoding = False
-            elif is_unframed:
-                cycle.expected_content_length = len(message.get("body", b""))
-            await send(message)
-
-        await self._app(scope, receive, send_unframed)

@@ -1,182 +1,263 @@
-"""One request and its answer on a client's connection: what uvicorn has for it, in fewer steps.
+"""One request and its answer on a client's connection.
 
-It takes for granted that names of headers are valid, and in lower case: they are our own, or a parser has read them.
+A request that is there in whole is taken at once, and a whole answer goes to the transport in one write; messages of
+ASGI are for whoever asks for them. It is taken for granted that names of headers are valid, and in lower case: they are
+our own, or a parser has read them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Callable
-from typing import cast
+from dataclasses import dataclass
 
-from starlette.types import Message, Scope
-from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+from starlette.types import ASGIApp, Message, Scope
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+from uvicorn.server import ServerState
 
-LEAVING = "forebay.leaving"
-"""In the scope: the request's `Leaving`."""
-WRITE = "forebay.write"
-"""In the scope, until somebody takes it: the cycle's `write`, which would keep the scope alive."""
+from edge_service.domain.headers import Headers
 
-_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+CYCLE = "forebay.cycle"
+"""In the scope: the request's `Cycle`."""
+
+_log = logging.getLogger("uvicorn.error")
+
+_CONTROL = bytes([*range(9), *range(10, 32), 127])
 _BODILESS = frozenset({204, 304})
+_CLOSE = (b"connection", b"close")
+_CHUNKED = (b"transfer-encoding", b"chunked")
+_STATUS = {status: line.removesuffix(b"\r\n") for status, line in STATUS_LINE.items()}
+_MISTAKE = b"Internal Server Error"
 
 
-class Leaving:
-    """Tells whoever serves a request that the client has left. A task that waits for `http.disconnect` would tell the
-    same, at the cost of a task for each request."""
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What a cycle has of its connection."""
 
-    __slots__ = ("_has_left", "_tell")
-
-    def __init__(self) -> None:
-        self._has_left = False
-        self._tell: Callable[[], None] | None = None
-
-    def call(self, tell: Callable[[], None]) -> None:
-        """If the client leaves before it has its answer; at once if it has left already."""
-        if self._has_left:
-            tell()
-        else:
-            self._tell = tell
-
-    def left(self) -> None:
-        tell, self._tell, self._has_left = self._tell, None, True
-        if tell is not None:
-            tell()
-
-    def over(self) -> None:
-        """The answer is complete."""
-        self._tell = None
+    write: Callable[[bytes], None]
+    is_closing: Callable[[], bool]
+    close: Callable[[], None]
+    """To be called when there is no more to write."""
+    answered: Callable[[], None]
+    """To be called when an answer is complete."""
+    flow: FlowControl
+    server: ServerState
 
 
-class Cycle(RequestResponseCycle):
-    """As `Connection` makes it."""
+class Cycle:
+    """As `Connection` makes it. It is a `Client`, and called it is the `send` of ASGI."""
 
     # As each of them begins.
-    access_log = False
     disconnected = False
-    more_body = True
-    response_started = False
+    """The client has left."""
+    is_whole = False
+    """All of the request is there."""
+    has_begun = False
+    """The answer has a head."""
     response_complete = False
-    chunked_encoding: bool | None = None
-    expected_content_length = 0
-    body: bytes | bytearray = b""  # type: ignore[assignment]
-    """What has come of the request's, and has not been received."""
+    _is_taken = False
+    """All of the request has been read."""
+    _unread_bytes = 0
+    _is_chunked = False
+    _left_bytes: int | None = None
+    """Of the answer, by the length that it tells."""
+    _tell: Callable[[], None] | None = None
+    _news: asyncio.Event | None = None
+    """Made by whoever waits for some."""
 
-    def __init__(
-        self,
-        scope: Scope,
-        transport: asyncio.Transport,
-        flow: FlowControl,
-        logger: logging.Logger,
-        default_headers: list[tuple[bytes, bytes]],
-        leaving: Leaving,
-        on_response: Callable[..., None],
-        *,
-        is_awaited: bool,
-        keep_alive: bool,
-    ) -> None:
-        """`is_awaited`: the client sends the body when it is told to go on."""
-        self.scope = scope  # type: ignore[assignment]
-        self.transport = transport
-        self.flow = flow
-        self.logger = logger
-        self.default_headers = default_headers
-        self.leaving = leaving
-        self.on_response = on_response
-        self.waiting_for_100_continue = is_awaited
+    def __init__(self, line: Line, *, is_head: bool, knows_chunks: bool, is_awaited: bool, keep_alive: bool) -> None:
+        """`is_head`: the answer is to have no body. `is_awaited`: the client sends its own when it is told to go on."""
+        self._line = line
+        self._is_head = is_head
+        self._knows_chunks = knows_chunks
+        self._is_awaited = is_awaited
         self.keep_alive = keep_alive
-        self.message_event = asyncio.Event()
+        self._parts: list[bytes] = []
 
-    def add(self, body: bytes) -> None:
-        """A piece of the request's body. The first one is kept as it is: mostly it is all."""
-        if not self.body:
-            self.body = body
+    async def run(self, app: ASGIApp, scope: Scope) -> None:
+        """Has the request served. The client of an application that fails is told so, or cut off."""
+        try:
+            await app(scope, self.receive, self)
+            if self.response_complete or self.disconnected:
+                return
+            _log.error("ASGI callable returned without completing response.")
+        except BaseException as error:  # noqa: BLE001 - also of a task that is cancelled when the server ends
+            _log.error("Exception in ASGI application\n", exc_info=error)
+        if self.has_begun:
+            self._line.close()
+        else:
+            await self.respond(500, [(b"content-type", b"text/plain; charset=utf-8"), _CLOSE], _MISTAKE)
+
+    # From the connection.
+
+    def add(self, part: bytes) -> None:
+        """More of the body is there."""
+        if self.response_complete:
             return
-        if not isinstance(self.body, bytearray):
-            self.body = bytearray(self.body)
-        self.body += body
+        self._parts.append(part)
+        self._unread_bytes += len(part)
+        if self._unread_bytes > HIGH_WATER_LIMIT:
+            self._line.flow.pause_reading()
+        if self._news is not None:
+            self._news.set()
+
+    def complete(self) -> None:
+        """No more of the body comes."""
+        self.is_whole = True
+        if self._news is not None:
+            self._news.set()
 
     def leave(self) -> None:
         """The client has left: whoever reads or serves is told, and nothing more is sent."""
         self.disconnected = True
-        self.message_event.set()
-        self.leaving.left()
+        if self._news is not None:
+            self._news.set()
+        tell, self._tell = self._tell, None
+        if tell is not None:
+            tell()
 
-    async def receive(self) -> Message:  # type: ignore[override]
-        """As uvicorn does, but that nothing is waited for if all of the body is there, as it mostly is."""
-        is_over = self.disconnected or self.response_complete
-        if is_over or not self.body or self.more_body or self.waiting_for_100_continue:
-            return cast(Message, await super().receive())
-        self.flow.resume_reading()  # Or nobody would hear of it if the client leaves.
-        self.message_event.clear()
-        body, self.body = bytes(self.body), b""
-        return {"type": "http.request", "body": body, "more_body": False}
+    # The request.
 
-    async def send(self, message: Message) -> None:  # type: ignore[override]
-        """Waits while the client does not keep up."""
-        if self.flow.write_paused and not self.disconnected:
-            await self.flow.drain()
+    def on_leaving(self, tell: Callable[[], None]) -> None:
+        """Calls if the client leaves before it has its answer; at once if it has left already. A task that waits for
+        `http.disconnect` would tell the same, at the cost of a task for each request."""
+        if self.disconnected:
+            tell()
+        else:
+            self._tell = tell
+
+    def take(self) -> bytes | None:
+        """The body, if all of it is there; else it is to be received."""
+        if not self.is_whole or self._is_awaited or self.disconnected:
+            return None
+        return self._taken()
+
+    async def receive(self) -> Message:
+        if self._is_awaited and not self._line.is_closing():
+            self._line.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._is_awaited = False
+        while not self.disconnected and not self.response_complete and not self._has_more():
+            if self._news is None:
+                self._news = asyncio.Event()
+            self._news.clear()
+            await self._news.wait()
+        if self.disconnected or self.response_complete:
+            return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": self._taken(), "more_body": not self.is_whole}
+
+    def _has_more(self) -> bool:
+        return bool(self._parts) or (self.is_whole and not self._is_taken)
+
+    def _taken(self) -> bytes:
+        body = b"".join(self._parts)
+        if self._unread_bytes > HIGH_WATER_LIMIT:
+            self._line.flow.resume_reading()  # Behind all of it as well, or the client's leaving would not be heard of.
+        self._parts, self._unread_bytes, self._is_taken = [], 0, self.is_whole
+        return body
+
+    # The answer. All of these wait while the client does not keep up.
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            status, headers = message["status"], message["headers"]
+            await self.start(status, headers)
+        elif message.get("more_body", False):
+            await self.send(message["body"])
+        else:
+            await self._finish(message["body"])
+
+    async def respond(self, status: int, headers: Headers, content: bytes) -> None:
+        """As the port says."""
+        if self._line.flow.write_paused:
+            await self._line.flow.drain()
         if self.disconnected:
             return
-        is_head = message["type"] == "http.response.start"
-        if self.response_complete or is_head is self.response_started:
-            raise RuntimeError("an answer has one head, then a body, and nothing behind that")
-        if is_head:
-            self._begin(message["status"], message["headers"])
-        else:
-            self._go_on(message["body"], is_last=not message.get("more_body", False))
+        lines = self._head(status, [*headers, (b"content-length", b"%d" % len(content))])
+        self._line.write(b"\r\n".join([*lines, b"", b"" if self._is_head else content]))
+        self._end()
 
-    def write(self, body: bytes) -> bool:
-        """Part of the body of an answer that has begun, if it can be written at once; else it is for `send`."""
-        if not self.chunked_encoding or self.flow.write_paused or self.disconnected:
+    async def start(self, status: int, headers: Headers) -> None:
+        """As the port says. A body whose length the headers do not tell is sent in chunks, to whoever knows them."""
+        if self._line.flow.write_paused:
+            await self._line.flow.drain()
+        if self.disconnected:
+            return
+        length = dict(headers).get(b"content-length")
+        if self._is_head or status in _BODILESS:
+            pass
+        elif length is not None:
+            self._left_bytes = int(length)
+        elif self._knows_chunks:
+            self._is_chunked = True
+            headers = [*headers, _CHUNKED]
+        self._line.write(b"\r\n".join([*self._head(status, headers), b"", b""]))
+
+    async def send(self, content: bytes) -> None:
+        """As the port says."""
+        if self._line.flow.write_paused:
+            await self._line.flow.drain()
+        if not self.disconnected:
+            self._go_on(content)
+
+    def write(self, content: bytes) -> bool:
+        """As the port says."""
+        if not content or not self._is_chunked or self._line.flow.write_paused or self.disconnected:
             return False
-        self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
+        self._line.write(b"%x\r\n%b\r\n" % (len(content), content))
         return True
 
-    def _begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        self.response_started = True
-        self.waiting_for_100_continue = False
-        headers = [*self.default_headers, *headers]
-        named = dict(headers)
-        length, connection = named.get(b"content-length"), named.get(b"connection")
-        if length is not None:
-            self.expected_content_length = int(length)
-            self.chunked_encoding = False
-        elif self.chunked_encoding is None and self.scope["method"] != "HEAD" and status not in _BODILESS:
-            self.chunked_encoding = True
-            headers.append((b"transfer-encoding", b"chunked"))
-        if connection is not None and connection.lower() == b"close":
+    async def end(self) -> None:
+        """As the port says."""
+        await self._finish(b"")
+
+    async def _finish(self, content: bytes) -> None:
+        if self._line.flow.write_paused:
+            await self._line.flow.drain()
+        if self.disconnected:
+            return
+        self._go_on(content)
+        if self._left_bytes:
+            raise RuntimeError("an answer that is shorter than it says")
+        if self._is_chunked:
+            self._line.write(b"0\r\n\r\n")
+        self._end()
+
+    def _head(self, status: int, headers: Headers) -> list[bytes]:
+        if self.has_begun:
+            raise RuntimeError("an answer has one head")
+        headers = [*self._line.server.default_headers, *headers]
+        if _CLOSE in headers:
             self.keep_alive = False
         elif not self.keep_alive:
-            headers.append((b"connection", b"close"))
-        lines = [*map(b": ".join, headers)]
-        if _CONTROL.search(b"\t".join(lines)):
+            headers.append(_CLOSE)
+        lines = [_STATUS[status], *map(b": ".join, headers)]
+        told = b"\t".join(lines)
+        if told != told.translate(None, _CONTROL):
             raise RuntimeError("a header with a control character in it")
-        self.transport.write(STATUS_LINE[status] + b"\r\n".join([*lines, b"", b""]))
+        self.has_begun = True
+        self._is_awaited = False
+        return lines
 
-    def _go_on(self, body: bytes, *, is_last: bool) -> None:
-        if self.scope["method"] == "HEAD":
-            self.expected_content_length = 0
-        elif self.chunked_encoding:
-            framed = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
-            self.transport.write(framed + b"0\r\n\r\n" if is_last else framed)
-        else:
-            self.expected_content_length -= len(body)
-            if self.expected_content_length < 0:
+    def _go_on(self, content: bytes) -> None:
+        if not self.has_begun or self.response_complete:
+            raise RuntimeError("a body is behind a head, and ends once")
+        if not content or self._is_head:
+            return
+        if self._is_chunked:
+            content = b"%x\r\n%b\r\n" % (len(content), content)
+        elif self._left_bytes is not None:
+            self._left_bytes -= len(content)
+            if self._left_bytes < 0:
                 raise RuntimeError("an answer that is longer than it says")
-            self.transport.write(body)
-        if is_last:
-            self._end()
+        self._line.write(content)
 
     def _end(self) -> None:
-        if self.expected_content_length:
-            raise RuntimeError("an answer that is shorter than it says")
         self.response_complete = True
-        self.message_event.set()
-        self.leaving.over()
+        self._tell = None
+        if self._news is not None:
+            self._news.set()
         if not self.keep_alive:
-            self.transport.close()
-        self.on_response()
+            self._line.close()
+        self._line.answered()

@@ -72,12 +72,6 @@ class ClientProtocol(Connection):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._in_body = False
-        self._begun = False
-        """Part of the head is there."""
-        self._idle_bytes = 0
-        """Since the last part of a body, or the head before it."""
-        self._refusal: ApiError | None = None
         self._reading: asyncio.TimerHandle | None = None
         self._body_began_at = 0.0
         self._body_moved_at = 0.0
@@ -100,22 +94,28 @@ class ClientProtocol(Connection):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._is_deaf:
-            return
-        self._idle_bytes += len(data)
         super().data_received(data)
+        is_serving = self.cycle is not None and not self.cycle.response_complete
+        if self._in_head or self._in_body or not is_serving:
+            self._watch_request()
+
+    def _watch_request(self) -> None:
+        """There will be more of it, or of the next one."""
         if self._is_deaf or self.transport.is_closing():
             return
-        if self._idle_bytes > self.bounds.head_bytes and (self._in_body or self._begun):
+        is_begun = self._in_head or self._in_body
+        if is_begun and self._idle_bytes > self.bounds.head_bytes:
             self._refuse(HeadersTooLargeError(f"the headers are larger than {self.bounds.head_bytes} bytes"))
         elif self._reading is None:
             if self._in_body:
                 self._body_began_at = self._body_moved_at = self.loop.time()
                 self._reading = self.loop.call_later(self.bounds.body_idle_s, self._look_at_body)
-            elif self._begun or self.cycle is None or self.cycle.response_complete:
+            else:
                 # The timer of an idle connection is uvicorn's, and ends with any byte: a line end, the rest of a body
                 # whose request has been answered.
                 self._reading = self.loop.call_later(self.bounds.head_s, self._head_is_late)
+        elif not self._idle_bytes:
+            self._body_moved_at = self.loop.time()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -129,67 +129,41 @@ class ClientProtocol(Connection):
 
     # From the parser.
 
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._begun = True
-
-    def on_headers_complete(self) -> None:
-        if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
-            super().on_headers_complete()
-            return
-        self._lift_reading()
-        self._refusal = self._objection()
-        if self._refusal is not None:
-            raise ValueError  # Stops the parser, before there is a request.
-        super().on_headers_complete()
-        self._begun = False
-        self._in_body = True
-        self._idle_bytes = 0
-        # Trailers would be added to the list that the application has (RFC 9110, 6.5.1: they are to be kept apart).
-        self.headers = []
-
-    def on_body(self, body: bytes) -> None:
-        self._idle_bytes = 0
+    def _admit(self, method: bytes, version: str, shown: dict[bytes, bytes]) -> None:
         if self._reading is not None:
-            self._body_moved_at = self.loop.time()
-        super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        super().on_message_complete()
-        if not self._offers_upgrade:
             self._lift_reading()
-            self._in_body = False
-            self._idle_bytes = 0
-
-    def _objection(self) -> ApiError | None:
-        version = self.parser.get_http_version()
         if version not in ("1.1", "1.0"):
-            return InvalidRequestError("the versions of HTTP that are served are 1.1 and 1.0")
-        if self.parser.should_upgrade():
-            return InvalidRequestError("this is no proxy: it does not CONNECT")
+            raise InvalidRequestError("the versions of HTTP that are served are 1.1 and 1.0")
+        if method == b"CONNECT":
+            raise InvalidRequestError("this is no proxy: it does not CONNECT")
         if self._idle_bytes > self.bounds.head_bytes:  # Else it has the room, with whatever came along.
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if size > self.bounds.head_bytes:
-                return HeadersTooLargeError(f"the headers are larger than {self.bounds.head_bytes} bytes")
-        named = dict(self.headers)
-        if b"host" not in named:
-            if version == "1.1":
-                return InvalidRequestError("there is no Host header")
-        elif len(named) < len(self.headers) and sum(name == b"host" for name, _ in self.headers) > 1:
-            return InvalidRequestError("there is more than one Host header")
-        length, coding = named.get(b"content-length"), named.get(b"transfer-encoding")
+                raise HeadersTooLargeError(f"the headers are larger than {self.bounds.head_bytes} bytes")
+        if len(shown) < len(self.headers):
+            names = [name for name, _ in self.headers]
+            for name in (b"host", b"transfer-encoding"):
+                if names.count(name) > 1:
+                    raise InvalidRequestError(f"there is more than one header '{name.decode()}'")
+        if b"host" not in shown and version == "1.1":
+            raise InvalidRequestError("there is no Host header")
+        coding = shown.get(b"transfer-encoding")
         if coding is not None and (version != "1.1" or coding.strip().lower() != b"chunked"):
-            return InvalidRequestError("the only transfer coding is 'chunked', and HTTP/1.0 has none")
+            raise InvalidRequestError("the only transfer coding is 'chunked', and HTTP/1.0 has none")
         # Now, while nothing of the body has been read: later on, closing may overtake the answer.
-        if length is not None and int(length) > MAX_BODY_BYTES:
-            return PayloadTooLargeError(f"the body is larger than {MAX_BODY_BYTES} bytes")
-        return None
+        if int(shown.get(b"content-length", b"0")) > MAX_BODY_BYTES:
+            raise PayloadTooLargeError(f"the body is larger than {MAX_BODY_BYTES} bytes")
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        if self._reading is not None and not self._offers_upgrade:
+            self._lift_reading()
 
     # When time is up.
 
     def _head_is_late(self) -> None:
         self._reading = None
-        if self._begun:
+        if self._in_head:
             self._refuse(RequestTimeoutError("the headers took too long"))
         else:
             self.transport.close()  # It has asked for nothing; an answer would be taken for the next request's.
@@ -245,9 +219,8 @@ class ClientProtocol(Connection):
 
     # What is said.
 
-    def send_400_response(self, msg: str) -> None:
-        """Called for what the parser has refused, for its own reasons or for ours."""
-        self._refuse(self._refusal or InvalidRequestError("this is not valid HTTP/1.1"))
+    def _reject(self, why: BaseException | None) -> None:
+        self._refuse(why if isinstance(why, ApiError) else InvalidRequestError("this is not valid HTTP/1.1"))
 
     def _refuse(self, error: ApiError) -> None:
         self._is_deaf = True
@@ -259,7 +232,7 @@ class ClientProtocol(Connection):
             if cycle.response_complete:
                 self._linger()  # It has its answer.
                 return
-            if cycle.response_started:
+            if cycle.has_begun:
                 self.transport.abort()  # A status line here would be part of the answer, or pass for it.
                 return
             cycle.leave()

@@ -15,6 +15,7 @@ from edge_service.adapters.http.listings import GetModel, ListModels
 from edge_service.adapters.http.operations import Status, is_alive
 from edge_service.adapters.http.refusals import error_body
 from edge_service.adapters.http.serving import Conversations, Generations, Serving, StoredResponses
+from edge_service.adapters.http.shedding import Shedding
 from edge_service.app.draining import UnderWay
 from edge_service.app.gateway import Gateway
 from edge_service.app.ports import Resolver
@@ -55,18 +56,19 @@ def routes(
 
 
 class Direct:
-    """ASGI middleware: what is asked of models goes straight to whom it is for, past what Starlette does between the
-    last middleware and an application, which costs more than the application's own reading of a request."""
+    """What is asked of models goes straight to whom it is for, past all that Starlette does, which costs more than the
+    application's own reading of a request. All else goes the ordinary way."""
 
-    def __init__(self, app: ASGIApp, routes: Iterable[Route]) -> None:
-        self._app = app
+    def __init__(self, shedding: Shedding, routes: Iterable[Route]) -> None:
+        self._shedding = shedding
         self._conversations = {r.path: r.endpoint for r in routes if isinstance(r.endpoint, Conversations)}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http" and scope["method"] == "POST":
-            await self._conversations.get(scope["path"], self._app)(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+            conversation = self._conversations.get(scope["path"])
+            if conversation is not None:
+                return self._shedding.serve(conversation, scope, receive, send)
+        return self._shedding(scope, receive, send)
 
 
 class ByMethod:

@@ -52,6 +52,7 @@ class Server(SignalFreeServer):
         super().__init__(
             uvicorn.Config(
                 app,
+                interface="asgi3",  # It would look for a coroutine function, which an application need not be.
                 http=http,
                 ws="none",
                 lifespan="on",
@@ -83,12 +84,10 @@ class Server(SignalFreeServer):
             print(f"forebay-edge: serving {self._also}HTTP on {url(listening, self._scheme)}", flush=True)
 
     async def on_tick(self, counter: int) -> bool:
-        # One list for good, since requests under way hold on to the one that they have begun with.
-        headers = self.server_state.default_headers
         ends = await super().on_tick(counter)
         closing = [_CLOSE] if self._under_way.is_draining else []
-        headers[:] = [*(h for h in self.server_state.default_headers if h is not _CLOSE), *closing]
-        self.server_state.default_headers = headers
+        said = self.server_state.default_headers
+        self.server_state.default_headers = [*(header for header in said if header is not _CLOSE), *closing]
         return ends
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

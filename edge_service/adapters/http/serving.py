@@ -9,13 +9,14 @@ from urllib.parse import parse_qs
 
 from starlette.types import Receive, Scope, Send
 
-from edge_service.adapters.http.asgi import UNASKED_BYTES, AsgiClient, ClientGoneError, never, read_body
+from edge_service.adapters.http.asgi import UNASKED_BYTES, AsgiClient, ClientGoneError, never, read_body, shown
 from edge_service.adapters.http.client_keys import client_key, without_key
-from edge_service.adapters.http.cycle import LEAVING, WRITE, Leaving
+from edge_service.adapters.http.cycle import CYCLE, Cycle
 from edge_service.app.draining import UnderWay
 from edge_service.app.gateway import Gateway
 from edge_service.app.incoming import Incoming
 from edge_service.app.interrupts import Interrupts, Reason
+from edge_service.app.ports import Client
 from edge_service.dialects import asked, asked_plain, counting, gemini
 from edge_service.dialects.asked_stored import Stored
 from edge_service.dialects.counting import Countable
@@ -36,8 +37,8 @@ class Conversations:
         self._read = read
         self._voice = voice
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._serving.serve(scope, receive, send, self._read, self._voice)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return self._serving.serve(scope, receive, send, self._read, self._voice)
 
 
 class Generations:
@@ -95,54 +96,55 @@ class Serving:
         read: Callable[[bytes, Headers], Asked | Countable],
         voice: Voice,
     ) -> None:
-        head, key = scope["headers"], client_key(scope)
-        client = AsgiClient(send, scope.pop(WRITE, never))
-        shown = dict(reversed(head))  # Of a header that comes twice the first one counts.
-        request_id = headers.request_id(shown.get(headers.REQUEST_ID))
-        # The server has seen to it that a length is a number.
-        said_bytes = int(shown.get(b"content-length") or 0)
-        # Such a client sends no body before it is given a sign, which is given when the body is asked for.
-        waits = said_bytes > UNASKED_BYTES and b"expect" in shown
+        cycle: Cycle | None = scope.get(CYCLE)
+        # Our own server's `send` is one, unless somebody has something to add to what is sent.
+        client = send if isinstance(send, Cycle) else AsgiClient(send, cycle.write if cycle is not None else never)
+        request_id, key = headers.request_id(shown(scope).get(headers.REQUEST_ID)), client_key(scope)
         interrupts = Interrupts()
         self._under_way.enter(interrupts)
         try:
-            try:
-                authenticate = partial(self._gateway.authenticate, request_id, key)
-                body = await _body(receive, interrupts, authenticate, said_bytes, waits=waits)
-            except ClientGoneError:
-                return
-            except ApiError as error:
-                # What is left of the body stays unread, so the connection is of no more use.
-                extra = [*error.headers, (headers.REQUEST_ID, request_id.encode()), (b"connection", b"close")]
-                await client.respond(error.status, extra, voice.error_body(error))
-                return
-            leaving: Leaving | None = scope.get(LEAVING)
+            body = cycle.take() if cycle is not None else None
+            if body is None:
+                try:
+                    body = await self._body(scope, receive, interrupts, request_id)
+                except ClientGoneError:
+                    return
+                except ApiError as error:
+                    # What is left of the body stays unread, so the connection is of no more use.
+                    await _refuse(client, error, voice, request_id, (b"connection", b"close"))
+                    return
             # Another server tells a handler that streams, at best, by swallowing what it sends.
-            if leaving is not None:
-                leaving.call(partial(interrupts.fire, Reason.CLIENT_GONE))
+            if cycle is not None:
+                cycle.on_leaving(partial(interrupts.fire, Reason.CLIENT_GONE))
             # It has arrived when all of it is here: how long the client takes to send it is not ours to answer for.
-            incoming = Incoming(request_id, head, body, self._gateway.clock(), key)
-            await self._gateway.serve(incoming, client, interrupts, partial(read, body, head), voice)
+            incoming = Incoming(request_id, scope["headers"], body, self._gateway.clock(), key)
+            await self._gateway.serve(incoming, client, interrupts, partial(read, body, scope["headers"]), voice)
+        except Exception:
+            if not client.has_begun:
+                await _refuse(client, ApiError("the gateway made a mistake"), voice, request_id)
+            raise  # For the server to log it.
         finally:
             self._under_way.leave(interrupts)
             interrupts.close()
 
+    async def _body(self, scope: Scope, receive: Receive, interrupts: Interrupts, request_id: str) -> bytes:
+        """Raises what `read_body` does and `Gateway.authenticate`, which is asked about who sends a large one, or
+        `UnavailableError` if the gateway ends before the body does."""
+        head = shown(scope)
+        authenticate = partial(self._gateway.authenticate, request_id, client_key(scope))
+        # The server has seen to it that a length is a number.
+        said_bytes = int(head.get(b"content-length") or 0)
+        try:
+            if said_bytes <= UNASKED_BYTES or b"expect" not in head:
+                return await read_body(receive, before_more=authenticate, said_bytes=said_bytes)
+            await authenticate()  # The client is given a sign to send the body when it is asked for.
+            return await read_body(receive)
+        except asyncio.CancelledError:
+            if interrupts.take() is not Reason.DRAINING:
+                raise
+            raise UnavailableError("the gateway is shutting down") from None
 
-async def _body(
-    receive: Receive,
-    interrupts: Interrupts,
-    authenticate: Callable[[], Awaitable[None]],
-    said_bytes: int,
-    *,
-    waits: bool,
-) -> bytes:
-    """Raises what `read_body` and `authenticate` do, or `UnavailableError` if the gateway ends before the body does."""
-    try:
-        if not waits:
-            return await read_body(receive, before_more=authenticate, said_bytes=said_bytes)
-        await authenticate()
-        return await read_body(receive)
-    except asyncio.CancelledError:
-        if interrupts.take() is not Reason.DRAINING:
-            raise
-        raise UnavailableError("the gateway is shutting down") from None
+
+async def _refuse(client: Client, error: ApiError, voice: Voice, request_id: str, *more: tuple[bytes, bytes]) -> None:
+    head = [*error.headers, (headers.REQUEST_ID, request_id.encode()), *more]
+    await client.respond(error.status, head, voice.error_body(error))

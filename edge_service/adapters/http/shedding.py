@@ -46,19 +46,22 @@ class Shedding:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in EXEMPT:
             await self._app(scope, receive, send)
-            return
-        if is_management(scope):
+        elif is_management(scope):
             await self._serve_managing(scope, receive, send)
-            return
+        else:
+            await self.serve(self._app, scope, receive, send)
+
+    async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """For what is asked of models: has it served by this application, if it may be."""
         if self._under_way >= self._most:
             await self._refuse(scope, send, OverloadedError(_BUSY, retry_after_s=RETRY_AFTER_S))
             return
         self._under_way += 1
         try:
             if self._most_per_key:
-                await self._serve_in_turn(scope, receive, send)
+                await self._serve_in_turn(app, scope, receive, send)
             else:
-                await self._app(scope, receive, send)
+                await app(scope, receive, send)
         finally:
             self._under_way -= 1
 
@@ -72,7 +75,7 @@ class Shedding:
         finally:
             self._managing -= 1
 
-    async def _serve_in_turn(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve_in_turn(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         key = client_key(scope)
         count = self._of_key.get(key, 0)
         if count >= self._most_per_key:
@@ -82,7 +85,7 @@ class Shedding:
             return
         self._of_key[key] = count + 1
         try:
-            await self._app(scope, receive, send)
+            await app(scope, receive, send)
         finally:
             left = self._of_key[key] - 1
             if left:

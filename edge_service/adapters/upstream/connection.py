@@ -128,8 +128,13 @@ class Answer:
 
     def add(self, parts: list[bytes]) -> bool:
         """Whether more may come for now."""
-        if self._take is not None and self._waiter is not None and not self._waiter.done():
-            self._give(self._take, self._waiter, parts[0] if len(parts) == 1 else b"".join(parts))
+        waiter = self._waiter
+        if self._take is not None and waiter is not None and not waiter.done():
+            try:
+                if not self._take(parts[0] if len(parts) == 1 else b"".join(parts)):
+                    waiter.set_result(False)
+            except Exception as error:  # noqa: BLE001 - it is raised where it is waited
+                waiter.set_exception(error)
             return True
         self._parts += parts
         self._size += sum(map(len, parts))
@@ -153,15 +158,6 @@ class Answer:
         if not self.head_is_there.done():
             self.head_is_there.set_exception(error)
         self._wake()
-
-    def _give(self, take: Take, waiter: asyncio.Future[bool], part: bytes) -> None:
-        try:
-            if take(part):
-                return
-        except Exception as error:  # noqa: BLE001 - it is raised where it is waited
-            waiter.set_exception(error)
-        else:
-            waiter.set_result(False)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -283,7 +279,7 @@ class Connection(asyncio.Protocol):
             return
         if self._came:
             self._hand_over()
-        if self._beside_bytes > MAX_HEAD_BYTES and self._answer is not None:
+        elif self._beside_bytes > MAX_HEAD_BYTES and self._answer is not None:
             self._break("too large a head, or too much beside the body")
             self.abort()
 

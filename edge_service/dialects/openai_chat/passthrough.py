@@ -7,12 +7,11 @@ are taken out of it; ids of calls that one is known to refuse are replaced.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
 
-from edge_service.dialects import reasoning, stencil, surrogates
+from edge_service.dialects import reasoning, surrogates
 from edge_service.dialects.canonical import Usage
 from edge_service.dialects.exchange import (
     EmptyAnswerError,
@@ -224,26 +223,15 @@ def _usage(raw: msgspec.Raw | None) -> Usage | None:
     return None if said is None else terms.usage(said)
 
 
-MOST_STENCILS = 16
-"""In one stream. Where no event is like the one before, each of them would be a loss."""
-
-
-def _unknown(_: bytes) -> None:
-    """Without a stencil."""
-
-
 class EventReader:
     """Reads a provider's stream event by event and rewrites the model's name."""
 
-    __slots__ = ("_filled", "_model", "_stencils", "_usage", "_wants_usage")
+    __slots__ = ("_model", "_usage", "_wants_usage")
 
     def __init__(self, model: str, *, wants_usage: bool = True) -> None:
         self._model = msgspec.Raw(encode(model))
         self._wants_usage = wants_usage
         self._usage: msgspec.Raw | None = None
-        self._filled: Callable[[bytes], bytes | None] = _unknown
-        """By the stencil of the last event with content that was read as JSON."""
-        self._stencils = 0
 
     @property
     def usage(self) -> Usage | None:
@@ -254,15 +242,7 @@ class EventReader:
         """What the event is, and its bytes for the client. Raises `MalformedAnswerError`."""
         if not event.isascii():
             _check_encoding(event)
-        filled = self._filled(event)
-        if filled is not None:
-            return EventKind.CONTENT, filled
-        kind, sent = self._read(event)
-        if kind is EventKind.CONTENT and self._stencils < MOST_STENCILS:
-            self._stencils += 1
-            it = stencil.of(event, sent)
-            self._filled = _unknown if it is None else it.filled
-        return kind, sent
+        return self._read(event)
 
     def _read(self, event: bytes) -> tuple[EventKind, bytes]:
         data = sse.data_of(event)

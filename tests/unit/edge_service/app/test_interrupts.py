@@ -109,13 +109,14 @@ async def test_zero_means_no_limit() -> None:
     assert interrupts.reason is None
 
 
-def test_a_deadline_that_moves_later_holds_at_its_new_place() -> None:
+@pytest.mark.parametrize("move", [Interrupts.within, Interrupts.put_off])
+def test_a_deadline_that_moves_later_holds_at_its_new_place(move: Callable[[Interrupts, Reason, float], None]) -> None:
     async def test() -> None:
         interrupts, loop = Interrupts(), asyncio.get_running_loop()
         interrupts.within(Reason.IDLE, 90.0)
         for _ in range(5):
             await asyncio.sleep(60.0)
-            interrupts.within(Reason.IDLE, 90.0)
+            move(interrupts, Reason.IDLE, 90.0)
         assert await interrupted(interrupts) is Reason.IDLE
         assert loop.time() == pytest.approx(5 * 60.0 + 90.0)
 

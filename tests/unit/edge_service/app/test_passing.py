@@ -73,16 +73,14 @@ class Passed:
         if relay is None:
             relay = Relay(EventReader("chat"))
             relay.feed(HELLO)
-        reply = Reply(self.client, OPENAI, Record("r", 0.0, stream=True))
-        self._passing = Passing(relay, reply, Interrupts(), IDLE_S, before)
-        self.task: asyncio.Task[None] = asyncio.get_running_loop().create_task(self._run())
+        self.task = asyncio.create_task(self._run(relay, before))
 
-    async def _run(self) -> None:
+    async def _run(self, relay: Relay | ByteRelay, before: Callable[[], None] | None) -> None:
         response: Any = self.provider
-        interrupts = self._passing._interrupts = Interrupts()
+        reply, interrupts = Reply(self.client, OPENAI, Record("r", 0.0)), Interrupts()
         interrupts.within(Reason.IDLE, IDLE_S)
         try:
-            await self._passing.run(response)
+            await Passing(relay, reply, interrupts, IDLE_S, before).run(response)
         finally:
             interrupts.close()
 

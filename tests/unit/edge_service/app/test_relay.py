@@ -5,6 +5,7 @@ import pytest
 from edge_service.app.relay import MAX_HELD_BYTES, Relay, StreamFailedError
 from edge_service.app.rulings import Rulings
 from edge_service.dialects.openai_chat.passthrough import EventReader
+from edge_service.dialects.stencil import StencilReader
 from edge_service.domain.outcome import Disposition
 from edge_service.domain.plan import AnswerRule
 from edge_service.domain.sse import MAX_EVENT_BYTES
@@ -23,7 +24,7 @@ def compact(*events: bytes) -> bytes:
 
 
 def relay() -> Relay:
-    return Relay(EventReader("chat"))
+    return Relay(StencilReader(EventReader("chat")))
 
 
 def failure(of: Relay, data: bytes | None) -> Disposition:

@@ -15,7 +15,7 @@ SENT = b'data: {"id":"1","model":"asked","choices":[{"delta":{"content":"%s"}}]}
 def test_what_differs_in_the_text_alone_is_known_by_its_bytes(text: bytes) -> None:
     made = stencil.of(CAME % b"a", SENT % b"a")
     assert made is not None
-    assert made.filled(CAME % text) == SENT % text
+    assert made.known(CAME % text) == (1, SENT % text, len(CAME % text))
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,30 @@ def test_what_differs_in_the_text_alone_is_known_by_its_bytes(text: bytes) -> No
 def test_any_other_event_is_left_to_be_read(other: bytes) -> None:
     made = stencil.of(CAME % b"a", SENT % b"a")
     assert made is not None
-    assert made.filled(other) is None
+    assert made.known(other) is None
+
+
+@pytest.mark.parametrize("rest", [b"", b"data: [DONE]\n\n", b": ping", CAME[:-3] % b"cut", CAME % b"", b"\n\n"])
+def test_however_many_come_at_a_time_they_are_known(rest: bytes) -> None:
+    made = stencil.of(CAME % b"a", SENT % b"a")
+    assert made is not None
+    texts = (b"b", b"\xc3\xa9", rb"\"c", b"d")
+    came = b"".join(CAME % text for text in texts)
+    sent = b"".join(SENT % text for text in texts)
+    if rest == CAME % b"":
+        assert made.known(came + rest) is None, "there is one among them that has to be read"
+    else:
+        assert made.known(came + rest) == (4, sent, len(came))
+
+
+@pytest.mark.parametrize(
+    "between",
+    [b": ping\n\n", b"\n", b"\0", b"data: {}\n\n", CAME % b"", CAME % b"\xff", CAME % b"a\nb", CAME % b"a\0b"],
+)
+def test_with_anything_between_them_they_are_read(between: bytes) -> None:
+    made = stencil.of(CAME % b"a", SENT % b"a")
+    assert made is not None
+    assert made.known(CAME % b"b" + between + CAME % b"c") is None
 
 
 def test_padding_may_differ_too() -> None:
@@ -48,8 +71,10 @@ def test_padding_may_differ_too() -> None:
     sent = b'data: {"choices":[{"delta":{"content":"%s"}}],"obfuscation":"%s","model":"asked"}\n\n'
     made = stencil.of(came % (b"a", b"x7"), sent % (b"a", b"x7"))
     assert made is not None
-    assert made.filled(came % (b"b", b"q")) == sent % (b"b", b"q")
-    assert made.filled(came % (b"b", b'q"')) is None
+    event = came % (b"b", b"q")
+    assert made.known(event) == (1, sent % (b"b", b"q"), len(event))
+    assert made.known(event * 3) == (3, sent % (b"b", b"q") * 3, len(event) * 3)
+    assert made.known(came % (b"b", b'q"')) is None
 
 
 @pytest.mark.parametrize(
@@ -58,6 +83,8 @@ def test_padding_may_differ_too() -> None:
         (CAME % b"", SENT % b""),
         (CAME % b"a", b""),
         (CAME % b"a", SENT % b"b"),
+        (b": \1\n" + CAME % b"a", b": \1\n" + SENT % b"a"),
+        ((CAME % b"a").replace(b"\n\n", b"\r\r"), SENT % b"a"),
         (b'data: {"id":"a"}\n\n', b'data: {"id":"a"}\n\n'),
         (b"data: [%s]\n\n" % b",".join([b'{"text":"a"}'] * (MAX_HOLES + 1)),) * 2,
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from starlette.types import Message, Scope
@@ -10,7 +11,9 @@ from starlette.types import Message, Scope
 from edge_service.adapters.http.asgi import UNASKED_BYTES
 from edge_service.adapters.http.serving import Conversations, Serving
 from edge_service.app.draining import UnderWay
+from edge_service.app.ports import Client
 from edge_service.dialects import asked
+from edge_service.domain import headers
 from edge_service.domain.errors import ClientKeyError
 from edge_service.domain.headers import Headers
 
@@ -116,3 +119,40 @@ async def test_a_stranger_is_told_in_the_words_of_its_api(voice: asked.Voice, pa
     _, answer = await serve([length(UNASKED_BYTES + 1)], 1, UNASKED_BYTES, voice=voice)
     body = json.loads(answer[1]["body"])
     assert body[path[0]][path[1]] == said
+
+
+class Mistaken(Gateway):
+    """Fails, before its answer or in it."""
+
+    def __init__(self, *, begins: bool) -> None:
+        super().__init__()
+        self._begins = begins
+
+    async def serve(self, incoming: object, client: Client, *_: object) -> None:  # type: ignore[override]
+        if self._begins:
+            await client.start(200, [])
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("begins", [False, True])
+async def test_of_a_mistake_the_client_is_told_in_the_words_of_its_api_unless_the_answer_has_begun(
+    *, begins: bool
+) -> None:
+    answer: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"{}"}
+
+    async def send(message: Message) -> None:
+        answer.append(message)
+
+    scope: Scope = {"type": "http", "path": "/v1/messages", "headers": [], "query_string": b""}
+    gateway: Any = Mistaken(begins=begins)
+    with pytest.raises(ZeroDivisionError):
+        await Conversations(Serving(gateway, UnderWay()), asked.message, asked.ANTHROPIC)(scope, receive, send)
+    if begins:
+        assert [message["type"] for message in answer] == ["http.response.start"]
+        return
+    assert answer[0]["status"] == 500
+    assert headers.REQUEST_ID in dict(answer[0]["headers"])
+    assert json.loads(answer[1]["body"])["error"]["message"] == "the gateway made a mistake"

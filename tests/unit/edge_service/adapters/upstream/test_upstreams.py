@@ -239,6 +239,24 @@ async def test_parts_are_passed_on_until_that_is_enough_and_from_there(upstream:
         await response.aclose()
 
 
+async def test_that_all_has_come_is_told_where_it_is_known(upstream: Upstream) -> None:
+    async def script(connection: Connection) -> None:
+        await connection.head(transfer_encoding="chunked")
+        await connection.chunk(b"one")
+        await go_on.wait()
+        await connection.chunk(b"")
+
+    go_on = asyncio.Event()
+    async with provider(script) as server:
+        response = await upstream.send(attempt(server.url), "/c", [], b"{}")
+        assert await anext(response.chunks()) == b"one"
+        assert response.rest() is None
+        go_on.set()
+        assert await body(response) == b""
+        assert response.rest() == (b"" if isinstance(upstream, Calls) else None)
+        await response.aclose()
+
+
 async def test_what_the_taker_raises_is_raised(upstream: Upstream) -> None:
     async def script(connection: Connection) -> None:
         await connection.head(transfer_encoding="chunked")
