@@ -19,7 +19,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from edge_service.adapters import telemetry_structlog
+from edge_service.adapters import memory_glibc, telemetry_structlog
 from edge_service.adapters.certificates_files import Files, Followed
 from edge_service.adapters.credentials_local import LocalCredentials
 from edge_service.adapters.expositions_prometheus import families
@@ -169,6 +169,7 @@ async def serve(settings: Settings) -> None:
     renewing = asyncio.create_task(shown.follow(certificate.renew)) if shown and certificate else None
     serving_operations = asyncio.create_task(operations.serve([operating])) if operating else None
     _spare_the_collector()
+    memory_glibc.keep()
     await server.serve([listening])
     if renewing:
         renewing.cancel()
@@ -202,6 +203,7 @@ async def serve_as_worker(settings: Settings, worker: Worker) -> None:
     following = asyncio.create_task(link.follow(duties))
     renewing = asyncio.create_task(shown.follow(certificate.renew)) if shown and certificate else None
     _spare_the_collector()
+    memory_glibc.keep()
     await server.serve([])
     if renewing:
         renewing.cancel()

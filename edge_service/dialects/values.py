@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Raw
@@ -20,6 +21,21 @@ def decode_object(data: bytes) -> dict[str, Raw]:
     if not data.isascii():
         data.decode()  # What stays raw is checked for everything but its encoding.
     return _fields.decode(data)
+
+
+_LARGE_BYTES = 64 * 1024
+_HOLE = Raw(b"\0")
+"""Stands nowhere in JSON."""
+
+
+def encode_around(large: str, fields: Mapping[str, Any]) -> bytes:
+    """An object as the encoder has it. The field that may be `large` is not written into the encoder's buffer then: to
+    grow, that takes new memory from the system each time."""
+    value = fields.get(large, _HOLE)
+    if len(memoryview(value)) <= _LARGE_BYTES:
+        return msgspec.json.encode(fields)
+    before, behind = msgspec.json.encode({**fields, large: _HOLE}).split(b"\0")
+    return b"".join((before, value, behind))
 
 
 def first_byte(raw: Raw) -> bytes:

@@ -70,6 +70,10 @@ class RememberedPlans:
         """Whether anything is kept for it, be it too old to be recalled."""
         return client in self._clients
 
+    def was_let_in(self, client: bytes, since: float) -> bool:
+        """Whether a plan was made for it since then."""
+        return any(one.at >= since for place in self._clients.get(client, ()) for one in self._plans[place])
+
     def remember(self, client: bytes, key: Hashable, plan: Plan, now: float) -> None:
         """Keeps the plan, unless it is nothing but probes."""
         if any(map(_PROBE, plan.attempts)):

@@ -30,8 +30,13 @@ RESOLVE_TOTAL_S = 0.45
 RETRY_AFTER_S = 1.0
 _URGENT = (ReportFailed, ReportBound)
 _LAST = (ReportEnded, ReportClosed)
+LET_IN_S = 1.0
+"""For which a client that was let in is taken to be one who may send a large request. Whether it is served is asked
+with the request itself."""
 LONGEST_REMEMBERED = 256
 """Characters. What a reasoning suffix may be is not bounded, and what is remembered has to be."""
+
+_LET_IN = Plan("", (), 0, 0.0)
 
 
 class ResolverClient:
@@ -71,6 +76,8 @@ class ResolverClient:
 
     async def resolve(self, question: Question) -> Plan:
         """As the port says."""
+        if question.operation is Operation.AUTHENTICATE and self._was_let_in(question.client_key):
+            return _LET_IN
         try:
             plan = await self._ask(question)
         except ClientKeyError:
@@ -84,6 +91,9 @@ class ResolverClient:
             known_by = _key(question) if plan.depends_on_needs else _of_any_needs(question)
             self._remembered.remember(question.client_key, known_by, plan, self._clock())
         return plan
+
+    def _was_let_in(self, client: bytes) -> bool:
+        return self._remembered.was_let_in(client, self._clock() - LET_IN_S)
 
     async def _ask(self, question: Question) -> Plan:
         deadline = self._clock() + RESOLVE_TOTAL_S
@@ -133,7 +143,7 @@ class ResolverClient:
         now, client = self._clock(), question.client_key
         if question.operation is Operation.AUTHENTICATE:
             # Whoever has no plan is not let in; what becomes of the others is told by what they ask for.
-            return Plan("", (), 0, 0.0, is_stale=True) if self._remembered.has_any_of(client) else None
+            return _LET_IN._replace(is_stale=True) if self._remembered.has_any_of(client) else None
         plan = self._remembered.recall(client, _key(question), now)
         plan = plan or self._remembered.recall(client, _of_any_needs(question), now)
         if plan is None:

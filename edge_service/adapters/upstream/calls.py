@@ -24,20 +24,16 @@ _SIMPLE = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*").fullmatch
 """A path that needs no quoting."""
 
 
-class _Place(NamedTuple):
-    """Where a request goes."""
+class _Way(NamedTuple):
+    """What requests to one place with one secret have in common."""
 
     origin: Origin
-    lines: bytes
-    """With which its head begins: the request line, and the host."""
-
-
-class _Own(NamedTuple):
-    """What the gateway adds to requests that show this secret."""
-
-    lines: bytes
+    beginning: bytes
+    """Of the head: the request line, and the host."""
+    own: bytes
+    """The gateway's own headers, at its end."""
     ends: int
-    """Between the lines."""
+    """Between these."""
     hidden: Secret
 
 
@@ -52,39 +48,49 @@ class Calls:
     async def send(self, attempt: Attempt, path: str, headers: Headers, body: bytes, method: str = "POST") -> Response:
         """As the port says."""
         secret = self._secret_of(attempt.credential_ref) if attempt.credential_ref else ""
-        place = _place(method, attempt.base_url, path_for(attempt, path), attempt.allow_private)
-        quirks = attempt.quirks
-        own = _own(attempt.dialect, quirks.auth_header, secret, quirks.headers)
-        head = _head(place.lines, headers, own, len(body) if body or method == "POST" else None)
+        url, behind, quirks = attempt.base_url, path_for(attempt, path), attempt.quirks
+        way = _way(
+            method, url, behind, attempt.allow_private, attempt.dialect, quirks.auth_header, quirks.headers, secret
+        )
+        head = _head(way, headers, len(body) if body or method == "POST" else None)
         try:
-            answer = await self._pool.send(place.origin, head, body, attempt.timeouts.connect_s or None)
+            answer = await self._pool.send(way.origin, head, body, attempt.timeouts.connect_s or None)
         except ConnectError as error:
             words = tls_words(error)
             if words:
-                self._warnings.give("tls_failed", place.origin.host, str(error))
+                self._warnings.give("tls_failed", way.origin.host, str(error))
             raise UnreachableError(words or f"ConnectError: {error}") from error
         except ConnectionBrokenError as error:
             raise BrokenError(str(error)) from error
-        return Response(answer, own.hidden)
+        return Response(answer, way.hidden)
 
 
-def _head(beginning: bytes, headers: Headers, own: _Own, length: int | None) -> bytes:
+def _head(way: _Way, headers: Headers, length: int | None) -> bytes:
     """Raises `BrokenError`."""
-    lines = b"\r\n".join([*map(b": ".join, headers), own.lines])
+    lines = b"\r\n".join([*map(b": ".join, headers), way.own])
     # Nothing that gets here has a line's end in it. Should it one day, it is no second request (RFC 9112, 11.2).
-    if not _has_lines(lines, len(headers) + own.ends):
+    if not _has_lines(lines, len(headers) + way.ends):
         raise BrokenError("the request cannot be written as HTTP")
     if length is None:
-        return b"%b\r\n%b\r\n\r\n" % (beginning, lines)
-    return b"%b\r\ncontent-length: %d\r\n%b\r\n\r\n" % (beginning, length, lines)
+        return b"%b\r\n%b\r\n\r\n" % (way.beginning, lines)
+    return b"%b\r\ncontent-length: %d\r\n%b\r\n\r\n" % (way.beginning, length, lines)
 
 
 def _has_lines(lines: bytes, ends: int) -> bool:
     return lines.count(b"\n") == ends == lines.count(b"\r") and b"\0" not in lines
 
 
-@lru_cache(maxsize=4096)
-def _place(method: str, url: str, path: str, allow_private: bool) -> _Place:
+@lru_cache(maxsize=1024)
+def _way(
+    method: str,
+    url: str,
+    path: str,
+    allow_private: bool,
+    dialect: str,
+    auth_header: str,
+    always: tuple[tuple[bytes, bytes], ...],
+    secret: str,
+) -> _Way:
     """Raises `UnreachableError`, or `BrokenError` for what cannot be written as HTTP."""
     try:
         its = httpx2.URL(url)
@@ -93,18 +99,13 @@ def _place(method: str, url: str, path: str, allow_private: bool) -> _Place:
     if its.scheme not in _PORTS:
         raise UnreachableError("the scheme of the provider's base URL is neither http nor https")
     origin = Origin(its.scheme == "https", its.raw_host.decode("ascii"), its.port or _PORTS[its.scheme], allow_private)
-    behind = path.encode() if _SIMPLE(path) else httpx2.URL(f"http://quoted{path}").raw_path
-    line = b"%b %b HTTP/1.1" % (method.encode(), its.raw_path.rstrip(b"/") + behind)
-    lines = b"%b\r\nhost: %b" % (line, its.netloc)
-    if not _has_lines(lines, 1):
+    below = path.encode() if _SIMPLE(path) else httpx2.URL(f"http://quoted{path}").raw_path
+    line = b"%b %b HTTP/1.1" % (method.encode(), its.raw_path.rstrip(b"/") + below)
+    beginning = b"%b\r\nhost: %b" % (line, its.netloc)
+    if not _has_lines(beginning, 1):
         raise BrokenError("the request cannot be written as HTTP")
-    return _Place(origin, lines)
-
-
-@lru_cache(maxsize=1024)
-def _own(dialect: str, auth_header: str, secret: str, always: tuple[tuple[bytes, bytes], ...]) -> _Own:
-    headers = headers_for(dialect, auth_header, secret.encode(), always)
-    return _Own(b"\r\n".join(map(b": ".join, headers)), len(headers) - 1, Secret(secret.encode()))
+    own = headers_for(dialect, auth_header, secret.encode(), always)
+    return _Way(origin, beginning, b"\r\n".join(map(b": ".join, own)), len(own) - 1, Secret(secret.encode()))
 
 
 class Response:

@@ -18,6 +18,7 @@ from edge_service.dialects.exchange import (
     Whole,
     Written,
 )
+from edge_service.dialects.values import encode_around
 from edge_service.domain import sse
 from edge_service.domain.headers import Headers
 
@@ -49,7 +50,8 @@ class Request:
     def write(self, model: str, shown: Headers) -> Written:
         """The request for a provider that calls the model by this name. `shown` are the client's headers that are
         passed on anyway: what a provider needs and is not among them is in the headers of what is written."""
-        return Written(self.path, wire.encode({**self.fields, "model": model}), wire.version(shown), self.dropped)
+        body = encode_around("messages", {**self.fields, "model": model})
+        return Written(self.path, body, wire.version(shown), self.dropped)
 
 
 def read(body: bytes, path: str = wire.MESSAGES_PATH) -> Request:

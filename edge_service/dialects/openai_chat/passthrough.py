@@ -25,6 +25,7 @@ from edge_service.dialects.openai_chat import call_ids, terms, thoughts
 from edge_service.dialects.openai_chat.quirks import DEFAULT, Quirks
 from edge_service.dialects.openai_chat.wire import PATH, decode_object, encode
 from edge_service.dialects.surrogates import Hidden
+from edge_service.dialects.values import encode_around
 from edge_service.domain import sse
 from edge_service.domain.errors import InvalidRequestError
 
@@ -105,7 +106,7 @@ class ChatRequest(NamedTuple):
         return EventReader(self.model, wants_usage=self.wants_usage)
 
     def _encoded(self, fields: dict[str, Any]) -> bytes:
-        body = encode(fields)
+        body = encode_around("messages", fields)
         return body if self.hidden is None else self.hidden.shown(body)
 
 

@@ -13,6 +13,7 @@ from edge_service.dialects.exchange import EmptyAnswerError, MalformedAnswerErro
 from edge_service.dialects.openai_responses import terms, wire
 from edge_service.dialects.openai_responses.terms import WireUsage
 from edge_service.dialects.surrogates import Hidden
+from edge_service.dialects.values import encode_around
 from edge_service.domain.errors import InvalidRequestError
 
 _MARK = sealing.MARK.encode()
@@ -72,7 +73,7 @@ class Request:
 
     def write(self, model: str) -> Written:
         """The request for a provider that calls the model by this name."""
-        body = wire.encode({**self.fields, "model": model})
+        body = encode_around("input", {**self.fields, "model": model})
         return Written(wire.PATH, body if self.hidden is None else self.hidden.shown(body), dropped=self.dropped)
 
 

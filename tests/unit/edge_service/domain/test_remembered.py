@@ -103,6 +103,18 @@ def test_nobody_gets_the_plan_of_another_client() -> None:
     assert [plans.has_any_of(client) for client in (ME, OTHER, NOBODY)] == [True, True, False]
 
 
+def test_when_a_plan_was_made_for_a_client_is_told_whatever_it_asked_for() -> None:
+    plans = RememberedPlans()
+    for at, key in enumerate("klk"):
+        plans.remember(ME, key, plan(A), float(at))
+    assert [plans.was_let_in(ME, since) for since in (0.0, 2.0, 2.1)] == [True, True, False]
+    assert plans.recall(ME, "k", 2.0) is not None
+    assert plans.was_let_in(ME, 2.0)
+    assert not plans.was_let_in(OTHER, 0.0)
+    plans.forget_client(ME)
+    assert not plans.was_let_in(ME, 0.0)
+
+
 def test_of_a_client_that_is_not_let_in_any_more_nothing_is_kept() -> None:
     plans = RememberedPlans()
     for key in "kl":

@@ -8,7 +8,7 @@ import pytest
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from edge_service.adapters.resolver_grpc import stream
-from edge_service.adapters.resolver_grpc.client import ResolverClient
+from edge_service.adapters.resolver_grpc.client import LET_IN_S, ResolverClient
 from edge_service.adapters.resolver_grpc.outbox import MOST
 from edge_service.app.ports import Question, ReportBound
 from edge_service.domain.affinity import AffinityKeys, Made
@@ -207,14 +207,32 @@ async def test_of_a_client_that_is_not_let_in_any_more_no_plan_is_remembered() -
             await client.resolve(question(NEEDS, client_key=b"revoked"))
 
 
-async def test_while_no_resolver_can_be_asked_those_are_let_in_who_have_plans() -> None:
-    def let_in(key: bytes) -> Question:
-        return Question("r", "", stream=False, operation=Operation.AUTHENTICATE, client_key=key)
+def let_in(key: bytes) -> Question:
+    return Question("r", "", stream=False, operation=Operation.AUTHENTICATE, client_key=key)
 
+
+async def test_who_was_let_in_a_moment_ago_is_not_asked_about() -> None:
+    async with asking() as (client, answers):
+        now = [0.0]
+        client._clock = lambda: now[0]
+        await client.resolve(question(NEEDS, client_key=b"known"))
+        for now[0], asked in ((LET_IN_S, 1), (LET_IN_S + 0.1, 2)):
+            assert not (await client.resolve(let_in(b"known"))).is_stale
+            assert len(answers.asked) == asked
+        await client.resolve(question(NEEDS, client_key=b"known"))
+        answers.key = b"other"
+        for refused in (let_in(b"stranger"), question(NEEDS, client_key=b"known"), let_in(b"known")):
+            with pytest.raises(ClientKeyError):
+                await client.resolve(refused)
+
+
+async def test_while_no_resolver_can_be_asked_those_are_let_in_who_have_plans() -> None:
     async with asking() as (client, answers):
         assert not (await client.resolve(let_in(b"known"))).attempts
         await client.resolve(question(NEEDS, client_key=b"known"))
         answers.is_up = False
+        clock = client._clock
+        client._clock = lambda: clock() + LET_IN_S + 1
         assert (await client.resolve(let_in(b"known"))).is_stale
         with pytest.raises(UnavailableError):
             await client.resolve(let_in(b"stranger"))
