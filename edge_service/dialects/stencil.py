@@ -22,6 +22,8 @@ Known: TypeAlias = tuple[int, bytes, int]
 they end in it."""
 
 MAX_HOLES = 4
+MOST_BEHIND = 5
+"""How many ends are looked at, from behind: a stream ends with some events that have no content."""
 MOST_STENCILS = 16
 """In one stream. Where no event is like the one before, each of them would be a loss."""
 
@@ -30,7 +32,7 @@ _HOLES = re.compile(
     rb'((?:[^"\\\x00-\x1f]++|\\.)++)(?=")'
 )
 """Where texts stand that differ from event to event. No quote within a string is bare, so what is found is no text."""
-_ENDS = (b"\n\n", b"\r\n\r\n")
+_LF, _CRLF = b"\n\n", b"\r\n\r\n"
 """Whatever follows, an event with this at its end ends there."""
 _MARKS = [b"%c" % number for number in range(MAX_HOLES)]
 """No string has one of them in it. The first stands for what is between two events, the others for what is between
@@ -59,6 +61,7 @@ class Stencil:
     __slots__ = (
         "_are_texts",
         "_between",
+        "_blank",
         "_first",
         "_is_text",
         "_last",
@@ -76,6 +79,7 @@ class Stencil:
         self._first, *self._between, self._last = came
         self._sent_first, *self._sent_between, self._sent_last = sent
         self._start, self._length = len(self._first), len(self._last)
+        self._blank = _CRLF if self._last.endswith(_CRLF) else _LF
         above = self._first.count(b"\n")
         self._line = slice(above, -1, above + self._last.count(b"\n"))
         """Which of the lines of events like it have the holes in them."""
@@ -88,15 +92,27 @@ class Stencil:
     def known(self, piece: bytes) -> Known | None:
         """Of a piece that begins where an event does; None if that is another one, or one stands between those like it.
         Where two holes are followed by the same, nothing is known."""
-        end = piece.rfind(self._last)
-        if end < 0 or not piece.startswith(self._first):
+        if not piece.startswith(self._first):
             return None
-        texts = piece[self._start : end]
+        end = len(piece) if piece.endswith(self._last) else self._end_in(piece)
+        if not end:
+            return None
+        texts = piece[self._start : end - self._length]
         if not (texts.isascii() or _is_utf8(texts)):
             return None
         if self._is_text(texts):
-            return 1, self._sent_first + texts + self._sent_last, end + self._length
-        return self._known(texts, piece[: end + self._length])
+            return 1, self._sent_first + texts + self._sent_last, end
+        return self._known(texts, piece[:end])
+
+    def _end_in(self, piece: bytes) -> int:
+        """Where the last event like it ends before others; 0 if there is none. To search for all that an event ends
+        with could take for ever, if it is long and repeats itself."""
+        end, blank = len(piece), self._blank
+        for _ in range(MOST_BEHIND):
+            end = piece.rfind(blank, 0, end - 1) + len(blank)
+            if piece.endswith(self._last, 0, end):
+                return end
+        return 0
 
     def _known(self, inner: bytes, events: bytes) -> Known | None:
         """Of several, or of one with several holes. `inner` is all but what stands at their beginning and end."""
@@ -163,7 +179,7 @@ def of(event: bytes, sent: bytes) -> Stencil | None:
     sent_apart, sent_texts = _apart(sent)
     if not 0 < len(texts) <= MAX_HOLES or texts != sent_texts:
         return None
-    if not event.endswith(_ENDS) or _MARKED.search(event) or _MARKED.search(sent):
+    if not event.endswith((_LF, _CRLF)) or _MARKED.search(event) or _MARKED.search(sent):
         return None
     if any(b"\n" in between for between in came[1:-1]):
         return None

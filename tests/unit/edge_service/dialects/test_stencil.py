@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from edge_service.dialects import stencil
-from edge_service.dialects.stencil import MAX_HOLES
+from edge_service.dialects.stencil import MAX_HOLES, MOST_BEHIND
 
 CAME = b'data: {"id":"1","model":"up","choices":[{"delta":{"content":"%s"}}]}\n\n'
 SENT = b'data: {"id":"1","model":"asked","choices":[{"delta":{"content":"%s"}}]}\n\n'
@@ -54,6 +54,22 @@ def test_however_many_come_at_a_time_they_are_known(rest: bytes) -> None:
         assert made.known(came + rest) is None, "there is one among them that has to be read"
     else:
         assert made.known(came + rest) == (4, sent, len(came))
+
+
+def test_those_behind_may_be_as_many_as_end_a_stream() -> None:
+    made = stencil.of(CAME % b"a", SENT % b"a")
+    assert made is not None
+    piece = CAME % b"b" + b": ping\n\n" * MOST_BEHIND
+    assert made.known(piece) == (1, SENT % b"b", len(CAME % b"b"))
+    assert made.known(piece + b": ping\n\n") is None
+
+
+def test_an_event_that_is_long_and_repeats_itself_is_not_searched_for() -> None:
+    came = b'data: {"text":"%s","":"' + b'","":"' * 100_000 + b'"}\n\n'
+    made = stencil.of(came % b"a", came % b"a")
+    assert made is not None
+    assert made.known(came % b"b" + b": ping\n\n") == (1, came % b"b", len(came % b"b"))
+    assert made.known((came % b"b").replace(b'"}', b'x"}')) is None
 
 
 @pytest.mark.parametrize(
