@@ -90,7 +90,7 @@ class Client:
         if status != 200:
             raise AssertionError(f"the path that is counted answers {status}: {content!r}")
 
-    async def start(self, status: int, headers: Headers) -> None:
+    async def start(self, status: int, headers: Headers, content: bytes = b"") -> None:
         pass
 
     async def send(self, content: bytes) -> None:
@@ -99,7 +99,7 @@ class Client:
     def write(self, content: bytes) -> bool:
         return True
 
-    async def end(self) -> None:
+    async def end(self, content: bytes = b"") -> None:
         pass
 
 

@@ -37,24 +37,24 @@ class Passing:
         self._idle_s = idle_s
         self._before = before
         self._late = b""
-        """What the client was not ready for."""
+        """What the client was not ready for, or what is left."""
 
-    async def run(self, response: UpstreamResponse) -> None:
-        """Until the stream is complete. Raises `StreamFailedError` or `UpstreamFailure`."""
+    async def run(self, response: UpstreamResponse) -> bytes:
+        """Until the stream is complete: what is left to be sent, with its end. Raises `StreamFailedError` or
+        `UpstreamFailure`."""
         relay = self._relay
         try:
             while not await response.pass_on(self._take):
-                if self._late:
-                    await self._send_late()
                 if relay.complete:
-                    return
+                    return self._late
+                await self._send_late()
         except StreamFailedError:
             await self._reply.send(relay.rest())
             raise
         ready = relay.ended()
         if self._before is not None:
             self._before()
-        await self._reply.send(ready)
+        return ready
 
     def _take(self, chunk: bytes) -> bool:
         relay = self._relay
@@ -62,7 +62,7 @@ class Passing:
         if ready:
             if self._before is not None:
                 self._before()
-            if not self._write(ready):
+            if relay.complete or not self._write(ready):
                 self._late = ready
                 return False
         if relay.is_new_content and self._idle_s:

@@ -194,8 +194,8 @@ class Client(Protocol):
     async def respond(self, status: int, headers: Headers, content: bytes) -> None:
         """A whole answer at once."""
 
-    async def start(self, status: int, headers: Headers) -> None:
-        """The head of an answer whose body follows in parts."""
+    async def start(self, status: int, headers: Headers, content: bytes = b"") -> None:
+        """The head of an answer whose body follows in parts, and the first of them."""
 
     async def send(self, content: bytes) -> None:
         """Part of the body. Waits while the client does not keep up."""
@@ -203,8 +203,8 @@ class Client(Protocol):
     def write(self, content: bytes) -> bool:
         """Part of the body, if it can be written without waiting: whether it was. If not, it is for `send`."""
 
-    async def end(self) -> None:
-        """The body is complete."""
+    async def end(self, content: bytes = b"") -> None:
+        """The last part of the body, which is complete with it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,10 +64,11 @@ class Reply:
 
     async def begin(self, head: Headers, content: bytes) -> None:
         """The beginning of a stream."""
-        if not await self._has_begun_early():
+        if await self._has_begun_early():
+            await self._client.send(content)
+        else:
             self._record.status = SERVED
-            await self._client.start(SERVED, self._limited(head))
-        await self._client.send(content)
+            await self._client.start(SERVED, self._limited(head), content)
 
     async def respond(self, head: Headers, content: bytes) -> None:
         """All of an answer that came whole."""
@@ -79,8 +80,7 @@ class Reply:
         answer = error.outcome.answer
         if await self._has_begun_early():
             said = None if answer is None else self._voice.said_event(answer.content)
-            await self._client.send(self._voice.error_event(error) if said is None else said)
-            await self._client.end()
+            await self._client.end(self._voice.error_event(error) if said is None else said)
             return
         if answer is not None:
             status, first, content = error.outcome.status, list(answer.headers), answer.content
@@ -91,8 +91,7 @@ class Reply:
 
     async def break_off(self, error: UpstreamError) -> None:
         """Ends a stream that is not complete."""
-        await self._client.send(self._voice.error_event(error))
-        await self._client.end()
+        await self._client.end(self._voice.error_event(error))
 
     def close(self) -> None:
         """Nothing more is sent, whatever is under way."""

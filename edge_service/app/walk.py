@@ -103,7 +103,7 @@ class Walk:
         self._asking: Asking | None = None
         """Of the last attempt."""
         self._ready = b""
-        """What the answer begins with."""
+        """What the answer begins with; of a stream that has begun, what it ends with."""
         self._relay: StreamRelay | ByteRelay | None = None
         """Of the last attempt whose answer came in events."""
 
@@ -299,7 +299,8 @@ class Walk:
             if not relay.complete:
                 idle_s = asking.attempt.timeouts.idle_s
                 self._interrupts.within(Reason.IDLE, idle_s)
-                await Passing(relay, self._reply, self._interrupts, idle_s, bind).run(asking.response)
+                passing = Passing(relay, self._reply, self._interrupts, idle_s, bind)
+                self._ready = await passing.run(asking.response)
         return self._machine.ended()
 
     def _made(self, made_id: str) -> Made:
@@ -329,7 +330,8 @@ class Walk:
             head = heads.passed(asking.response.headers, voice, stream=stream)
         head += [*heads.losses_of(self._record, asking.attempt, asking.call.written), *self._own_headers()]
         if stream:
-            await self._reply.begin(head, self._ready)
+            content, self._ready = self._ready, b""
+            await self._reply.begin(head, content)
         else:
             await self._reply.respond(head, self._ready)
 
@@ -338,7 +340,7 @@ class Walk:
         self._record.ending = ending
         if ending is Ending.SERVED:
             if self._request.stream:
-                await self._reply.end()
+                await self._reply.end(self._ready)
                 await self._last.drain()
         elif outcome is not None:
             error = UpstreamError(outcome, self._machine.opened)

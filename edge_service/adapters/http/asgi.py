@@ -80,15 +80,17 @@ class AsgiClient:
         await self.start(status, [*headers, length])
         await self._send({"type": "http.response.body", "body": content})
 
-    async def start(self, status: int, headers: Headers) -> None:
+    async def start(self, status: int, headers: Headers, content: bytes = b"") -> None:
         """As the port says."""
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         self.has_begun = True
+        if content:
+            await self.send(content)
 
     async def send(self, content: bytes) -> None:
         """As the port says."""
         await self._send({"type": "http.response.body", "body": content, "more_body": True})
 
-    async def end(self) -> None:
+    async def end(self, content: bytes = b"") -> None:
         """As the port says."""
-        await self._send({"type": "http.response.body", "body": b""})
+        await self._send({"type": "http.response.body", "body": content})

@@ -166,7 +166,7 @@ class Cycle:
         elif message.get("more_body", False):
             await self.send(message["body"])
         else:
-            await self._finish(message["body"])
+            await self.end(message["body"])
 
     async def respond(self, status: int, headers: Headers, content: bytes) -> None:
         """As the port says."""
@@ -178,7 +178,7 @@ class Cycle:
         self._line.write(b"\r\n".join([*lines, b"", b"" if self._is_head else content]))
         self._end()
 
-    async def start(self, status: int, headers: Headers) -> None:
+    async def start(self, status: int, headers: Headers, content: bytes = b"") -> None:
         """As the port says. A body whose length the headers do not tell is sent in chunks, to whoever knows them."""
         if self._line.flow.write_paused:
             await self._line.flow.drain()
@@ -192,14 +192,17 @@ class Cycle:
         elif self._knows_chunks:
             self._is_chunked = True
             headers = [*headers, _CHUNKED]
-        self._line.write(b"\r\n".join([*self._head(status, headers), b"", b""]))
+        head = b"\r\n".join([*self._head(status, headers), b"", b""])
+        self._line.write(head + self._framed(content))
 
     async def send(self, content: bytes) -> None:
         """As the port says."""
         if self._line.flow.write_paused:
             await self._line.flow.drain()
         if not self.disconnected:
-            self._go_on(content)
+            framed = self._framed(content)
+            if framed:
+                self._line.write(framed)
 
     def write(self, content: bytes) -> bool:
         """As the port says."""
@@ -208,20 +211,19 @@ class Cycle:
         self._line.write(b"%x\r\n%b\r\n" % (len(content), content))
         return True
 
-    async def end(self) -> None:
+    async def end(self, content: bytes = b"") -> None:
         """As the port says."""
-        await self._finish(b"")
-
-    async def _finish(self, content: bytes) -> None:
         if self._line.flow.write_paused:
             await self._line.flow.drain()
         if self.disconnected:
             return
-        self._go_on(content)
+        last = self._framed(content)
         if self._left_bytes:
             raise RuntimeError("an answer that is shorter than it says")
         if self._is_chunked:
-            self._line.write(b"0\r\n\r\n")
+            last += b"0\r\n\r\n"
+        if last:
+            self._line.write(last)
         self._end()
 
     def _head(self, status: int, headers: Headers) -> list[bytes]:
@@ -240,18 +242,19 @@ class Cycle:
         self._is_awaited = False
         return lines
 
-    def _go_on(self, content: bytes) -> None:
+    def _framed(self, content: bytes) -> bytes:
+        """Part of the body as it goes to the transport."""
         if not self.has_begun or self.response_complete:
             raise RuntimeError("a body is behind a head, and ends once")
         if not content or self._is_head:
-            return
+            return b""
         if self._is_chunked:
-            content = b"%x\r\n%b\r\n" % (len(content), content)
-        elif self._left_bytes is not None:
+            return b"%x\r\n%b\r\n" % (len(content), content)
+        if self._left_bytes is not None:
             self._left_bytes -= len(content)
             if self._left_bytes < 0:
                 raise RuntimeError("an answer that is longer than it says")
-        self._line.write(content)
+        return content
 
     def _end(self) -> None:
         self.response_complete = True

@@ -39,8 +39,10 @@ class Client:
     async def respond(self, status: int, headers: Headers, content: bytes) -> None:
         await self._gets((status, headers, content))
 
-    async def start(self, status: int, headers: Headers) -> None:
+    async def start(self, status: int, headers: Headers, content: bytes = b"") -> None:
         await self._gets((status, headers))
+        if content:
+            await self._gets(content)
 
     async def send(self, content: bytes) -> None:
         await self._gets(content)
@@ -50,7 +52,9 @@ class Client:
             self.got.append((asyncio.get_running_loop().time(), content))
         return self.reads.is_set()
 
-    async def end(self) -> None:
+    async def end(self, content: bytes = b"") -> None:
+        if content:
+            await self._gets(content)
         await self._gets("end")
 
 

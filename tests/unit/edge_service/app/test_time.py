@@ -287,7 +287,6 @@ async def test_nothing_is_put_into_a_stream_that_may_be_anything() -> None:
     assert [(at, sent) for at, sent in world.client.got[1:]] == [
         (40, b"\x00\r\n"),
         (50, b"\xff"),
-        (50, b""),
         (50, "end"),
     ]
     assert world.failures == [(Disposition.EMPTY, False)]

@@ -68,7 +68,7 @@ class Notes:
     def write(self, content: bytes) -> bool:
         raise NotImplementedError
 
-    async def end(self) -> None:
+    async def end(self, content: bytes = b"") -> None:
         raise NotImplementedError
 
 

@@ -204,6 +204,19 @@ async def test_parts_are_chunks(way: Way) -> None:
     assert peer.answered == 1
 
 
+@each_way
+async def test_the_first_part_may_come_with_the_head_and_the_last_with_the_end(way: Way) -> None:
+    peer = Peer()
+    client = way(peer.cycle)
+    await client.start(200, [], b"one")
+    await client.end(b"two")
+    head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+    assert peer.written == head + b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"
+    assert peer.answered == 1
+    if way is WAYS["straight"]:
+        assert len(peer.writes) == 2
+
+
 async def test_what_can_be_written_at_once_goes_past_what_waits() -> None:
     peer = Peer()
     it = peer.cycle
