@@ -57,11 +57,9 @@ def _batch(it: Resolving) -> Callable[[], Any]:
     async def asked() -> AsyncIterator[pb.ResolveStreamRequest]:
         message = pb.ResolveStreamRequest()
         for number, decision_id in enumerate(before):
-            for report in (
-                pb.OutcomeReport(decision_id=decision_id, ended=pb.AttemptEnded(target_id=target, input_tokens=10)),
-                pb.OutcomeReport(decision_id=decision_id, closed=pb.DecisionClosed()),
-            ):
-                message.reports.add(id=number + 1, report=report)
+            ended = pb.AttemptEnded(target_id=target, input_tokens=10)
+            report = pb.OutcomeReport(decision_id=decision_id, ended=ended, closes=True)
+            message.reports.add(id=number + 1, report=report)
         for number in range(BATCH):
             request = pb.ResolveRequest(
                 request_id="request",

@@ -293,6 +293,7 @@ class Walk:
         if bind is not None:
             bind()
         if relay.has_content:
+            self._interrupts.lift(Reason.TOTAL, Reason.FIRST_CONTENT)
             self._interrupts.within(Reason.STREAM, asking.attempt.timeouts.stream_s)
             await self._carry_out(self._machine.content())
             if not relay.complete:
@@ -322,7 +323,6 @@ class Walk:
 
     async def _begin(self, _: Relay) -> None:
         """Begins the answer with what is ready; of an answer that came whole, that is all."""
-        self._interrupts.lift(Reason.TOTAL, Reason.HEADERS, Reason.FIRST_CONTENT)
         asking, voice, stream = self._last, self._request.voice, self._request.stream
         if asking.call.is_translated:
             head = heads.translated(voice, stream=stream)

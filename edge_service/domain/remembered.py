@@ -10,6 +10,7 @@ resolver's rotation, so that an outage does not send everything to the target th
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict, deque
 from collections.abc import Hashable
 from operator import attrgetter
@@ -48,7 +49,7 @@ class _Turns(deque[_Made]):
 class RememberedPlans:
     """`now` is in seconds, on a clock that never goes back."""
 
-    __slots__ = ("_clients", "_count", "_life_s", "_most", "_newest_at", "_plans")
+    __slots__ = ("_clients", "_count", "_let_in_at", "_life_s", "_most", "_newest_at", "_plans")
 
     def __init__(self, life_s: float = LIFE_S, most: int = MOST) -> None:
         self._life_s = life_s
@@ -56,6 +57,8 @@ class RememberedPlans:
         self._plans: OrderedDict[_Place, _Turns] = OrderedDict()
         self._clients: dict[bytes, set[_Place]] = {}
         """Where plans of theirs are."""
+        self._let_in_at: dict[bytes, float] = {}
+        """When the latest of these was made."""
         self._count = 0
         self._newest_at: float | None = None
 
@@ -72,7 +75,7 @@ class RememberedPlans:
 
     def was_let_in(self, client: bytes, since: float) -> bool:
         """Whether a plan was made for it since then."""
-        return any(one.at >= since for place in self._clients.get(client, ()) for one in self._plans[place])
+        return self._let_in_at.get(client, -math.inf) >= since
 
     def remember(self, client: bytes, key: Hashable, plan: Plan, now: float) -> None:
         """Keeps the plan, unless it is nothing but probes."""
@@ -92,7 +95,7 @@ class RememberedPlans:
             self._count -= 1
         made.append(_Made(plan, now))
         self._count += 1
-        self._newest_at = now
+        self._newest_at = self._let_in_at[client] = now
         self._plans.move_to_end(place)
         while self._count > self._most:
             self._forget(next(iter(self._plans)))
@@ -130,7 +133,7 @@ class RememberedPlans:
         client = place[0]
         self._clients[client].discard(place)
         if not self._clients[client]:
-            del self._clients[client]
+            del self._clients[client], self._let_in_at[client]
 
 
 def _targets(plan: Plan) -> frozenset[tuple[str, ...]]:

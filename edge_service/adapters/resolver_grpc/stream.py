@@ -209,10 +209,10 @@ class ResolveStream:
             await asyncio.gather(writing, return_exceptions=True)
 
     async def _write(self, call: Call) -> None:
-        came_together = 0
+        several = False
         while True:
             await self._something_to_send.wait()
-            if came_together > 1:
+            if several:
                 for _ in range(TURNS):
                     await asyncio.sleep(0)
             self._something_to_send.clear()
@@ -225,8 +225,8 @@ class ResolveStream:
                 resolves=[item for item in self._resolves if item.id in self._waiting],
             )
             self._resolves.clear()
-            came_together = len(message.resolves)
-            if came_together:
+            if message.resolves:
+                several = len(message.resolves) > 1
                 self._is_answered.clear()
             await call.write(message)
             await self._is_answered.wait()

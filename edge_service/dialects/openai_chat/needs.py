@@ -46,17 +46,17 @@ _strings = msgspec.json.Decoder(list[str])
 def of(fields: Mapping[str, Raw]) -> Needs:
     """Of a request's top-level fields."""
     messages = bytes_of(fields.get("messages"))
-    newer, older = fields.get("max_completion_tokens"), fields.get("max_tokens")
-    return needing.needs(
-        (
-            *(() if _TELLING.isdisjoint(fields) else _of_fields(fields)),
-            # The rarest letter of the words is looked for first, which takes next to no time.
-            *(_media(messages) if b"_" in messages and _MEDIA.search(messages) else ()),
-        ),
-        # OpenRouter leaves out what does not fit, where it is asked to.
-        0 if is_filled(fields.get("transforms")) else needing.tokens(messages),
-        needing.limit(newer) if bytes_of(newer) else needing.limit(older),
-    )
+    capabilities: list[Capability] = []
+    if not _TELLING.isdisjoint(fields):
+        capabilities += _of_fields(fields)
+    # The rarest letter of the words is looked for first, which takes next to no time.
+    if b"_" in messages and _MEDIA.search(messages):
+        capabilities += _media(messages)
+    # OpenRouter leaves out what does not fit, where it is asked to.
+    is_cut = "transforms" in fields and is_filled(fields["transforms"])
+    newer = bytes_of(fields["max_completion_tokens"]) if "max_completion_tokens" in fields else b""
+    said = Raw(newer) if newer else fields.get("max_tokens")
+    return needing.needs(capabilities, 0 if is_cut else needing.tokens(messages), needing.limit(said))
 
 
 def _of_fields(fields: Mapping[str, Raw]) -> Iterator[Capability]:

@@ -144,13 +144,12 @@ def open_request(body: bytes) -> Opened:
 
 def read_request(body: bytes) -> ChatRequest:
     """Raises `InvalidRequestError`, likewise."""
-    opened = open_request(body)
-    model, fields, hidden = opened.model, opened.fields, opened.hidden
+    model, fields, hidden = open_request(body)
     if "messages" not in fields:
         raise InvalidRequestError("'messages' is missing: it holds the conversation", param="messages")
     if bytes(memoryview(fields["messages"])[:1]) != b"[":
         raise InvalidRequestError("'messages' must be an array", param="messages")
-    stream = bool(_typed(_optional_bool, fields.get("stream", _NULL), "stream", "a boolean"))
+    stream = "stream" in fields and bool(_typed(_optional_bool, fields["stream"], "stream", "a boolean"))
     wants_usage = not stream or _wants_usage(fields.get("stream_options", _NULL))
     return ChatRequest(model, stream, fields, hidden, wants_usage, thoughts.are_ours(body))
 

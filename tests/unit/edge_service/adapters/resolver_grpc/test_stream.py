@@ -24,10 +24,11 @@ class Counting(resolver_service_pb2_grpc.ResolverServiceServicer):
         await context.send_initial_metadata(())
         async for message in requests:
             self.at_a_time.append(len(message.resolves))
-            yield pb.ResolveStreamResponse(answers=[pb.ResolveAnswer(id=item.id) for item in message.resolves])
+            answers = [pb.ResolveAnswer(id=item.id) for item in message.resolves]
+            yield pb.ResolveStreamResponse(answers=answers, acknowledged=[item.id for item in message.reports])
 
 
-@pytest.mark.parametrize(("at_first", "then"), [(1, [1, 1]), (2, [2])])
+@pytest.mark.parametrize(("at_first", "then"), [(1, [0, 1, 1]), (2, [0, 2])])
 async def test_questions_wait_for_each_other_where_several_came_at_a_time(at_first: int, then: list[int]) -> None:
     counting = Counting()
     server = grpc.aio.server()
@@ -37,6 +38,9 @@ async def test_questions_wait_for_each_other_where_several_came_at_a_time(at_fir
     stream = ResolveStream(f"127.0.0.1:{port}", "", Channels())
     try:
         await asyncio.gather(*(stream.resolve(pb.ResolveRequest(), 10) for _ in range(at_first)))
+        stream.report(pb.OutcomeReport(), at_once=True)
+        while stream.reports_unacknowledged:
+            await asyncio.sleep(0.001)
         one = asyncio.create_task(stream.resolve(pb.ResolveRequest(), 10))
         for _ in range(2):  # Turns, in which whoever does not wait goes.
             await asyncio.sleep(0)
