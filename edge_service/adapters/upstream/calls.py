@@ -10,7 +10,7 @@ from typing import NamedTuple
 import httpx2
 
 from edge_service.adapters.upstream.addresses import ConnectError, Warnings
-from edge_service.adapters.upstream.connection import Answer, ConnectionBrokenError
+from edge_service.adapters.upstream.answer import Answer, ConnectionBrokenError
 from edge_service.adapters.upstream.pool import Origin, Pool
 from edge_service.adapters.upstream.requests import headers_for, path_for
 from edge_service.adapters.upstream.responses import Secret, encoding_of, passed_on, unpacked

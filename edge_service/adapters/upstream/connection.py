@@ -21,14 +21,13 @@ from typing import TypeAlias, cast
 
 import httptools
 
+from edge_service.adapters.upstream.answer import Answer, ConnectionBrokenError
 from edge_service.domain.headers import Headers
 
 MAX_HEAD_BYTES = 64 * 1024
 """Also of anything else that is no body, between two pieces of it: interim answers, a line without an end, of which the
 parser copies all with each piece that comes, a chunk's extensions, trailers."""
 MAX_HEADERS = 256
-UNREAD_BYTES = 64 * 1024
-"""Of an answer: beyond it the provider has to wait."""
 JOINED_BYTES = 64 * 1024
 """A request up to this size goes out in one piece."""
 
@@ -36,132 +35,7 @@ _NO_BODY = frozenset({204, 304})
 _SWITCHING = 101
 
 
-class ConnectionBrokenError(Exception):
-    """The connection broke, or what came over it is no HTTP: the text does not quote it."""
-
-
 Release: TypeAlias = Callable[["Connection"], None]
-Take: TypeAlias = Callable[[bytes], bool]
-
-
-class Answer:
-    """A provider's answer, while it comes."""
-
-    __slots__ = (
-        "_connection",
-        "_error",
-        "_parts",
-        "_size",
-        "_take",
-        "_waiter",
-        "head_is_there",
-        "headers",
-        "is_complete",
-        "status",
-    )
-
-    def __init__(self, connection: Connection, loop: asyncio.AbstractEventLoop) -> None:
-        self._connection: Connection | None = connection
-        self._parts: list[bytes] = []
-        self._size = 0
-        self._error: ConnectionBrokenError | None = None
-        self._waiter: asyncio.Future[bool] | None = None
-        self._take: Take | None = None
-        self.head_is_there: asyncio.Future[None] = loop.create_future()
-        self.status = 0
-        self.headers: Headers = []
-        """In lower case, as they came otherwise."""
-        self.is_complete = False
-
-    async def part(self) -> bytes:
-        """What has come of the body since it was last asked for; empty at its end. Raises `ConnectionBrokenError`."""
-        while not self._parts:
-            if self._error is not None:
-                raise self._error
-            if self.is_complete:
-                return b""
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-        parts = self._parts
-        part = parts[0] if len(parts) == 1 else b"".join(parts)
-        parts.clear()
-        if self._size >= UNREAD_BYTES and self._connection is not None:
-            self._connection.resume()
-        self._size = 0
-        return part
-
-    def rest(self) -> bytes | None:
-        """All that is left of the body, if its end is there; else None."""
-        if not self.is_complete:
-            return None
-        rest = b"".join(self._parts)
-        self._parts.clear()
-        return rest
-
-    async def pass_on(self, take: Take) -> bool:
-        """Hands each part of the body to `take` in the moment in which it comes, until that returns False: whether the
-        body has ended instead. Raises `ConnectionBrokenError`, or what `take` does."""
-        if self._parts and not take(await self.part()):
-            return False
-        if self._error is None and not self.is_complete:
-            self._take, self._waiter = take, asyncio.get_running_loop().create_future()
-            try:
-                if not await self._waiter:
-                    return False
-            finally:
-                self._take = self._waiter = None
-        if self._error is not None:
-            raise self._error
-        return True
-
-    def close(self) -> None:
-        """Nobody reads on. An answer that is not complete costs its connection."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.abort()
-        self._parts.clear()
-
-    # For the connection.
-
-    def add(self, parts: list[bytes]) -> bool:
-        """Whether more may come for now."""
-        waiter = self._waiter
-        if self._take is not None and waiter is not None and not waiter.done():
-            try:
-                if not self._take(parts[0] if len(parts) == 1 else b"".join(parts)):
-                    waiter.set_result(False)
-            except Exception as error:  # noqa: BLE001 - it is raised where it is waited
-                waiter.set_exception(error)
-            return True
-        self._parts += parts
-        self._size += sum(map(len, parts))
-        self._wake()
-        return self._size < UNREAD_BYTES
-
-    def complete(self, parts: list[bytes]) -> None:
-        """No more comes than these, and the connection has no more to do with it."""
-        self._connection = None
-        if self._take is None:
-            self._parts += parts
-        elif parts:
-            self.add(parts)
-        self.is_complete = True
-        self._wake()
-
-    def break_off(self, error: ConnectionBrokenError) -> None:
-        """Nor has it if the rest does not come."""
-        self._connection = None
-        self._error = error
-        if not self.head_is_there.done():
-            self.head_is_there.set_exception(error)
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(True)
 
 
 class Connection(asyncio.Protocol):

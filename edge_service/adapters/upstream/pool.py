@@ -9,7 +9,8 @@ from functools import partial
 from typing import NamedTuple
 
 from edge_service.adapters.upstream.addresses import ConnectError, Guard, first_of
-from edge_service.adapters.upstream.connection import Answer, Connection
+from edge_service.adapters.upstream.answer import Answer
+from edge_service.adapters.upstream.connection import Connection
 from edge_service.domain.egress import Address
 
 IDLE_S = 30.0

@@ -11,14 +11,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from edge_service.adapters.upstream.connection import (
-    MAX_HEAD_BYTES,
-    MAX_HEADERS,
-    UNREAD_BYTES,
-    Answer,
-    Connection,
-    ConnectionBrokenError,
-)
+from edge_service.adapters.upstream.answer import UNREAD_BYTES, Answer, ConnectionBrokenError
+from edge_service.adapters.upstream.connection import MAX_HEAD_BYTES, MAX_HEADERS, Connection
 
 HEAD = b"POST /c HTTP/1.1\r\nhost: p\r\ncontent-length: 2\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\n"
