@@ -37,7 +37,7 @@ from resolver_service.domain.bindings import sent_nowhere_else
 from resolver_service.domain.catalog import Catalog, Group, OnExhausted, RawModel, Target, name_key
 from resolver_service.domain.clients import Client
 from resolver_service.domain.health import Availability, probe_taken
-from resolver_service.domain.names import closest, split_reasoning
+from resolver_service.domain.names import closest, near, split_reasoning
 
 
 class Resolver:
@@ -296,10 +296,10 @@ def _find(catalog: Catalog, model: str, client: Client | None) -> tuple[Group | 
     entry = _of(catalog, name, client) if reasoning else None
     if entry is not None:
         return entry, reasoning
-    names = [*(g.id for g in catalog.virtual_models()), *(m.id for m in catalog.models.values())]
+    names = near(name, catalog.spellings)
     if client is not None:
-        names = [name for name in names if client.may_call(name_key(name))]
-    raise UnknownModelError(model.strip(), closest(name, names))
+        names = [(key, spelling) for key, spelling in names if client.may_call(key)]
+    raise UnknownModelError(model.strip(), closest(name, [spelling for _, spelling in names]))
 
 
 def _of(catalog: Catalog, name: str, client: Client | None) -> Group | RawModel | None:

@@ -423,6 +423,11 @@ class Catalog:
         return {**self.models, **self.pools, **self.clusters}
 
     @cached_property
+    def spellings(self) -> tuple[tuple[str, str], ...]:
+        """Every name by its `name_key` and as it is spelt, in the order of the keys."""
+        return tuple(sorted((key, entry.id) for key, entry in self._entries.items()))
+
+    @cached_property
     def has_limits(self) -> bool:
         """Whether any target takes only so many requests at a time."""
         return any(provider.max_concurrent is not None for provider in self.providers)

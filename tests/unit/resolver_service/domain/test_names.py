@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from resolver_service.domain.names import closest, split_reasoning
+from resolver_service.domain.names import MOST_COMPARED, closest, near, split_reasoning
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,18 @@ def test_nothing_is_close_where_there_is_nothing() -> None:
 def test_a_name_is_found_among_ten_thousand_that_look_alike() -> None:
     names = [f"some-model-{n}" for n in range(10_000)]
     assert closest("some-modle-4711", names, limit=1) == ("some-model-4711",)
+
+
+@pytest.mark.parametrize("count", [0, 1, MOST_COMPARED])
+def test_all_of_few_names_are_worth_comparing(count: int) -> None:
+    spellings = tuple((f"model-{number:04}", f"Model-{number:04}") for number in range(count))
+    assert near("Zzz", spellings) == spellings
+
+
+@pytest.mark.parametrize("name", ["", "aaa", "MODEL-4711", "model-4711x", "zzz"])
+def test_of_very_many_names_those_are_worth_comparing_that_begin_alike(name: str) -> None:
+    spellings = tuple((f"model-{number:04}", f"Model-{number:04}") for number in range(10_000))
+    compared = near(name, spellings)
+    assert 0 < len(compared) <= MOST_COMPARED
+    if "4711" in name:
+        assert ("model-4711", "Model-4711") in compared
