@@ -63,6 +63,7 @@ def _row(row: Bars, y: float, most: float) -> Iterator[str]:
     middle = y + len(row.ratios) * (BAR + 2) / 2 + 3
     yield f'<text x="16" y="{middle:.1f}" fill="#111827">{escape(row.label)}</text>'
     one = _x(1, most)
+    goal = one if row.goal is None else _x(row.goal, most)
     for number, (system, ratio) in enumerate(row.ratios):
         top, end = y + number * (BAR + 2), _x(max(ratio, LEAST), most)
         colour = COLOURS.get(system, OTHER)
@@ -70,9 +71,9 @@ def _row(row: Bars, y: float, most: float) -> Iterator[str]:
         yield f'<rect x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{BAR}" fill="{colour}"/>'
         told = f"{ratio:,.0f}x" if ratio >= 100 else f"{ratio:.1f}x"
         text = f"{told} {system}" if len(row.ratios) > 1 else told
-        yield f'<text x="{max(end, one) + 5:.1f}" y="{top + 12:.1f}" fill="#111827">{escape(text)}</text>'
+        yield f'<text x="{max(end, one, goal) + 5:.1f}" y="{top + 12:.1f}" fill="#111827">{escape(text)}</text>'
     if row.goal is not None:
-        x, bottom = _x(row.goal, most), y + len(row.ratios) * (BAR + 2)
+        x, bottom = goal, y + len(row.ratios) * (BAR + 2)
         ends = f'x1="{x:.1f}" y1="{y - 3:.1f}" x2="{x:.1f}" y2="{bottom + 1:.1f}"'
         yield f'<line {ends} stroke="#dc2626" stroke-width="2"/>'
 

@@ -42,3 +42,10 @@ def test_labels_are_escaped() -> None:
     text = picture.svg("Costs & more", "", [Bars("<load>", [("Forebay", 2.0)])])
     assert "Costs &amp; more" in text
     assert re.search("&lt;load&gt;", text)
+
+
+def test_what_is_told_stands_behind_bar_and_goal() -> None:
+    root = drawn(Bars("a load", [("Forebay", 0.7)], goal=1.2))
+    (goal,) = [line for line in root.iter() if line.get("stroke") == "#dc2626"]
+    (told,) = [text for text in root.iter() if text.text == "0.7x"]
+    assert float(told.get("x", "0")) > float(goal.get("x1", "0"))
