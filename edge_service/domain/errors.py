@@ -1,6 +1,7 @@
 """What can go wrong with a request, as the client is told of it, in no dialect yet.
 
 ApiError
++- MistakeError             500  the gateway's own
 +- InvalidRequestError      400  the body is not what the route takes
 |  +- ContextLengthError    400  it does not fit into the context of any target
 |  +- NeedsUnmetError       400  no target behind the name can do what it asks for
@@ -59,6 +60,11 @@ class ApiError(Exception):
         if self.retry_after is not None:
             own.append((b"retry-after", self.retry_after.encode()))
         return own
+
+
+class MistakeError(ApiError):
+    def __init__(self) -> None:
+        super().__init__("the gateway made a mistake")
 
 
 class InvalidRequestError(ApiError):

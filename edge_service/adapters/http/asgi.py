@@ -39,8 +39,8 @@ async def read_body(
     said_bytes: int = 0,
 ) -> bytes:
     """The whole body. Raises `ClientGoneError`, `PayloadTooLargeError`, or what `before_more` does, which is called
-    once, before more is read of a body that is larger than `UNASKED_BYTES`, as is `said` or as turns out. Of one that
-    is all here nothing more is read."""
+    once, before more is read of a body that is larger than `UNASKED_BYTES`: as `said_bytes` says, or as turns out. Of
+    one that is all here nothing more is read."""
     parts: list[bytes] = []
     size = 0
     while True:

@@ -22,7 +22,7 @@ from edge_service.app.ports import Resolver
 from edge_service.dialects import asked, asked_plain, asked_responses, counting, openai_plain
 from edge_service.dialects.anthropic.wire import COUNT_PATH
 from edge_service.domain import headers
-from edge_service.domain.errors import ApiError
+from edge_service.domain.errors import ApiError, MistakeError
 
 
 def routes(
@@ -89,7 +89,7 @@ async def http_error(request: Request, error: Exception) -> Response:
 
 async def internal_error(request: Request, error: Exception) -> Response:
     """A mistake of the gateway's own. The server logs it; the client learns that it was not its own."""
-    return _error_response(request, ApiError("the gateway made a mistake"))
+    return _error_response(request, MistakeError())
 
 
 class _HttpError(ApiError):

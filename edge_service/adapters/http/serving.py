@@ -22,7 +22,7 @@ from edge_service.dialects.asked_stored import Stored
 from edge_service.dialects.counting import Countable
 from edge_service.dialects.exchange import Asked, Voice
 from edge_service.domain import headers
-from edge_service.domain.errors import ApiError, NoSuchMethodError, UnavailableError
+from edge_service.domain.errors import ApiError, MistakeError, NoSuchMethodError, UnavailableError
 from edge_service.domain.headers import Headers
 
 _EMBEDDING = {gemini.paths.Method.EMBED: False, gemini.paths.Method.EMBED_MANY: True}
@@ -121,7 +121,7 @@ class Serving:
             await self._gateway.serve(incoming, client, interrupts, partial(read, body, scope["headers"]), voice)
         except Exception:
             if not client.has_begun:
-                await _refuse(client, ApiError("the gateway made a mistake"), voice, request_id)
+                await _refuse(client, MistakeError(), voice, request_id)
             raise  # For the server to log it.
         finally:
             self._under_way.leave(interrupts)
