@@ -117,7 +117,7 @@ def _walk(body: bytes, targets: int, *answers: tuple[int, bytes, Sequence[bytes]
 
     async def walk() -> None:
         incoming = Incoming("request", HEADERS, body, time.perf_counter())
-        await gateway.serve(incoming, client, Interrupts(), lambda: asked.chat_completion(body, HEADERS), OPENAI)
+        await gateway.serve(incoming, client, Interrupts(), asked.chat_completion, OPENAI)
 
     return walk
 

@@ -14,7 +14,7 @@ from edge_service.dialects.counting import Countable
 from edge_service.dialects.exchange import Asked, Voice
 from edge_service.domain import allowance
 from edge_service.domain.errors import ApiError
-from edge_service.domain.headers import REQUEST_ID
+from edge_service.domain.headers import REQUEST_ID, Headers
 from edge_service.domain.needs import Operation
 
 
@@ -43,15 +43,15 @@ class Gateway:
         incoming: Incoming,
         client: Client,
         interrupts: Interrupts,
-        read: Callable[[], Asked | Countable],
+        read: Callable[[bytes, Headers], Asked | Countable],
         voice: Voice,
     ) -> None:
-        """Answers a request, whatever comes of it. `read` reads it, and may raise `ApiError`; until then the client is
-        spoken to by `voice`."""
+        """Answers a request, whatever comes of it. `read` reads its body and headers, and may raise `ApiError`; until
+        then the client is spoken to by `voice`."""
         record = Record(incoming.request_id, incoming.arrived_at)
         self._services.telemetry.began()
         try:
-            request = read()
+            request = read(incoming.body, incoming.headers)
             allowed_s = allowance.allowed_s(incoming.headers)
             if isinstance(request, Countable):
                 record.operation = Operation.COUNT

@@ -182,8 +182,8 @@ class Cycle:
             await self._line.flow.drain()
         if self.disconnected:
             return
-        lines = self._head(status, [*headers, (b"content-length", b"%d" % len(content))])
-        self._line.write(b"\r\n".join([*lines, b"", b"" if self._is_head else content]))
+        head = self._head(status, [*headers, (b"content-length", b"%d" % len(content))])
+        self._line.write(head if self._is_head else head + content)
         self._end()
 
     async def start(self, status: int, headers: Headers, content: bytes = b"") -> None:
@@ -200,7 +200,7 @@ class Cycle:
         elif self._knows_chunks:
             self._is_chunked = True
             headers = [*headers, _CHUNKED]
-        head = b"\r\n".join([*self._head(status, headers), b"", b""])
+        head = self._head(status, headers)
         self._line.write(head + self._framed(content))
 
     async def send(self, content: bytes) -> None:
@@ -234,7 +234,7 @@ class Cycle:
             self._line.write(last)
         self._end()
 
-    def _head(self, status: int, headers: Headers) -> list[bytes]:
+    def _head(self, status: int, headers: Headers) -> bytes:
         if self.has_begun:
             raise RuntimeError("an answer has one head")
         headers = [*self._line.server.default_headers, *headers]
@@ -242,13 +242,13 @@ class Cycle:
             self.keep_alive = False
         elif not self.keep_alive:
             headers.append(_CLOSE)
-        lines = [_STATUS[status], *map(b": ".join, headers)]
-        told = b"\t".join(lines)
-        if told != told.translate(None, _CONTROL):
+        head = b"\r\n".join([_STATUS[status], *map(b": ".join, headers), b"", b""])
+        # Two for each line's end and for that of the head.
+        if len(head) - len(head.translate(None, _CONTROL)) != 2 * len(headers) + 4:
             raise RuntimeError("a header with a control character in it")
         self.has_begun = True
         self._is_awaited = False
-        return lines
+        return head
 
     def _framed(self, content: bytes) -> bytes:
         """Part of the body as it goes to the transport."""

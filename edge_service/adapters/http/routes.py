@@ -64,10 +64,9 @@ class Direct:
         self._conversations = {r.path: r.endpoint for r in routes if isinstance(r.endpoint, Conversations)}
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] == "http" and scope["method"] == "POST":
-            conversation = self._conversations.get(scope["path"])
-            if conversation is not None:
-                return self._shedding.serve(conversation, scope, receive, send)
+        conversation = self._conversations.get(scope.get("path", ""))
+        if conversation is not None and scope["type"] == "http" and scope["method"] == "POST":
+            return self._shedding.serve(conversation, scope, receive, send)
         return self._shedding(scope, receive, send)
 
 

@@ -25,6 +25,8 @@ from edge_service.domain import headers
 from edge_service.domain.errors import ApiError, MistakeError, NoSuchMethodError, UnavailableError
 from edge_service.domain.headers import Headers
 
+_CLIENT_GONE = Reason.CLIENT_GONE
+
 _EMBEDDING = {gemini.paths.Method.EMBED: False, gemini.paths.Method.EMBED_MANY: True}
 """The methods that give vectors, and whether for many contents."""
 
@@ -115,10 +117,10 @@ class Serving:
                     return
             # Another server tells a handler that streams, at best, by swallowing what it sends.
             if cycle is not None:
-                cycle.on_leaving(partial(interrupts.fire, Reason.CLIENT_GONE))
+                cycle.on_leaving(partial(interrupts.fire, _CLIENT_GONE))
             # It has arrived when all of it is here: how long the client takes to send it is not ours to answer for.
             incoming = Incoming(request_id, scope["headers"], body, self._gateway.clock(), key)
-            await self._gateway.serve(incoming, client, interrupts, partial(read, body, scope["headers"]), voice)
+            await self._gateway.serve(incoming, client, interrupts, read, voice)
         except Exception:
             if not client.has_begun:
                 await _refuse(client, MistakeError(), voice, request_id)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from functools import partial
 
 import pytest
 
@@ -76,7 +75,7 @@ class World:
         for reason, seconds in after_s.items():
             loop.call_later(seconds, interrupts.fire, Reason[reason])
         incoming = Incoming("r-1", list(head), BODY, loop.time())
-        await Gateway(services).serve(incoming, self.client, interrupts, partial(of_message, BODY, []), ANTHROPIC)
+        await Gateway(services).serve(incoming, self.client, interrupts, of_message, ANTHROPIC)
         await asyncio.sleep(0)
         task = asyncio.current_task()
         assert task is not None

@@ -124,8 +124,7 @@ class World:
         for reason, seconds in after_s.items():
             loop.call_later(seconds, interrupts.fire, Reason[reason])
         incoming = Incoming("r-1", list(head), body, loop.time())
-        read = partial(ask, body, list(head))
-        await Gateway(services).serve(incoming, self.client, interrupts, read, OPENAI)
+        await Gateway(services).serve(incoming, self.client, interrupts, ask, OPENAI)
 
     @property
     def status(self) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from functools import partial
 
 import pytest
 
@@ -20,7 +19,6 @@ from edge_service.domain.headers import Headers
 from edge_service.domain.plan import Attempt, Plan
 
 BODY = b'{"model": "chat", "messages": []}'
-READ = partial(chat_completion, BODY, [])
 
 
 class OnePlan:
@@ -77,7 +75,7 @@ async def chat(resolver: OnePlan) -> Notes:
     services = Services(
         resolver, Mistaken(), clock=time.perf_counter, wall_clock=time.time, telemetry=Watcher(), estimator=None
     )  # type: ignore[arg-type]
-    await Gateway(services).serve(Incoming("r", [], BODY, 0.0), client, Interrupts(), READ, OPENAI)  # type: ignore[arg-type]
+    await Gateway(services).serve(Incoming("r", [], BODY, 0.0), client, Interrupts(), chat_completion, OPENAI)  # type: ignore[arg-type]
     return client
 
 
@@ -100,7 +98,7 @@ async def test_a_gateway_that_ends_while_it_waits_for_a_plan_says_so() -> None:
     services = Services(
         Waits(), Mistaken(), clock=time.perf_counter, wall_clock=time.time, telemetry=Watcher(), estimator=None
     )  # type: ignore[arg-type]
-    await Gateway(services).serve(Incoming("r", [], BODY, 0.0), client, interrupts, READ, OPENAI)  # type: ignore[arg-type]
+    await Gateway(services).serve(Incoming("r", [], BODY, 0.0), client, interrupts, chat_completion, OPENAI)  # type: ignore[arg-type]
     assert client.status == 503
 
 
