@@ -49,23 +49,24 @@ class Line:
 class Cycle:
     """As `Connection` makes it. It is a `Client`, and called it is the `send` of ASGI."""
 
-    # As each of them begins.
-    disconnected = False
-    """The client has left."""
-    is_whole = False
-    """All of the request is there."""
-    has_begun = False
-    """The answer has a head."""
-    response_complete = False
-    _is_taken = False
-    """All of the request has been read."""
-    _unread_bytes = 0
-    _is_chunked = False
-    _left_bytes: int | None = None
-    """Of the answer, by the length that it tells."""
-    _tell: Callable[[], None] | None = None
-    _news: asyncio.Event | None = None
-    """Made by whoever waits for some."""
+    __slots__ = (
+        "_is_awaited",
+        "_is_chunked",
+        "_is_head",
+        "_is_taken",
+        "_knows_chunks",
+        "_left_bytes",
+        "_line",
+        "_news",
+        "_parts",
+        "_tell",
+        "_unread_bytes",
+        "disconnected",
+        "has_begun",
+        "is_whole",
+        "keep_alive",
+        "response_complete",
+    )
 
     def __init__(
         self,
@@ -82,7 +83,23 @@ class Cycle:
         self._knows_chunks = knows_chunks
         self._is_awaited = is_awaited
         self.keep_alive = keep_alive
+        self.disconnected = False
+        """The client has left."""
+        self.is_whole = False
+        """All of the request is there."""
+        self.has_begun = False
+        """The answer has a head."""
+        self.response_complete = False
         self._parts: list[bytes] = []
+        self._unread_bytes = 0
+        self._is_taken = False
+        """All of the request has been read."""
+        self._is_chunked = False
+        self._left_bytes: int | None = None
+        """Of the answer, by the length that it tells."""
+        self._tell: Callable[[], None] | None = None
+        self._news: asyncio.Event | None = None
+        """Made by whoever waits for some."""
 
     async def run(self, app: ASGIApp, scope: Scope) -> None:
         """Has the request served. The client of an application that fails is told so, or cut off."""
