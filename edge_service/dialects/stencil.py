@@ -16,10 +16,11 @@ from typing import TypeAlias
 
 from edge_service.dialects.canonical import Usage
 from edge_service.dialects.exchange import EventKind, EventReader
+from edge_service.domain.sse import MAX_EVENT_BYTES
 
-Known: TypeAlias = tuple[int, bytes, int]
-"""Of a piece of a stream: with how many events that have content it begins, what the client gets for them, and where
-they end in it."""
+Known: TypeAlias = tuple[int, bytes, bytes]
+"""Of a piece of a stream: with how many events that have content it begins, what the client gets for them, and what is
+behind them."""
 
 MAX_HOLES = 4
 MOST_BEHIND = 5
@@ -65,44 +66,47 @@ class Stencil:
         "_first",
         "_is_text",
         "_last",
-        "_length",
         "_line",
         "_of_line",
         "_sent_between",
         "_sent_first",
         "_sent_last",
-        "_start",
+        "_texts",
     )
 
     def __init__(self, came: list[bytes], sent: list[bytes]) -> None:
         """What stands around the holes, of which there is at least one, and all in one line."""
         self._first, *self._between, self._last = came
         self._sent_first, *self._sent_between, self._sent_last = sent
-        self._start, self._length = len(self._first), len(self._last)
+        self._texts = slice(len(self._first), -len(self._last))
+        """Of events like it, all but what stands at their beginning and end."""
         self._blank = _CRLF if self._last.endswith(_CRLF) else _LF
         above = self._first.count(b"\n")
         self._line = slice(above, -1, above + self._last.count(b"\n"))
         """Which of the lines of events like it have the holes in them."""
-        self._of_line = slice(self._start - self._first.rfind(b"\n") - 1, -self._last.index(b"\n"))
+        self._of_line = slice(len(self._first) - self._first.rfind(b"\n") - 1, -self._last.index(b"\n"))
         """Of such a line, its holes and what is between them."""
         self._are_texts = _PATTERNS[len(self._between)].fullmatch
         self._is_text = _never if self._between else _ONE_TEXT
         """Of one event with one hole, as most come."""
 
     def known(self, piece: bytes) -> Known | None:
-        """Of a piece that begins where an event does; None if that is another one, or one stands between those like it.
-        Where two holes are followed by the same, nothing is known."""
-        if not piece.startswith(self._first):
+        """Of a piece that begins where an event does; None if that is another one, or one stands between those like it,
+        or the piece is large. Where two holes are followed by the same, nothing is known."""
+        if not piece.startswith(self._first) or len(piece) > MAX_EVENT_BYTES:
             return None
-        end = len(piece) if piece.endswith(self._last) else self._end_in(piece)
-        if not end:
-            return None
-        texts = piece[self._start : end - self._length]
+        behind = b""
+        if not piece.endswith(self._last):
+            end = self._end_in(piece)
+            if not end:
+                return None
+            piece, behind = piece[:end], piece[end:]
+        texts = piece[self._texts]
         if not (texts.isascii() or _is_utf8(texts)):
             return None
         if self._is_text(texts):
-            return 1, self._sent_first + texts + self._sent_last, end
-        return self._known(texts, piece[:end])
+            return 1, self._sent_first + texts + self._sent_last, behind
+        return self._known(texts, piece, behind)
 
     def _end_in(self, piece: bytes) -> int:
         """Where the last event like it ends before others; 0 if there is none. To search for all that an event ends
@@ -114,7 +118,7 @@ class Stencil:
                 return end
         return 0
 
-    def _known(self, inner: bytes, events: bytes) -> Known | None:
+    def _known(self, inner: bytes, events: bytes, behind: bytes) -> Known | None:
         """Of several, or of one with several holes. `inner` is all but what stands at their beginning and end."""
         of_line = self._of_line
         texts = [line[of_line] for line in events.split(b"\n")[self._line]]
@@ -131,10 +135,10 @@ class Stencil:
         for mark, between in zip(_MARKS[1:], self._sent_between, strict=False):
             marked = marked.replace(mark, between)
         sent = marked.replace(_MARKS[0], self._sent_last + self._sent_first)
-        return len(texts), self._sent_first + sent + self._sent_last, len(events)
+        return len(texts), self._sent_first + sent + self._sent_last, behind
 
 
-def _nothing(_: bytes) -> Known | None:
+def nothing_known(_: bytes) -> Known | None:
     """What is known without a stencil."""
     return None
 
@@ -150,7 +154,7 @@ class StencilReader:
     def __init__(self, reader: EventReader) -> None:
         self._reader = reader
         self._made = 0
-        self.known: Callable[[bytes], Known | None] = _nothing
+        self.known: Callable[[bytes], Known | None] = nothing_known
         """By the stencil of the last event with content that was read: what `read` would tell of the events that a
         piece begins with."""
 
@@ -168,7 +172,7 @@ class StencilReader:
         if kind is EventKind.CONTENT and self._made < MOST_STENCILS:
             self._made += 1
             it = of(event, sent)
-            self.known = _nothing if it is None else it.known
+            self.known = nothing_known if it is None else it.known
         return kind, sent
 
 

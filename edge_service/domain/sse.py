@@ -102,6 +102,16 @@ def _plain_events(whole: bytes) -> list[bytes] | None:
     return [event + b"\n\n" for event in whole[:-2].split(b"\n\n")]
 
 
+def first_end(piece: bytes) -> int:
+    """Behind the first blank line of either of the two common kinds; 0 if there is none. Whatever stands before it, an
+    event ends there."""
+    end = piece.find(b"\n\n") + 2
+    if end > 1:
+        return end
+    end = piece.find(b"\r\n\r\n") + 4
+    return end if end > 3 else 0
+
+
 def data_of(event: bytes) -> bytes | None:
     """The event's data: the values of its `data` fields, joined by line feeds; None if it has none."""
     if _is_one_data_line(event):
