@@ -29,7 +29,7 @@ MOST_STENCILS = 16
 """In one stream. Where no event is like the one before, each of them would be a loss."""
 
 _HOLES = re.compile(
-    rb'([{,]\s*"(?:content|reasoning_content|reasoning|arguments|text|obfuscation|thinking|partial_json)"\s*:\s*")'
+    rb'("(?<=[{,\s]")(?:content|reasoning_content|reasoning|arguments|text|obfuscation|thinking|partial_json)"\s*:\s*")'
     rb'((?:[^"\\\x00-\x1f]++|\\.)++)(?=")'
 )
 """Where texts stand that differ from event to event. No quote within a string is bare, so what is found is no text."""
@@ -123,7 +123,7 @@ class Stencil:
         of_line = self._of_line
         texts = [line[of_line] for line in events.split(b"\n")[self._line]]
         # Put together again it is what came, byte for byte, or else it is something else.
-        if (self._last + self._first).join(texts) != inner or _MARKS[0] in inner:
+        if (self._last + self._first).join(texts) != inner or 0 in inner:
             return None
         marked = _MARKS[0].join(texts)
         for mark, between in zip(_MARKS[1:], self._between, strict=False):

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 
 MAX_EVENT_BYTES = 1024 * 1024
+CR, LF = b"\r\n"
+"""As numbers: `in` tries first whether bytes that it is to look for are one, which takes longer than to look."""
 
 # Two line ends in a row: CRLF, LF or CR. A line feed that would make CRLF of a closing CR is left out: it counts as a
 # blank line of its own, so that an event ends at the same byte however the stream is cut.
@@ -40,7 +42,7 @@ class EventSplitter:
         """The events that are complete now. Raises `EventTooLargeError`."""
         kept = self.kept
         end = data.rfind(b"\n\n") + 2
-        if end > 1 and b"\r" not in data and (self._started or not kept) and len(data) <= MAX_EVENT_BYTES:
+        if end > 1 and CR not in data and (self._started or not kept) and len(data) <= MAX_EVENT_BYTES:
             whole = bytes(kept) + data[:end] if kept else data[:end]
             events = _plain_events(whole)
             if events is not None:
@@ -90,7 +92,7 @@ class EventSplitter:
 def _plain_events(whole: bytes) -> list[bytes] | None:
     """Of what ends with a blank line, if it is what most is: events with two line feeds behind each, and nothing else
     between them; None if not."""
-    if whole[0] in b"\n\xef" or b"\r" in whole or len(whole) > MAX_EVENT_BYTES:
+    if whole[0] in b"\n\xef" or CR in whole or len(whole) > MAX_EVENT_BYTES:
         return None
     if whole.find(b"\n\n") == len(whole) - 2:
         return [whole]  # As they come when each is sent as it is made.
@@ -130,7 +132,7 @@ def data_of(event: bytes) -> bytes | None:
 def with_data(event: bytes, data: bytes) -> bytes:
     """The event with other data; its other fields and comments stay, and stand before the data."""
     field = b"data: " + data
-    if b"\n" in data or b"\r" in data:
+    if LF in data or CR in data:
         field = b"\n".join(b"data: " + line for line in _LINE_END.split(data))
     if _is_one_data_line(event) or _is_one_data_line_of_crlf(event):
         return field + b"\n\n"
@@ -140,7 +142,7 @@ def with_data(event: bytes, data: bytes) -> bytes:
 
 def _is_one_data_line(event: bytes) -> bool:
     """Whether the event is what nearly all are: `data: `, a value, two line feeds."""
-    return event.startswith(b"data: ") and event.find(b"\n") == len(event) - 2 and b"\r" not in event
+    return event.startswith(b"data: ") and event.find(b"\n") == len(event) - 2 and CR not in event
 
 
 def _is_one_data_line_of_crlf(event: bytes) -> bool:
