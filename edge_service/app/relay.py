@@ -15,6 +15,7 @@ from edge_service.domain.sse import EventSplitter, EventTooLargeError, data_of, 
 MAX_HELD_BYTES = 256 * 1024
 MOST_ALONE = 8
 """Events of a piece that are read by themselves before all others of it are taken apart."""
+_CONTENT = EventKind.CONTENT
 _STATUS = 200
 """Of all streams: others are read as refusals."""
 
@@ -115,7 +116,7 @@ class Relay:
     def _read(self, events: list[bytes]) -> None:
         for event in events:
             kind, content = self._reader.read(event)
-            if kind is EventKind.CONTENT:  # As nearly all are.
+            if kind is _CONTENT:  # As nearly all are.
                 self.content_events += 1
                 self.has_content = True
                 self._held.append(content)

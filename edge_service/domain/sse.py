@@ -140,6 +140,13 @@ def with_data(event: bytes, data: bytes) -> bytes:
     return b"\n".join([*kept, field, b"", b""])
 
 
+def replaced(event: bytes, was: bytes, data: bytes) -> bytes:
+    """The event, whose data `was` this, with other data of one line: `with_data`, that looks no second time."""
+    if event == b"data: %b\n\n" % was:
+        return b"data: %b\n\n" % data
+    return with_data(event, data)
+
+
 def _is_one_data_line(event: bytes) -> bool:
     """Whether the event is what nearly all are: `data: `, a value, two line feeds."""
     return event.startswith(b"data: ") and event.find(b"\n") == len(event) - 2 and CR not in event

@@ -263,7 +263,7 @@ class EventReader:
         kind = EventKind.CONTENT if "choices" in fields and _has_content(fields["choices"]) else EventKind.PREAMBLE
         if "model" not in fields:
             return kind, event
-        return kind, sse.with_data(event, encode({**fields, "model": self._model}))
+        return kind, sse.replaced(event, data, encode({**fields, "model": self._model}))
 
     def _read_odd(self, event: bytes, data: bytes) -> tuple[EventKind, bytes]:
         """An event whose data the parser does not take."""
