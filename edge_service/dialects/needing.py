@@ -39,8 +39,8 @@ _URL = b'"data:'
 """What media begin with, whatever stands before them."""
 _NAME_BYTES = 64
 """Within which such a name stands."""
-_ESCAPE = re.compile(rb"\\u")
 _BACKSLASH = ord("\\")
+_ESCAPE = re.compile(rb"\\u")
 
 
 def needs(capabilities: Iterable[Capability], input_tokens: int, max_output_tokens: int) -> Needs:

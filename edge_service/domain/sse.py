@@ -8,13 +8,12 @@ from __future__ import annotations
 import re
 
 MAX_EVENT_BYTES = 1024 * 1024
-CR, LF = b"\r\n"
-"""As numbers: `in` tries first whether bytes that it is to look for are one, which takes longer than to look."""
 
 # Two line ends in a row: CRLF, LF or CR. A line feed that would make CRLF of a closing CR is left out: it counts as a
 # blank line of its own, so that an event ends at the same byte however the stream is cut.
 _BLANK_LINE = re.compile(rb"\r\n\r\n|\r\n\n|\n\n|\n\r|\r\r")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
+CR, LF = b"\r\n"  # As numbers: `bytes` take one for a byte at once, and bytes after they have proved to be no number.
 _BOM = b"\xef\xbb\xbf"
 
 

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Raw
 
 from edge_service.dialects.exchange import MalformedAnswerError
+from edge_service.dialects.values import NULL as NULL
 from edge_service.dialects.values import decode_object as decode_object
 from edge_service.dialects.values import first_byte as first_byte
 from edge_service.dialects.values import is_null as is_null
@@ -31,7 +32,6 @@ https://platform.claude.com/docs/en/api/versioning. And others than Anthropic th
 MAX_MODEL_CHARS = 512
 """No name is as long; and what is sent to the resolver goes over a stream that all requests share."""
 
-NULL = Raw(b"null")
 
 encode = msgspec.json.encode
 _string = msgspec.json.Decoder(str)

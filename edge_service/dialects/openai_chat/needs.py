@@ -15,8 +15,6 @@ from edge_service.dialects.reasoning import IDLE
 from edge_service.domain.needs import Capability, Needs
 
 _MEDIA = re.compile(rb'"(?:image_url|input_audio)"')
-_RARE = ord("_")
-"""The rarest letter of these words. It is looked for first, as a number, which takes next to no time."""
 """In quotes that nothing escapes: what a user writes about them has not."""
 
 _TELLING = frozenset({"tools", "functions", "response_format", "modalities", "reasoning_effort", "reasoning"})
@@ -43,6 +41,7 @@ _messages = msgspec.json.Decoder(list[_Message])
 _part = msgspec.json.Decoder(_Part)
 _reasoning = msgspec.json.Decoder(_Reasoning)
 _strings = msgspec.json.Decoder(list[str])
+_UNDERSCORE = ord("_")
 
 
 def of(fields: Mapping[str, Raw]) -> Needs:
@@ -51,7 +50,8 @@ def of(fields: Mapping[str, Raw]) -> Needs:
     capabilities: list[Capability] = []
     if not _TELLING.isdisjoint(fields):
         capabilities += _of_fields(fields)
-    if _RARE in messages and _MEDIA.search(messages):
+    # The rarest letter of the words is looked for first, which takes next to no time.
+    if _UNDERSCORE in messages and _MEDIA.search(messages):
         capabilities += _media(messages)
     # OpenRouter leaves out what does not fit, where it is asked to.
     is_cut = "transforms" in fields and is_filled(fields["transforms"])

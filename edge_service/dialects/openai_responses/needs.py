@@ -16,8 +16,6 @@ from edge_service.dialects.reasoning import IDLE
 from edge_service.domain.needs import Capability, Needs
 
 _MEDIA = re.compile(rb'"(?:input_image|input_audio|computer_screenshot|image_generation_call)"')
-_RARE = ord("_")
-"""The rarest letter of these words. It is looked for first, as a number, which takes next to no time."""
 """In quotes that nothing escapes: what a user writes about them has not."""
 
 _PARTS: Mapping[str, Capability] = MappingProxyType(
@@ -54,6 +52,7 @@ class _Reasoning(Struct):
 _items = msgspec.json.Decoder(list[_Item])
 _text = msgspec.json.Decoder(_Text)
 _reasoning = msgspec.json.Decoder(_Reasoning)
+_UNDERSCORE = ord("_")
 
 
 def of(fields: Mapping[str, Raw]) -> Needs:
@@ -62,7 +61,8 @@ def of(fields: Mapping[str, Raw]) -> Needs:
     # Who has older parts of the conversation left out does not know yet how long it will be.
     is_cut = needing.word(fields.get("truncation")) == "auto" or bool(bytes_of(fields.get("context_management")))
     return needing.needs(
-        (*_of_fields(fields), *(_media(said) if _RARE in said and _MEDIA.search(said) else ())),
+        # The rarest letter of the words is looked for first, which takes next to no time.
+        (*_of_fields(fields), *(_media(said) if _UNDERSCORE in said and _MEDIA.search(said) else ())),
         0 if is_cut else needing.tokens(said, bytes_of(fields.get("instructions"))),
         needing.limit(fields.get("max_output_tokens")),
     )
