@@ -93,7 +93,7 @@ class Reports:
         scopes = self._scopes(target_id)
         if scopes is None:
             return "unknown_target"
-        if not self._is_new(decision_id, target_id, "ended", now):
+        if not self._receipts.is_new(decision_id, target_id, "ended", now):
             return "repeated"
         self.recent.note(target_id, Disposition.OK, now)
         if not self._health.scopes().isdisjoint(scopes):
@@ -110,7 +110,7 @@ class Reports:
         scopes = self._scopes(target_id)
         if scopes is None:
             return "unknown_target"
-        if not self._is_new(decision_id, target_id, "failed", now):
+        if not self._receipts.is_new(decision_id, target_id, "failed", now):
             return "repeated"
         self.recent.note(target_id, failed.disposition, now)
         self._cool(failed, machine.scope_failed(scopes, failed.disposition), now)
@@ -137,10 +137,6 @@ class Reports:
     def _scopes(self, target_id: str) -> Scopes | None:
         """None if no name leads to it any more."""
         return self._revisions.current.catalog.scopes.get(target_id)
-
-    def _is_new(self, decision_id: str, target_id: str, kind: str, now: float) -> bool:
-        """What names no decision cannot be told apart, and counts each time. `Closed` does nothing the second time."""
-        return not decision_id or self._receipts.is_new((decision_id, target_id, kind), now)
 
     def _cool(self, event: Failed, scope: str, now: float) -> None:
         before = self._health.get(scope)
