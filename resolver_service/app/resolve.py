@@ -299,7 +299,7 @@ def _find(catalog: Catalog, model: str, client: Client | None) -> tuple[Group | 
 
     To a client, what it may not call is not there: neither the answer nor the way to it tells the two apart.
     """
-    entry = _of(catalog, model, client)
+    entry = catalog.find(model) if client is None else _of(catalog, model, client)
     if entry is not None:
         return entry, ""
     name, reasoning = split_reasoning(model)
