@@ -90,7 +90,7 @@ class Reports:
         target_id, now = ended.target_id, self._clock()
         self._in_flight.ended(decision_id, target_id)
         self._limits.ended(decision_id, ended.input_tokens + ended.output_tokens, now)
-        scopes = self._scopes(target_id)
+        scopes = self._revisions.current.catalog.scopes.get(target_id)
         if scopes is None:
             return "unknown_target"
         if not self._receipts.is_new(decision_id, target_id, "ended", now):
@@ -107,7 +107,7 @@ class Reports:
             self._limits.ended(decision_id, failed.input_tokens + failed.output_tokens, now)
         else:
             self._limits.failed(decision_id, failed.disposition)
-        scopes = self._scopes(target_id)
+        scopes = self._revisions.current.catalog.scopes.get(target_id)
         if scopes is None:
             return "unknown_target"
         if not self._receipts.is_new(decision_id, target_id, "failed", now):
@@ -133,10 +133,6 @@ class Reports:
             self._health.put(scope, after)
             self._probes.returned += after is not before
         return "applied"
-
-    def _scopes(self, target_id: str) -> Scopes | None:
-        """None if no name leads to it any more."""
-        return self._revisions.current.catalog.scopes.get(target_id)
 
     def _cool(self, event: Failed, scope: str, now: float) -> None:
         before = self._health.get(scope)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import AsyncIterator, Sequence
+from time import perf_counter
 from typing import Any, NoReturn
 
 import grpc
@@ -175,7 +175,7 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
     def _resolve(self, request: pb.ResolveRequest, caller: object = None, granted: Granted | None = None) -> bytes:
         """A `Plan`. `caller` stands for the stream it is asked on, if it is on one. Raises `ResolveError` or
         `InvalidRequestError`."""
-        began_at = time.perf_counter()
+        began_at = perf_counter()
         name, result = "", "failed"
         try:
             if caller is not None and not request.timeout_ms:
@@ -204,7 +204,7 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
             result = "invalid"
             raise
         finally:
-            self._telemetry.resolved(name, result, time.perf_counter() - began_at)
+            self._telemetry.resolved(name, result, perf_counter() - began_at)
 
     def _apply(self, report: pb.OutcomeReport) -> None:
         try:
