@@ -361,7 +361,7 @@ class RawModel:
     @cached_property
     def ring(self) -> Ring | None:
         """As of a group."""
-        return None if self.has_repetitions else Ring((), (), self.enabled)
+        return Ring((), (), self.enabled) if self.enabled and not self.has_repetitions else None
 
     @cached_property
     def scopes(self) -> frozenset[str]:

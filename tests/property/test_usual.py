@@ -20,7 +20,7 @@ providers:
   - {{id: a, dialect: openai, base-url: "https://a.example/v1", models: [m], credentials: [env:A, env:B]}}
   - {{id: b, dialect: openai, base-url: "https://b.example/v1", models: [m]{limit}}}
   - {{id: c, dialect: openai, base-url: "https://c.example/v1", disabled: {disabled},
-      models: [{{id: m, context: 1000}}]}}
+      models: [{{id: m, context: 1000}}, only]}}
   - {{id: d, dialect: openai, base-url: "https://d.example/v1", models: [n]}}
 policy: {{attempts: {attempts}}}
 model-pools:
@@ -62,7 +62,7 @@ steps = st.one_of(
     *[
         st.builds(
             resolve,
-            st.sampled_from(["ring", "Ring", "walk", "able", "over", "m", "n(high)"]),
+            st.sampled_from(["ring", "Ring", "walk", "able", "over", "m", "only", "n(high)"]),
             excluded=st.just(frozenset[str]()) | st.frozensets(targets, max_size=1),
             needs=st.just(NO_NEEDS) | st.just(Needs(input_tokens=2000)),
             counting=st.sampled_from([False, False, True]),
