@@ -24,6 +24,8 @@ def decode_object(data: bytes) -> dict[str, Raw]:
 
 
 _LARGE_BYTES = 64 * 1024
+NULL = Raw(b"null")
+"""Also of what is absent: a union with None would be read as None alone."""
 _HOLE = Raw(b"\0")
 """Stands nowhere in JSON."""
 
@@ -43,7 +45,7 @@ def first_byte(raw: Raw) -> bytes:
 
 
 def is_null(raw: Raw) -> bool:
-    return first_byte(raw) == b"n"
+    return raw == NULL
 
 
 _WHERE = re.compile(r" - at `\$(?P<path>.*)`\Z", re.DOTALL)

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Raw
 
 from edge_service.dialects.exchange import MalformedAnswerError
+from edge_service.dialects.values import NULL as NULL
 from edge_service.dialects.values import decode_object as decode_object
 from edge_service.dialects.values import first_byte as first_byte
 from edge_service.dialects.values import is_null as is_null
@@ -31,7 +32,6 @@ https://platform.claude.com/docs/en/api/versioning. And others than Anthropic th
 MAX_MODEL_CHARS = 512
 """No name is as long; and what is sent to the resolver goes over a stream that all requests share."""
 
-NULL = Raw(b"null")
 
 encode = msgspec.json.encode
 _string = msgspec.json.Decoder(str)
@@ -96,7 +96,7 @@ def named_event(name: str, fields: dict[str, Any]) -> bytes:
 def data_of(sent: bytes) -> bytes | None:
     """The data of an event, as `sse.data_of` reads it. Nearly all events of this dialect are two lines, `event: ` and
     `data: `, which are read here without looking for more."""
-    if sent.startswith(b"event: ") and b"\r" not in sent:
+    if sent.startswith(b"event: ") and sse.CR not in sent:
         start = sent.find(b"\n") + 1
         if sent.startswith(b"data: ", start) and sent.find(b"\n", start) == len(sent) - 2:
             return sent[start + 6 : -2]

@@ -7,9 +7,10 @@ are taken out of it; ids of calls that one is known to refuse are replaced.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from edge_service.dialects import reasoning, surrogates
 from edge_service.dialects.canonical import Usage
@@ -25,7 +26,7 @@ from edge_service.dialects.openai_chat import call_ids, terms, thoughts
 from edge_service.dialects.openai_chat.quirks import DEFAULT, Quirks
 from edge_service.dialects.openai_chat.wire import PATH, decode_object, encode
 from edge_service.dialects.surrogates import Hidden
-from edge_service.dialects.values import encode_around
+from edge_service.dialects.values import NULL, encode_around, first_byte, is_null
 from edge_service.domain import sse
 from edge_service.domain.errors import InvalidRequestError
 
@@ -36,10 +37,9 @@ _string = msgspec.json.Decoder(str)
 _optional_bool = msgspec.json.Decoder(bool | None)
 _optional_list = msgspec.json.Decoder(list[msgspec.Raw] | None)
 _anything = msgspec.json.Decoder()
-_NULL = msgspec.Raw(b"null")
 
 
-class Opened(NamedTuple):
+class Opened(msgspec.Struct, frozen=True):
     """A client's request to any API of this family, read as far as routing needs."""
 
     model: str
@@ -50,7 +50,7 @@ class Opened(NamedTuple):
     @property
     def stream(self) -> bool:
         """Raises `InvalidRequestError`."""
-        return bool(_typed(_optional_bool, self.fields.get("stream", _NULL), "stream", "a boolean"))
+        return bool(_typed(_optional_bool, self.fields.get("stream", NULL), "stream", "a boolean"))
 
     def body(self, model: str) -> bytes:
         """The request for a provider that calls the model by this name."""
@@ -58,7 +58,7 @@ class Opened(NamedTuple):
         return body if self.hidden is None else self.hidden.shown(body)
 
 
-class ChatRequest(NamedTuple):
+class ChatRequest(msgspec.Struct, frozen=True):
     """A client's request, read as far as routing needs."""
 
     model: str
@@ -79,7 +79,7 @@ class ChatRequest(NamedTuple):
         """The request for a provider that calls the model by this name, with what we need to ask it for."""
         fields: dict[str, Any] = {**self.fields, "model": model}
         if not self.wants_usage and "stream_options" not in quirks.unknown:
-            fields["stream_options"] = _asking(fields.get("stream_options", _NULL))
+            fields["stream_options"] = _asking(fields.get("stream_options", NULL))
         dropped: tuple[str, ...] = ()
         if self.has_our_thoughts or "messages.thinking" in quirks.unknown:
             fields["messages"], is_less = thoughts.taken(self.fields["messages"], quirks)
@@ -97,9 +97,9 @@ class ChatRequest(NamedTuple):
         if quirks.efforts:
             effort = quirks.effort(effort)
         if not quirks.effort_within:
-            return self._replace(fields={**self.fields, "reasoning_effort": msgspec.Raw(encode(effort))})
+            return replace(self, fields={**self.fields, "reasoning_effort": msgspec.Raw(encode(effort))})
         fields = {name: value for name, value in self.fields.items() if name != "reasoning_effort"}
-        return self._replace(fields={**fields, quirks.effort_within: msgspec.Raw(encode({"effort": effort}))})
+        return replace(self, fields={**fields, quirks.effort_within: msgspec.Raw(encode({"effort": effort}))})
 
     def reader(self) -> EventReader:
         """Of the answer, if it comes as a stream."""
@@ -144,14 +144,15 @@ def open_request(body: bytes) -> Opened:
 
 def read_request(body: bytes) -> ChatRequest:
     """Raises `InvalidRequestError`, likewise."""
-    model, fields, hidden = open_request(body)
+    opened = open_request(body)
+    fields = opened.fields
     if "messages" not in fields:
         raise InvalidRequestError("'messages' is missing: it holds the conversation", param="messages")
-    if bytes(memoryview(fields["messages"])[:1]) != b"[":
+    if first_byte(fields["messages"]) != b"[":
         raise InvalidRequestError("'messages' must be an array", param="messages")
     stream = "stream" in fields and bool(_typed(_optional_bool, fields["stream"], "stream", "a boolean"))
-    wants_usage = not stream or _wants_usage(fields.get("stream_options", _NULL))
-    return ChatRequest(model, stream, fields, hidden, wants_usage, thoughts.are_ours(body))
+    wants_usage = not stream or _wants_usage(fields.get("stream_options", NULL))
+    return ChatRequest(opened.model, stream, fields, opened.hidden, wants_usage, thoughts.are_ours(body))
 
 
 class _StreamOptions(msgspec.Struct):
@@ -258,7 +259,7 @@ class EventReader:
         if "usage" in fields and _sees(fields["usage"]):
             # Some tell it with every event: it is read when it is asked for.
             self._usage = fields["usage"]
-            if not self._wants_usage and _is_empty(fields.get("choices", _NULL)):
+            if not self._wants_usage and _is_empty(fields.get("choices", NULL)):
                 return EventKind.PREAMBLE, b""
         kind = EventKind.CONTENT if "choices" in fields and _has_content(fields["choices"]) else EventKind.PREAMBLE
         if "model" not in fields:
@@ -285,11 +286,11 @@ def _check_encoding(event: bytes) -> None:
 
 
 def _reports_error(fields: dict[str, msgspec.Raw]) -> bool:
-    return "error" in fields and bytes(fields["error"]) != b"null"
+    return "error" in fields and not is_null(fields["error"])
 
 
 def _sees(raw: msgspec.Raw) -> bool:
-    return bytes(memoryview(raw)[:1]) == b"{"
+    return first_byte(raw) == b"{"
 
 
 def _is_empty(choices: msgspec.Raw) -> bool:

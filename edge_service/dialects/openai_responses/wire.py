@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from edge_service.dialects.openai_chat.wire import without_halves
+from edge_service.dialects.values import NULL as NULL
 from edge_service.dialects.values import first_byte as first_byte
 from edge_service.dialects.values import is_null as is_null
 from edge_service.dialects.values import pairs as pairs
@@ -25,7 +26,6 @@ MAX_MODEL_CHARS = 512
 MAX_ID_CHARS = 64
 """Of what a request names: an item, a call, a user."""
 
-NULL = Raw(b"null")
 
 encode = msgspec.json.encode
 _fields = msgspec.json.Decoder(dict[str, Raw])
@@ -69,7 +69,7 @@ def event(name: str, data: bytes) -> bytes:
 def data_of(sent: bytes) -> bytes | None:
     """The data of an event, as `sse.data_of` reads it. Nearly all events of this dialect are two lines, `event: ` and
     `data: `, which are read here without looking for more."""
-    if sent.startswith(b"event: ") and b"\r" not in sent:
+    if sent.startswith(b"event: ") and sse.CR not in sent:
         start = sent.find(b"\n") + 1
         if sent.startswith(b"data: ", start) and sent.find(b"\n", start) == len(sent) - 2:
             return sent[start + 6 : -2]
