@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from resolver_service.domain.abilities import Abilities
-from resolver_service.domain.catalog import Credential, Dialect, Provider, name_key
 from resolver_service.domain.config_models import read_models
 from resolver_service.domain.config_policy import Block, read_policy
 from resolver_service.domain.config_quirks import read_quirks
 from resolver_service.domain.config_reader import Path, Problems, Section, kind_of, path_text, quoted
 from resolver_service.domain.config_rules import read_rules
-from resolver_service.domain.names import split_reasoning
+from resolver_service.domain.names import name_key, split_reasoning
 from resolver_service.domain.presets import PRESETS, Preset
+from resolver_service.domain.providers import Credential, Dialect, Provider
 from resolver_service.domain.quirks import NO_QUIRKS, Quirks
 
 MOST_CONCURRENT = 100_000

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from resolver_service.adapters import config_yaml
-from resolver_service.domain.catalog import Group, Policy
+from resolver_service.domain.catalog import Group
 from resolver_service.domain.config import ConfigError
+from resolver_service.domain.policy import Policy
 
 EXAMPLE = Path(__file__).parents[4] / "config.example.yaml"
 SECRET = "sk-live-0123456789abcdefXYZ"

@@ -5,13 +5,10 @@ from typing import Any
 
 import pytest
 
-from resolver_service.domain.catalog import (
-    Credential,
-    Dialect,
-    Policy,
-    RawModel,
-)
+from resolver_service.domain.catalog import RawModel
 from resolver_service.domain.config import parse
+from resolver_service.domain.policy import Policy
+from resolver_service.domain.providers import Credential, Dialect
 from tests.unit.resolver_service.domain.written import (
     SECRET,
     document,
