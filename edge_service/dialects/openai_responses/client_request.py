@@ -14,7 +14,7 @@ from msgspec import Meta, Raw, Struct
 
 from edge_service.dialects.canonical import Message, Output, OutputKind, Reasoning, Request, Role, Text
 from edge_service.dialects.openai_responses import client_input, client_tools, terms, wire
-from edge_service.dialects.openai_responses.reading import Reading
+from edge_service.dialects.reading import Reading
 from edge_service.domain.errors import InvalidRequestError
 
 _Tokens = Annotated[int, Meta(ge=1, le=1_000_000_000)]
