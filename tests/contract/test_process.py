@@ -74,7 +74,7 @@ def health(channel: grpc.aio.Channel) -> Any:
 async def test_check_says_in_one_line_that_a_file_is_valid(config: Path) -> None:
     status, out, errors = await run_python("--check", "--config", str(config))
     assert (status, errors) == (0, "")
-    assert out == f"{config}: valid: 2 providers, 3 models, 3 pools, 1 clusters\n"
+    assert out == f"{config}: valid: 2 providers, 3 models, 3 pools, 1 cluster\n"
 
 
 @pytest.mark.parametrize("check", [("--check",), ()], ids=["check", "first boot"])
