@@ -144,7 +144,6 @@ class RequestLog:
     def write(self, record: Record, now: float) -> None:
         """`now` is on the gateway's clock."""
         tokens = record.tokens
-        used, made, cached = (None, None, None) if tokens is None else tokens
         line = _Request(
             record.request_id,
             record.decision_id,
@@ -159,9 +158,9 @@ class RequestLog:
                 for t in record.tried
             ],
             record.dropped,
-            used,
-            made,
-            cached,
+            None if tokens is None else tokens.input,
+            None if tokens is None else tokens.output,
+            None if tokens is None else tokens.cached,
             round(record.resolve_s * 1000, 2),
             round(record.overhead_s * 1000, 2),
             round((now - record.arrived_at) * 1000, 2),

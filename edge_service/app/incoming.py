@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from edge_service.app.estimating import Estimator
 from edge_service.app.ports import Resolver, Upstream
@@ -28,7 +27,8 @@ class Services:
     """How long the client of a stream goes without a sign of life; 0 for as long as it takes."""
 
 
-class Incoming(NamedTuple):
+@dataclass(slots=True)
+class Incoming:
     """A client's request as it came over HTTP."""
 
     request_id: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from edge_service.domain.affinity import Made
 from edge_service.domain.failover import ReportClosed, ReportContent, ReportEnded, ReportFailed
@@ -36,7 +36,8 @@ class ReportBound:
 Report = ReportFailed | ReportContent | ReportEnded | ReportClosed | ReportBound
 
 
-class Question(NamedTuple):
+@dataclass(slots=True)
+class Question:
     """What the resolver is asked for one request."""
 
     request_id: str

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
 from edge_service.dialects.canonical import Usage
 from edge_service.domain.needs import Operation
@@ -11,7 +12,8 @@ from edge_service.domain.outcome import AMBIGUOUS, Disposition
 MOST_TOKENS = 1_000_000_000
 
 
-class Tokens(NamedTuple):
+@dataclass(slots=True)
+class Tokens:
     """What an answer has cost, as its provider tells it."""
 
     input: int = 0
@@ -30,7 +32,8 @@ def tokens(usage: Usage) -> Tokens:
     )
 
 
-class Tried(NamedTuple):
+@dataclass(slots=True)
+class Tried:
     """An attempt that is over."""
 
     target_id: str
@@ -92,7 +95,9 @@ class Record:
         if len(self.tried) == 1:
             return self.tried[0].tokens
         told = [tried.tokens for tried in self.tried if tried.tokens is not None]
-        return Tokens(*map(sum, zip(*told, strict=True))) if told else None
+        if not told:
+            return None
+        return Tokens(sum(t.input for t in told), sum(t.output for t in told), sum(t.cached for t in told))
 
     @property
     def possible_duplicates(self) -> int:

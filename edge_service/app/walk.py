@@ -53,6 +53,10 @@ from edge_service.domain.plan import Attempt
 _AT_ONCE_S = 1e-6
 """0 would be no limit."""
 
+# To look a member of an enumeration up takes Python 3.11 longer than a call: those that each request needs have names.
+_OK, _SERVED, _DONE = Disposition.OK, Ending.SERVED, State.DONE
+_TOTAL, _HEADERS, _FIRST_CONTENT = Reason.TOTAL, Reason.HEADERS, Reason.FIRST_CONTENT
+
 _DETAILS = {
     Reason.HEADERS: "no headers in time",
     Reason.FIRST_CONTENT: "no content in time",
@@ -148,7 +152,7 @@ class Walk:
             commands = self._machine.resolved(plan, request.acts)
             while (attempt := await self._carry_out(commands)) is not None:
                 commands = await self._try(attempt)
-                if self._machine.state is State.DONE:
+                if self._machine.state is _DONE:
                     # The machine takes no more events, and what is left to do waits for nobody but the client.
                     self._interrupts.close()
         finally:
@@ -163,7 +167,7 @@ class Walk:
             left_s = max(_AT_ONCE_S, allowed_s - (self._clock() - self._incoming.arrived_at))
             self._is_cut_short = not total_s or left_s < total_s
             total_s = left_s if self._is_cut_short else total_s
-        self._interrupts.within(Reason.TOTAL, total_s)
+        self._interrupts.within(_TOTAL, total_s)
 
     def _abandon(self) -> None:
         """After a mistake of our own: whoever gets the request now answers it, and nobody is to wait for reports."""
@@ -181,7 +185,7 @@ class Walk:
 
     def _report_ended(self, ended: ReportEnded) -> None:
         self._is_closed = True
-        tokens = self._note(ended.attempt, Disposition.OK)
+        tokens = self._note(ended.attempt, _OK)
         self._report(ended if tokens is None else ReportEnded(ended.attempt, tokens.input, tokens.output))
 
     def _report_failed(self, failed: ReportFailed) -> None:
@@ -233,19 +237,19 @@ class Walk:
         self._asking = asking
         try:
             if last is not None:
-                self._interrupts.lift(Reason.HEADERS, Reason.FIRST_CONTENT)
+                self._interrupts.lift(_HEADERS, _FIRST_CONTENT)
                 await last.release()
             try:
                 asking.put(self._request)
             except InexpressibleError as error:
                 return self._machine.unfit(", ".join(error.names))
             if self._request.stream:
-                self._interrupts.within(Reason.HEADERS, attempt.timeouts.headers_s)
-                self._interrupts.within(Reason.FIRST_CONTENT, attempt.timeouts.first_content_s)
+                self._interrupts.within(_HEADERS, attempt.timeouts.headers_s)
+                self._interrupts.within(_FIRST_CONTENT, attempt.timeouts.first_content_s)
             response = await asking.send()
             if self._request.stream:
-                self._interrupts.lift(Reason.HEADERS)
-            if classify(response.status) is not Disposition.OK:
+                self._interrupts.lift(_HEADERS)
+            if classify(response.status) is not _OK:
                 asking.wait()
                 voice = None if asking.call.is_translated else self._request.voice
                 return self._machine.failed(await refusal(response, self._services.wall_clock(), voice, asking.rulings))
@@ -293,7 +297,7 @@ class Walk:
         if bind is not None:
             bind()
         if relay.has_content:
-            self._interrupts.lift(Reason.TOTAL, Reason.FIRST_CONTENT)
+            self._interrupts.lift(_TOTAL, _FIRST_CONTENT)
             self._interrupts.within(Reason.STREAM, asking.attempt.timeouts.stream_s)
             await self._carry_out(self._machine.content())
             if not relay.complete:
@@ -336,9 +340,9 @@ class Walk:
             await self._reply.respond(head, self._ready)
 
     async def _finish(self, finish: Finish) -> None:
-        ending, outcome = finish
+        ending, outcome = finish.ending, finish.outcome
         self._record.ending = ending
-        if ending is Ending.SERVED:
+        if ending is _SERVED:
             if self._request.stream:
                 await self._reply.end(self._ready)
                 await self._last.drain()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum, auto
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -55,7 +55,7 @@ class InexpressibleError(Exception):
         super().__init__(f"the provider's dialect cannot express: {', '.join(names)}")
 
 
-class Whole(NamedTuple):
+class Whole(Struct, frozen=True):
     """An answer that came all at once, as the client gets it."""
 
     body: bytes

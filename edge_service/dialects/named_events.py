@@ -12,7 +12,7 @@ def event(name: str, data: bytes) -> bytes:
 def data_of(sent: bytes) -> bytes | None:
     """The data of an event, as `sse.data_of` reads it. Nearly all events of these APIs are two lines, `event: ` and
     `data: `, which are read here without looking for more."""
-    if sent.startswith(b"event: ") and b"\r" not in sent:
+    if sent.startswith(b"event: ") and sse.CR not in sent:
         start = sent.find(b"\n") + 1
         if sent.startswith(b"data: ", start) and sent.find(b"\n", start) == len(sent) - 2:
             return sent[start + 6 : -2]

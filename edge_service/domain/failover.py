@@ -24,13 +24,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from operator import attrgetter
 from types import MappingProxyType
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from edge_service.domain.outcome import AMBIGUOUS, MOVES_ON, Disposition, Outcome, most_useful
 from edge_service.domain.plan import Attempt, Plan
 
 
-class Open(NamedTuple):
+@dataclass(slots=True)
+class Open:
     """Call this target."""
 
     attempt: Attempt
@@ -64,7 +65,8 @@ class ReportContent:
     attempt: Attempt
 
 
-class ReportEnded(NamedTuple):
+@dataclass(slots=True)
+class ReportEnded:
     """Tell the resolver that an attempt served in full, so that nothing more will come of the plan."""
 
     attempt: Attempt
@@ -91,7 +93,8 @@ class Ending(StrEnum):
     """Nobody is there to be told."""
 
 
-class Finish(NamedTuple):
+@dataclass(slots=True)
+class Finish:
     """The request is over."""
 
     ending: Ending
@@ -109,6 +112,9 @@ class State(StrEnum):
     DONE = "done"
 
 
+_RESOLVING, _ATTEMPTING, _RELAYING, _DONE = State
+
+
 class IllegalEventError(Exception):
     """The event cannot happen in this state: whoever drives the machine has lost count."""
 
@@ -116,14 +122,14 @@ class IllegalEventError(Exception):
 
 
 _LEGAL = {
-    "resolved": frozenset({State.RESOLVING}),
-    "failed": frozenset({State.ATTEMPTING, State.RELAYING}),
-    "unfit": frozenset({State.ATTEMPTING}),
-    "content": frozenset({State.ATTEMPTING}),
-    "ended": frozenset({State.ATTEMPTING, State.RELAYING}),
-    "client_gone": frozenset({State.RESOLVING, State.ATTEMPTING, State.RELAYING}),
-    "expired": frozenset({State.ATTEMPTING}),
-    "draining": frozenset({State.ATTEMPTING, State.RELAYING}),
+    "resolved": frozenset({_RESOLVING}),
+    "failed": frozenset({_ATTEMPTING, _RELAYING}),
+    "unfit": frozenset({_ATTEMPTING}),
+    "content": frozenset({_ATTEMPTING}),
+    "ended": frozenset({_ATTEMPTING, _RELAYING}),
+    "client_gone": frozenset({_RESOLVING, _ATTEMPTING, _RELAYING}),
+    "expired": frozenset({_ATTEMPTING}),
+    "draining": frozenset({_ATTEMPTING, _RELAYING}),
 }
 
 _OF_CREDENTIAL = attrgetter("provider", "credential_ref")
@@ -137,6 +143,7 @@ _SHARED: Mapping[Disposition, Callable[[Attempt], object]] = MappingProxyType(
 )
 """What a failure is one of, where that is more than the target: those that have it in common fail alike."""
 
+_RELAY, _SERVED = Relay(), Finish(Ending.SERVED)
 _CLIENT_GONE = Outcome(Disposition.CANCELLED, detail="the client went away")
 _DRAINING = Outcome(Disposition.CANCELLED, detail="the gateway is shutting down")
 _EXPIRED = Outcome(Disposition.TIMEOUT, detail="the time for the whole request ran out")
@@ -154,7 +161,7 @@ class Failover:
     __slots__ = ("_acts", "_ahead", "_ambiguous_moved", "_attempt", "_plan", "_state", "opened", "outcomes")
 
     def __init__(self) -> None:
-        self._state = State.RESOLVING
+        self._state = _RESOLVING
         self._plan: Plan | None = None
         self._acts: Callable[[], bool] = _does_not_act
         self._attempt: Attempt
@@ -179,7 +186,7 @@ class Failover:
             raise IllegalEventError("'resolved' came without anything to try")
         self._plan, self._acts = plan, acts
         self._ahead = plan.attempts
-        self._state = State.ATTEMPTING
+        self._state = _ATTEMPTING
         return [self._open_next()]
 
     def failed(self, outcome: Outcome) -> list[Command]:
@@ -187,7 +194,7 @@ class Failover:
         self._expect("failed")
         self.outcomes.append(outcome)
         report = ReportFailed(self._attempt, outcome)
-        if self._state is State.RELAYING:
+        if self._state is _RELAYING:
             return [report, *self._finish(Ending.INTERRUPTED)]
         shared = _SHARED.get(outcome.disposition)
         if shared is not None:
@@ -212,21 +219,21 @@ class Failover:
     def content(self) -> list[Command]:
         """The attempt's first content is there."""
         self._expect("content")
-        self._state = State.RELAYING
-        return [ReportContent(self._attempt), Relay()]
+        self._state = _RELAYING
+        return [ReportContent(self._attempt), _RELAY]
 
     def ended(self) -> list[Command]:
         """The attempt's answer is complete. It may be so without content: then that is the answer."""
         self._expect("ended")
-        relay: list[Command] = [] if self._state is State.RELAYING else [Relay()]
-        self._state = State.DONE
-        return [*relay, ReportEnded(self._attempt), Finish(Ending.SERVED)]
+        relay: list[Command] = [] if self._state is _RELAYING else [_RELAY]
+        self._state = _DONE
+        return [*relay, ReportEnded(self._attempt), _SERVED]
 
     def client_gone(self) -> list[Command]:
         """Nobody waits for the answer any more."""
         self._expect("client_gone")
-        if self._state is State.RESOLVING:
-            self._state = State.DONE
+        if self._state is _RESOLVING:
+            self._state = _DONE
             return [Finish(Ending.GONE)]
         return self._break_off(_CLIENT_GONE, Ending.GONE)
 
@@ -238,7 +245,7 @@ class Failover:
     def draining(self) -> list[Command]:
         """The grace that a shutdown gives is over."""
         self._expect("draining")
-        ending = Ending.INTERRUPTED if self._state is State.RELAYING else Ending.FAILED
+        ending = Ending.INTERRUPTED if self._state is _RELAYING else Ending.FAILED
         return self._break_off(_DRAINING, ending)
 
     def _open_next(self) -> Open:
@@ -262,7 +269,7 @@ class Failover:
 
     def _finish(self, ending: Ending) -> list[Command]:
         """After a failure."""
-        self._state = State.DONE
+        self._state = _DONE
         tell = None
         if ending is Ending.FAILED:
             tell = most_useful(self.outcomes)

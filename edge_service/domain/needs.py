@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
 
 
 class Operation(StrEnum):
@@ -34,7 +34,8 @@ class Capability(StrEnum):
     EMBEDDINGS = "embeddings"
 
 
-class Needs(NamedTuple):
+@dataclass(slots=True, unsafe_hash=True)
+class Needs:
     """A target of which it is known that it cannot serve these is left out of the plan."""
 
     capabilities: tuple[Capability, ...] = ()
@@ -44,9 +45,9 @@ class Needs(NamedTuple):
     """As the client limits it; 0 for not at all."""
 
     @property
-    def roughly(self) -> Needs:
+    def roughly(self) -> tuple[tuple[Capability, ...], int, int]:
         """The same for all requests that hardly differ: sizes as powers of two, the words in one order."""
-        return Needs(
+        return (
             tuple(sorted(set(self.capabilities))),
             1 << self.estimated_input_tokens.bit_length() if self.estimated_input_tokens else 0,
             1 << self.max_output_tokens.bit_length() if self.max_output_tokens else 0,

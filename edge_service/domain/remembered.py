@@ -14,7 +14,7 @@ import math
 from collections import OrderedDict, deque
 from collections.abc import Hashable
 from operator import attrgetter
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from edge_service.domain.plan import Plan
 
@@ -33,13 +33,8 @@ _Place: TypeAlias = tuple[bytes, Hashable]
 """A client, and the key of the plan."""
 
 
-class _Made(NamedTuple):
-    plan: Plan
-    at: float
-
-
-class _Turns(deque[_Made]):
-    """Plans that differ in the turn alone."""
+class _Turns(deque[tuple[float, Plan]]):
+    """Plans that differ in the turn alone, with when they were made."""
 
     def __init__(self, targets: frozenset[tuple[str, ...]]) -> None:
         super().__init__()
@@ -93,7 +88,7 @@ class RememberedPlans:
         elif len(made) == TURNS:
             made.popleft()
             self._count -= 1
-        made.append(_Made(plan, now))
+        made.append((now, plan))
         self._count += 1
         self._newest_at = self._let_in_at[client] = now
         self._plans.move_to_end(place)
@@ -106,7 +101,7 @@ class RememberedPlans:
         made = self._plans.get(place)
         if made is None:
             return None
-        for one in [one for one in made if now - one.at > self._life_s]:
+        for one in [one for one in made if now - one[0] > self._life_s]:
             made.remove(one)
             self._count -= 1
         if not made:
@@ -114,7 +109,7 @@ class RememberedPlans:
             return None
         self._plans.move_to_end(place)
         made.rotate(-1)
-        return made[-1].plan
+        return made[-1][1]
 
     def forget(self, client: bytes, key: Hashable) -> None:
         """What was known is known to be wrong."""

@@ -13,6 +13,7 @@ MAX_EVENT_BYTES = 1024 * 1024
 # blank line of its own, so that an event ends at the same byte however the stream is cut.
 _BLANK_LINE = re.compile(rb"\r\n\r\n|\r\n\n|\n\n|\n\r|\r\r")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
+CR, LF = b"\r\n"  # As numbers: `bytes` take one for a byte at once, and bytes after they have proved to be no number.
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -40,7 +41,7 @@ class EventSplitter:
         """The events that are complete now. Raises `EventTooLargeError`."""
         kept = self.kept
         end = data.rfind(b"\n\n") + 2
-        if end > 1 and b"\r" not in data and (self._started or not kept) and len(data) <= MAX_EVENT_BYTES:
+        if end > 1 and CR not in data and (self._started or not kept) and len(data) <= MAX_EVENT_BYTES:
             whole = bytes(kept) + data[:end] if kept else data[:end]
             events = _plain_events(whole)
             if events is not None:
@@ -90,7 +91,7 @@ class EventSplitter:
 def _plain_events(whole: bytes) -> list[bytes] | None:
     """Of what ends with a blank line, if it is what most is: events with two line feeds behind each, and nothing else
     between them; None if not."""
-    if whole[0] in b"\n\xef" or b"\r" in whole or len(whole) > MAX_EVENT_BYTES:
+    if whole[0] in b"\n\xef" or CR in whole or len(whole) > MAX_EVENT_BYTES:
         return None
     if whole.find(b"\n\n") == len(whole) - 2:
         return [whole]  # As they come when each is sent as it is made.
@@ -120,7 +121,7 @@ def data_of(event: bytes) -> bytes | None:
 def with_data(event: bytes, data: bytes) -> bytes:
     """The event with other data; its other fields and comments stay, and stand before the data."""
     field = b"data: " + data
-    if b"\n" in data or b"\r" in data:
+    if LF in data or CR in data:
         field = b"\n".join(b"data: " + line for line in _LINE_END.split(data))
     if _is_one_data_line(event) or _is_one_data_line_of_crlf(event):
         return field + b"\n\n"
@@ -130,7 +131,7 @@ def with_data(event: bytes, data: bytes) -> bytes:
 
 def _is_one_data_line(event: bytes) -> bool:
     """Whether the event is what nearly all are: `data: `, a value, two line feeds."""
-    return event.startswith(b"data: ") and event.find(b"\n") == len(event) - 2 and b"\r" not in event
+    return event.startswith(b"data: ") and event.find(b"\n") == len(event) - 2 and CR not in event
 
 
 def _is_one_data_line_of_crlf(event: bytes) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Container, Sequence
+from collections.abc import Container, Hashable, Sequence
 
 import grpc.aio
 from grpc_status import rpc_status
@@ -18,7 +18,7 @@ from edge_service.app.ports import Certificates, Model, Question, Report, Report
 from edge_service.domain.affinity import AffinityKeys
 from edge_service.domain.errors import ClientKeyError, ModelNotFoundError, UnavailableError
 from edge_service.domain.failover import ReportClosed, ReportEnded, ReportFailed
-from edge_service.domain.needs import NO_NEEDS, UNREPORTED, Operation
+from edge_service.domain.needs import UNREPORTED, Operation
 from edge_service.domain.plan import Plan
 from edge_service.domain.remembered import RememberedPlans
 from forebay.resolver.v1 import resolver_service_pb2 as pb
@@ -28,6 +28,7 @@ RESOLVE_TIMEOUT_S = 0.3
 RESOLVE_TOTAL_S = 0.45
 """For all of them together: a client hears within half a second that nobody can tell."""
 RETRY_AFTER_S = 1.0
+_AUTHENTICATE = Operation.AUTHENTICATE
 _URGENT = (ReportFailed, ReportBound)
 _LAST = (ReportEnded, ReportClosed)
 LET_IN_S = 1.0
@@ -76,7 +77,7 @@ class ResolverClient:
 
     async def resolve(self, question: Question) -> Plan:
         """As the port says."""
-        if question.operation is Operation.AUTHENTICATE and self._was_let_in(question.client_key):
+        if question.operation is _AUTHENTICATE and self._was_let_in(question.client_key):
             return _LET_IN
         try:
             plan = await self._ask(question)
@@ -141,7 +142,7 @@ class ResolverClient:
         if question.goes_on_from is not None:
             return None
         now, client = self._clock(), question.client_key
-        if question.operation is Operation.AUTHENTICATE:
+        if question.operation is _AUTHENTICATE:
             # Whoever has no plan is not let in; what becomes of the others is told by what they ask for.
             return _LET_IN._replace(is_stale=True) if self._remembered.has_any_of(client) else None
         plan = self._remembered.recall(client, _key(question), now)
@@ -230,17 +231,16 @@ def _refusal(error: grpc.aio.AioRpcError) -> ClientKeyError | None:
     return None
 
 
-def _key(question: Question) -> Question:
+def _key(question: Question) -> Hashable:
     """What a plan is remembered under: all that it depends on.
 
     Sizes are rounded, or hardly any request would find the plan of another. Of a plan that is recalled by mistake the
     provider says so.
     """
-    needs = question.needs if question.needs is NO_NEEDS else question.needs.roughly
-    return question._replace(request_id="", model=_name(question), needs=needs)
+    return _of_any_needs(question), question.needs.roughly
 
 
-def _of_any_needs(question: Question) -> tuple[str, bool, Operation]:
+def _of_any_needs(question: Question) -> Hashable:
     """What a plan is remembered under that does not depend on needs."""
     return _name(question), question.stream, question.operation
 

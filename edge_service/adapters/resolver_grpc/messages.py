@@ -168,12 +168,12 @@ def outcome_report(
 ) -> pb.OutcomeReport:
     """`affinity_key` is that of what was made, if that is what the report is of."""
     if isinstance(report, ReportEnded):  # As nearly all are.
-        attempt, used, made = report
+        attempt = report.attempt
         ended = pb.AttemptEnded(
             target_id=attempt.target_id,
             health_generation=attempt.health_generation,
-            input_tokens=used,
-            output_tokens=made,
+            input_tokens=report.input_tokens,
+            output_tokens=report.output_tokens,
         )
         return pb.OutcomeReport(decision_id=decision_id, ended=ended, closes=True)
     if isinstance(report, ReportClosed):

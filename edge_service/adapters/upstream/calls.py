@@ -77,7 +77,7 @@ def _head(way: _Way, headers: Headers, length: int | None) -> bytes:
 
 
 def _has_lines(lines: bytes, ends: int) -> bool:
-    return lines.count(b"\n") == ends == lines.count(b"\r") and b"\0" not in lines
+    return lines.count(b"\n") == ends == lines.count(b"\r") and 0 not in lines
 
 
 @lru_cache(maxsize=1024)

@@ -41,6 +41,7 @@ _messages = msgspec.json.Decoder(list[_Message])
 _part = msgspec.json.Decoder(_Part)
 _reasoning = msgspec.json.Decoder(_Reasoning)
 _strings = msgspec.json.Decoder(list[str])
+_UNDERSCORE = ord("_")
 
 
 def of(fields: Mapping[str, Raw]) -> Needs:
@@ -50,7 +51,7 @@ def of(fields: Mapping[str, Raw]) -> Needs:
     if not _TELLING.isdisjoint(fields):
         capabilities += _of_fields(fields)
     # The rarest letter of the words is looked for first, which takes next to no time.
-    if b"_" in messages and _MEDIA.search(messages):
+    if _UNDERSCORE in messages and _MEDIA.search(messages):
         capabilities += _media(messages)
     # OpenRouter leaves out what does not fit, where it is asked to.
     is_cut = "transforms" in fields and is_filled(fields["transforms"])

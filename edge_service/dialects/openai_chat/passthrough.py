@@ -7,9 +7,10 @@ are taken out of it; ids of calls that one is known to refuse are replaced.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from edge_service.dialects import model_name, reasoning, surrogates
 from edge_service.dialects.canonical import Usage
@@ -36,7 +37,7 @@ _anything = msgspec.json.Decoder()
 _NULL = msgspec.Raw(b"null")
 
 
-class Opened(NamedTuple):
+class Opened(msgspec.Struct, frozen=True):
     """A client's request to any API of this family, read as far as routing needs."""
 
     model: str
@@ -55,7 +56,7 @@ class Opened(NamedTuple):
         return body if self.hidden is None else self.hidden.shown(body)
 
 
-class ChatRequest(NamedTuple):
+class ChatRequest(msgspec.Struct, frozen=True):
     """A client's request, read as far as routing needs."""
 
     model: str
@@ -94,9 +95,9 @@ class ChatRequest(NamedTuple):
         if quirks.efforts:
             effort = quirks.effort(effort)
         if not quirks.effort_within:
-            return self._replace(fields={**self.fields, "reasoning_effort": msgspec.Raw(encode(effort))})
+            return replace(self, fields={**self.fields, "reasoning_effort": msgspec.Raw(encode(effort))})
         fields = {name: value for name, value in self.fields.items() if name != "reasoning_effort"}
-        return self._replace(fields={**fields, quirks.effort_within: msgspec.Raw(encode({"effort": effort}))})
+        return replace(self, fields={**fields, quirks.effort_within: msgspec.Raw(encode({"effort": effort}))})
 
     def reader(self) -> EventReader:
         """Of the answer, if it comes as a stream."""
@@ -126,14 +127,15 @@ def open_request(body: bytes) -> Opened:
 
 def read_request(body: bytes) -> ChatRequest:
     """Raises `InvalidRequestError`, likewise."""
-    model, fields, hidden = open_request(body)
+    opened = open_request(body)
+    fields = opened.fields
     if "messages" not in fields:
         raise InvalidRequestError("'messages' is missing: it holds the conversation", param="messages")
     if bytes(memoryview(fields["messages"])[:1]) != b"[":
         raise InvalidRequestError("'messages' must be an array", param="messages")
     stream = "stream" in fields and bool(_typed(_optional_bool, fields["stream"], "stream", "a boolean"))
     wants_usage = not stream or _wants_usage(fields.get("stream_options", _NULL))
-    return ChatRequest(model, stream, fields, hidden, wants_usage, thoughts.are_ours(body))
+    return ChatRequest(opened.model, stream, fields, opened.hidden, wants_usage, thoughts.are_ours(body))
 
 
 class _StreamOptions(msgspec.Struct):

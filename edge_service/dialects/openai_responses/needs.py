@@ -52,6 +52,7 @@ class _Reasoning(Struct):
 _items = msgspec.json.Decoder(list[_Item])
 _text = msgspec.json.Decoder(_Text)
 _reasoning = msgspec.json.Decoder(_Reasoning)
+_UNDERSCORE = ord("_")
 
 
 def of(fields: Mapping[str, Raw]) -> Needs:
@@ -61,7 +62,7 @@ def of(fields: Mapping[str, Raw]) -> Needs:
     is_cut = needing.word(fields.get("truncation")) == "auto" or bool(bytes_of(fields.get("context_management")))
     return needing.needs(
         # The rarest letter of the words is looked for first, which takes next to no time.
-        (*_of_fields(fields), *(_media(said) if b"_" in said and _MEDIA.search(said) else ())),
+        (*_of_fields(fields), *(_media(said) if _UNDERSCORE in said and _MEDIA.search(said) else ())),
         0 if is_cut else needing.tokens(said, bytes_of(fields.get("instructions"))),
         needing.limit(fields.get("max_output_tokens")),
     )

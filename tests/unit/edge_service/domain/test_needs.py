@@ -7,8 +7,8 @@ from resolver_service.domain import abilities
 def test_requests_that_hardly_differ_need_roughly_the_same() -> None:
     one = Needs((Capability.VISION, Capability.TOOLS), 5000, 4096)
     other = Needs((Capability.TOOLS, Capability.VISION, Capability.TOOLS), 8191, 8000)
-    assert one.roughly == other.roughly == Needs((Capability.TOOLS, Capability.VISION), 8192, 8192)
-    assert NO_NEEDS.roughly == NO_NEEDS
+    assert one.roughly == other.roughly == ((Capability.TOOLS, Capability.VISION), 8192, 8192)
+    assert NO_NEEDS.roughly == ((), 0, 0)
     assert Needs(estimated_input_tokens=8192).roughly != one.roughly
 
 

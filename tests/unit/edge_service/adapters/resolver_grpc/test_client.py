@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -143,7 +144,7 @@ async def test_what_goes_on_from_something_neither_leaves_a_plan_for_others_nor_
 ) -> None:
     async with asking() as (client, answers):
         answers.depends_on_needs = depends_on_needs
-        going_on = question(NEEDS)._replace(goes_on_from=MADE)
+        going_on = replace(question(NEEDS), goes_on_from=MADE)
         await client.resolve(going_on)
         answers.is_up = False
         for each in (going_on, question(NEEDS)):
@@ -163,7 +164,7 @@ async def test_what_was_made_is_told_to_every_resolver_under_the_key_that_it_is_
         client._streams.append(other)
         plan = await client.resolve(question(NEEDS))
         client.report(plan.decision_id, ReportBound(plan.attempts[0], MADE))
-        await client.resolve(question(NEEDS)._replace(goes_on_from=MADE))
+        await client.resolve(replace(question(NEEDS), goes_on_from=MADE))
         key = AffinityKeys("").of(MADE)
         assert [r.bound.affinity_key for each in (answers, other) for r in each.reports] == [key, key]
         first, second = answers.asked
@@ -201,7 +202,7 @@ async def test_of_a_client_that_is_not_let_in_any_more_no_plan_is_remembered() -
         await client.resolve(question(NEEDS, client_key=b"revoked"))
         answers.key = b"other"
         with pytest.raises(ClientKeyError):
-            await client.resolve(question(NEEDS, client_key=b"revoked")._replace(model="another"))
+            await client.resolve(replace(question(NEEDS, client_key=b"revoked"), model="another"))
         answers.is_up = False
         with pytest.raises(UnavailableError):
             await client.resolve(question(NEEDS, client_key=b"revoked"))
