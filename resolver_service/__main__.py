@@ -25,7 +25,7 @@ def main() -> None:
         else:
             asyncio.run(bootstrap.serve(given))
     except ConfigError as error:
-        sys.exit(f"{given.config or 'the file'} is not a valid configuration:\n{error}")
+        sys.exit(f"{given.config or 'the file'} is not a valid configuration:\n{error.in_text()}")
     except (UnreadableError, AddressInUseError, CertificateError) as error:
         sys.exit(f"forebay-resolver: {error}")
     except OSError as error:

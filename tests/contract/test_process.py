@@ -84,9 +84,9 @@ async def test_everything_that_is_wrong_with_a_file_is_said_at_once(invalid: Pat
     lines = errors.splitlines()
     assert lines[0] == f"{invalid} is not a valid configuration:"
     assert [line.partition(":")[0] for line in lines[1:]] == [
-        "providers[0].dialect",
-        "model-pools.pools[0].members",
-        "model-pools.clusters[0].members[0].pool",
+        "line 2, providers[0].dialect",
+        "line 4, model-pools.pools[0].members",
+        "line 5, model-pools.clusters[0].members[0].pool",
     ]
 
 
