@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from resolver_service.app.leases import Leases
-from resolver_service.domain.catalog import Disposition, Scopes
+from resolver_service.domain.catalog import Scopes
 from resolver_service.domain.in_flight import Walk
+from resolver_service.domain.policy import Disposition
 
 
 class InFlight:
@@ -20,6 +21,9 @@ class InFlight:
         self._walks: dict[str, Walk] = {}
         """By decision."""
         self._leases = Leases(self.closed)
+        self.forget = self._leases.forget
+        """Takes the present time. Decisions whose leases are over are forgotten, or some of them if they are very many:
+        the others are next."""
         self._counts: dict[str, int] = {}
 
     @property
@@ -56,10 +60,6 @@ class InFlight:
     def caller_left(self, caller: object, now: float) -> None:
         """Its stream broke, so that it may be dead: what is not closed soon does not count any longer."""
         self._leases.caller_left(caller, now)
-
-    def forget(self, now: float) -> None:
-        """Those whose leases are over, or some of them if they are very many: the others are next."""
-        self._leases.forget(now)
 
     def _goes_on(self, decision_id: str, before: Walk, after: Walk | None) -> None:
         if after is None:
