@@ -27,8 +27,6 @@ from edge_service.app.incoming import Services
 from edge_service.dialects.asked import OPENAI, chat_completion
 from edge_service.domain.plan import Attempt
 
-_END = b"0\r\n\r\n"
-
 
 class Provider(asyncio.Protocol):
     """Answers everything with the same."""
@@ -81,7 +79,7 @@ def _answer(kind: str, *chunks: bytes) -> bytes:
     head = f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\nserver: counted\r\n"
     if len(chunks) == 1:
         return f"{head}content-length: {len(chunks[0])}\r\n\r\n".encode() + chunks[0]
-    return f"{head}transfer-encoding: chunked\r\n\r\n".encode() + b"".join(map(_chunk, chunks)) + _END
+    return f"{head}transfer-encoding: chunked\r\n\r\n".encode() + b"".join(map(_chunk, [*chunks, b""]))
 
 
 def _chunk(chunk: bytes) -> bytes:
@@ -128,5 +126,7 @@ def paths() -> Mapping[str, Callable[[], Awaitable[None]]]:
     completion, events = nginx.completion(), nginx.events(50)
     return {
         "edge: from socket to socket, JSON": _over_sockets(SMALL, _answer("application/json", completion), b"}"),
-        "edge: from socket to socket, 50 events": _over_sockets(STREAMED, _answer("text/event-stream", *events), _END),
+        "edge: from socket to socket, 50 events": _over_sockets(
+            STREAMED, _answer("text/event-stream", *events), nginx.DONE
+        ),
     }

@@ -70,6 +70,13 @@ class Reply:
             self._record.status = SERVED
             await self._client.start(SERVED, self._limited(head), content)
 
+    async def begin_and_end(self, head: Headers, content: bytes) -> None:
+        """All of a stream, which is there at once."""
+        if await self._has_begun_early():
+            await self._client.end(content)
+        else:
+            await self.respond(head, content)
+
     async def respond(self, head: Headers, content: bytes) -> None:
         """All of an answer that came whole."""
         self._record.status = SERVED

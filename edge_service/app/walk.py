@@ -75,6 +75,7 @@ class Walk:
         "_interrupts",
         "_is_closed",
         "_is_cut_short",
+        "_is_sent",
         "_machine",
         "_ready",
         "_record",
@@ -103,6 +104,8 @@ class Walk:
         self._is_closed = False
         self._is_cut_short = False
         """The client allows less time than the policy."""
+        self._is_sent = False
+        """All of a stream has been, since all of it was there at once."""
         self._record = record
         self._asking: Asking | None = None
         """Of the last attempt."""
@@ -326,25 +329,29 @@ class Walk:
         return self._machine.failed(Outcome(Disposition.TIMEOUT, detail=_DETAILS[reason]))
 
     async def _begin(self, _: Relay) -> None:
-        """Begins the answer with what is ready; of an answer that came whole, that is all."""
+        """Begins the answer with what is ready; of an answer that came at once, that is all."""
         asking, voice, stream = self._last, self._request.voice, self._request.stream
         if asking.call.is_translated:
             head = heads.translated(voice, stream=stream)
         else:
             head = heads.passed(asking.response.headers, voice, stream=stream)
         head += [*heads.losses_of(self._record, asking.attempt, asking.call.written), *self._own_headers()]
-        if stream:
-            content, self._ready = self._ready, b""
-            await self._reply.begin(head, content)
+        content, self._ready = self._ready, b""
+        if not stream:
+            await self._reply.respond(head, content)
+        elif self._relay is not None and self._relay.complete:
+            self._is_sent = True
+            await self._reply.begin_and_end(head, content)
         else:
-            await self._reply.respond(head, self._ready)
+            await self._reply.begin(head, content)
 
     async def _finish(self, finish: Finish) -> None:
         ending, outcome = finish.ending, finish.outcome
         self._record.ending = ending
         if ending is _SERVED:
             if self._request.stream:
-                await self._reply.end(self._ready)
+                if not self._is_sent:
+                    await self._reply.end(self._ready)
                 await self._last.drain()
         elif outcome is not None:
             error = UpstreamError(outcome, self._machine.opened)

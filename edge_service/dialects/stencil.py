@@ -24,6 +24,8 @@ behind them."""
 
 _CONTENT = EventKind.CONTENT
 MAX_HOLES = 4
+END_BYTES = 5
+"""At which events are cut: a longer end is found in longer steps, as long as its bytes are rare."""
 MOST_BEHIND = 5
 """How many ends are looked at, from behind: a stream ends with some events that have no content."""
 MOST_STENCILS = 16
@@ -66,6 +68,7 @@ class Stencil:
         "_are_texts",
         "_between",
         "_blank",
+        "_end",
         "_first",
         "_is_text",
         "_last",
@@ -83,8 +86,9 @@ class Stencil:
         self._texts = slice(len(self._first), -len(self._last))
         """Of events like it, all but what stands at their beginning and end."""
         self._blank = _CRLF if self._last.endswith(_CRLF) else _LF
-        self._of_event = slice(len(self._first), len(self._blank) - len(self._last))
-        """Of one without its blank line, its holes and what is between them."""
+        self._end = self._last[-END_BYTES:]
+        self._of_event = slice(len(self._first), len(self._end) - len(self._last) or None)
+        """Of one without this end, its holes and what is between them."""
         self._are_texts = _PATTERNS[len(self._between)].fullmatch
         self._is_text = _never if self._between else _ONE_TEXT
         """Of one event with one hole, as most come."""
@@ -120,7 +124,7 @@ class Stencil:
     def _known(self, inner: bytes, events: bytes, behind: bytes) -> Known | None:
         """Of several, or of one with several holes. `inner` is all but what stands at their beginning and end."""
         of_event = self._of_event
-        texts = [event[of_event] for event in events.split(self._blank)[:-1]]
+        texts = [event[of_event] for event in events.split(self._end)[:-1]]
         # Put together again it is what came, byte for byte, or else it is something else.
         if (self._last + self._first).join(texts) != inner:
             return None

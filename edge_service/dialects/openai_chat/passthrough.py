@@ -30,6 +30,8 @@ from edge_service.dialects.values import NULL, encode_around, first_byte, is_nul
 from edge_service.domain import sse
 from edge_service.domain.errors import InvalidRequestError
 
+_PREAMBLE, _CONTENT, _TERMINAL, _ERROR = EventKind
+
 _string = msgspec.json.Decoder(str)
 _optional_bool = msgspec.json.Decoder(bool | None)
 _optional_list = msgspec.json.Decoder(list[msgspec.Raw] | None)
@@ -229,21 +231,21 @@ class EventReader:
     def _read(self, event: bytes) -> tuple[EventKind, bytes]:
         data = sse.data_of(event)
         if data is None:
-            return EventKind.PREAMBLE, event
+            return _PREAMBLE, event
         if data.startswith(b"[DONE]"):  # As OpenAI's own SDKs read it.
-            return EventKind.TERMINAL, event
+            return _TERMINAL, event
         try:
             fields = decode_object(data)
         except (ValueError, RecursionError):
             return self._read_odd(event, data)
         if _reports_error(fields):
-            return EventKind.ERROR, event
+            return _ERROR, event
         if "usage" in fields and _sees(fields["usage"]):
             # Some tell it with every event: it is read when it is asked for.
             self._usage = fields["usage"]
             if not self._wants_usage and _is_empty(fields.get("choices", NULL)):
-                return EventKind.PREAMBLE, b""
-        kind = EventKind.CONTENT if "choices" in fields and _has_content(fields["choices"]) else EventKind.PREAMBLE
+                return _PREAMBLE, b""
+        kind = _CONTENT if "choices" in fields and _has_content(fields["choices"]) else _PREAMBLE
         if "model" not in fields:
             return kind, event
         return kind, sse.replaced(event, data, encode({**fields, "model": self._model}))
@@ -251,7 +253,7 @@ class EventReader:
     def _read_odd(self, event: bytes, data: bytes) -> tuple[EventKind, bytes]:
         """An event whose data the parser does not take."""
         if not data:
-            return EventKind.PREAMBLE, event
+            return _PREAMBLE, event
         hidden = surrogates.hide(data)
         if hidden is None:
             raise MalformedAnswerError("not a JSON object") from None

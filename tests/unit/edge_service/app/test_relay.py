@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge_service.app.relay import MAX_HELD_BYTES, Relay, StreamFailedError
+from edge_service.app.relay import MAX_HELD_BYTES, MOST_ALONE, Relay, StreamFailedError
 from edge_service.app.rulings import Rulings
 from edge_service.dialects.openai_chat.passthrough import EventReader
 from edge_service.dialects.stencil import StencilReader
@@ -51,6 +51,18 @@ def test_after_content_everything_is_sent_as_it_comes() -> None:
     assert it.feed(STOP + DONE) == compact(STOP) + DONE
     assert it.complete
     it.ended()
+
+
+@pytest.mark.parametrize("blank", [b"\n\n", b"\r\n\r\n"])
+@pytest.mark.parametrize("before", [0, MOST_ALONE - 1, MOST_ALONE, 2 * MOST_ALONE])
+@pytest.mark.parametrize("cut", [0, 5, len(HELLO) + 5])
+def test_however_many_come_together_each_is_sent_as_by_itself(blank: bytes, before: int, cut: int) -> None:
+    words = [delta(content=f"{number} ") for number in range(40)]
+    events = [event.replace(b"\n\n", blank) for event in (*[PING] * before, HELLO, *words, STOP, DONE)]
+    stream, it = b"".join(events), relay()
+    at = before * len(events[0]) + cut if before else cut
+    assert it.feed(stream[:at]) + it.feed(stream[at:]) == compact(*events)
+    assert (it.complete, it.content_events) == (True, 41)
 
 
 def test_the_provider_name_of_the_model_is_not_sent() -> None:

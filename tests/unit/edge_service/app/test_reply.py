@@ -95,6 +95,23 @@ async def test_until_there_is_content_each_period_has_its_heartbeat() -> None:
     assert client.got[2:] == [(30, HEARTBEAT), (40, b"content")]
 
 
+@timed
+async def test_a_stream_that_is_there_at_once_is_a_whole_answer() -> None:
+    client, reply, record = warm()
+    await reply.begin_and_end(HEAD, b"content")
+    await asyncio.sleep(60)
+    assert (client.got, record.status) == ([(0, (200, HEAD, b"content"))], 200)
+
+
+@timed
+async def test_behind_a_heartbeat_a_stream_that_is_there_at_once_is_the_end() -> None:
+    client, reply, _ = warm()
+    await asyncio.sleep(20)
+    await reply.begin_and_end(HEAD, b"content")
+    await asyncio.sleep(60)
+    assert client.got == [(15, (200, EARLY)), (15, HEARTBEAT), (20, b"content"), (20, "end")]
+
+
 def test_a_heartbeat_is_a_comment_and_nothing_else() -> None:
     assert HEARTBEAT == b": forebay\n\n"
 

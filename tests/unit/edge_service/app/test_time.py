@@ -190,6 +190,17 @@ async def test_the_time_ends_with_the_first_content() -> None:
 
 
 @pytest.mark.parametrize(
+    ("parts", "pieces"),
+    [([HELLO + DONE], 1), ([PING, HELLO + DONE], 1), ([PING + DONE], 1), ([HELLO, DONE], 4), ([HELLO, 1.0, DONE], 4)],
+)
+@timed
+async def test_a_stream_that_is_there_at_once_is_sent_at_once(parts: list[Part], pieces: int) -> None:
+    world = World(Scripted(*parts))
+    await world.chat()
+    assert (world.said.endswith(DONE), len(world.client.got), world.record.ending) == (True, pieces, "served")
+
+
+@pytest.mark.parametrize(
     "said",
     [
         *(
