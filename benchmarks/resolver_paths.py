@@ -39,8 +39,8 @@ def resolving(pools: int) -> Resolving:
 def _plan(it: Resolving) -> Callable[[], None]:
     def plan() -> None:
         decision = it.resolver.resolve(Query("ten", will_report=True, stream=True))
-        first = decision.targets[0].id
-        it.reports.apply(decision.id, Ended(first, decision.health_generation, 10, 20))
+        first = decision.course.targets[0].id
+        it.reports.apply(decision.id, Ended(first, decision.course.health_generation, 10, 20))
         it.reports.apply(decision.id, Closed())
 
     return plan
@@ -51,7 +51,7 @@ def _batch(it: Resolving) -> Callable[[], Any]:
     anything: Any = Anything()
     servicer = ResolverServicer(it.resolver, it.reports, it.configuration, anything, anything)
     context: Any = Context()
-    target = it.resolver.resolve(Query("ten")).targets[0].id
+    target = it.resolver.resolve(Query("ten")).course.targets[0].id
     before: list[str] = []
 
     async def asked() -> AsyncIterator[pb.ResolveStreamRequest]:

@@ -13,9 +13,9 @@ from benchmarks.watching import Sample, median
 MIB = 2**20
 GROWTH = 0.03
 GROWTH_BYTES = 2 * MIB
-RECEIPT_BYTES = 200
-"""The resolver remembers each report for ten minutes, to know it if it comes again (`app/receipts.py`): until then its
-memory grows by design. Two entries of a set and a deque, the tuple and numbers in them."""
+RECEIPT_BYTES = 150
+"""The resolver remembers each report for ten minutes and more, to know it if it comes again (`app/receipts.py`): until
+then its memory grows by design. An entry of a set, which is mostly empty at times, and the number in it."""
 MISSED = 0.01
 """How many of the resolver's deadlines may be missed: others have work for the machine too."""
 INEXACT = "left"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
+
+import uvloop
 
 from resolver_service import settings
 from resolver_service.domain.config import ConfigError
@@ -23,7 +24,7 @@ def main() -> None:
         if given.check:
             print(bootstrap.check(given))
         else:
-            asyncio.run(bootstrap.serve(given))
+            uvloop.run(bootstrap.serve(given))
     except ConfigError as error:
         sys.exit(f"{given.config or 'the file'} is not a valid configuration:\n{error.in_text()}")
     except (UnreadableError, AddressInUseError, CertificateError) as error:

@@ -22,12 +22,9 @@ from resolver_service.adapters.grpc_api import server as grpc_server
 from resolver_service.adapters.grpc_api.pool_admin import PoolAdminServicer
 from resolver_service.adapters.grpc_api.resolver import ResolverServicer
 from resolver_service.adapters.history_memory import MemoryHistory
-from resolver_service.adapters.history_sqlite import SqliteHistory
 from resolver_service.adapters.operations_uvicorn import Operations, OperationsServer, listen, url
-from resolver_service.adapters.record_copy import ConfigCopy
 from resolver_service.adapters.record_file import FileRecord
 from resolver_service.adapters.stores_memory import MemoryBindings, MemoryDrains, MemoryHealth, MemoryRotation
-from resolver_service.adapters.stores_sqlite import SqliteState
 from resolver_service.adapters.telemetry_prometheus import PrometheusTelemetry, Sources
 from resolver_service.app.access import Access
 from resolver_service.app.alone import Alone
@@ -49,11 +46,13 @@ from resolver_service.domain.config import ConfigError
 from resolver_service.domain.health import PROBE_LEASE_S
 from resolver_service.settings import Settings
 
-if TYPE_CHECKING:  # Seven megabytes that a resolver does without which shares nothing.
+if TYPE_CHECKING:  # Seven megabytes that a resolver does without which shares nothing, and two which keeps nothing.
+    from resolver_service.adapters.record_copy import ConfigCopy
     from resolver_service.adapters.stores_redis.beginning import Beginning
     from resolver_service.adapters.stores_redis.record import RedisRecord
     from resolver_service.adapters.stores_redis.siblings import RedisSiblings
     from resolver_service.adapters.stores_redis.state import RedisState
+    from resolver_service.adapters.stores_sqlite import SqliteState
 
 LAST_WORDS_S = 1.0
 
@@ -115,6 +114,8 @@ async def serve(settings: Settings) -> None:
                 configuration = _as_of_record(shared.beginning.kept, bell)
             else:
                 if settings.state_dir:
+                    from resolver_service.adapters.history_sqlite import SqliteHistory
+
                     history = stack.enter_context(contextlib.closing(SqliteHistory(settings.state_dir, time.time)))
                 text, read = _text(settings.config), config_yaml.Reader().parsed
                 configuration = Configuration(read, time.time, text, history, bell.ring)
@@ -135,6 +136,7 @@ async def _operating(settings: Settings, stack: contextlib.ExitStack) -> _Operat
 
 async def _begun(settings: Settings, told_to_stop: asyncio.Event, stack: contextlib.ExitStack) -> _Shared | None:
     """None if it was told to stop before the store could be reached."""
+    from resolver_service.adapters.record_copy import ConfigCopy
     from resolver_service.adapters.stores_redis.beginning import begin
     from resolver_service.adapters.stores_redis.record import RedisRecord
 
@@ -191,11 +193,13 @@ async def _serve(
     # Unique over resolvers and restarts.
     boot = secrets.token_hex(6)
     replica_id = f"{socket.gethostname()}-{boot}"
-    state = _state(settings, configuration, replica_id)
+    common = _common_state(settings, configuration, replica_id) if settings.store else None
+    own = _own_state(settings.state_dir) if settings.state_dir and not common else None
+    state = common or own
     stores = state.stores if state else Stores(MemoryRotation(), MemoryHealth(), MemoryDrains(), MemoryBindings())
     probes = ProbeBook(PROBE_LEASE_S)
-    telemetry = PrometheusTelemetry(operating.registry, _sources(configuration, stores, probes, state))
-    siblings, manager = _manager(settings, configuration, history, shared, state)
+    telemetry = PrometheusTelemetry(operating.registry, _sources(configuration, stores, probes, own, common))
+    siblings, manager = _manager(settings, configuration, history, shared, common)
     servicer, admin, watch = create_servicers(
         configuration, manager, stores, probes, telemetry, bell, boot, siblings or Alone(replica_id, configuration)
     )
@@ -207,11 +211,11 @@ async def _serve(
     following = asyncio.create_task(follow)
     keeping = asyncio.create_task(state.keep()) if state else None
     renewing = asyncio.create_task(certificates.follow(tls.renew)) if certificates and tls else None
-    if state and not isinstance(state, SqliteState):
-        await state.begun()
+    if common:
+        await common.begun()
     if siblings:
         await siblings.begun()
-    own = asyncio.all_tasks()
+    its_own = asyncio.all_tasks()
     await grpc.serving()
     operating.is_serving.set()
     print(f"forebay-resolver: serving {operating.at}gRPC on {grpc.address}", flush=True)
@@ -227,7 +231,7 @@ async def _serve(
     # To the last: that is when operators look.
     operating.server.close()
     # Calls that were cut off are still being told. What is left when the loop closes, gRPC reports with a traceback.
-    if ending := asyncio.all_tasks() - own:
+    if ending := asyncio.all_tasks() - its_own:
         await asyncio.wait(ending, timeout=LAST_WORDS_S)
     # Until now: changes wait for whoever still serves.
     if not following.done():
@@ -240,19 +244,24 @@ async def _serve(
         await following
 
 
-def _state(settings: Settings, configuration: Configuration, replica_id: str) -> SqliteState | RedisState | None:
-    """What outlives this process, and who shares it. Raises `UnreadableError`."""
-    if settings.store:
-        from resolver_service.adapters.stores_redis.state import RedisState
+def _common_state(settings: Settings, configuration: Configuration, replica_id: str) -> RedisState:
+    """What resolvers share. Raises `UnreadableError`."""
+    from resolver_service.adapters.stores_redis.state import RedisState
 
-        try:
-            return RedisState(settings.store, time.monotonic, replica_id=replica_id, place=lambda: configuration.place)
-        except ValueError as error:
-            raise UnreadableError(
-                f"--store (FOREBAY_RESOLVER_STORE): {error}: it begins with redis:// or rediss://, and in a password "
-                "all but letters and digits is to be percent-encoded"
-            ) from None
-    return SqliteState(settings.state_dir, time.monotonic, time.time) if settings.state_dir else None
+    try:
+        return RedisState(settings.store, time.monotonic, replica_id=replica_id, place=lambda: configuration.place)
+    except ValueError as error:
+        raise UnreadableError(
+            f"--store (FOREBAY_RESOLVER_STORE): {error}: it begins with redis:// or rediss://, and in a password "
+            "all but letters and digits is to be percent-encoded"
+        ) from None
+
+
+def _own_state(directory: Path) -> SqliteState:
+    """What outlives a resolver that shares nothing."""
+    from resolver_service.adapters.stores_sqlite import SqliteState
+
+    return SqliteState(directory, time.monotonic, time.time)
 
 
 def _manager(
@@ -260,10 +269,10 @@ def _manager(
     configuration: Configuration,
     history: History,
     shared: _Shared | None,
-    state: SqliteState | RedisState | None,
+    state: RedisState | None,
 ) -> tuple[RedisSiblings | None, Manager]:
     edits = settings.provider_edits
-    if shared is None or state is None or isinstance(state, SqliteState):
+    if shared is None or state is None:
         record = FileRecord(_given(settings.config))
         return None, Manager(configuration, record, history, amend, provider_edits=edits)
     from resolver_service.adapters.stores_redis.siblings import RedisSiblings
@@ -315,7 +324,11 @@ def create_servicers(
 
 
 def _sources(
-    configuration: Configuration, stores: Stores, probes: ProbeBook, state: SqliteState | RedisState | None
+    configuration: Configuration,
+    stores: Stores,
+    probes: ProbeBook,
+    own: SqliteState | None,
+    common: RedisState | None,
 ) -> Sources:
     return Sources(
         standings=lambda: standings(
@@ -324,8 +337,8 @@ def _sources(
         revision=lambda: configuration.current.number,
         reloads=lambda: {"accepted": configuration.accepted, "rejected": configuration.rejected},
         probes=lambda: {"handed_out": probes.handed_out, "returned": probes.returned, "expired": probes.expired},
-        state_write_failures=(lambda: state.failures) if isinstance(state, SqliteState) else None,
-        store=None if state is None or isinstance(state, SqliteState) else (lambda: state),
+        state_write_failures=(lambda: own.failures) if own else None,
+        store=(lambda: common) if common else None,
     )
 
 

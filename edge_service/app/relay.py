@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from edge_service.app.rulings import NO_RULINGS, Rulings
 from edge_service.dialects import provider_errors
 from edge_service.dialects.exchange import EventKind, EventReader, MalformedAnswerError
-from edge_service.dialects.stencil import StencilReader
+from edge_service.dialects.stencil import Known, StencilReader, nothing_known
 from edge_service.domain.classification import reported
 from edge_service.domain.outcome import Disposition, Outcome
-from edge_service.domain.sse import MAX_EVENT_BYTES, EventSplitter, EventTooLargeError, data_of
+from edge_service.domain.sse import EventSplitter, EventTooLargeError, data_of, first_end
 
 MAX_HELD_BYTES = 256 * 1024
+MOST_ALONE = 8
+"""Events of a piece that are read by themselves before all others of it are taken apart."""
+_CONTENT = EventKind.CONTENT
 _STATUS = 200
 """Of all streams: others are read as refusals."""
 
@@ -29,6 +34,7 @@ class Relay:
     __slots__ = (
         "_held",
         "_held_bytes",
+        "_known",
         "_reader",
         "_rulings",
         "_splitter",
@@ -43,6 +49,8 @@ class Relay:
         self._reader = reader
         self._rulings = rulings
         self._stencils = reader if isinstance(reader, StencilReader) else None
+        self._known: Callable[[bytes], Known | None] = nothing_known
+        """Of the next piece, as things stand."""
         self._splitter = EventSplitter()
         self._held: list[bytes] = []
         self._held_bytes = 0
@@ -58,48 +66,60 @@ class Relay:
     def feed(self, data: bytes) -> bytes:
         """What may be sent now that this piece has arrived: nothing before the first content, unless the stream is
         complete without any. Raises `StreamFailedError`."""
-        self.is_new_content = False
+        known = self._known(data)
+        if known is not None:
+            events, content, data = known
+            self.content_events += events
+            if not data:  # As nearly always.
+                self.is_new_content = True
+                return content
+            self._held.append(content)
+        self.is_new_content = known is not None
         if self.complete:
             return b""
         before = self.content_events
         try:
-            if self._stencils is not None and not self._splitter.kept and len(data) <= MAX_EVENT_BYTES:
-                known = self._stencils.known(data)
-                if known is not None:
-                    events, content, end = known
-                    self.content_events += events
-                    if end == len(data):  # As nearly always.
-                        self.is_new_content = True
-                        return content
-                    self._held.append(content)
-                    data = data[end:]
-            self._read(self._splitter.feed(data))
+            self._read(self._splitter.feed(self._read_first(data)))
         except EventTooLargeError as error:
             raise _failed(Disposition.BROKEN, f"the provider sent {error}") from error
         except MalformedAnswerError as error:
             raise _failed(Disposition.BROKEN, f"the provider sent an event that is {error}") from error
-        self.is_new_content = self.content_events > before
+        if self._stencils is not None:
+            self._known = nothing_known if self.complete or self._splitter.kept else self._stencils.known
+        if self.content_events > before:
+            self.is_new_content = True
         if not (self.has_content or self.complete):
             return b""
         return self.rest()
 
-    def _read(self, events: list[bytes]) -> None:
-        if len(events) > 1 and self.has_content and self._stencils is not None:
-            known = self._stencils.known(b"".join(events))
+    def _read_first(self, data: bytes) -> bytes:
+        """Where a stream begins, and where an event has come in part, the next ones are likely to be like it: reads
+        some by themselves, until those behind are known. What is left."""
+        if self._stencils is None or (self.has_content and not self._splitter.kept):
+            return data
+        for _ in range(MOST_ALONE):
+            end = first_end(data)
+            if not 0 < end < len(data):
+                break
+            self._read(self._splitter.feed(data[:end]))
+            data = data[end:]
+            if self.complete:
+                return b""
+            known = self._stencils.known(data)
             if known is not None:
-                count, content, _ = known
-                self.content_events += count
+                events, content, data = known
+                self.content_events += events
                 self._held.append(content)
-                del events[:count]
-        read, hold, left = self._reader.read, self._held.append, iter(events)
-        for event in left:
-            kind, content = read(event)
-            if kind is EventKind.CONTENT:  # As nearly all are.
+                break
+        return data
+
+    def _read(self, events: list[bytes]) -> None:
+        for event in events:
+            kind, content = self._reader.read(event)
+            if kind is _CONTENT:  # As nearly all are.
                 self.content_events += 1
-                hold(content)
-                if not self.has_content:
-                    self.has_content = True
-                    self._read([*left])  # They are likely to be like it.
+                self.has_content = True
+                self._held.append(content)
             else:
                 self._take(kind, event, content)
                 if self.complete:

@@ -16,11 +16,13 @@ from typing import TypeAlias
 
 from edge_service.dialects.canonical import Usage
 from edge_service.dialects.exchange import EventKind, EventReader
+from edge_service.domain.sse import MAX_EVENT_BYTES
 
-Known: TypeAlias = tuple[int, bytes, int]
-"""Of a piece of a stream: with how many events that have content it begins, what the client gets for them, and where
-they end in it."""
+Known: TypeAlias = tuple[int, bytes, bytes]
+"""Of a piece of a stream: with how many events that have content it begins, what the client gets for them, and what is
+behind them."""
 
+_CONTENT = EventKind.CONTENT
 MAX_HOLES = 4
 MOST_BEHIND = 5
 """How many ends are looked at, from behind: a stream ends with some events that have no content."""
@@ -28,7 +30,7 @@ MOST_STENCILS = 16
 """In one stream. Where no event is like the one before, each of them would be a loss."""
 
 _HOLES = re.compile(
-    rb'([{,]\s*"(?:content|reasoning_content|reasoning|arguments|text|obfuscation|thinking|partial_json)"\s*:\s*")'
+    rb'("(?<=[{,\s]")(?:content|reasoning_content|reasoning|arguments|text|obfuscation|thinking|partial_json)"\s*:\s*")'
     rb'((?:[^"\\\x00-\x1f]++|\\.)++)(?=")'
 )
 """Where texts stand that differ from event to event. No quote within a string is bare, so what is found is no text."""
@@ -37,7 +39,7 @@ _LF, _CRLF = b"\n\n", b"\r\n\r\n"
 _MARKS = [b"%c" % number for number in range(MAX_HOLES)]
 """No string has one of them in it. The first stands for what is between two events, the others for what is between
 the holes of one."""
-_MARKED = re.compile(b"[" + b"".join(_MARKS) + b"]")
+_ALL_MARKS = b"".join(_MARKS)
 _STRING = rb'(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))++'
 
 
@@ -48,6 +50,8 @@ def _pattern(holes: int) -> re.Pattern[bytes]:
 
 _PATTERNS = [_pattern(holes) for holes in range(1, MAX_HOLES + 1)]
 """Of the texts of events with so many holes and one."""
+_PLAIN = bytes(range(0x20, 0x7F)).translate(None, b'"\\')
+"""Of these any text is one."""
 _ONE_TEXT = re.compile(_STRING).fullmatch
 
 
@@ -65,44 +69,43 @@ class Stencil:
         "_first",
         "_is_text",
         "_last",
-        "_length",
-        "_line",
-        "_of_line",
+        "_of_event",
         "_sent_between",
         "_sent_first",
         "_sent_last",
-        "_start",
+        "_texts",
     )
 
     def __init__(self, came: list[bytes], sent: list[bytes]) -> None:
         """What stands around the holes, of which there is at least one, and all in one line."""
         self._first, *self._between, self._last = came
         self._sent_first, *self._sent_between, self._sent_last = sent
-        self._start, self._length = len(self._first), len(self._last)
+        self._texts = slice(len(self._first), -len(self._last))
+        """Of events like it, all but what stands at their beginning and end."""
         self._blank = _CRLF if self._last.endswith(_CRLF) else _LF
-        above = self._first.count(b"\n")
-        self._line = slice(above, -1, above + self._last.count(b"\n"))
-        """Which of the lines of events like it have the holes in them."""
-        self._of_line = slice(self._start - self._first.rfind(b"\n") - 1, -self._last.index(b"\n"))
-        """Of such a line, its holes and what is between them."""
+        self._of_event = slice(len(self._first), len(self._blank) - len(self._last))
+        """Of one without its blank line, its holes and what is between them."""
         self._are_texts = _PATTERNS[len(self._between)].fullmatch
         self._is_text = _never if self._between else _ONE_TEXT
         """Of one event with one hole, as most come."""
 
     def known(self, piece: bytes) -> Known | None:
-        """Of a piece that begins where an event does; None if that is another one, or one stands between those like it.
-        Where two holes are followed by the same, nothing is known."""
-        if not piece.startswith(self._first):
+        """Of a piece that begins where an event does; None if that is another one, or one stands between those like it,
+        or the piece is large. Where two holes are followed by the same, nothing is known."""
+        if not piece.startswith(self._first) or len(piece) > MAX_EVENT_BYTES:
             return None
-        end = len(piece) if piece.endswith(self._last) else self._end_in(piece)
-        if not end:
-            return None
-        texts = piece[self._start : end - self._length]
+        behind = b""
+        if not piece.endswith(self._last):
+            end = self._end_in(piece)
+            if not end:
+                return None
+            piece, behind = piece[:end], piece[end:]
+        texts = piece[self._texts]
+        if not self._is_text(texts):
+            return self._known(texts, piece, behind)
         if not (texts.isascii() or _is_utf8(texts)):
             return None
-        if self._is_text(texts):
-            return 1, self._sent_first + texts + self._sent_last, end
-        return self._known(texts, piece[:end])
+        return 1, self._sent_first + texts + self._sent_last, behind
 
     def _end_in(self, piece: bytes) -> int:
         """Where the last event like it ends before others; 0 if there is none. To search for all that an event ends
@@ -114,12 +117,17 @@ class Stencil:
                 return end
         return 0
 
-    def _known(self, inner: bytes, events: bytes) -> Known | None:
+    def _known(self, inner: bytes, events: bytes, behind: bytes) -> Known | None:
         """Of several, or of one with several holes. `inner` is all but what stands at their beginning and end."""
-        of_line = self._of_line
-        texts = [line[of_line] for line in events.split(b"\n")[self._line]]
+        of_event = self._of_event
+        texts = [event[of_event] for event in events.split(self._blank)[:-1]]
         # Put together again it is what came, byte for byte, or else it is something else.
-        if (self._last + self._first).join(texts) != inner or _MARKS[0] in inner:
+        if (self._last + self._first).join(texts) != inner:
+            return None
+        if not self._between and all(texts) and not b"".join(texts).translate(None, _PLAIN):
+            sent = (self._sent_last + self._sent_first).join(texts)
+            return len(texts), self._sent_first + sent + self._sent_last, behind
+        if 0 in inner or not (inner.isascii() or _is_utf8(inner)):
             return None
         marked = _MARKS[0].join(texts)
         for mark, between in zip(_MARKS[1:], self._between, strict=False):
@@ -131,10 +139,10 @@ class Stencil:
         for mark, between in zip(_MARKS[1:], self._sent_between, strict=False):
             marked = marked.replace(mark, between)
         sent = marked.replace(_MARKS[0], self._sent_last + self._sent_first)
-        return len(texts), self._sent_first + sent + self._sent_last, len(events)
+        return len(texts), self._sent_first + sent + self._sent_last, behind
 
 
-def _nothing(_: bytes) -> Known | None:
+def nothing_known(_: bytes) -> Known | None:
     """What is known without a stencil."""
     return None
 
@@ -150,7 +158,7 @@ class StencilReader:
     def __init__(self, reader: EventReader) -> None:
         self._reader = reader
         self._made = 0
-        self.known: Callable[[bytes], Known | None] = _nothing
+        self.known: Callable[[bytes], Known | None] = nothing_known
         """By the stencil of the last event with content that was read: what `read` would tell of the events that a
         piece begins with."""
 
@@ -163,12 +171,12 @@ class StencilReader:
         """As the protocol says."""
         known = self.known(event)
         if known is not None:
-            return EventKind.CONTENT, known[1]
+            return _CONTENT, known[1]
         kind, sent = self._reader.read(event)
-        if kind is EventKind.CONTENT and self._made < MOST_STENCILS:
+        if kind is _CONTENT and self._made < MOST_STENCILS:
             self._made += 1
             it = of(event, sent)
-            self.known = _nothing if it is None else it.known
+            self.known = nothing_known if it is None else it.known
         return kind, sent
 
 
@@ -179,7 +187,7 @@ def of(event: bytes, sent: bytes) -> Stencil | None:
     sent_apart, sent_texts = _apart(sent)
     if not 0 < len(texts) <= MAX_HOLES or texts != sent_texts:
         return None
-    if not event.endswith((_LF, _CRLF)) or _MARKED.search(event) or _MARKED.search(sent):
+    if not event.endswith((_LF, _CRLF)) or _is_marked(event) or _is_marked(sent):
         return None
     if any(b"\n" in between for between in came[1:-1]):
         return None
@@ -190,6 +198,10 @@ def _apart(event: bytes) -> tuple[list[bytes], list[bytes]]:
     """What stands around the holes, and what in them."""
     apart = _HOLES.split(event)  # What is around, the hole's name, the text, and so on.
     return [*map(add, apart[::3], [*apart[1::3], b""])], apart[2::3]
+
+
+def _is_marked(event: bytes) -> bool:
+    return event != event.translate(None, _ALL_MARKS)
 
 
 def _is_utf8(texts: bytes) -> bool:

@@ -32,6 +32,9 @@ PROVIDERS: Mapping[str, ProviderSide] = MappingProxyType(
 """By the dialect that a plan names."""
 
 
+_PREAMBLE, _CONTENT, _TERMINAL, _ERROR = EventKind
+
+
 class Translated:
     """A `Call`."""
 
@@ -105,13 +108,13 @@ class TranslatedEvents:
         try:
             events = self._provider.read(event)
         except ReportedError:
-            return EventKind.ERROR, event
-        kind = EventKind.PREAMBLE
+            return _ERROR, event
+        kind = _PREAMBLE
         for said in events:
             if type(said) is canonical.Ended:
-                kind = EventKind.TERMINAL
+                kind = _TERMINAL
             elif type(said) is canonical.UsageSeen or type(said) is canonical.Started:
                 self.usage = said.usage or self.usage
-            elif kind is EventKind.PREAMBLE and canonical.is_content(said):
-                kind = EventKind.CONTENT
+            elif kind is _PREAMBLE and canonical.is_content(said):
+                kind = _CONTENT
         return kind, self._client.write(events) if events else b""

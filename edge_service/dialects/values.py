@@ -39,6 +39,8 @@ def request_fields(body: bytes) -> dict[str, Raw]:
 
 
 _LARGE_BYTES = 64 * 1024
+NULL = Raw(b"null")
+"""Also of what is absent: a union with None would be read as None alone."""
 _HOLE = Raw(b"\0")
 """Stands nowhere in JSON."""
 
@@ -58,7 +60,7 @@ def first_byte(raw: Raw) -> bytes:
 
 
 def is_null(raw: Raw) -> bool:
-    return first_byte(raw) == b"n"
+    return raw == NULL
 
 
 _WHERE = re.compile(r" - at `\$(?P<path>.*)`\Z", re.DOTALL)

@@ -103,6 +103,16 @@ def _plain_events(whole: bytes) -> list[bytes] | None:
     return [event + b"\n\n" for event in whole[:-2].split(b"\n\n")]
 
 
+def first_end(piece: bytes) -> int:
+    """Behind the first blank line of either of the two common kinds; 0 if there is none. Whatever stands before it, an
+    event ends there."""
+    end = piece.find(b"\n\n") + 2
+    if end > 1:
+        return end
+    end = piece.find(b"\r\n\r\n") + 4
+    return end if end > 3 else 0
+
+
 def data_of(event: bytes) -> bytes | None:
     """The event's data: the values of its `data` fields, joined by line feeds; None if it has none."""
     if _is_one_data_line(event):
@@ -127,6 +137,13 @@ def with_data(event: bytes, data: bytes) -> bytes:
         return field + b"\n\n"
     kept = [line for line in _LINE_END.split(event) if line and line.partition(b":")[0] != b"data"]
     return b"\n".join([*kept, field, b"", b""])
+
+
+def replaced(event: bytes, was: bytes, data: bytes) -> bytes:
+    """The event, whose data `was` this, with other data of one line: `with_data`, that looks no second time."""
+    if event == b"data: %b\n\n" % was:
+        return b"data: %b\n\n" % data
+    return with_data(event, data)
 
 
 def _is_one_data_line(event: bytes) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
-from watchfiles import awatch
+from watchfiles import watch
 
 from resolver_service.app.configure import Configuration
 from resolver_service.domain.config import ConfigError
@@ -32,25 +33,32 @@ async def follow(path: Path, configuration: Configuration) -> None:
     The directory is watched, not the file: a file that is replaced by a rename, or through a symbolic link as
     Kubernetes does it, is another file afterwards.
     """
-    changes = awatch(
+    is_over = threading.Event()
+    # In threads of asyncio's: the library's own way takes another library, and more than a megabyte.
+    changes = watch(
         path.parent,
         watch_filter=None,
         recursive=False,
         step=GATHER_MS,
         debounce=GATHER_MS,
+        stop_event=is_over,
         rust_timeout=LOOK_MS,
         yield_on_timeout=True,
     )
     told, is_wrong = "", False
     """What the last offer was of, or the last complaint: the same thing again, good or bad, is no news. A good one is
     news again if something else has come into effect meanwhile, which was not written here."""
-    async for _ in changes:
-        look = await asyncio.to_thread(_look, path)
-        if look.digest not in {told, configuration.current.digest}:
-            look = await _settled(path, look)
-        if look.digest != told or not (is_wrong or look.digest == configuration.current.digest):
-            told = look.digest
-            is_wrong = not await _offer(path, look, configuration)
+    try:
+        while True:
+            await asyncio.to_thread(next, changes, None)
+            look = await asyncio.to_thread(_look, path)
+            if look.digest not in {told, configuration.current.digest}:
+                look = await _settled(path, look)
+            if look.digest != told or not (is_wrong or look.digest == configuration.current.digest):
+                told = look.digest
+                is_wrong = not await _offer(path, look, configuration)
+    finally:
+        is_over.set()
 
 
 def compare(path: Path, of_record: bytes) -> None:

@@ -43,10 +43,9 @@ class PlannedAttempt(NamedTuple):
     health_generation: int
 
 
-class Decision(NamedTuple):
-    """A plan: what to try, in which order and how far."""
+class Course(NamedTuple):
+    """What to try, in which order and how far."""
 
-    id: str
     targets: tuple[Target, ...]
     attempts_allowed: int
     total_s: float
@@ -56,25 +55,35 @@ class Decision(NamedTuple):
     reasoning: str = ""
     """What the client asked for, which replaces the targets' own; empty for nothing."""
     probes: frozenset[str] = frozenset()
-    """The ids of the targets that this plan probes."""
+    """The ids of the targets that are probed."""
     health_generation: int = 0
     """That it was made under."""
     depends_on_needs: bool = False
     """Other needs may lead to other attempts."""
+    is_usual: bool = False
+    """This object goes to others as well: what is made of it is worth keeping."""
+
+    def longest_s(self, stream: bool) -> float:
+        """How long whoever keeps to it takes at most."""
+        return self.total_s + max((target.timeouts.stream_s for target in self.targets if stream), default=0.0)
+
+
+class Decision(NamedTuple):
+    """A plan: a course for one request."""
+
+    id: str
+    course: Course
     limits: Allowances | None = None
     """What the client may still do; None if it has no limits."""
 
     @property
     def attempts(self) -> tuple[PlannedAttempt, ...]:
         """What each target comes to in this plan."""
+        course = self.course
         return tuple(
-            PlannedAttempt(t, self.reasoning or t.reasoning, t.id in self.probes, self.health_generation)
-            for t in self.targets
+            PlannedAttempt(t, course.reasoning or t.reasoning, t.id in course.probes, course.health_generation)
+            for t in course.targets
         )
-
-    def longest_s(self, stream: bool) -> float:
-        """How long whoever keeps to the plan takes at most."""
-        return self.total_s + max((target.timeouts.stream_s for target in self.targets if stream), default=0.0)
 
 
 @dataclass(frozen=True, slots=True)

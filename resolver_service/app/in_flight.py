@@ -21,6 +21,9 @@ class InFlight:
         self._walks: dict[str, Walk] = {}
         """By decision."""
         self._leases = Leases(self.closed)
+        self.forget = self._leases.forget
+        """Takes the present time. Decisions whose leases are over are forgotten, or some of them if they are very many:
+        the others are next."""
         self._counts: dict[str, int] = {}
 
     @property
@@ -57,10 +60,6 @@ class InFlight:
     def caller_left(self, caller: object, now: float) -> None:
         """Its stream broke, so that it may be dead: what is not closed soon does not count any longer."""
         self._leases.caller_left(caller, now)
-
-    def forget(self, now: float) -> None:
-        """Those whose leases are over, or some of them if they are very many: the others are next."""
-        self._leases.forget(now)
 
     def _goes_on(self, decision_id: str, before: Walk, after: Walk | None) -> None:
         if after is None:

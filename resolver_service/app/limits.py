@@ -121,9 +121,9 @@ class ClientLimits:
         usage.requests.add(1, now_ms)
         if admission is not None:
             return admission.allowances
-        if (shared := self._told(decision_id)) is not None:
+        if self._shared is not None and decision_id.endswith(COUNTED):
             for_s = None if until_at is None else until_at - now
-            shared.used(decision_id, use_of(client.id, client.limits, needs, for_s))
+            self._shared.used(decision_id, use_of(client.id, client.limits, needs, for_s))
         return usage.allowances(client.limits, now_ms)
 
     def failed(self, decision_id: str, disposition: Disposition) -> None:
@@ -132,16 +132,16 @@ class ClientLimits:
         opened = self._open.get(decision_id)
         if opened is not None:
             opened.left = True
-        if (shared := self._told(decision_id)) is not None:
-            shared.left(decision_id)
+        if self._shared is not None and decision_id.endswith(COUNTED):
+            self._shared.left(decision_id)
 
     def ended(self, decision_id: str, tokens: int, now: float) -> None:
         """An answer is complete. One that does not tell what it took is taken to have taken what was sent."""
         opened = self._open.get(decision_id)
         if opened is not None:
             self._settle(opened, tokens or opened.input_tokens, now)
-        if (shared := self._told(decision_id)) is not None:
-            shared.ended(decision_id, tokens)
+        if self._shared is not None and decision_id.endswith(COUNTED):
+            self._shared.ended(decision_id, tokens)
 
     def closed(self, decision_id: str, now: float) -> None:
         """What is still held was not used. But a client that has gone away may have been answered in part: it is taken
@@ -151,23 +151,19 @@ class ClientLimits:
             if opened.left:
                 self._settle(opened, opened.input_tokens, now)
             self._drop(decision_id)
-        if (shared := self._told(decision_id)) is not None:
-            shared.closed(decision_id)
+        if self._shared is not None and decision_id.endswith(COUNTED):
+            self._shared.closed(decision_id)
 
     def withdrawn(self, decision_id: str) -> None:
         """Resolvers have let a request in that got no plan."""
-        if (shared := self._told(decision_id)) is not None:
-            shared.withdrawn(decision_id)
+        if self._shared is not None and decision_id.endswith(COUNTED):
+            self._shared.withdrawn(decision_id)
 
     def caller_left(self, caller: object, now: float) -> None:
         """Its stream broke, so that it may be dead: what is not closed soon does not count any longer."""
         decisions = self._leases.caller_left(caller, now)
         if self._shared is not None:
             self._shared.orphaned(decision_id for decision_id in decisions if decision_id.endswith(COUNTED))
-
-    def _told(self, decision_id: str) -> SharedLimits | None:
-        """Who is told what becomes of a decision."""
-        return self._shared if self._shared is not None and decision_id.endswith(COUNTED) else None
 
     def _settle(self, opened: _Open, tokens: int, now: float) -> None:
         """Once: of a plan one attempt serves, and what is reported again was settled."""

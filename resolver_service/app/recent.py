@@ -21,15 +21,16 @@ class RecentOutcomes:
     def __init__(self) -> None:
         self._ticks: deque[tuple[int, _Counts]] = deque()
         """The latest last."""
-        self._tick = -1
+        self._until_at = 0.0
+        """When it is over."""
         self._counts: _Counts = defaultdict(int)
         """Those of the latest."""
 
     def note(self, target_id: str, disposition: Disposition, now: float) -> None:
-        tick = int(now // _TICK_S)
-        if tick != self._tick:
+        if now >= self._until_at:
+            tick = int(now // _TICK_S)
             self._forget(tick)
-            self._tick, self._counts = tick, defaultdict(int)
+            self._until_at, self._counts = (tick + 1) * _TICK_S, defaultdict(int)
             self._ticks.append((tick, self._counts))
         self._counts[target_id, disposition] += 1
 

@@ -91,10 +91,10 @@ class Reports:
         target_id, now = ended.target_id, self._clock()
         self._in_flight.ended(decision_id, target_id)
         self._limits.ended(decision_id, ended.input_tokens + ended.output_tokens, now)
-        scopes = self._scopes(target_id)
+        scopes = self._revisions.current.catalog.scopes.get(target_id)
         if scopes is None:
             return "unknown_target"
-        if not self._is_new(decision_id, target_id, "ended", now):
+        if not self._receipts.is_new(decision_id, target_id, "ended", now):
             return "repeated"
         self.recent.note(target_id, Disposition.OK, now)
         if not self._health.scopes().isdisjoint(scopes):
@@ -108,10 +108,10 @@ class Reports:
             self._limits.ended(decision_id, failed.input_tokens + failed.output_tokens, now)
         else:
             self._limits.failed(decision_id, failed.disposition)
-        scopes = self._scopes(target_id)
+        scopes = self._revisions.current.catalog.scopes.get(target_id)
         if scopes is None:
             return "unknown_target"
-        if not self._is_new(decision_id, target_id, "failed", now):
+        if not self._receipts.is_new(decision_id, target_id, "failed", now):
             return "repeated"
         self.recent.note(target_id, failed.disposition, now)
         self._cool(failed, machine.scope_failed(scopes, failed.disposition), now)
@@ -134,14 +134,6 @@ class Reports:
             self._health.put(scope, after)
             self._probes.returned += after is not before
         return "applied"
-
-    def _scopes(self, target_id: str) -> Scopes | None:
-        """None if no name leads to it any more."""
-        return self._revisions.current.catalog.scopes.get(target_id)
-
-    def _is_new(self, decision_id: str, target_id: str, kind: str, now: float) -> bool:
-        """What names no decision cannot be told apart, and counts each time. `Closed` does nothing the second time."""
-        return not decision_id or self._receipts.is_new((decision_id, target_id, kind), now)
 
     def _cool(self, event: Failed, scope: str, now: float) -> None:
         before = self._health.get(scope)

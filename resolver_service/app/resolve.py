@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from resolver_service.app.access import Access
 from resolver_service.app.bindings import Bindings
-from resolver_service.app.decisions import Decision, Explanation, Query, TargetView
+from resolver_service.app.decisions import Course, Decision, Explanation, Query, TargetView
 from resolver_service.app.in_flight import InFlight
 from resolver_service.app.limits import COUNTED, ClientLimits, use_of
 from resolver_service.app.ports import (
@@ -31,6 +31,7 @@ from resolver_service.app.refusals import (
     UnservableError,
 )
 from resolver_service.app.survey import Survey
+from resolver_service.app.usual import Taken, UsualCourses
 from resolver_service.domain import selection
 from resolver_service.domain.abilities import NO_NEEDS
 from resolver_service.domain.bindings import sent_nowhere_else
@@ -39,6 +40,7 @@ from resolver_service.domain.clients import Client
 from resolver_service.domain.health import Availability, probe_taken
 from resolver_service.domain.names import closest, name_key, near, split_reasoning
 from resolver_service.domain.policy import OnExhausted
+from resolver_service.domain.selection import Turns
 
 
 class Resolver:
@@ -72,6 +74,7 @@ class Resolver:
         self._bindings = bindings
         self._access = access
         self._limits = limits
+        self._usual = UsualCourses(health, drains, in_flight.counts)
 
     def client(self, key_sha256: bytes, *, required: bool) -> Client | None:
         """Whose key it is; None where there are no clients. Raises `ClientKeyError`."""
@@ -81,7 +84,9 @@ class Resolver:
         """A plan without attempts, for who may ask for others. Raises `ClientKeyError`."""
         self.client(query.client_key, required=query.key_required)
         latest = self._health.latest
-        return Decision(self._new_id(), (), 0, 0.0, self._revisions.current.number, "", health_generation=latest)
+        return Decision(
+            self._new_id(), Course((), 0, 0.0, self._revisions.current.number, "", health_generation=latest)
+        )
 
     def wanted(self, query: Query) -> Wanted | None:
         """What `resolve` would take if it were asked now; None for nothing, or if there will be no plan."""
@@ -98,7 +103,9 @@ class Resolver:
             entry, _ = self._entry(query, revision, client)
         except ResolveError:
             return None
-        survey = self._survey(query, entry)
+        now = self._clock()
+        self._in_flight.forget(now)
+        survey = self._survey(query, entry, now)
         claim, probes = survey.claim(entry), survey.awaited(entry)
         return Wanted(self._id(use), claim, probes, use=use) if claim or probes or use else None
 
@@ -126,8 +133,8 @@ class Resolver:
         decision = None
         try:
             decision = self._resolve(query, caller, granted)
-            for target in decision.targets:
-                if target.id in decision.probes:
+            for target in decision.course.targets:
+                if target.id in decision.course.probes:
                     unused.difference_update(target.scopes)
             return decision
         finally:
@@ -143,31 +150,41 @@ class Resolver:
         if query.retrieving:
             return self._retrieve(query, revision, client)
         entry, reasoning = self._entry(query, revision, client)
-        survey = self._survey(query, entry)
+        now = self._clock()
+        self._in_flight.forget(now)
         admission = None if granted is None else granted.admission
         if client is not None:
-            self._limits.check(client, survey.now, admission)
+            self._limits.check(client, now, admission)
         turns = self._rotation.turn if granted is None else self._turns(granted)
-        targets, took = survey.order(entry, turns, entry.policy.attempts)
+        found = None if reasoning or query.affinity_required else self._usual.find(query, revision, entry, turns)
+        course, took = found or self._surveyed(query, revision, entry, reasoning, turns, now)
         if not query.counting:
             # Others than were granted, if what is available has changed since.
             self._rotation.take(took if granted is None else [key for key in took if key not in granted.turns])
-        decision = self._decide(revision, entry, reasoning, targets, survey, granted.holder if granted else "")
-        if decision.probes:
-            for target in decision.targets:
-                if target.id in decision.probes:
-                    self._take_probes(decision.id, target, survey.now)
+        decision = Decision(self._new_id() if granted is None else granted.holder, course)
+        if course.probes:
+            for target in course.targets:
+                if target.id in course.probes:
+                    self._take_probes(decision.id, target, now)
         is_walked = query.will_report and not query.counting
         if is_walked and catalog.has_limits:
-            scopes = tuple(target.scopes for target in decision.targets)
-            self._in_flight.decided(decision.id, scopes, survey.now + decision.longest_s(query.stream), caller)
+            scopes = tuple(target.scopes for target in course.targets)
+            self._in_flight.decided(decision.id, scopes, now + course.longest_s(query.stream), caller)
         if is_walked and catalog.has_responses:
-            self._bindings.decided(decision.id, decision.name)
+            self._bindings.decided(decision.id, course.name)
         if client is None or client.limits is None:
             return decision
-        until_at = survey.now + decision.longest_s(query.stream) if is_walked else None
-        allowances = self._limits.decided(client, decision.id, query.needs, survey.now, until_at, caller, admission)
+        until_at = now + course.longest_s(query.stream) if is_walked else None
+        allowances = self._limits.decided(client, decision.id, query.needs, now, until_at, caller, admission)
         return decision._replace(limits=allowances)
+
+    def _surveyed(
+        self, query: Query, revision: Revision, entry: Group | RawModel, reasoning: str, turns: Turns, now: float
+    ) -> Taken:
+        """Raises `NoTargetError` or `UnservableError`."""
+        survey = self._survey(query, entry, now)
+        order = survey.order(entry, turns, entry.policy.attempts)
+        return self._course(revision, entry, reasoning, order.targets, survey), order.took
 
     def _entry(self, query: Query, revision: Revision, client: Client | None) -> tuple[Group | RawModel, str]:
         """What the request is about, and the reasoning suffix. Raises `UnknownModelError`, `UnboundError` or
@@ -189,17 +206,11 @@ class Resolver:
         target = None if binding is None else revision.catalog.targets.get(binding.target_id)
         if binding is None or target is None or not (client is None or client.may_call(name_key(binding.name))):
             raise UnboundError
-        return Decision(
-            self._new_id(),
-            (target,),
-            1,
-            target.timeouts.total_s,
-            revision.number,
-            binding.name,
-            health_generation=self._health.latest,
-        )
+        total_s, latest = target.timeouts.total_s, self._health.latest
+        course = Course((target,), 1, total_s, revision.number, binding.name, health_generation=latest)
+        return Decision(self._new_id(), course)
 
-    def _turns(self, granted: Granted) -> selection.Turns:
+    def _turns(self, granted: Granted) -> Turns:
         return lambda key: granted.turns[key] if key in granted.turns else self._rotation.turn(key)
 
     def caller_left(self, caller: object) -> None:
@@ -208,9 +219,7 @@ class Resolver:
         self._in_flight.caller_left(caller, now)
         self._limits.caller_left(caller, now)
 
-    def _survey(self, query: Query, entry: Group | RawModel) -> Survey:
-        now = self._clock()
-        self._in_flight.forget(now)
+    def _survey(self, query: Query, entry: Group | RawModel, now: float) -> Survey:
         needs = query.needs if entry.has_abilities and query.needs != NO_NEEDS else None
         return Survey(self._health, self._drains.drained(), self._in_flight.counts, now, query, needs)
 
@@ -230,19 +239,21 @@ class Resolver:
         client = None if everything else access(revision.catalog, query.client_key, required=query.key_required)
         if query.retrieving:
             made = self._retrieve(query, revision, client)
-            return Explanation(made, "", (TargetView(made.targets[0], True, "made it", 0.0),))
+            return Explanation(made, "", (TargetView(made.course.targets[0], True, "made it", 0.0),))
         found, reasoning = _find(revision.catalog, query.model, client)
         entry = found
         if query.affinity_required:
             entry = sent_nowhere_else(found, self._bindings.find(query.affinity_key))
-        survey = self._survey(query, entry)
+        now = self._clock()
+        self._in_flight.forget(now)
+        survey = self._survey(query, entry, now)
         order = survey.order(entry, self._rotation.turn)
         try:
-            decision = self._decide(revision, entry, reasoning, order.targets, survey)
+            decision = Decision(self._new_id(), self._course(revision, entry, reasoning, order.targets, survey))
         except (NoTargetError, UnservableError):
             decision = None
         views: dict[str, TargetView] = {}
-        for place, target in enumerate(decision.targets if decision else (), 1):
+        for place, target in enumerate(decision.course.targets if decision else (), 1):
             views[target.id] = survey.view(target, place)
         permitted = selection.order(entry, survey.permitted, self._rotation.turn).targets
         for target in (*order.targets, *permitted, *selection.targets_of(entry)):
@@ -254,15 +265,15 @@ class Resolver:
         kind = found.kind if isinstance(found, Group) else "model"
         return Explanation(decision, kind, tuple(views.values()))
 
-    def _decide(
+    def _course(
         self,
         revision: Revision,
         entry: Group | RawModel,
         reasoning: str,
         targets: tuple[Target, ...],
         survey: Survey,
-        decision_id: str = "",
-    ) -> Decision:
+    ) -> Course:
+        """Raises `NoTargetError` or `UnservableError`."""
         policy = entry.policy
         attempts_allowed = policy.attempts
         if not targets:
@@ -271,8 +282,7 @@ class Resolver:
             if not targets:
                 raise survey.exhausted(entry)
         targets = targets[:attempts_allowed]
-        return Decision(
-            decision_id or self._new_id(),
+        return Course(
             targets,
             attempts_allowed,
             policy.timeouts.total_s,
@@ -290,7 +300,7 @@ def _find(catalog: Catalog, model: str, client: Client | None) -> tuple[Group | 
 
     To a client, what it may not call is not there: neither the answer nor the way to it tells the two apart.
     """
-    entry = _of(catalog, model, client)
+    entry = catalog.find(model) if client is None else _of(catalog, model, client)
     if entry is not None:
         return entry, ""
     name, reasoning = split_reasoning(model)

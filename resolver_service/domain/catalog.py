@@ -145,7 +145,8 @@ class Ring(NamedTuple):
     """Targets of which it is enough to know whose turn it is."""
 
     keys: tuple[tuple[str, int], ...]
-    """Whose turns are taken, by `rotation_key` and the tier's priority. That of the last decides."""
+    """Whose turns are taken, by `rotation_key` and the tier's priority. That of the last decides; without any it is
+    always the first's."""
     weights: tuple[int, ...]
     targets: tuple[Target, ...]
     """One for each weight."""
@@ -235,6 +236,11 @@ class RawModel:
         return tuple(target for target in self.targets() if not target.disabled)
 
     @cached_property
+    def ring(self) -> Ring | None:
+        """As of a group."""
+        return Ring((), (), self.enabled) if self.enabled and not self.has_repetitions else None
+
+    @cached_property
     def scopes(self) -> frozenset[str]:
         """As of a group."""
         return _scopes(self.targets())
@@ -284,7 +290,8 @@ class Catalog:
 
     def find(self, name: str) -> Group | RawModel | None:
         """What stands under a name as it is: cluster, pool or raw model, in this order."""
-        return self._entries.get(name_key(name))
+        entries = self._entries
+        return entries.get(name) or entries.get(name_key(name))  # Most names are written as they are compared.
 
     def is_virtual(self, name: str) -> bool:
         """Whether the name is that of a pool or cluster."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
-from resolver_service.domain.catalog import Group, Member, RawModel, Target
+from resolver_service.domain.catalog import Group, Member, RawModel, Ring, Target
 from resolver_service.domain.rotation import choice, turn_of
 
 Available: TypeAlias = Callable[[Target], bool]
@@ -29,10 +29,9 @@ def order(entry: Group | RawModel, available: Available | None, turns: Turns, li
     A member without an available target is left out before anyone's turn is looked up. A target that comes up twice is
     kept where it came first.
     """
-    if available is None and isinstance(entry, Group) and (ring := entry.ring) is not None:  # As it nearly always is.
-        keys, weights, targets = ring
-        first = choice(weights, turns(keys[-1]))
-        return Order((targets[first:] + targets[:first])[:limit], keys)
+    if available is None and (ring := entry.ring) is not None:  # As it nearly always is.
+        first, targets = first_of(ring, turns), ring.targets
+        return Order((targets[first:] + targets[:first])[:limit], ring.keys)
     took: list[TurnKey] = []
     walk = _Walk(available, turns, limit, set() if entry.has_repetitions else None)
     if isinstance(entry, Group):
@@ -41,6 +40,11 @@ def order(entry: Group | RawModel, available: Available | None, turns: Turns, li
         walk.add(entry.enabled if available is None else filter(available, targets_of(entry)))
     targets = tuple(walk.found)
     return Order(targets if limit is None else targets[:limit], tuple(took))
+
+
+def first_of(ring: Ring, turns: Turns) -> int:
+    """The index of the target whose turn it is."""
+    return choice(ring.weights, turns(ring.keys[-1])) if ring.keys else 0
 
 
 class Claim(NamedTuple):

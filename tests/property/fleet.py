@@ -79,7 +79,7 @@ class Walk:
 
     def begin(self) -> None:
         attempts = tuple(map(_attempt, self.decision.attempts))
-        allowed, total_s = self.decision.attempts_allowed, self.decision.total_s
+        allowed, total_s = self.decision.course.attempts_allowed, self.decision.course.total_s
         self.happens("resolved", Plan(self.decision.id, attempts, allowed, total_s))
 
     @property
@@ -226,7 +226,7 @@ class Fleet:
             return None
         planned = [attempt.target.id for attempt in decision.attempts]
         if least_bad:
-            assert (planned, decision.attempts_allowed) == ([least_bad], 1)
+            assert (planned, decision.course.attempts_allowed) == ([least_bad], 1)
             assert not decision.attempts[0].probe
         else:
             assert sorted(planned) == sorted(available), "who may be tried stands in the plan once, and nobody else"
@@ -296,11 +296,11 @@ class Fleet:
     def deliver(self, letter: Letter) -> None:
         """It may have come before: then nothing may come of it."""
         before, latest, now = self.states(), self.it.health.latest, self.clock()
-        self.it.reports.apply(letter.decision_id, letter.event)
+        effect = self.it.reports.apply(letter.decision_id, letter.event)
         after = self.states()
         if now - self.delivered.get(letter, -KEPT_S) < KEPT_S:
             assert after == before, "a report counted twice"
-        elif not isinstance(letter.event, Closed) and letter.event.target_id in self.scopes:
+        elif effect == "applied" and not isinstance(letter.event, Closed):
             self.delivered[letter] = now
         for scope in before.keys() | after.keys():
             self._check_change(letter, scope, before.get(scope, WELL), after.get(scope, WELL), latest)

@@ -128,7 +128,7 @@ class Bindings(RuleBasedStateMachine):
         else:
             assert known is not None
             assert [attempt.target.id for attempt in decision.attempts] == [known[0]]
-            assert decision.name == known[1]
+            assert decision.course.name == known[1]
 
     @rule(models=st.frozensets(st.sampled_from(MODELS), min_size=1))
     def is_reconfigured(self, models: frozenset[str]) -> None:

@@ -91,7 +91,7 @@ def test_the_event_that_it_was_made_of_is_no_other(events: list[bytes]) -> None:
             made = stencil.of(event, found[1])
             # It does not know its own where what stands between two holes stands between two others as well.
             its_own = None if made is None else made.known(event)
-            assert its_own in (None, (1, found[1], len(event)))
+            assert its_own in (None, (1, found[1], b""))
 
 
 @given(streams(), streams(), st.binary(max_size=4))
@@ -103,10 +103,11 @@ def test_what_is_known_of_many_is_what_is_read_of_each(before: list[bytes], even
     piece = b"".join(events) + rest
     found = reader.known(piece)
     if found is not None:
-        count, sent, end = found
-        cut = EventSplitter().feed(piece[:end])
+        count, sent, behind = found
+        known = piece.removesuffix(behind)
+        cut = EventSplitter().feed(known)
         each = [read(EventReader("asked"), event) for event in cut]
-        assert b"".join(cut) == piece[:end]
+        assert b"".join(cut) == known
         assert [None if it is None else it[0] for it in each] == [EventKind.CONTENT] * count
         assert sent == b"".join(it[1] for it in each if it is not None)
 

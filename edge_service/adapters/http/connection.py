@@ -6,6 +6,8 @@
   connection, which tells the client to ask again (RFC 9112, 9.3.2).
 - HTTP/1.0 knows no chunks (RFC 9112, 7.1): its streams end where the connection does. It gets no second request.
 - An answer that ends the connection arrives even if the client is still sending.
+- A head that comes again is not parsed again (`known_heads`). Of that the parser sees nothing: it stays between two
+  requests.
 """
 
 from __future__ import annotations
@@ -22,9 +24,13 @@ from uvicorn.server import ServerState
 
 from edge_service.adapters.http.asgi import SHOWN
 from edge_service.adapters.http.cycle import CYCLE, Cycle, Line
+from edge_service.adapters.http.known_heads import KnownHead, known_head
 
 LINGER_S = 1.0
 """How long what a client still sends is read, and thrown away, after the last answer."""
+
+MOST_IN_VAIN = 8
+"""How many heads of a connection are different, one after the other, until none is kept any more: each is a loss."""
 
 
 class Connection(HttpToolsProtocol):
@@ -52,9 +58,16 @@ class Connection(HttpToolsProtocol):
         """Method, target and version of the last request; mostly the next one's, too."""
         self._scope: Scope = {}
         """What these mean: whatever is the same for each such request. Nobody adds to it."""
+        self._first = b""
+        """What is being parsed, if nothing has come before it since the last answer."""
+        self._known: KnownHead | None = None
+        self._in_vain = 0
+        """How many heads have been different since one came again."""
+        self._owed_bytes = 0
+        """What is still to come of a body whose head was known."""
         self._lingering: asyncio.TimerHandle | None = None
-        self._idle_from: float | None = None
-        """Since its last answer; None while something else has come."""
+        self._idle_from: float | None = self.loop.time()
+        """Since its beginning or its last answer; None while something else has come."""
         self._idling: asyncio.TimerHandle | None = None
 
     # From the transport.
@@ -83,18 +96,57 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._is_deaf:
             return
-        self._idle_bytes += len(data)
+        is_next = self._idle_from is not None and not self._in_body
         self._idle_from = None
+        if is_next and self._known is not None and self._has_begun(self._known, data):
+            return
+        self._idle_bytes += len(data)
+        self._first = data if is_next else b""
         try:
-            self._feed(data)
+            if self._owed_bytes:
+                self._go_on(data)
+            else:
+                self._feed(data)
         except httptools.HttpParserError as error:
             if self.cycle is None or self.cycle.response_complete or not self.cycle.is_whole:
                 self._reject(error.__context__)
             else:
                 self._is_deaf = True
                 self.cycle.keep_alive = False
+        self._first = b""
         if self._in_head or self._in_body or self.cycle is None or self.cycle.response_complete:
             self._expect_more()
+
+    def _has_begun(self, known: KnownHead, data: bytes) -> bool:
+        """Begins a request without the parser, if this is its head."""
+        read = known.read(data)
+        if read is None:
+            return False
+        self._in_vain = 0
+        scope, length, body = read
+        cycle = Cycle(self._line)
+        self._begin(scope, cycle)
+        if body:
+            cycle.add(body)
+        if len(body) == length:
+            self._in_body = False
+            cycle.complete()
+        else:
+            self._owed_bytes = length - len(body)
+            self._expect_more()
+        return True
+
+    def _go_on(self, data: bytes) -> None:
+        """With a body whose head the parser has not seen."""
+        owed = self._owed_bytes
+        self.on_body(data[:owed])
+        if len(data) < owed:
+            self._owed_bytes -= len(data)
+            return
+        self._owed_bytes = 0
+        self.on_message_complete()
+        if len(data) > owed:
+            self._feed(data[owed:])
 
     def _feed(self, data: bytes) -> None:
         try:
@@ -102,6 +154,7 @@ class Connection(HttpToolsProtocol):
         except httptools.HttpParserUpgrade as upgrade:
             # It has skipped the body. Another one reads the same head without the offer, and then what follows.
             self._offers_upgrade = False
+            self._first = b""
             version = self.parser.get_http_version().encode()
             head = [b"%s %s HTTP/%s\r\n" % (self.parser.get_method(), self.url, version)]
             head += [b"%s: %s\r\n" % pair for pair in self.headers if pair[0] != b"upgrade"]
@@ -134,20 +187,34 @@ class Connection(HttpToolsProtocol):
             self._scope = self._scope_of(*asked)
             self._asked = asked
         is_old = version == "1.0"
-        cycle = self.cycle = Cycle(
+        cycle = Cycle(
             self._line,
             is_head=method == b"HEAD",
             knows_chunks=not is_old,
             is_awaited=b"expect" in shown and shown[b"expect"].lower() == b"100-continue" and not is_old,
             keep_alive=not is_old and parser.should_keep_alive(),
         )
-        scope = {**self._scope, "headers": headers, SHOWN: shown, CYCLE: cycle}
-        self._in_head, self._in_body, self._idle_bytes = False, True, 0
+        scope = {**self._scope, "headers": headers, SHOWN: shown}
+        if self._first and self._in_vain < MOST_IN_VAIN and cycle.keep_alive:
+            self._remember(self._first, scope)
+        self._begin(scope, cycle)
         # Trailers would be added to the list that the application has (RFC 9110, 6.5.1: they are to be kept apart).
         self.headers = []
+
+    def _begin(self, scope: Scope, cycle: Cycle) -> None:
+        """A head is there that has been let in."""
+        self.cycle = scope[CYCLE] = cycle
+        self._in_head, self._in_body, self._idle_bytes = False, True, 0
         task = self.loop.create_task(cycle.run(self.app, scope))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+
+    def _remember(self, data: bytes, scope: Scope) -> None:
+        """Data begins with a head that means this, on a connection that stays."""
+        known = known_head(data, scope)
+        if known is not None:
+            self._in_vain += 1
+            self._known = known if self._in_vain < MOST_IN_VAIN else None
 
     def _scope_of(self, method: bytes, target: bytes, version: str) -> Scope:
         url = httptools.parse_url(target)

@@ -67,7 +67,15 @@ class Cycle:
     _news: asyncio.Event | None = None
     """Made by whoever waits for some."""
 
-    def __init__(self, line: Line, *, is_head: bool, knows_chunks: bool, is_awaited: bool, keep_alive: bool) -> None:
+    def __init__(
+        self,
+        line: Line,
+        *,
+        is_head: bool = False,
+        knows_chunks: bool = True,
+        is_awaited: bool = False,
+        keep_alive: bool = True,
+    ) -> None:
         """`is_head`: the answer is to have no body. `is_awaited`: the client sends its own when it is told to go on."""
         self._line = line
         self._is_head = is_head

@@ -69,9 +69,8 @@ class Answer:
                 await self._waiter
             finally:
                 self._waiter = None
-        parts = self._parts
-        part = parts[0] if len(parts) == 1 else b"".join(parts)
-        parts.clear()
+        part = b"".join(self._parts)
+        self._parts.clear()
         if self._size >= UNREAD_BYTES and self._line is not None:
             self._line.resume()
         self._size = 0
@@ -112,18 +111,18 @@ class Answer:
 
     def add(self, parts: list[bytes]) -> bool:
         """Whether more may come for now."""
-        waiter = self._waiter
-        if self._take is not None and waiter is not None and not waiter.done():
-            try:
-                if not self._take(parts[0] if len(parts) == 1 else b"".join(parts)):
-                    waiter.set_result(False)
-            except Exception as error:  # noqa: BLE001 - it is raised where it is waited
-                waiter.set_exception(error)
-            return True
-        self._parts += parts
-        self._size += sum(map(len, parts))
-        self._wake()
-        return self._size < UNREAD_BYTES
+        take, waiter = self._take, self._waiter
+        if take is None or waiter is None or waiter.done():
+            self._parts += parts
+            self._size += sum(map(len, parts))
+            self._wake()
+            return self._size < UNREAD_BYTES
+        try:
+            if not take(b"".join(parts)):
+                waiter.set_result(False)
+        except Exception as error:  # noqa: BLE001 - it is raised where it is waited
+            waiter.set_exception(error)
+        return True
 
     def complete(self, parts: list[bytes]) -> None:
         """No more comes than these, and the connection has no more to do with it."""

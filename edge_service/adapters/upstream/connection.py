@@ -151,8 +151,12 @@ class Connection(asyncio.Protocol):
                 self._break(f"the answer is not HTTP ({type(error).__name__})")
             self.abort()
             return
-        if self._came:
-            self._hand_over()
+        came = self._came
+        if came:  # All that one read has brought of the body goes on at once.
+            self._beside_bytes = 0
+            if not self._answer.add(came):
+                self._pause()
+            came.clear()
         elif self._beside_bytes > MAX_HEAD_BYTES and self._answer is not None:
             self._break("too large a head, or too much beside the body")
             self.abort()
@@ -220,15 +224,11 @@ class Connection(asyncio.Protocol):
         self.resume()
         self._release(self)
 
-    def _hand_over(self) -> None:
-        """All that one read has brought of the body, at once."""
-        assert self._answer is not None  # noqa: S101 - a message has begun
-        self._beside_bytes = 0
-        if not self._answer.add(self._came) and not self._is_paused:
+    def _pause(self) -> None:
+        if not self._is_paused:
             self._is_paused = True
             assert self._transport is not None  # noqa: S101 - it has just brought something
             self._transport.pause_reading()
-        self._came.clear()
 
     # --- Endings ------------------------------------------------------------------------------------------------------
 
@@ -251,10 +251,11 @@ class Connection(asyncio.Protocol):
 
     def _break(self, how: str) -> None:
         self.is_closed = True
-        if self._answer is not None:
+        answer, self._answer = self._answer, None
+        if answer is not None:
             if self._came:
-                self._hand_over()
-            answer, self._answer = self._answer, None
+                answer.add(self._came)
+                self._came.clear()
             answer.break_off(ConnectionBrokenError(how))
 
 

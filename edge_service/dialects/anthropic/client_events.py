@@ -48,13 +48,15 @@ class _Block(Enum):
     TOOL = auto()
 
 
+_NONE, _TEXT, _THINKING, _TOOL = _Block
+
 _anything = msgspec.json.Decoder(Raw)
 _DELTA = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":{"type":%b:'
 _KINDS = MappingProxyType(
     {
-        _Block.TEXT: b'"text_delta","text"',
-        _Block.THINKING: b'"thinking_delta","thinking"',
-        _Block.TOOL: b'"input_json_delta","partial_json"',
+        _TEXT: b'"text_delta","text"',
+        _THINKING: b'"thinking_delta","thinking"',
+        _TOOL: b'"input_json_delta","partial_json"',
     }
 )
 _MESSAGE_STOP = wire.named_event("message_stop", {})
@@ -88,7 +90,7 @@ class Events:
         self._model = model
         self._started = False
         self._id = NO_ID
-        self._block = _Block.NONE
+        self._block = _NONE
         self._index = -1
         """Of the block that is, or was last, being written."""
         self._delta = b""
@@ -136,22 +138,22 @@ class Events:
 
     def _close(self) -> bytes:
         """Ends the block that is being written, if there is one. What waits goes on waiting."""
-        if self._block is _Block.NONE:
+        if self._block is _NONE:
             return b""
         signed = b""
-        if self._block is _Block.THINKING:
+        if self._block is _THINKING:
             delta = {"type": "signature_delta", "signature": sealing.seal(self._thought)}
             signed = wire.named_event("content_block_delta", {"index": self._index, "delta": delta})
             self._thought = Thinking()
-        self._block = _Block.NONE
+        self._block = _NONE
         return signed + wire.named_event("content_block_stop", {"index": self._index})
 
     def _text(self, event: TextDelta) -> bytes:
-        if self._block is _Block.TEXT:
+        if self._block is _TEXT:
             return self._delta + wire.encode(event.text) + b"}}\n\n"
         if not event.text:
             return b""
-        opened = self._release() + self._open(_Block.TEXT, {"type": "text", "text": ""})
+        opened = self._release() + self._open(_TEXT, {"type": "text", "text": ""})
         return opened + self._delta + wire.encode(event.text) + b"}}\n\n"
 
     def _refusal(self, event: RefusalDelta) -> bytes:
@@ -162,16 +164,16 @@ class Events:
         return self._text(TextDelta(shown(event.media)))
 
     def _think(self, event: ThinkingDelta) -> bytes:
-        writes = self._block is _Block.THINKING
+        writes = self._block is _THINKING
         over = bool(self._thought.signature or self._thought.encrypted)
         if event.encrypted and not event.text and (not writes or over or event.family is Family.ANTHROPIC):
             return self._redacted(event)
         written = b""
         if event.text or event.signature or event.encrypted:
             if not writes:
-                written = self._release() + self._open(_Block.THINKING, _NO_THOUGHT)
+                written = self._release() + self._open(_THINKING, _NO_THOUGHT)
             elif over:
-                written = self._open(_Block.THINKING, _NO_THOUGHT)
+                written = self._open(_THINKING, _NO_THOUGHT)
         if event.signature or event.encrypted or event.id:
             self._thought = Thinking(
                 signature=event.signature,
@@ -191,10 +193,10 @@ class Events:
         return written
 
     def _redact(self, data: str) -> bytes:
-        return self._open(_Block.TEXT, redacted(data)) + self._close()
+        return self._open(_TEXT, redacted(data)) + self._close()
 
     def _begin_call(self, event: ToolCallStarted) -> bytes:
-        if self._waiting or (self._block is _Block.TOOL and not self._is_call_complete()):
+        if self._waiting or (self._block is _TOOL and not self._is_call_complete()):
             self._waiting.setdefault(event.index, []).append(event)
             return b""
         return self._open_call(event)
@@ -205,7 +207,7 @@ class Events:
         signed = self._redact(sealing.seal_call(call_id, event.signature)) if event.signature else b""
         self._call = event.index
         self._arguments = []
-        return signed + self._open(_Block.TOOL, fields)
+        return signed + self._open(_TOOL, fields)
 
     def _is_call_complete(self) -> bool:
         """Whether nothing more can come to the arguments of the call: they are JSON, and of that there is no more."""
@@ -216,7 +218,7 @@ class Events:
         return True
 
     def _go_on_call(self, event: ToolCallDelta) -> bytes:
-        if self._block is _Block.TOOL and event.index == self._call:
+        if self._block is _TOOL and event.index == self._call:
             self._arguments.append(event.arguments)
             return self._delta + wire.encode(event.arguments) + b"}}\n\n"
         waiting = self._waiting.get(event.index)

@@ -22,6 +22,8 @@ from edge_service.dialects.values import encode_around
 from edge_service.domain import sse
 from edge_service.domain.headers import Headers
 
+_PREAMBLE, _CONTENT, _TERMINAL, _ERROR = EventKind
+
 _MARK = sealing.MARK.encode()
 
 
@@ -204,24 +206,24 @@ class EventReader:
             if not event.isascii():
                 event.decode()
             if data is None:
-                return EventKind.PREAMBLE, event
+                return _PREAMBLE, event
             said = _read_event(data)
         except (ValueError, RecursionError):
             raise MalformedAnswerError("not an event of this dialect") from None
         delta = said.delta
         if said.type == "content_block_delta" and delta is not None:
             seen = delta.text or delta.thinking or delta.partial_json or delta.type not in _SILENT_DELTAS
-            return EventKind.CONTENT if seen else EventKind.PREAMBLE, event
+            return _CONTENT if seen else _PREAMBLE, event
         if said.type == "error" or not wire.is_null(said.error):
-            return EventKind.ERROR, event
+            return _ERROR, event
         if said.type == "content_block_start":
             block = said.content_block or _Block()
             seen = block.text or block.thinking or block.type not in _SILENT_BLOCKS
-            return EventKind.CONTENT if seen else EventKind.PREAMBLE, event
+            return _CONTENT if seen else _PREAMBLE, event
         if said.type == "message_start":
-            return EventKind.PREAMBLE, self._named(event, data)
+            return _PREAMBLE, self._named(event, data)
         self._last = said.usage if said.type == "message_delta" else self._last
-        return EventKind.TERMINAL if said.type == "message_stop" else EventKind.PREAMBLE, event
+        return _TERMINAL if said.type == "message_stop" else _PREAMBLE, event
 
     def _named(self, event: bytes, data: bytes) -> bytes:
         fields = wire.answer_fields(data)

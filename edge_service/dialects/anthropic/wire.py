@@ -14,6 +14,7 @@ from edge_service.dialects import model_name
 from edge_service.dialects.exchange import MalformedAnswerError
 from edge_service.dialects.named_events import data_of as data_of
 from edge_service.dialects.named_events import event as event
+from edge_service.dialects.values import NULL as NULL
 from edge_service.dialects.values import decode_object as decode_object
 from edge_service.dialects.values import first_byte as first_byte
 from edge_service.dialects.values import is_null as is_null
@@ -31,7 +32,6 @@ VERSION = b"2023-06-01"
 """What requests of our own making follow. The one after it, 2026-10-21, takes no sampling parameters, from no model:
 https://platform.claude.com/docs/en/api/versioning. And others than Anthropic that speak this dialect know this one."""
 
-NULL = Raw(b"null")
 
 encode = msgspec.json.encode
 _string = msgspec.json.Decoder(str)

@@ -14,8 +14,7 @@ from edge_service.dialects.canonical import Request
 from edge_service.dialects.exchange import MalformedAnswerError, Written
 from edge_service.dialects.gemini import client_request, fields, provider_request
 from edge_service.dialects.gemini.paths import Method
-from edge_service.dialects.gemini.wire import NULL
-from edge_service.dialects.values import first_byte, is_null
+from edge_service.dialects.values import NULL, first_byte, is_null
 from edge_service.domain.errors import InvalidRequestError
 
 

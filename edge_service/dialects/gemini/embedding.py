@@ -25,8 +25,7 @@ from edge_service.dialects.gemini import fields
 from edge_service.dialects.gemini.fields import Fields
 from edge_service.dialects.gemini.paths import Method
 from edge_service.dialects.gemini.provider_request import path
-from edge_service.dialects.gemini.wire import NULL
-from edge_service.dialects.values import first_byte, is_null
+from edge_service.dialects.values import NULL, first_byte, is_null
 from edge_service.domain.errors import InvalidRequestError
 from edge_service.domain.needs import Capability, Needs
 

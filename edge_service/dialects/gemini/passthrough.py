@@ -24,6 +24,8 @@ from edge_service.domain import sse
 from edge_service.domain.errors import ApiError, InvalidRequestError
 from edge_service.domain.needs import Needs
 
+_PREAMBLE, _CONTENT, _TERMINAL, _ERROR = EventKind
+
 _encode = msgspec.json.encode
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _anything = msgspec.json.Decoder()
@@ -124,10 +126,10 @@ class EventReader:
         """What the event is, and its bytes for the client. Raises `MalformedAnswerError`."""
         data = sse.data_of(event)
         if data is None:
-            return EventKind.PREAMBLE, event if self._framing is None else b""
+            return _PREAMBLE, event if self._framing is None else b""
         chunk = _answer(data)
         if _says(chunk, "error"):
-            return EventKind.ERROR, event
+            return _ERROR, event
         kind = self._kind(chunk)
         # Every chunk has it: it is read when it is asked for.
         self._usage = chunk.get("usageMetadata", self._usage)
@@ -137,7 +139,7 @@ class EventReader:
         if self._framing is None:
             return kind, event
         written = self._framing.chunk(data)
-        return kind, written + self._framing.end() if kind is EventKind.TERMINAL else written
+        return kind, written + self._framing.end() if kind is _TERMINAL else written
 
     def error(self, error: ApiError) -> bytes:
         """How the stream ends if it breaks off."""
@@ -146,7 +148,7 @@ class EventReader:
     def _kind(self, chunk: dict[str, msgspec.Raw]) -> EventKind:
         candidates = _list(chunk.get("candidates"))
         if not candidates:
-            return EventKind.TERMINAL if _is_blocked(chunk) else EventKind.PREAMBLE
+            return _TERMINAL if _is_blocked(chunk) else _PREAMBLE
         has_content = False
         for position, candidate in enumerate(candidates):
             if not isinstance(candidate, dict):
@@ -159,8 +161,8 @@ class EventReader:
             )
             has_content = has_content or _has_content(candidate.get("content"))
         if self._endings.complete:
-            return EventKind.TERMINAL
-        return EventKind.CONTENT if has_content else EventKind.PREAMBLE
+            return _TERMINAL
+        return _CONTENT if has_content else _PREAMBLE
 
 
 def _answer(data: bytes) -> dict[str, msgspec.Raw]:

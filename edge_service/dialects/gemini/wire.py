@@ -8,8 +8,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw, Struct
 
-NULL = Raw(b"null")
-"""Of raw JSON that is absent: a union with None would be read as None alone."""
+from edge_service.dialects.values import NULL
 
 
 class Blob(Struct, rename="camel"):

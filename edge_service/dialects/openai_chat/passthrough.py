@@ -26,7 +26,7 @@ from edge_service.dialects.openai_chat import call_ids, terms, thoughts
 from edge_service.dialects.openai_chat.quirks import DEFAULT, Quirks
 from edge_service.dialects.openai_chat.wire import PATH, decode_object, encode
 from edge_service.dialects.surrogates import Hidden
-from edge_service.dialects.values import encode_around, request_fields
+from edge_service.dialects.values import NULL, encode_around, first_byte, is_null, request_fields
 from edge_service.domain import sse
 from edge_service.domain.errors import InvalidRequestError
 
@@ -34,7 +34,6 @@ _string = msgspec.json.Decoder(str)
 _optional_bool = msgspec.json.Decoder(bool | None)
 _optional_list = msgspec.json.Decoder(list[msgspec.Raw] | None)
 _anything = msgspec.json.Decoder()
-_NULL = msgspec.Raw(b"null")
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -48,7 +47,7 @@ class Opened(msgspec.Struct, frozen=True):
     @property
     def stream(self) -> bool:
         """Raises `InvalidRequestError`."""
-        return bool(_typed(_optional_bool, self.fields.get("stream", _NULL), "stream", "a boolean"))
+        return bool(_typed(_optional_bool, self.fields.get("stream", NULL), "stream", "a boolean"))
 
     def body(self, model: str) -> bytes:
         """The request for a provider that calls the model by this name."""
@@ -77,7 +76,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
         """The request for a provider that calls the model by this name, with what we need to ask it for."""
         fields: dict[str, Any] = {**self.fields, "model": model}
         if not self.wants_usage and "stream_options" not in quirks.unknown:
-            fields["stream_options"] = _asking(fields.get("stream_options", _NULL))
+            fields["stream_options"] = _asking(fields.get("stream_options", NULL))
         dropped: tuple[str, ...] = ()
         if self.has_our_thoughts or "messages.thinking" in quirks.unknown:
             fields["messages"], is_less = thoughts.taken(self.fields["messages"], quirks)
@@ -131,10 +130,10 @@ def read_request(body: bytes) -> ChatRequest:
     fields = opened.fields
     if "messages" not in fields:
         raise InvalidRequestError("'messages' is missing: it holds the conversation", param="messages")
-    if bytes(memoryview(fields["messages"])[:1]) != b"[":
+    if first_byte(fields["messages"]) != b"[":
         raise InvalidRequestError("'messages' must be an array", param="messages")
     stream = "stream" in fields and bool(_typed(_optional_bool, fields["stream"], "stream", "a boolean"))
-    wants_usage = not stream or _wants_usage(fields.get("stream_options", _NULL))
+    wants_usage = not stream or _wants_usage(fields.get("stream_options", NULL))
     return ChatRequest(opened.model, stream, fields, opened.hidden, wants_usage, thoughts.are_ours(body))
 
 
@@ -242,12 +241,12 @@ class EventReader:
         if "usage" in fields and _sees(fields["usage"]):
             # Some tell it with every event: it is read when it is asked for.
             self._usage = fields["usage"]
-            if not self._wants_usage and _is_empty(fields.get("choices", _NULL)):
+            if not self._wants_usage and _is_empty(fields.get("choices", NULL)):
                 return EventKind.PREAMBLE, b""
         kind = EventKind.CONTENT if "choices" in fields and _has_content(fields["choices"]) else EventKind.PREAMBLE
         if "model" not in fields:
             return kind, event
-        return kind, sse.with_data(event, encode({**fields, "model": self._model}))
+        return kind, sse.replaced(event, data, encode({**fields, "model": self._model}))
 
     def _read_odd(self, event: bytes, data: bytes) -> tuple[EventKind, bytes]:
         """An event whose data the parser does not take."""
@@ -269,11 +268,11 @@ def _check_encoding(event: bytes) -> None:
 
 
 def _reports_error(fields: dict[str, msgspec.Raw]) -> bool:
-    return "error" in fields and bytes(fields["error"]) != b"null"
+    return "error" in fields and not is_null(fields["error"])
 
 
 def _sees(raw: msgspec.Raw) -> bool:
-    return bytes(memoryview(raw)[:1]) == b"{"
+    return first_byte(raw) == b"{"
 
 
 def _is_empty(choices: msgspec.Raw) -> bool:

@@ -6,9 +6,9 @@ import re
 from typing import TypeVar
 
 import msgspec
-from msgspec import Raw
 
 from edge_service.dialects import surrogates
+from edge_service.dialects.values import NULL as NULL
 from edge_service.dialects.values import decode_object as decode_object
 from edge_service.dialects.values import first_byte as first_byte
 from edge_service.dialects.values import is_null as is_null
@@ -18,7 +18,6 @@ from edge_service.dialects.values import typed as typed
 PATH = "/chat/completions"
 """Behind a provider's base URL."""
 
-NULL = Raw(b"null")
 
 encode = msgspec.json.encode
 

@@ -24,7 +24,7 @@ from edge_service.dialects.exchange import (
     ReportedError,
     Written,
 )
-from edge_service.dialects.openai_chat.wire import decode_object, encode
+from edge_service.dialects.openai_chat.wire import NULL, decode_object, encode
 from edge_service.domain.errors import InvalidRequestError
 
 PATH = "/embeddings"
@@ -33,7 +33,6 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
 """Names that may be told: what is left out stands in a header."""
 _KNOWN = frozenset({"model", "input", "dimensions", "encoding_format", "user"})
 _FORMATS: Mapping[str | None, bool] = MappingProxyType({None: False, "float": False, "base64": True})
-_NULL = msgspec.Raw(b"null")
 _FLOAT32 = "f"
 
 _input = msgspec.json.Decoder(str | list[Any])
@@ -79,7 +78,7 @@ def _is_tokens(value: object) -> bool:
 
 def _typed(decoder: msgspec.json.Decoder[Any], fields: dict[str, msgspec.Raw], name: str, kind: str) -> Any:
     try:
-        return decoder.decode(fields.get(name, _NULL))
+        return decoder.decode(fields.get(name, NULL))
     except (msgspec.DecodeError, RecursionError):
         raise InvalidRequestError(f"'{name}' must be {kind}", param=name) from None
 
@@ -127,7 +126,7 @@ class _Usage(Struct):
 class _Vectors(Struct):
     data: list[_Vector] | None = None
     usage: _Usage | None = None
-    error: msgspec.Raw = _NULL
+    error: msgspec.Raw = NULL
 
 
 _answer = msgspec.json.Decoder(_Vectors)

@@ -6,11 +6,11 @@ Source: https://platform.openai.com/docs/api-reference/responses, and the types 
 from __future__ import annotations
 
 import msgspec
-from msgspec import Raw
 
 from edge_service.dialects.named_events import data_of as data_of
 from edge_service.dialects.named_events import event as event
 from edge_service.dialects.openai_chat.wire import without_halves
+from edge_service.dialects.values import NULL as NULL
 from edge_service.dialects.values import decode_object as decode_object
 from edge_service.dialects.values import first_byte as first_byte
 from edge_service.dialects.values import is_null as is_null
@@ -24,7 +24,6 @@ PATH = "/responses"
 MAX_ID_CHARS = 64
 """Of what a request names: an item, a call, a user."""
 
-NULL = Raw(b"null")
 
 encode = msgspec.json.encode
 

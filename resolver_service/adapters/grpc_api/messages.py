@@ -70,12 +70,12 @@ class InvalidRequestError(Exception):
 
 def query(request: resolver_service_pb2.ResolveRequest, path: str = "") -> Query:
     """`path` leads to the request, for the fields that errors name. Raises `InvalidRequestError`."""
-    operation, model, affinity_key = request.operation, request.model, request.affinity_key
-    excluded = request.excluded_targets
+    operation, model, excluded = request.operation, request.model, request.excluded_targets
+    affinity_key, affinity_required = request.affinity_key, request.affinity_required
     retrieving = operation == _RETRIEVE
-    if not retrieving and operation != _AUTHENTICATE and not model.strip():
+    if not (model.strip() or retrieving or operation == _AUTHENTICATE):
         raise InvalidRequestError(f"{path}model", "a model name is required")
-    if not affinity_key and (retrieving or request.affinity_required):
+    if (affinity_required or retrieving) and not affinity_key:
         raise InvalidRequestError(f"{path}affinity_key", "the key of what was made before is required")
     return Query(
         model,
@@ -83,17 +83,16 @@ def query(request: resolver_service_pb2.ResolveRequest, path: str = "") -> Query
         request.will_report,
         frozenset(excluded) if excluded else _NONE,
         request.stream,
-        _needs(request) if operation == _EMBED or request.HasField("needs") else NO_NEEDS,
+        _needs(request.needs, operation) if operation == _EMBED or request.HasField("needs") else NO_NEEDS,
         affinity_key,
-        request.affinity_required,
+        affinity_required,
         retrieving,
         request.client_key_sha256,
         request.client_key_required,
     )
 
 
-def _needs(request: resolver_service_pb2.ResolveRequest) -> Needs:
-    needs, operation = request.needs, request.operation
+def _needs(needs: resolver_service_pb2.Needs, operation: int) -> Needs:
     words = needs.capabilities
     # Of a word that is not known here no configuration speaks either: it is from a newer caller.
     capabilities = frozenset([_CAPABILITIES[word] for word in words if word in _CAPABILITIES]) if words else _NONE

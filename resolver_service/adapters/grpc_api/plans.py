@@ -9,7 +9,8 @@ from __future__ import annotations
 from forebay.resolver.v1 import plan_pb2
 from resolver_service.adapters.grpc_api.messages import TO_WIRE, limits, ms
 from resolver_service.adapters.grpc_api.wire import sized, tag, varint
-from resolver_service.app.decisions import Decision
+from resolver_service.app.decisions import Course, Decision
+from resolver_service.app.usual import MOST_KEPT
 from resolver_service.domain.catalog import Target
 from resolver_service.domain.providers import Provider
 from resolver_service.domain.quirks import NO_QUIRKS
@@ -32,39 +33,48 @@ class PlanWriter:
         """The same as a field of a plan, under this generation."""
         self._terms: dict[tuple[str, int, float, bool], bytes] = {}
         """What is said of a whole plan."""
+        self._courses: dict[int, tuple[Course, bytes]] = {}
+        """Usual ones, by identity as well."""
 
     def write(self, decision: Decision) -> bytes:
         """A `Plan`."""
-        if decision.revision != self._revision:
-            self._revision = decision.revision
-            self._targets, self._terms, self._attempts = {}, {}, {}
-        if decision.health_generation != self._generation:
-            self._generation = decision.health_generation
-            self._attempts = {}
+        _, course = self._courses.get(id(decision.course)) or self._written(decision.course)
         decision_id = decision.id.encode()
-        parts = [_DECISION_ID, varint(len(decision_id)), decision_id]
-        if decision.reasoning or decision.probes:
-            parts += [self._special(target, decision) for target in decision.targets]
-        else:
-            try:
-                parts += [*map(self._attempts.__getitem__, map(id, decision.targets))]
-            except KeyError:
-                parts += map(self._usual, decision.targets)
-        terms = (decision.name, decision.attempts_allowed, decision.total_s, decision.depends_on_needs)
-        parts.append(self._terms.get(terms) or self._whole(terms))
+        head = _DECISION_ID + varint(len(decision_id)) + decision_id
         if decision.limits is not None:
-            parts += (_LIMITS, sized(limits(decision.limits).SerializeToString()))
-        return b"".join(parts)
+            head += _LIMITS + sized(limits(decision.limits).SerializeToString())
+        return head + course
+
+    def _written(self, course: Course) -> tuple[Course, bytes]:
+        """All of a plan but whose it is."""
+        if course.revision != self._revision:
+            self._revision = course.revision
+            self._targets, self._terms, self._attempts, self._courses = {}, {}, {}, {}
+        if course.health_generation != self._generation:
+            self._generation = course.health_generation
+            self._attempts, self._courses = {}, {}
+        if course.reasoning or course.probes:
+            parts = [self._special(target, course) for target in course.targets]
+        else:
+            parts = [self._attempts.get(id(target)) or self._usual(target) for target in course.targets]
+        terms = (course.name, course.attempts_allowed, course.total_s, course.depends_on_needs)
+        parts.append(self._terms.get(terms) or self._whole(terms))
+        written = (course, b"".join(parts))
+        if course.is_usual:
+            if len(self._courses) >= MOST_KEPT:
+                self._courses = {}
+            self._courses[id(course)] = written
+        return written
 
     def _usual(self, target: Target) -> bytes:
         written = self._attempts[id(target)] = _ATTEMPTS + sized(self._static(target) + self._under_generation())
         return written
 
-    def _special(self, target: Target, decision: Decision) -> bytes:
+    def _special(self, target: Target, course: Course) -> bytes:
         parts = [self._static(target), self._under_generation()]
-        if decision.reasoning:
-            parts += (_REASONING, sized(decision.reasoning.encode()))
-        if target.id in decision.probes:
+        if course.reasoning:
+            parts += (_REASONING, sized(course.reasoning.encode()))
+        if target.id in course.probes:
             parts += (_PROBE, varint(1))
         return _ATTEMPTS + sized(b"".join(parts))
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import AsyncIterator, Sequence
+from time import perf_counter
 from typing import Any, NoReturn
 
 import grpc
@@ -175,7 +175,7 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
     def _resolve(self, request: pb.ResolveRequest, caller: object = None, granted: Granted | None = None) -> bytes:
         """A `Plan`. `caller` stands for the stream it is asked on, if it is on one. Raises `ResolveError` or
         `InvalidRequestError`."""
-        began_at = time.perf_counter()
+        began_at = perf_counter()
         name, result = "", "failed"
         try:
             if caller is not None and not request.timeout_ms:
@@ -186,7 +186,7 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
             else:
                 decision = self._resolver.resolve(query, caller, granted)
             plan = self._writer.write(decision)
-            name, result = decision.name, "ok"
+            name, result = decision.course.name, "ok"
             return plan
         except UnknownModelError:
             result = "not_found"
@@ -204,7 +204,7 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
             result = "invalid"
             raise
         finally:
-            self._telemetry.resolved(name, result, time.perf_counter() - began_at)
+            self._telemetry.resolved(name, result, perf_counter() - began_at)
 
     def _apply(self, report: pb.OutcomeReport) -> None:
         try:
@@ -213,13 +213,13 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
             # From a newer edge: acknowledged, so that it is not sent again for ever.
             self._telemetry.reported(report.WhichOneof("event") or "none", "invalid")
             if report.closes:
-                self._close(report)
+                self._telemetry.reported("closed", self._reports.closed(report.decision_id))
         else:
             self._learn(report, event)
 
     def _learn(self, report: pb.OutcomeReport, event: Event | None) -> None:
-        telemetry = self._telemetry
-        effect: ReportEffect = "unused" if event is None else self._reports.apply(report.decision_id, event)
+        reports, telemetry, decision_id = self._reports, self._telemetry, report.decision_id
+        effect: ReportEffect = "unused" if event is None else reports.apply(decision_id, event)
         if isinstance(event, Ended):
             telemetry.reported("ended", effect)
             if effect == "applied":
@@ -227,10 +227,7 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
         else:
             telemetry.reported(report.WhichOneof("event") or "none", effect)
         if report.closes:
-            self._close(report)
-
-    def _close(self, report: pb.OutcomeReport) -> None:
-        self._telemetry.reported("closed", self._reports.closed(report.decision_id))
+            telemetry.reported("closed", reports.closed(decision_id))
 
 
 def _tell(request: pb.ResolveRequest, error: Exception) -> None:

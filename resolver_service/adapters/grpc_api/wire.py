@@ -22,16 +22,7 @@ def tag(message: Descriptor, name: str) -> bytes:
 
 def varint(value: int) -> bytes:
     """A number that is not negative."""
-    return _TABLE[value] if value < _TABLED else _written(value)
-
-
-def _written(value: int) -> bytes:
-    parts = bytearray()
-    while value > 127:
-        parts.append(value & 127 | 128)
-        value >>= 7
-    parts.append(value)
-    return bytes(parts)
+    return _TABLE[value] if value < _TABLED else bytes((value & 127 | 128,)) + varint(value >> 7)
 
 
 def sized(content: bytes) -> bytes:
@@ -39,4 +30,5 @@ def sized(content: bytes) -> bytes:
     return varint(len(content)) + content
 
 
-_TABLE = tuple(map(_written, range(_TABLED)))
+_TABLE = [bytes((value,)) for value in range(128)]
+_TABLE += [bytes((value & 127 | 128,)) + _TABLE[value >> 7] for value in range(128, _TABLED)]

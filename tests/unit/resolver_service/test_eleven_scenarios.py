@@ -81,7 +81,7 @@ def test_pool_basics() -> None:
 def test_case_insensitive_id(name: str) -> None:
     made = resolving(SONNET.replace("id: claude-sonnet-4", "id: Claude-SONNET-4"))
     assert made.plan(name) == [KIRO, CLAUDE]
-    assert made.decide(name).name == "Claude-SONNET-4"
+    assert made.decide(name).course.name == "Claude-SONNET-4"
 
 
 @pytest.mark.parametrize("weight", ["", ", weight: 0", ", weight: 1", ", weight: null"])

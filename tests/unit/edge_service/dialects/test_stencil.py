@@ -15,7 +15,7 @@ SENT = b'data: {"id":"1","model":"asked","choices":[{"delta":{"content":"%s"}}]}
 def test_what_differs_in_the_text_alone_is_known_by_its_bytes(text: bytes) -> None:
     made = stencil.of(CAME % b"a", SENT % b"a")
     assert made is not None
-    assert made.known(CAME % text) == (1, SENT % text, len(CAME % text))
+    assert made.known(CAME % text) == (1, SENT % text, b"")
 
 
 @pytest.mark.parametrize(
@@ -53,14 +53,14 @@ def test_however_many_come_at_a_time_they_are_known(rest: bytes) -> None:
     if rest == CAME % b"":
         assert made.known(came + rest) is None, "there is one among them that has to be read"
     else:
-        assert made.known(came + rest) == (4, sent, len(came))
+        assert made.known(came + rest) == (4, sent, rest)
 
 
 def test_those_behind_may_be_as_many_as_end_a_stream() -> None:
     made = stencil.of(CAME % b"a", SENT % b"a")
     assert made is not None
     piece = CAME % b"b" + b": ping\n\n" * MOST_BEHIND
-    assert made.known(piece) == (1, SENT % b"b", len(CAME % b"b"))
+    assert made.known(piece) == (1, SENT % b"b", b": ping\n\n" * MOST_BEHIND)
     assert made.known(piece + b": ping\n\n") is None
 
 
@@ -68,7 +68,7 @@ def test_an_event_that_is_long_and_repeats_itself_is_not_searched_for() -> None:
     came = b'data: {"text":"%s","":"' + b'","":"' * 100_000 + b'"}\n\n'
     made = stencil.of(came % b"a", came % b"a")
     assert made is not None
-    assert made.known(came % b"b" + b": ping\n\n") == (1, came % b"b", len(came % b"b"))
+    assert made.known(came % b"b" + b": ping\n\n") == (1, came % b"b", b": ping\n\n")
     assert made.known((came % b"b").replace(b'"}', b'x"}')) is None
 
 
@@ -88,8 +88,8 @@ def test_padding_may_differ_too() -> None:
     made = stencil.of(came % (b"a", b"x7"), sent % (b"a", b"x7"))
     assert made is not None
     event = came % (b"b", b"q")
-    assert made.known(event) == (1, sent % (b"b", b"q"), len(event))
-    assert made.known(event * 3) == (3, sent % (b"b", b"q") * 3, len(event) * 3)
+    assert made.known(event) == (1, sent % (b"b", b"q"), b"")
+    assert made.known(event * 3) == (3, sent % (b"b", b"q") * 3, b"")
     assert made.known(came % (b"b", b'q"')) is None
 
 

@@ -131,7 +131,7 @@ async def test_a_key_that_is_taken_out_is_refused_at_once() -> None:
 
 def test_whoever_may_ask_gets_a_plan_of_nothing() -> None:
     decision = GUARDED.resolver.authenticated(Query("", client_key=sha256("new")))
-    assert (decision.attempts, decision.name) == ((), "")
+    assert (decision.attempts, decision.course.name) == ((), "")
     with pytest.raises(ClientKeyError):
         GUARDED.resolver.authenticated(Query(""))
     assert OPEN.resolver.authenticated(Query("")).attempts == ()

@@ -92,7 +92,7 @@ def test_what_goes_on_from_an_answer_goes_to_who_made_it_and_nowhere_else(it: Re
     for name in ("pool", "CHAT", "m", "other"):
         found = [decide(it, name) for _ in range(4)]
         assert [[a.target.id for a in each.attempts] for each in found] == [["two/m#0"]] * 4
-        assert {each.attempts_allowed for each in found} == {1}
+        assert {each.course.attempts_allowed for each in found} == {1}
 
 
 def test_it_takes_no_turn(it: Resolving) -> None:
@@ -186,7 +186,7 @@ def test_what_was_made_is_asked_for_at_its_maker_under_the_name_that_it_was_made
     it.close(made)
     found = retrieve(it)
     assert [(a.target.id, a.probe, a.reasoning) for a in found.attempts] == [("two/m#0", False, "")]
-    assert (found.name, found.attempts_allowed, found.total_s, found.revision) == ("chat", 1, 77, 1)
+    assert found.course[1:5] == (1, 77, 1, "chat")
     assert it.rotation.turn(("cluster:chat", 0)) == 1
     explained = it.resolver.explain(Query("", affinity_key=KEY, retrieving=True))
     assert [(v.target.id, v.reason) for v in explained.targets] == [("two/m#0", "made it")]
@@ -243,7 +243,7 @@ def test_a_report_that_comes_again_when_its_decision_is_closed_changes_nothing(i
     assert it.bind(made, KEY) == "applied"
     it.close(made)
     assert it.bind(made, KEY) == "repeated"
-    assert retrieve(it).name == "Pool"
+    assert retrieve(it).course.name == "Pool"
 
 
 def test_a_name_that_is_known_outweighs_one_that_is_not_whichever_is_told_first() -> None:
@@ -254,7 +254,7 @@ def test_a_name_that_is_known_outweighs_one_that_is_not_whichever_is_told_first(
         made = made_it.decide("pool")
         for each in (made_it, heard_of_it) if first_knows else (heard_of_it, made_it):
             each.bind(made, KEY)
-        assert retrieve(heard_of_it).name == "Pool"
+        assert retrieve(heard_of_it).course.name == "Pool"
 
 
 def test_where_the_decision_is_not_known_the_model_stands_for_the_name() -> None:
@@ -262,7 +262,7 @@ def test_where_the_decision_is_not_known_the_model_stands_for_the_name() -> None
     made = Resolving(CONFIG, stores=stores).decide("pool")
     after = Resolving(CONFIG, stores=stores, boot="next")
     after.bind(made, KEY)
-    assert retrieve(after).name == "m"
+    assert retrieve(after).course.name == "m"
 
 
 def test_decisions_that_are_never_closed_are_forgotten(it: Resolving, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,7 +270,7 @@ def test_decisions_that_are_never_closed_are_forgotten(it: Resolving, monkeypatc
     made = [it.decide("pool") for _ in range(5)]
     for number, each in enumerate(made):
         it.bind(each, b"%d" % number)
-    assert [retrieve(it, b"%d" % number).name for number in range(5)] == ["m", "m", "Pool", "Pool", "Pool"]
+    assert [retrieve(it, b"%d" % number).course.name for number in range(5)] == ["m", "m", "Pool", "Pool", "Pool"]
     assert len(it.bindings._names) == 3
 
 

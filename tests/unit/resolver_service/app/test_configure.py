@@ -118,9 +118,9 @@ async def test_a_plan_is_of_one_revision_whatever_comes_meanwhile() -> None:
     resolving = Resolving(pool("a").decode())
     old = resolving.decide("pool")
     await resolving.configuration.offer(pool("b"))
-    assert (old.revision, old.attempts[0].target.id) == (1, "one/a#0")
+    assert (old.course.revision, old.attempts[0].target.id) == (1, "one/a#0")
     new = resolving.decide("pool")
-    assert (new.revision, new.attempts[0].target.id) == (2, "one/b#0")
+    assert (new.course.revision, new.attempts[0].target.id) == (2, "one/b#0")
 
 
 async def test_configurations_offered_at_the_same_time_are_taken_one_by_one() -> None:

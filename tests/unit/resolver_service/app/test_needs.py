@@ -141,5 +141,5 @@ def test_no_probe_goes_to_what_cannot_serve(it: Resolving) -> None:
 
 
 def test_a_plan_says_whether_needs_make_a_difference(it: Resolving) -> None:
-    assert decide(it, "all", Needs()).depends_on_needs
-    assert not decide(it, "plain", VISION).depends_on_needs
+    assert decide(it, "all", Needs()).course.depends_on_needs
+    assert not decide(it, "plain", VISION).course.depends_on_needs

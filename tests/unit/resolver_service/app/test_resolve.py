@@ -45,8 +45,8 @@ def with_policy(policy: str) -> Resolving:
 
 def test_a_name_leads_to_its_targets_in_order(resolving: Resolving) -> None:
     decision = resolving.decide(" pOOL ")
-    assert decision.name == "Pool"
-    assert decision.revision == 1
+    assert decision.course.name == "Pool"
+    assert decision.course.revision == 1
     assert [a.target.id for a in decision.attempts] == ALL
     assert [a.target.path for a in decision.attempts] == ["Pool/one", "Pool/two", "Pool/two", "Pool/three"]
     assert not any(a.probe for a in decision.attempts)
@@ -130,7 +130,7 @@ def test_a_member_s_reasoning_is_its_default(resolving: Resolving) -> None:
 
 def test_the_client_s_reasoning_replaces_that_of_every_member(resolving: Resolving) -> None:
     assert reasoning(resolving, "Pool(64000)") == dict.fromkeys(ALL, "64000")
-    assert resolving.decide("Pool(64000)").name == "Pool"
+    assert resolving.decide("Pool(64000)").course.name == "Pool"
 
 
 def test_the_name_as_it_stands_comes_before_a_reasoning_suffix(resolving: Resolving) -> None:
@@ -189,8 +189,8 @@ def test_a_plan_has_no_more_attempts_than_the_policy_allows() -> None:
     resolving = with_policy("{attempts: 2, timeouts: {total: 7s}}")
     decision = resolving.decide("pool")
     assert [a.target.id for a in decision.attempts] == [ONE, TWO]
-    assert decision.attempts_allowed == 2
-    assert decision.total_s == 7
+    assert decision.course.attempts_allowed == 2
+    assert decision.course.total_s == 7
 
 
 def test_the_policy_is_that_of_the_name_that_was_called() -> None:
@@ -206,7 +206,7 @@ model-pools:
     - {id: plain, members: [{pool: p}]}
 """
     )
-    assert [resolving.decide(name).attempts_allowed for name in ("p", "c", "plain", "m")] == [1, 3, 9, 9]
+    assert [resolving.decide(name).course.attempts_allowed for name in ("p", "c", "plain", "m")] == [1, 3, 9, 9]
 
 
 # --- Who is left out -------------------------------------------------------------------------------------------------
@@ -316,7 +316,7 @@ def test_the_least_bad_is_the_one_that_recovers_soonest_once() -> None:
     (attempt,) = decision.attempts
     assert attempt.target.id == TWO_B
     assert not attempt.probe
-    assert decision.attempts_allowed == 1
+    assert decision.course.attempts_allowed == 1
     # Success restores it, as that of any attempt of its generation.
     resolving.serve(attempt)
     assert resolving.plan("pool") == [TWO_B]

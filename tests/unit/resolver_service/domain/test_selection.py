@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from resolver_service.domain.catalog import Group, RawModel, Strategy, Target
-from resolver_service.domain.selection import Order, TurnKey, order, targets_of
+from resolver_service.domain.catalog import Group, RawModel, Source, Strategy, Target
+from resolver_service.domain.selection import Order, TurnKey, first_of, order, targets_of
 from tests.support.catalogs import cluster, member, pool, raw_member, raw_model, source
 
 
@@ -190,3 +191,12 @@ def test_all_targets_of_an_entry_come_as_configured() -> None:
     group = cluster("c", member(inner), raw_member("c", "a"))
     assert [t.id for t in targets_of(group)] == ["b/m#0", "b/m#1", "a/m#0", "c/m#0", "a/m#0"]
     assert [t.id for t in targets_of(raw_model("m", source("a"), source("b")))] == ["a/m#0", "b/m#0"]
+
+
+def test_a_raw_model_is_a_ring_that_does_not_turn_unless_nothing_of_it_is_enabled() -> None:
+    model = raw_model("m", source("a", credentials=2), source("b"))
+    assert [first_of(model.ring, at(turn)) for turn in range(3) if model.ring] == [0, 0, 0]
+    assert names(order(model, None, at(1))) == "a a1 b"
+    off = Source(tuple(replace(target, disabled=True) for target in targets_of(model)))
+    assert raw_model("m", off).ring is None
+    assert order(raw_model("m", off), None, at(1)) == Order((), ())
