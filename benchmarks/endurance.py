@@ -37,7 +37,7 @@ from resolver_service.adapters.stores_memory import MemoryBindings, MemoryDrains
 from resolver_service.adapters.telemetry_prometheus import PrometheusTelemetry, Sources
 from resolver_service.app.alone import Alone
 from resolver_service.app.configure import Configuration
-from resolver_service.app.manage import Manager
+from resolver_service.app.edit import Editor
 from resolver_service.app.ports import Stores
 from resolver_service.app.probes import ProbeBook
 from resolver_service.app.watch import Bell
@@ -77,9 +77,9 @@ def servicer(path: Path) -> ResolverServicer:
     stores = Stores(MemoryRotation(), MemoryHealth(), MemoryDrains(), MemoryBindings())
     sources = Sources(dict, lambda: 1, dict, dict, None)
     telemetry = PrometheusTelemetry(CollectorRegistry(), sources)
-    manager = Manager(configuration, FileRecord(path), history, amend, provider_edits=False)
+    editor = Editor(configuration, FileRecord(path), history, amend, provider_edits=False)
     alone = Alone("endurance", configuration)
-    made, *_ = bootstrap.create_servicers(configuration, manager, stores, probes, telemetry, bell, "endurance", alone)
+    made, *_ = bootstrap.create_servicers(configuration, editor, stores, probes, telemetry, bell, "endurance", alone)
     return made
 
 

@@ -31,9 +31,9 @@ from resolver_service.app.alone import Alone
 from resolver_service.app.bindings import Bindings
 from resolver_service.app.configure import FILE, Configuration, digest_of
 from resolver_service.app.considerate import considerate
+from resolver_service.app.edit import Editor
 from resolver_service.app.in_flight import InFlight
 from resolver_service.app.limits import ClientLimits
-from resolver_service.app.manage import Manager
 from resolver_service.app.operate import Operator
 from resolver_service.app.ports import HealthChanged, History, Kept, PastRevision, ReadOnlyError, Siblings, Stores
 from resolver_service.app.probes import ProbeBook
@@ -199,9 +199,9 @@ async def _serve(
     stores = state.stores if state else Stores(MemoryRotation(), MemoryHealth(), MemoryDrains(), MemoryBindings())
     probes = ProbeBook(PROBE_LEASE_S)
     telemetry = PrometheusTelemetry(operating.registry, _sources(configuration, stores, probes, own, common))
-    siblings, manager = _manager(settings, configuration, history, shared, common)
+    siblings, editor = _editor(settings, configuration, history, shared, common)
     servicer, admin, watch = create_servicers(
-        configuration, manager, stores, probes, telemetry, bell, boot, siblings or Alone(replica_id, configuration)
+        configuration, editor, stores, probes, telemetry, bell, boot, siblings or Alone(replica_id, configuration)
     )
     secrets_shown = grpc_server.Secrets(settings.token, settings.management_key)
     tls = grpc_server.Tls(certificates.current) if certificates else None
@@ -264,28 +264,28 @@ def _own_state(directory: Path) -> SqliteState:
     return SqliteState(directory, time.monotonic, time.time)
 
 
-def _manager(
+def _editor(
     settings: Settings,
     configuration: Configuration,
     history: History,
     shared: _Shared | None,
     state: RedisState | None,
-) -> tuple[RedisSiblings | None, Manager]:
+) -> tuple[RedisSiblings | None, Editor]:
     edits = settings.provider_edits
     if shared is None or state is None:
         record = FileRecord(_given(settings.config))
-        return None, Manager(configuration, record, history, amend, provider_edits=edits)
+        return None, Editor(configuration, record, history, amend, provider_edits=edits)
     from resolver_service.adapters.stores_redis.siblings import RedisSiblings
 
     is_of_record = shared.beginning.is_of_record
     siblings = RedisSiblings(state, shared.record, configuration, shared.copy.keep, is_of_record=is_of_record)
     its = shared.record
-    return siblings, Manager(configuration, its, its, amend, provider_edits=edits, siblings=siblings)
+    return siblings, Editor(configuration, its, its, amend, provider_edits=edits, siblings=siblings)
 
 
 def create_servicers(
     configuration: Configuration,
-    manager: Manager,
+    editor: Editor,
     stores: Stores,
     probes: ProbeBook,
     telemetry: PrometheusTelemetry,
@@ -319,7 +319,7 @@ def create_servicers(
     operator = Operator(configuration, stores.health, stores.drains, tell)
     status = Status(configuration, stores.health, stores.drains, in_flight, reports.recent, time.monotonic)
     watch = Watch(status, bell)
-    admin = PoolAdminServicer(operator, manager, status, resolver, siblings)
+    admin = PoolAdminServicer(operator, editor, status, resolver, siblings)
     return ResolverServicer(resolver, reports, configuration, telemetry, watch, stores.shared), admin, watch
 
 

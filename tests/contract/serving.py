@@ -30,9 +30,9 @@ from resolver_service.app.access import Access
 from resolver_service.app.alone import Alone
 from resolver_service.app.bindings import Bindings
 from resolver_service.app.configure import Configuration
+from resolver_service.app.edit import Editor
 from resolver_service.app.in_flight import InFlight
 from resolver_service.app.limits import ClientLimits
-from resolver_service.app.manage import Manager
 from resolver_service.app.operate import Operator
 from resolver_service.app.ports import ConflictError, HealthChanged, PastRevision
 from resolver_service.app.probes import ProbeBook
@@ -228,7 +228,7 @@ async def serving(
     clock, count = Clock(), itertools.count(1)
     bell, history, record = Bell(), MemoryHistory(), MemoryRecord(text.encode())
     configuration = Configuration(config_yaml.parsed, lambda: LOADED_AT, text.encode(), history, bell.ring)
-    manager = Manager(configuration, record, history, amend, provider_edits=provider_edits)
+    editor = Editor(configuration, record, history, amend, provider_edits=provider_edits)
     health, drains = MemoryHealth(), MemoryDrains()
     probes, in_flight, limits = ProbeBook(PROBE_LEASE_S), InFlight(), ClientLimits()
     bindings = Bindings(MemoryBindings(), lambda: LOADED_AT + clock.now)
@@ -267,7 +267,7 @@ async def serving(
     watch = Watch(status, bell)
     servicer = ResolverServicer(resolver, reports, configuration, telemetry, watch)
     operator, alone = Operator(configuration, health, drains, tell), Alone("this one", configuration)
-    admin = PoolAdminServicer(operator, manager, status, resolver, alone)
+    admin = PoolAdminServicer(operator, editor, status, resolver, alone)
     server = grpc_server.build(listen, servicer, admin, grpc_server.Secrets(token, management_key), reflect=reflect)
     await server.serving()
     try:

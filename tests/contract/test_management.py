@@ -11,7 +11,7 @@ import structlog
 
 from forebay.resolver.v1 import plan_pb2
 from resolver_service.adapters.grpc_api import pool_admin
-from resolver_service.app import manage
+from resolver_service.app import edit
 from resolver_service.app.ports import AwayError, NotEverywhereError, ReadOnlyError, UncertainError
 from tests.contract.serving import (
     ABORTED,
@@ -330,7 +330,7 @@ async def test_what_is_only_validated_changes_nothing() -> None:
 
 
 async def test_an_outside_edit_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manage, "SETTLED_S", 0)
+    monkeypatch.setattr(edit, "SETTLED_S", 0)
     async with management() as it:
         it.record.text = CONFIG.replace("takes turns", "edited by hand").encode()
         refusal = await refused(do(it, "UpsertPool", pool_json={**SOLO, "description": "x"}))
@@ -393,7 +393,7 @@ BEN = f"clients: [{{id: ben, key-sha256: {'b' * 64}}}]"
 async def test_a_roll_back_lets_nobody_in_who_has_been_taken_out(
     monkeypatch: pytest.MonkeyPatch, old: str, now: str
 ) -> None:
-    monkeypatch.setattr(manage, "SETTLED_S", 0)
+    monkeypatch.setattr(edit, "SETTLED_S", 0)
     async with management(text=f"{CONFIG}\n{old}\n") as it:
         without = CONFIG.replace("- id: solo", "- id: other")
         assert without != CONFIG
@@ -409,7 +409,7 @@ async def test_a_roll_back_lets_nobody_in_who_has_been_taken_out(
 
 
 async def test_a_roll_back_changes_no_providers_where_they_are_locked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manage, "SETTLED_S", 0)
+    monkeypatch.setattr(edit, "SETTLED_S", 0)
     async with management() as it:
         it.record.text = CONFIG.replace("https://one", "https://uno").encode()
         await refused(do(it, "UpsertPool", pool_json={**SOLO, "description": "x"}))

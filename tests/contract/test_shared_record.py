@@ -12,7 +12,7 @@ import pytest
 
 from resolver_service.adapters.stores_redis import beginning, replicas
 from resolver_service.adapters.stores_redis.record import RedisRecord
-from resolver_service.app.manage import ProvidersLockedError, Terms
+from resolver_service.app.edit import ProvidersLockedError, Terms
 from resolver_service.app.ports import (
     MOST_REVISIONS,
     AwayError,
@@ -168,18 +168,18 @@ async def test_of_several_that_begin_on_an_empty_store_one_puts_its_file_there(s
 async def test_a_change_is_in_effect_at_all_before_it_is_answered(store: Store) -> None:
     async with sharers(store, 3) as all_:
         for number in range(12):
-            made = await all_[number % 3].manager.change(pool(f"p{number}"), Terms(author="ann"))
+            made = await all_[number % 3].editor.change(pool(f"p{number}"), Terms(author="ann"))
             assert made.number == number + 2
             assert {sharer.configuration.place for sharer in all_} == {(made.number, made.digest)}
             assert all(f"p{number}" in in_effect(sharer) for sharer in all_)
             assert len({sharer.configuration.current.loaded_at for sharer in all_}) == 1
-        told = await all_[1].manager.revisions(0, 3)
+        told = await all_[1].editor.revisions(0, 3)
         assert [(past.number, past.author, past.summary) for past in told] == [
             (13, "ann", "pool p11 added"),
             (12, "ann", "pool p10 added"),
             (11, "ann", "pool p9 added"),
         ]
-        back = await all_[2].manager.roll_back(1, Terms())
+        back = await all_[2].editor.roll_back(1, Terms())
         assert [sharer.configuration.current.text for sharer in all_] == [FIRST] * 3
         assert back.number == 14
 
@@ -187,7 +187,7 @@ async def test_a_change_is_in_effect_at_all_before_it_is_answered(store: Store) 
 async def test_of_changes_at_once_none_is_lost_and_those_that_came_second_are_told(store: Store) -> None:
     async with sharers(store, 3) as all_:
         asked = [(sharer, f"p{n}") for n, sharer in enumerate(all_)]
-        done = await asyncio.gather(*(s.manager.change(pool(n), Terms()) for s, n in asked), return_exceptions=True)
+        done = await asyncio.gather(*(s.editor.change(pool(n), Terms()) for s, n in asked), return_exceptions=True)
         won = [name for (_, name), it in zip(asked, done, strict=True) if not isinstance(it, BaseException)]
         assert won
         assert all(isinstance(it, ConflictError) for it in done if isinstance(it, BaseException))
@@ -200,18 +200,18 @@ async def test_who_has_missed_a_change_takes_it_in_before_its_own(store: Store) 
         old = one.configuration.current.digest
         with mock.patch.object(other.state.record_changed, "set"), mock.patch.object(replicas, "SETTLED_S", 0.3):
             with pytest.raises(NotEverywhereError, match="r1"):
-                await one.manager.change(pool("p"), Terms())
+                await one.editor.change(pool("p"), Terms())
             assert in_effect(other) == {"a"}
             with pytest.raises(ConflictError):
-                await other.manager.change(pool("q"), Terms(etag=old))
-            await other.manager.change(pool("q"), Terms(etag=one.configuration.current.digest))
+                await other.editor.change(pool("q"), Terms(etag=old))
+            await other.editor.change(pool("q"), Terms(etag=one.configuration.current.digest))
         await until(lambda: in_effect(one) == {"a", "p", "q"} == in_effect(other))
 
 
 async def test_a_message_that_was_missed_is_made_up_for(store: Store) -> None:
     async with sharers(store, 2) as (one, other):
         with mock.patch.object(other.state._hearing, "_hear_word"):
-            await one.manager.change(pool("p"), Terms())
+            await one.editor.change(pool("p"), Terms())
         assert in_effect(other) == {"a", "p"}
 
 
@@ -227,7 +227,7 @@ async def test_who_is_gone_is_not_waited_for(store: Store) -> None:
         with mock.patch.object(dead.state.replicas, "leave"):
             await asyncio.gather(*dead.tasks, return_exceptions=True)
         dead.record.close()
-        await one.manager.change(pool("p"), Terms())
+        await one.editor.change(pool("p"), Terms())
         me, it = await one.siblings.replicas()
         assert (me.id, me.revision, me.is_degraded, me.seen_s_ago) == ("r0", 2, False, 0)
         assert (it.id, it.revision, it.is_degraded) == ("r2", 1, True)
@@ -239,9 +239,9 @@ async def test_a_change_that_is_made_again_waits_as_the_first_did(store: Store) 
         with mock.patch.object(replicas, "SETTLED_S", 0.3), mock.patch.object(other.state.record_changed, "set"):
             for _ in range(2):
                 with pytest.raises(NotEverywhereError, match="will last"):
-                    await one.manager.change(pool("p"), Terms())
-            await one.manager.change(pool("q"), Terms(validate_only=True))
-        assert (await one.manager.change(pool("p"), Terms())).number == 2
+                    await one.editor.change(pool("p"), Terms())
+            await one.editor.change(pool("q"), Terms(validate_only=True))
+        assert (await one.editor.change(pool("p"), Terms())).number == 2
         assert in_effect(other) == {"a", "p"}
 
 
@@ -251,10 +251,10 @@ async def test_while_the_store_is_away_nothing_is_changed(store: Store) -> None:
         try:
             for sharer in all_:
                 with pytest.raises((AwayError, UncertainError)):
-                    await sharer.manager.change(pool("p"), Terms())
+                    await sharer.editor.change(pool("p"), Terms())
                 await until(lambda its=sharer.state: its.is_degraded)  # type: ignore[misc]
                 with pytest.raises(AwayError):
-                    await sharer.manager.change(pool("p"), Terms())
+                    await sharer.editor.change(pool("p"), Terms())
                 assert in_effect(sharer) == {"a"}
                 assert [(r.id, r.is_degraded) for r in await sharer.siblings.replicas()] == [
                     (sharer.state.replicas.id, True)
@@ -264,7 +264,7 @@ async def test_while_the_store_is_away_nothing_is_changed(store: Store) -> None:
         # Whichever is back first waits for the other.
         await until(lambda: not all(sharer.state.is_degraded for sharer in all_))
         first = min(all_, key=lambda sharer: sharer.state.is_degraded)
-        await first.manager.change(pool("p"), Terms())
+        await first.editor.change(pool("p"), Terms())
         assert [in_effect(sharer) for sharer in all_] == [{"a", "p"}] * 2
 
 
@@ -273,9 +273,9 @@ async def test_a_store_that_has_lost_what_it_had_is_told_the_latest(
 ) -> None:
     monkeypatch.setattr(replicas, "GATHER_S", 2.0)  # More than between two beats, and less than a test is to take.
     async with sharers(store, 2) as (one, other):
-        await one.manager.change(pool("p"), Terms())
+        await one.editor.change(pool("p"), Terms())
         store.ask("FLUSHALL")
-        assert (await other.manager.change(pool("q"), Terms())).number == 3
+        assert (await other.editor.change(pool("q"), Terms())).number == 3
         assert in_effect(one) == {"a", "p", "q"}
 
 
@@ -285,7 +285,7 @@ async def test_what_cannot_be_read_changes_nothing_and_is_refused_to_who_changes
         RedisRecord(store.url).seed(bad.revision, bad.text)
         await until(lambda: one.configuration.rejected == 1)
         with pytest.raises(ReadOnlyError, match="revision 2, which the store has, is not valid"):
-            await one.manager.change(pool("p"), Terms())
+            await one.editor.change(pool("p"), Terms())
         assert one.configuration.current.number == 1
         good = kept(3, FIRST + b"# mended\n")
         RedisRecord(store.url).seed(good.revision, good.text)
@@ -301,7 +301,7 @@ async def test_what_cannot_be_read_can_be_set_back_by_hand(store: Store) -> None
         assert store.ask("HGET", "forebay:numbers", "revision") == b"2"
         digest = json.loads(store.ask("HGET", "forebay:revisions", "1"))["digest"]
         store.ask("HSET", "forebay:numbers", "revision", "1", "digest", digest)
-        assert (await one.manager.change(pool("p"), Terms())).number == 2
+        assert (await one.editor.change(pool("p"), Terms())).number == 2
         assert in_effect(other) == {"a", "p"}
 
 
@@ -309,12 +309,12 @@ async def test_a_file_is_applied_with_its_providers(store: Store) -> None:
     async with sharers(store, 2) as (one, other):
         text = FIRST.replace(b"one.example", b"two.example")
         with pytest.raises(ConfigError):
-            await one.manager.apply(b"nonsense: true", Terms())
-        made = await one.manager.apply(text, Terms(author="ann"))
+            await one.editor.apply(b"nonsense: true", Terms())
+        made = await one.editor.apply(text, Terms(author="ann"))
         assert other.configuration.current.text == text
-        assert (made.number, (await other.manager.revisions(0, 1))[0].author) == (2, "ann")
+        assert (made.number, (await other.editor.revisions(0, 1))[0].author) == (2, "ann")
         with pytest.raises(ProvidersLockedError):
-            await one.manager.roll_back(1, Terms())
+            await one.editor.roll_back(1, Terms())
 
 
 async def test_what_is_told_is_known_to_all_before_it_is_answered(store: Store) -> None:
@@ -340,7 +340,7 @@ async def test_a_clock_of_the_server_that_jumps_holds_nobody_up(store: Store, ju
         seen = int(seconds) * 1000 + jump_ms
         store.ask("HSET", "forebay:replicas", "gone", f"1 -1 {seen}")
         store.ask("HSET", "forebay:numbers", "beat", seen)
-        await one.manager.change(pool("p"), Terms())
+        await one.editor.change(pool("p"), Terms())
         assert in_effect(other) == {"a", "p"}
 
 

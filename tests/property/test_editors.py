@@ -20,9 +20,9 @@ from resolver_service.adapters import config_yaml
 from resolver_service.adapters.amend_yaml import amend
 from resolver_service.adapters.history_memory import MemoryHistory
 from resolver_service.adapters.record_file import FileRecord
-from resolver_service.app import manage
+from resolver_service.app import edit
 from resolver_service.app.configure import Configuration
-from resolver_service.app.manage import Manager, Terms
+from resolver_service.app.edit import Editor, Terms
 from resolver_service.app.ports import ConflictError, Revision
 from resolver_service.domain.config import ConfigError
 from resolver_service.domain.config_changes import Deleted, Kind, NotThereError, Put
@@ -49,13 +49,13 @@ class Editors(RuleBasedStateMachine):
         self.history = MemoryHistory()
         self.record = FileRecord(self.file)
         self.configuration = Configuration(config_yaml.parsed, lambda: 0, FIRST, self.history)
-        self.manager = Manager(self.configuration, self.record, self.history, amend, provider_edits=False)
+        self.editor = Editor(self.configuration, self.record, self.history, amend, provider_edits=False)
         self.etags = ["", ""]
         self.by_hand = 0
         self.latest_by_hand = FIRST
         self.written: set[bytes] = {FIRST}
         """By anybody, with success."""
-        self.settled = mock.patch.object(manage, "SETTLED_S", 0)
+        self.settled = mock.patch.object(edit, "SETTLED_S", 0)
         self.settled.start()
 
     def teardown(self) -> None:
@@ -95,7 +95,7 @@ class Editors(RuleBasedStateMachine):
         before = self.configuration.current
         terms = Terms(self.etags[editor] if with_etag else "", author=f"editor {editor}")
         try:
-            made: Revision = await self.manager.change(change, terms)
+            made: Revision = await self.editor.change(change, terms)
         except (ConflictError, NotThereError):
             self.etags[editor] = self.configuration.current.digest
             return

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from resolver_service.adapters.stores_redis import replicas
-from resolver_service.app.manage import Terms
+from resolver_service.app.edit import Terms
 from resolver_service.app.ports import ConflictError, Revision
 from resolver_service.domain.config_changes import Deleted, Kind, NotThereError, Put
 from tests.support.sharing import FIRST, Sharer, start
@@ -64,9 +64,9 @@ class SharedEditors(RuleBasedStateMachine):
         terms = Terms(self.etags[editor] if with_etag else "", author=f"editor {editor}")
         try:
             if isinstance(change, bytes):
-                made = await its.manager.apply(change, terms)
+                made = await its.editor.apply(change, terms)
             else:
-                made = await its.manager.change(change, terms)
+                made = await its.editor.change(change, terms)
         except (ConflictError, NotThereError):
             self.etags[editor] = its.configuration.current.digest
             return None

@@ -15,7 +15,7 @@ from resolver_service.adapters.stores_redis.record import RedisRecord
 from resolver_service.adapters.stores_redis.siblings import RedisSiblings
 from resolver_service.adapters.stores_redis.state import RedisState
 from resolver_service.app.configure import Configuration, digest_of
-from resolver_service.app.manage import Manager
+from resolver_service.app.edit import Editor
 from resolver_service.app.ports import Clock, Kept, PastRevision
 from tests.support.valkey import Store
 
@@ -40,7 +40,7 @@ class Sharer:
     state: RedisState
     configuration: Configuration
     siblings: RedisSiblings
-    manager: Manager
+    editor: Editor
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def stop(self) -> None:
@@ -60,8 +60,8 @@ async def start(store: Store, name: str, seed: bytes = FIRST, copy: Kept | None 
     configuration = Configuration(config_yaml.parsed, time.time, first.text, kept=first.revision)
     state = RedisState(store.url, time.monotonic, PATIENT_S, replica_id=name, place=lambda: configuration.place)
     siblings = RedisSiblings(state, record, configuration, is_of_record=beginning.is_of_record)
-    manager = Manager(configuration, record, record, amend, provider_edits=False, siblings=siblings)
-    sharer = Sharer(record, state, configuration, siblings, manager)
+    editor = Editor(configuration, record, record, amend, provider_edits=False, siblings=siblings)
+    sharer = Sharer(record, state, configuration, siblings, editor)
     sharer.tasks = [asyncio.create_task(state.keep()), asyncio.create_task(siblings.follow())]
     await state.begun()
     await siblings.begun()

@@ -18,7 +18,7 @@ from forebay.resolver.v1 import pool_admin_service_pb2_grpc
 from resolver_service.adapters.grpc_api import json_values, messages, refusals
 from resolver_service.adapters.grpc_api.messages import InvalidRequestError
 from resolver_service.adapters.grpc_api.plans import PlanWriter
-from resolver_service.app.manage import LONGEST_AUTHOR, Manager, Terms
+from resolver_service.app.edit import LONGEST_AUTHOR, Editor, Terms
 from resolver_service.app.operate import Operator, UnknownTargetError
 from resolver_service.app.ports import MOST_REVISIONS, Revision, Siblings
 from resolver_service.app.refusals import ResolveError
@@ -41,10 +41,10 @@ _log = structlog.get_logger("forebay.resolver.config")
 
 class PoolAdminServicer(pool_admin_service_pb2_grpc.PoolAdminServiceServicer):
     def __init__(
-        self, operator: Operator, manager: Manager, status: Status, resolver: Resolver, siblings: Siblings
+        self, operator: Operator, editor: Editor, status: Status, resolver: Resolver, siblings: Siblings
     ) -> None:
         self._operator = operator
-        self._manager = manager
+        self._editor = editor
         self._status = status
         self._resolver = resolver
         self._siblings = siblings
@@ -53,12 +53,12 @@ class PoolAdminServicer(pool_admin_service_pb2_grpc.PoolAdminServiceServicer):
     # --- What is configured ---
 
     async def GetModelPools(self, request: pb.GetModelPoolsRequest, context: Context) -> pb.GetModelPoolsResponse:
-        current = self._manager.current
+        current = self._editor.current
         said = await asyncio.to_thread(json_values.encoded, model_pools(current.document))
         return pb.GetModelPoolsResponse(model_pools_json=said, etag=current.digest)
 
     async def GetProviders(self, request: pb.GetProvidersRequest, context: Context) -> pb.GetProvidersResponse:
-        current = self._manager.current
+        current = self._editor.current
         said = await asyncio.to_thread(json_values.encoded, providers(current.document))
         return pb.GetProvidersResponse(providers_json=said, etag=current.digest)
 
@@ -101,7 +101,7 @@ class PoolAdminServicer(pool_admin_service_pb2_grpc.PoolAdminServiceServicer):
 
     async def ListRevisions(self, request: pb.ListRevisionsRequest, context: Context) -> pb.ListRevisionsResponse:
         most = min(request.page_size or USUAL_PAGE, MOST_REVISIONS)
-        listing = self._manager.revisions(min(request.before_revision, 2**62), most)
+        listing = self._editor.revisions(min(request.before_revision, 2**62), most)
         found = await self._or_refuse(listing, context)
         return pb.ListRevisionsResponse(
             revisions=[
@@ -118,13 +118,13 @@ class PoolAdminServicer(pool_admin_service_pb2_grpc.PoolAdminServiceServicer):
 
     async def Rollback(self, request: pb.RollbackRequest, context: Context) -> pb.RollbackResponse:
         number = min(request.revision, 2**62)
-        made = await self._or_refuse(self._manager.roll_back(number, _terms(request)), context)
+        made = await self._or_refuse(self._editor.roll_back(number, _terms(request)), context)
         return pb.RollbackResponse(revision=made.number, etag=made.digest)
 
     async def ApplyConfiguration(
         self, request: pb.ApplyConfigurationRequest, context: Context
     ) -> pb.ApplyConfigurationResponse:
-        made = await self._or_refuse(self._manager.apply(request.text, _terms(request)), context)
+        made = await self._or_refuse(self._editor.apply(request.text, _terms(request)), context)
         return pb.ApplyConfigurationResponse(revision=made.number, etag=made.digest)
 
     # --- Targets ---
@@ -164,7 +164,7 @@ class PoolAdminServicer(pool_admin_service_pb2_grpc.PoolAdminServiceServicer):
         return made(revision=revision.number, etag=revision.digest)
 
     async def _made(self, make: Callable[[], Change], terms: Terms) -> Revision:
-        return await self._manager.change(await asyncio.to_thread(make), terms)
+        return await self._editor.change(await asyncio.to_thread(make), terms)
 
     async def _or_refuse(self, doing: Awaitable[Response], context: Context) -> Response:
         try:

@@ -8,7 +8,7 @@ from google.protobuf import any_pb2, message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from resolver_service.adapters.grpc_api.messages import ERROR_DOMAIN
-from resolver_service.app.manage import ProvidersLockedError, UnknownRevisionError
+from resolver_service.app.edit import ProvidersLockedError, UnknownRevisionError
 from resolver_service.app.ports import (
     AwayError,
     ConflictError,

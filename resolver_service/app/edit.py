@@ -65,7 +65,7 @@ class Terms:
     """Hears of the revision that it makes, if it makes one."""
 
 
-class Manager:
+class Editor:
     """Carries changes out one after another. What it answers with is valid, durable and in effect.
 
     Its methods raise `ConflictError`, `ConfigError`, `NotThereError`, `InUseError`, `ProvidersLockedError`,

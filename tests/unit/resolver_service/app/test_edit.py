@@ -12,7 +12,7 @@ from resolver_service.adapters import config_yaml
 from resolver_service.adapters.amend_yaml import amend
 from resolver_service.adapters.history_memory import MemoryHistory
 from resolver_service.app.configure import Configuration
-from resolver_service.app.manage import Manager, Terms
+from resolver_service.app.edit import Editor, Terms
 from resolver_service.app.ports import HistoryError, PastRevision, ReadOnlyError
 from resolver_service.domain.config_changes import Kind, Put
 from tests.support.resolving import Clock
@@ -40,7 +40,7 @@ class Managed:
     def __init__(self, history: MemoryHistory | None = None, amending: Callable[..., bytes] = amend) -> None:
         self.record, self.history = Record(), history or MemoryHistory()
         self.configuration = Configuration(config_yaml.parsed, Clock(), TEXT, self.history)
-        self.manager = Manager(self.configuration, self.record, self.history, amending, provider_edits=False)
+        self.editor = Editor(self.configuration, self.record, self.history, amending, provider_edits=False)
 
     def is_as_before(self) -> bool:
         latest = self.history.latest()
@@ -57,7 +57,7 @@ async def test_who_leaves_stops_nothing_that_has_begun() -> None:
         go_on.wait(10)
 
     it.record.first = wait
-    changing = asyncio.create_task(it.manager.change(CHANGE, Terms()))
+    changing = asyncio.create_task(it.editor.change(CHANGE, Terms()))
     async with asyncio.timeout(20):
         await begun.wait()
     changing.cancel()
@@ -66,7 +66,7 @@ async def test_who_leaves_stops_nothing_that_has_begun() -> None:
     assert it.configuration.current.number == 1
     go_on.set()
     # One after another: this one waits for the other's end.
-    assert (await it.manager.change(CHANGE, Terms())).number == 2
+    assert (await it.editor.change(CHANGE, Terms())).number == 2
     assert it.configuration.current.text == it.record.text
 
 
@@ -79,7 +79,7 @@ async def test_what_cannot_be_kept_is_not_written() -> None:
 
     it = Managed(Full())
     with pytest.raises(HistoryError):
-        await it.manager.change(CHANGE, Terms())
+        await it.editor.change(CHANGE, Terms())
     assert it.is_as_before()
     assert await it.configuration.offer(TEXT + b"# by hand\n"), "what stands in the file takes effect all the same"
 
@@ -92,7 +92,7 @@ async def test_what_cannot_be_written_is_not_kept() -> None:
 
     it.record.first = refuse
     with pytest.raises(ReadOnlyError):
-        await it.manager.change(CHANGE, Terms())
+        await it.editor.change(CHANGE, Terms())
     assert it.is_as_before()
 
 
@@ -102,5 +102,5 @@ async def test_a_text_that_does_not_say_what_was_meant_is_never_written() -> Non
 
     it = Managed(amending=wrongly)
     with pytest.raises(ReadOnlyError, match="by hand"):
-        await it.manager.change(CHANGE, Terms())
+        await it.editor.change(CHANGE, Terms())
     assert it.is_as_before()
