@@ -29,12 +29,12 @@ class Interrupts:
     __slots__ = ("_cancelling", "_closed", "_looks_at", "_loop", "_task", "_timer", "deadlines", "now", "reason")
 
     def __init__(self) -> None:
-        task = asyncio.current_task()
+        self._loop = loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
         assert task is not None  # noqa: S101 - a coroutine that runs is run by a task
         self._task = task
         self._cancelling = task.cancelling()
-        self._loop = asyncio.get_running_loop()
-        self.now = self._loop.time
+        self.now = loop.time
         self.deadlines: dict[Reason, float] = {}
         """By the clock of `now`. One that is here may be put off here; all else is for `within` and `lift`."""
         self._timer: asyncio.Handle | None = None
