@@ -149,7 +149,7 @@ async def serve(settings: Settings) -> None:
     certificate = Certificate(shown.current) if shown else None
     _allow_open_files()
     listening = listen(settings.host, settings.port)
-    operating = listen(*settings.ops) if settings.ops else None
+    operating = listen(*settings.ops, "--ops-listen") if settings.ops else None
     under_way = UnderWay()
     edge = create(settings, under_way, log.write)
     also = f"operations on {url(operating)}, " if operating else ""

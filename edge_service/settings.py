@@ -77,6 +77,22 @@ class Settings:
     """Where `env:` credentials are looked up, as far as `credential_names` allows."""
 
 
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds")
+    return seconds
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number")
+    return int(text)
+
+
 @dataclass(frozen=True, slots=True)
 class _Flag:
     name: str
@@ -134,21 +150,21 @@ _FLAGS = (
         "http://[USER:PASSWORD@]HOST:PORT of a proxy to call providers through; a password is better given as "
         "FOREBAY_EDGE_UPSTREAM_PROXY, since everyone can read arguments (default: providers are called directly)",
     ),
-    _Flag("drain", "SECONDS", "how long requests under way may take after SIGTERM (default: 30)", "30", type=float),
+    _Flag("drain", "SECONDS", "how long requests under way may take after SIGTERM (default: 30)", "30", type=_seconds),
     _Flag(
         "drain-delay",
         "SECONDS",
         "how long after SIGTERM new connections are still accepted while /readyz already says no, for load balancers "
         "that ask it (default: 0)",
         "0",
-        type=float,
+        type=_seconds,
     ),
     _Flag(
         "client-stall",
         "SECONDS",
         "how long a client may leave its answer unread before it is given up (default: 60)",
         "60",
-        type=float,
+        type=_seconds,
     ),
     _Flag(
         "heartbeat",
@@ -158,14 +174,14 @@ _FLAGS = (
         "headers that tell who served, and if every target fails the error, with its status and Retry-After lost, is "
         "an event of the stream (default: 0, none)",
         "0",
-        type=float,
+        type=_seconds,
     ),
     _Flag(
         "max-concurrent",
         "N",
         "how many requests may be under way; those beyond are answered 503 at once (default: 1000)",
         "1000",
-        type=int,
+        type=_number,
     ),
     _Flag(
         "max-concurrent-per-key",
@@ -173,7 +189,7 @@ _FLAGS = (
         "how many requests one client key may have under way, and all together that show none; those beyond are "
         "answered 429 at once (default: 0, as many as --max-concurrent lets through)",
         "0",
-        type=int,
+        type=_number,
     ),
     _Flag(
         "cors-origins",
@@ -186,7 +202,7 @@ _FLAGS = (
         "N",
         "how many processes serve, each on a core of its own; bounds such as --max-concurrent are of each (default: 1)",
         "1",
-        type=int,
+        type=_number,
     ),
 )
 
@@ -267,21 +283,13 @@ def _mistakes(given: argparse.Namespace, token: str) -> Iterator[str]:
         yield "--resolver-cert and --resolver-name need --resolver-ca: without it there is no TLS"
     if not is_address(given.listen) or given.listen.startswith("unix:"):
         yield f"--listen: '{given.listen}' is not HOST:PORT"
-    for flag, seconds in (
-        ("--drain", given.drain),
-        ("--drain-delay", given.drain_delay),
-        ("--heartbeat", given.heartbeat),
+    for flag, value in (
+        ("--client-stall", given.client_stall),
+        ("--max-concurrent", given.max_concurrent),
+        ("--workers", given.workers),
     ):
-        if not (math.isfinite(seconds) and seconds >= 0):
-            yield f"{flag}: {seconds} is not a number of seconds"
-    if not (math.isfinite(given.client_stall) and given.client_stall > 0):
-        yield f"--client-stall: {given.client_stall} is not a number of seconds above 0"
-    if given.max_concurrent < 1:
-        yield f"--max-concurrent: {given.max_concurrent} is not a number above 0"
-    if given.max_concurrent_per_key < 0:
-        yield f"--max-concurrent-per-key: {given.max_concurrent_per_key} is neither 0 nor a number above it"
-    if given.workers < 1:
-        yield f"--workers: {given.workers} is not a number above 0"
+        if value == 0:
+            yield f"{flag}: 0 is not a number above 0"
     origins = _listed(given.cors_origins)
     for origin in origins:
         if origin != "*" and not is_origin(origin):

@@ -28,7 +28,7 @@ async def supervise(settings: Settings, command: Sequence[str]) -> int:
     """Runs `command` for each worker until SIGTERM or SIGINT; the status to exit with. Raises `OSError` if an address
     cannot be listened on, or `StartError`."""
     telemetry_structlog.configure()
-    operating = listen(*settings.ops) if settings.ops else None
+    operating = listen(*settings.ops, "--ops-listen") if settings.ops else None
     with reserve(settings.host, settings.port) as reserved:
         also = f"operations on {url(operating)}, " if operating else ""
         registry = CollectorRegistry()

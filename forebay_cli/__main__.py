@@ -105,7 +105,7 @@ def _management_key(parser: argparse.ArgumentParser, environment: Mapping[str, s
     """Ends the program with status 2 if there is none to show. No flag: everyone can read arguments."""
     key = environment.get("FOREBAY_MANAGEMENT_KEY", "")
     if not key:
-        parser.error("FOREBAY_MANAGEMENT_KEY: changes demand the resolver's management key")
+        parser.error("FOREBAY_MANAGEMENT_KEY is not set: this command demands the resolver's management key")
     if not (key.isascii() and key.isprintable()):
         parser.error("FOREBAY_MANAGEMENT_KEY: only printable ASCII characters can be sent to the resolver")
     return key
@@ -185,7 +185,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     actions.add_parser("hash", help="read a key from standard input and print its SHA-256")
     it = command("status", "Show how targets are. Demands the management key.", calling, answering)
     switch(it, "all", "also those that are ready and were not asked within five minutes")
-    it = command("revisions", "List the configurations of late. Demands the management key.", calling, answering)
+    it = command("revisions", "List the latest configurations. Demands the management key.", calling, answering)
     it.add_argument("--most", metavar="N", type=_number, default=default("most", "20"), help="how many (default: 20)")
     switch(it, "diff", "show what each changed, line by line")
     it = command(

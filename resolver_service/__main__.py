@@ -26,7 +26,7 @@ def main() -> None:
         else:
             uvloop.run(bootstrap.serve(given))
     except ConfigError as error:
-        sys.exit(f"{given.config or 'the file'} is not a valid configuration:\n{error}")
+        sys.exit(f"{given.config or 'the file'} is not a valid configuration:\n{error.in_text()}")
     except (UnreadableError, AddressInUseError, CertificateError) as error:
         sys.exit(f"forebay-resolver: {error}")
     except OSError as error:

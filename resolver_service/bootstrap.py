@@ -86,8 +86,14 @@ class _Operating:
 def check(settings: Settings) -> str:
     """A line about what the configuration has in it. Raises `ConfigError` or `UnreadableError`."""
     catalog = config_yaml.load(_text(settings.config))
-    counts = (len(catalog.providers), len(catalog.models), len(catalog.pools), len(catalog.clusters))
-    return f"{settings.config}: valid: %d providers, %d models, %d pools, %d clusters" % counts
+    parts = {
+        "provider": catalog.providers,
+        "model": catalog.models,
+        "pool": catalog.pools,
+        "cluster": catalog.clusters,
+    }
+    told = ", ".join(f"{len(part)} {noun}{'' if len(part) == 1 else 's'}" for noun, part in parts.items())
+    return f"{settings.config}: valid: {told}"
 
 
 async def serve(settings: Settings) -> None:

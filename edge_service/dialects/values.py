@@ -23,6 +23,21 @@ def decode_object(data: bytes) -> dict[str, Raw]:
     return _fields.decode(data)
 
 
+def request_fields(body: bytes) -> dict[str, Raw]:
+    """The fields of a client's request. Raises `InvalidRequestError`."""
+    try:
+        return decode_object(body)
+    except msgspec.ValidationError as error:
+        raise InvalidRequestError("the body must be a JSON object") from error
+    except msgspec.DecodeError as error:
+        raise InvalidRequestError(f"the body is not valid JSON: {error}") from error
+    except UnicodeDecodeError as error:
+        # From none: this error holds all of what it could not decode.
+        raise InvalidRequestError(f"the body is not valid UTF-8 (byte {error.start})") from None
+    except RecursionError as error:
+        raise InvalidRequestError("the body is nested too deeply") from error
+
+
 _LARGE_BYTES = 64 * 1024
 NULL = Raw(b"null")
 """Also of what is absent: a union with None would be read as None alone."""

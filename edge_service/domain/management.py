@@ -4,8 +4,8 @@ ApiError
 +- KeyRefusedError          401  the management key is missing or wrong
 +- NotServedError           404  the resolver has no management key: there is no such API
 +- NotThereError            404  what is to be changed does not exist
-+- BadQuestionError         400  the request is none, whatever the configuration
-+- InvalidChangeError       400  the change is none, or leads to an invalid configuration
++- BadQuestionError         400  the request makes no sense, whatever the configuration is
++- InvalidChangeError       400  the change makes no sense, or leads to an invalid configuration
 +- ConflictError            409  clusters use it, or the configuration cannot be written
 +- OutdatedError            412  the configuration is no longer the one that the change starts from
 +- LockedError              403  the resolver lets nobody change this

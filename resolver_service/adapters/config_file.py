@@ -115,7 +115,7 @@ async def _offer(path: Path, look: _Look, configuration: Configuration) -> bool:
         _log.error(
             "config_rejected",
             path=str(path),
-            errors=[str(problem) for problem in error.problems],
+            errors=[problem.in_text() for problem in error.problems],
             kept_revision=configuration.current.number,
         )
         return False

@@ -18,6 +18,9 @@ from resolver_service.domain.config import ConfigError, Known, Problem, parse, p
 from resolver_service.domain.config_blocks import Parts, parts, place
 
 LARGEST_BYTES = 16 * 1024 * 1024
+MOST_LOCATED_BYTES = 256 * 1024
+"""Of a text whose mistakes are told with their lines. To find them in larger ones, which no hand has written, takes
+seconds."""
 DEEPEST = 100
 """Levels. Composing recurses on the C stack: some ten thousand levels would end the process."""
 
@@ -27,7 +30,11 @@ _HARMLESS_KEY = re.compile(r"[a-z][a-z-]{0,30}\Z")
 
 def load(text: str | bytes) -> Catalog:
     """The catalog that a configuration describes. Raises `ConfigError` with all problems, and nothing else."""
-    return parse(read(text))
+    document = read(text)
+    try:
+        return parse(document)
+    except ConfigError as error:
+        raise _located(text, error) from None
 
 
 def parsed(text: bytes) -> Parsed:
@@ -50,7 +57,10 @@ class Reader:
     def parsed(self, text: bytes) -> Parsed:
         """What it says and what it comes to. Raises `ConfigError` with all problems, and nothing else."""
         document = self._read(text)
-        known = parse_further(document, self._known)
+        try:
+            known = parse_further(document, self._known)
+        except ConfigError as error:
+            raise _located(text, error) from None
         gone = [] if self._known is None else [*self._known.pools.values(), *self._known.groups.values()]
         self._known = known
         let_go(gone)
@@ -228,6 +238,48 @@ def _check_is_usual(text: str) -> None:
             depth -= 1
         if depth > DEEPEST // 2 or getattr(event, "anchor", None) is not None:
             raise _UnusualError
+
+
+def _located(text: str | bytes, error: ConfigError) -> ConfigError:
+    """The same problems of a text that could be read, each with its line."""
+    if len(text) > MOST_LOCATED_BYTES:
+        return error
+    lines = _Lines(text.decode("utf-8-sig") if isinstance(text, bytes) else text)
+    return ConfigError(Problem(it.path, it.message, lines.of(it.path)) for it in error.problems)
+
+
+class _Lines:
+    """Where in a text the values stand that paths lead to."""
+
+    def __init__(self, text: str) -> None:
+        self._root = yaml.compose(text, Loader=_Loader)
+        self._known: dict[int, dict[str, tuple[int, yaml.Node]]] = {}
+        """What is inside of nodes, by their identity, and the lines at which it begins."""
+
+    def of(self, path: str) -> int:
+        """The line of the value, or of what lacks it; 0 for the text as a whole."""
+        node, line = self._root, 0
+        for step in _STEP.finditer(path):
+            found = self._inside(node).get(step[1])
+            if found is None:
+                break
+            line, node = found
+        return line
+
+    def _inside(self, node: yaml.Node | None) -> dict[str, tuple[int, yaml.Node]]:
+        inside = self._known.get(id(node))
+        if inside is None:
+            inside = {}
+            if isinstance(node, yaml.MappingNode):
+                inside = {str(key.value): (key.start_mark.line + 1, value) for key, value in node.value}
+            elif isinstance(node, yaml.SequenceNode):
+                inside = {f"[{n}]": (each.start_mark.line + 1, each) for n, each in enumerate(node.value)}
+            self._known[id(node)] = inside
+        return inside
+
+
+_STEP = re.compile(r"\.?([A-Za-z_][A-Za-z0-9_-]*|\[\d+\])")
+"""Of a path. Keys that messages show in quotes are none: what has them in it is told."""
 
 
 def _message(error: yaml.MarkedYAMLError) -> str:

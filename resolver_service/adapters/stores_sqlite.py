@@ -21,8 +21,8 @@ import structlog
 
 from resolver_service.app.ports import Clock, Stores
 from resolver_service.domain.bindings import KEPT_S, MOST, Binding
-from resolver_service.domain.catalog import LONGEST_COOL_DOWN_S, Disposition
 from resolver_service.domain.health import WELL, Health, Tally
+from resolver_service.domain.policy import LONGEST_COOL_DOWN_S, Disposition
 from resolver_service.domain.selection import TurnKey
 
 FILE = "state.sqlite3"

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import structlog
 
 from resolver_service.app.ports import HealthChanged
-from resolver_service.domain.catalog import Disposition
+from resolver_service.domain.policy import Disposition
 
 LONGEST_MESSAGE = 500
 """Characters. Of a library's message the first line tells what happened; asyncio's others quote whole objects."""

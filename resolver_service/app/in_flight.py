@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from resolver_service.app.leases import Leases
-from resolver_service.domain.catalog import Disposition, Scopes
+from resolver_service.domain.catalog import Scopes
 from resolver_service.domain.in_flight import Walk
+from resolver_service.domain.policy import Disposition
 
 
 class InFlight:

@@ -9,9 +9,9 @@ from resolver_service.app.leases import GRACE_S, Leases
 from resolver_service.app.ports import Admission, SharedLimits, Use
 from resolver_service.app.refusals import ResolveError
 from resolver_service.domain.abilities import Needs
-from resolver_service.domain.catalog import Disposition
 from resolver_service.domain.clients import Client, Limits
 from resolver_service.domain.limits import Allowances, Kind, Usage
+from resolver_service.domain.policy import Disposition
 
 FEWEST_SWEPT = 1_000
 """Clients whose usage is kept before it is looked whether it is that of any that has not asked for long."""

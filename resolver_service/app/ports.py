@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from resolver_service.domain.bindings import Binding
-from resolver_service.domain.catalog import Catalog, Disposition
+from resolver_service.domain.catalog import Catalog
 from resolver_service.domain.clients import Limits
 from resolver_service.domain.health import Health
 from resolver_service.domain.limits import Allowances, Kind
+from resolver_service.domain.policy import Disposition
 from resolver_service.domain.selection import Claim, TurnKey
 
 

@@ -6,7 +6,7 @@ from collections import defaultdict, deque
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from resolver_service.domain.catalog import Disposition
+from resolver_service.domain.policy import Disposition
 
 WINDOW_S = 300.0
 _TICK_S = 30.0

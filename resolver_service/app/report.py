@@ -15,7 +15,8 @@ from resolver_service.app.probes import ProbeBook
 from resolver_service.app.receipts import Receipts
 from resolver_service.app.recent import RecentOutcomes
 from resolver_service.domain import health as machine
-from resolver_service.domain.catalog import Disposition, Scopes
+from resolver_service.domain.catalog import Scopes
+from resolver_service.domain.policy import Disposition
 
 
 class Failed(NamedTuple):

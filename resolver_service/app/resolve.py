@@ -35,10 +35,11 @@ from resolver_service.app.usual import Taken, UsualCourses
 from resolver_service.domain import selection
 from resolver_service.domain.abilities import NO_NEEDS
 from resolver_service.domain.bindings import sent_nowhere_else
-from resolver_service.domain.catalog import Catalog, Group, OnExhausted, RawModel, Target, name_key
+from resolver_service.domain.catalog import Catalog, Group, RawModel, Target
 from resolver_service.domain.clients import Client
 from resolver_service.domain.health import Availability, probe_taken
-from resolver_service.domain.names import closest, near, split_reasoning
+from resolver_service.domain.names import closest, name_key, near, split_reasoning
+from resolver_service.domain.policy import OnExhausted
 from resolver_service.domain.selection import Turns
 
 

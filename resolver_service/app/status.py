@@ -10,8 +10,9 @@ from resolver_service.app.in_flight import InFlight
 from resolver_service.app.ports import Clock, DrainStore, HealthStore, Revision, Revisions
 from resolver_service.app.recent import RecentOutcomes
 from resolver_service.domain import selection
-from resolver_service.domain.catalog import Catalog, Disposition, Group, RawModel, Scopes
+from resolver_service.domain.catalog import Catalog, Group, RawModel, Scopes
 from resolver_service.domain.health import WELL, Health, worst
+from resolver_service.domain.policy import Disposition
 
 
 class State(StrEnum):

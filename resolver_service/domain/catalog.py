@@ -16,7 +16,9 @@ from typing import NamedTuple
 
 from resolver_service.domain.abilities import UNKNOWN, Abilities
 from resolver_service.domain.clients import Client
-from resolver_service.domain.quirks import NO_QUIRKS, Quirks
+from resolver_service.domain.names import name_key
+from resolver_service.domain.policy import DEFAULT_BOUNDS, CoolDownBounds, Failover, Policy, Timeouts
+from resolver_service.domain.providers import Credential, Provider
 
 
 class Strategy(StrEnum):
@@ -26,109 +28,6 @@ class Strategy(StrEnum):
     """A tier per priority value, low to high; the members of a tier rotate."""
     ROUND_ROBIN = "round-robin"
     """One tier: all members rotate, whatever their priority."""
-
-
-class Dialect(StrEnum):
-    """The protocol that a provider speaks."""
-
-    OPENAI = "openai"
-    ANTHROPIC = "anthropic"
-    GEMINI = "gemini"
-
-
-class Disposition(StrEnum):
-    """What became of an attempt; the words of a failover policy."""
-
-    OK = "ok"
-    RATE_LIMITED = "rate-limited"
-    QUOTA = "quota"
-    CREDENTIAL = "credential"
-    MODEL_MISSING = "model-missing"
-    OVERLOADED = "overloaded"
-    SERVER_ERROR = "server-error"
-    TIMEOUT = "timeout"
-    BROKEN = "broken"
-    UNREACHABLE = "unreachable"
-    EMPTY = "empty"
-    CLIENT_FAULT = "client-fault"
-    CONTEXT_LENGTH = "context-length"
-    CANCELLED = "cancelled"
-
-
-LONGEST_COOL_DOWN_S = 24 * 3600.0
-"""No configuration allows a longer one."""
-
-
-class OnExhausted(StrEnum):
-    """What to do with a request for which no target is available."""
-
-    REJECT = "reject"
-    LEAST_BAD = "least-bad"
-
-
-def name_key(name: str) -> str:
-    """The form in which names are compared: trimmed and without regard to case."""
-    return name.strip().casefold()
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds; the meaning of each phase is told in `config.example.yaml`."""
-
-    connect_s: float = 5.0
-    headers_s: float = 60.0
-    first_content_s: float = 120.0
-    idle_s: float = 90.0
-    total_s: float = 600.0
-    stream_s: float = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Failover:
-    """Differences from the default of which dispositions move on."""
-
-    never: tuple[Disposition, ...] = ()
-    also: tuple[Disposition, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """A policy with every field settled."""
-
-    attempts: int = 10
-    on_exhausted: OnExhausted = OnExhausted.REJECT
-    timeouts: Timeouts = Timeouts()
-    failover: Failover = Failover()
-
-
-@dataclass(frozen=True, slots=True)
-class CoolDownBounds:
-    """How long a provider may ask to be left alone. What asks for less or more is taken to ask for this."""
-
-    min_s: float = 1.0
-    max_s: float = 300.0
-    """No other cool-down is longer, either."""
-
-
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """A reference to a secret, never the secret; `ref` is empty for a provider that asks for none."""
-
-    ref: str
-    index: int
-    """Its place in the provider's list; what stands behind `#` in a target's id."""
-    disabled: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerRule:
-    """What an error answer of a provider comes to if it has all that is told here."""
-
-    disposition: Disposition
-    status: int = 0
-    """0 for any."""
-    body_contains: str = ""
-    """Empty for any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,28 +43,6 @@ class Params:
 
 
 NO_PARAMS = Params()
-
-
-@dataclass(frozen=True, slots=True)
-class Provider:
-    id: str
-    dialect: Dialect
-    base_url: str
-    """Without a trailing slash."""
-    credentials: tuple[Credential, ...]
-    """Never empty: a provider that asks for no key has one with an empty reference."""
-    models: tuple[str, ...]
-    allow_private: bool = False
-    disabled: bool = False
-    rules: tuple[AnswerRule, ...] = ()
-    """The first that fits counts."""
-    max_concurrent: int | None = None
-    """Requests at a time for each of its targets; None for as many as come."""
-    quirks: Quirks = NO_QUIRKS
-    responses: bool = False
-    """It has the Responses API."""
-    abilities: Mapping[str, Abilities] = field(default_factory=dict, hash=False)
-    """Of the models of which something is known, by `name_key`."""
 
 
 class Scopes(NamedTuple):
@@ -407,7 +284,7 @@ class Catalog:
     clusters: Mapping[str, Group]
     models: Mapping[str, RawModel]
     """By `name_key`, in the order in which providers list them first."""
-    cool_down: CoolDownBounds = CoolDownBounds()
+    cool_down: CoolDownBounds = DEFAULT_BOUNDS
     clients: Mapping[bytes, Client] | None = None
     """By the SHA-256 of each of their keys, without those that are disabled. None: whoever asks is served."""
 

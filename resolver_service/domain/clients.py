@@ -27,7 +27,7 @@ class Limits:
 class Names:
     """Which of the configured names some names and globs stand for. In a glob `*` is any text and `?` one character.
 
-    All are in the form in which names are compared: `catalog.name_key`.
+    All are in the form in which names are compared: `names.name_key`.
     """
 
     __slots__ = ("_exact", "_globs", "_known")

@@ -10,24 +10,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from resolver_service.domain.abilities import UNKNOWN
-from resolver_service.domain.catalog import (
-    Catalog,
-    Group,
-    Member,
-    Policy,
-    RawModel,
-    Source,
-    Strategy,
-    Target,
-    Tier,
-    name_key,
-)
+from resolver_service.domain.catalog import Catalog, Group, Member, RawModel, Source, Strategy, Target, Tier
 from resolver_service.domain.config_clients import read_clients
 from resolver_service.domain.config_groups import GroupEntry, MemberEntry, ModelPools, PoolRead, read_model_pools
 from resolver_service.domain.config_params import Overrides, settled
 from resolver_service.domain.config_policy import Block, read_defaults
 from resolver_service.domain.config_providers import Directory, Offer, read_providers
 from resolver_service.domain.config_reader import ConfigError, Problem, Problems, Section
+from resolver_service.domain.names import name_key
+from resolver_service.domain.policy import Policy
 from resolver_service.domain.same import same
 
 __all__ = ["ConfigError", "Known", "Problem", "parse", "parse_further"]

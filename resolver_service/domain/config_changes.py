@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeAlias
 
-from resolver_service.domain.catalog import Strategy, name_key
+from resolver_service.domain.catalog import Strategy
 from resolver_service.domain.config_groups import directory_of, pool_id
 from resolver_service.domain.config_reader import ConfigError, Problem, kind_of
+from resolver_service.domain.names import name_key
 from resolver_service.domain.same import same
 
 LONGEST_ID = 200

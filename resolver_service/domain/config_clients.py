@@ -8,11 +8,10 @@ import re
 from collections.abc import Container, Mapping
 from datetime import UTC, datetime, timedelta
 
-from resolver_service.domain.catalog import name_key
 from resolver_service.domain.clients import Client, Limits, Names
 from resolver_service.domain.config_providers import check_unique
 from resolver_service.domain.config_reader import Path, Section, kind_of, name_of, path_text, quoted
-from resolver_service.domain.names import split_reasoning
+from resolver_service.domain.names import name_key, split_reasoning
 
 MOST_KEYS = 10
 """Of one client. Two are enough while a key is replaced."""

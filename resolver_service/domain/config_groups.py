@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Container, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
-from resolver_service.domain.catalog import Strategy, name_key
+from resolver_service.domain.catalog import Strategy
 from resolver_service.domain.config_params import Overrides, read_params
 from resolver_service.domain.config_policy import Block, read_policy
 from resolver_service.domain.config_providers import Directory, Offer, check_unique, read_providers
 from resolver_service.domain.config_reader import Path, Problems, Section, quoted
-from resolver_service.domain.names import split_reasoning
+from resolver_service.domain.names import name_key, split_reasoning
 
 MOST_WEIGHT = 100
 MOST_PRIORITY = 1_000_000_000

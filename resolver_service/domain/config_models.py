@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from resolver_service.domain.abilities import UNKNOWN, Abilities, Capability
-from resolver_service.domain.catalog import name_key
 from resolver_service.domain.config_reader import Path, Section, choice_of, name_of
+from resolver_service.domain.names import name_key
 
 MOST_TOKENS = 1_000_000_000
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from resolver_service.domain.catalog import (
+from resolver_service.domain.config_reader import Section, choice_of, kind_of
+from resolver_service.domain.durations import LONGEST_S, SHORTEST_S, duration_s, text_of
+from resolver_service.domain.policy import (
     LONGEST_COOL_DOWN_S,
     CoolDownBounds,
     Disposition,
@@ -13,8 +15,6 @@ from resolver_service.domain.catalog import (
     OnExhausted,
     Policy,
 )
-from resolver_service.domain.config_reader import Section, choice_of, kind_of
-from resolver_service.domain.durations import LONGEST_S, SHORTEST_S, duration_s, text_of
 
 MOST_ATTEMPTS = 100
 SHORTEST_COOL_DOWN_S = 0.1

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from resolver_service.domain.abilities import Abilities
-from resolver_service.domain.catalog import Credential, Dialect, Provider, name_key
 from resolver_service.domain.config_models import read_models
 from resolver_service.domain.config_policy import Block, read_policy
 from resolver_service.domain.config_quirks import read_quirks
 from resolver_service.domain.config_reader import Path, Problems, Section, kind_of, path_text, quoted
 from resolver_service.domain.config_rules import read_rules
-from resolver_service.domain.names import split_reasoning
+from resolver_service.domain.names import name_key, split_reasoning
 from resolver_service.domain.presets import PRESETS, Preset
+from resolver_service.domain.providers import Credential, Dialect, Provider
 from resolver_service.domain.quirks import NO_QUIRKS, Quirks
 
 MOST_CONCURRENT = 100_000
@@ -125,7 +125,7 @@ def _provider(section: Section, name: str) -> Provider:
     return Provider(
         id=name,
         dialect=dialect,
-        base_url=_base_url(section, preset, quirks),
+        base_url=_base_url(section, preset, quirks, dialect),
         credentials=_credentials(section),
         models=models,
         allow_private=section.flag("allow-private"),
@@ -164,7 +164,7 @@ def check_unique(problems: Problems, first: dict[str, Path], what: str, name: st
     return earlier is path
 
 
-def _base_url(section: Section, preset: Preset | None, quirks: Quirks) -> str:
+def _base_url(section: Section, preset: Preset | None, quirks: Quirks, dialect: Dialect) -> str:
     """The messages never show the URL: it may have a secret in it."""
     value = section.get("base-url")
     if value is None and section.get("preset") is not None:
@@ -175,7 +175,7 @@ def _base_url(section: Section, preset: Preset | None, quirks: Quirks) -> str:
     url = value.strip()
     problems = list(_wrong_with_url(url))
     if not problems:
-        problems += _wrong_with_azure(url, preset, quirks)
+        problems += (*_wrong_with_azure(url, preset, quirks), *_wrong_with_version(url, dialect))
     for wrong in problems:
         section.problem("base-url", wrong)
     return url.rstrip("/")
@@ -189,6 +189,13 @@ def _base_url_of(section: Section, preset: Preset | None) -> str:
         words = f"must be true: this preset is at {preset.base_url}, on this machine, unless 'base-url' says otherwise"
         section.problem("allow-private", words)
     return preset.base_url if preset else ""
+
+
+def _wrong_with_version(url: str, dialect: Dialect) -> Iterator[str]:
+    """OpenAI's SDK wants it there, the others' put it there themselves."""
+    last = urlsplit(url).path.rstrip("/").rpartition("/")[2]
+    if dialect is not Dialect.OPENAI and last in ("v1", "v1beta"):
+        yield f"must not end in /{last}, which requests of the dialect '{dialect}' have in their own paths"
 
 
 def _wrong_with_azure(url: str, preset: Preset | None, quirks: Quirks) -> Iterator[str]:

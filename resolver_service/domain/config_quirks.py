@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from resolver_service.domain.catalog import Dialect
 from resolver_service.domain.config_params import is_param_name, param_names
 from resolver_service.domain.config_reader import Choice, Section, choice_of, kind_of
+from resolver_service.domain.providers import Dialect
 from resolver_service.domain.quirks import (
     AuthHeader,
     Effort,

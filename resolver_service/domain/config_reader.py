@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias, TypeGuard, TypeVar
 
@@ -53,9 +53,15 @@ class Problem:
     path: str
     """Such as `model-pools.clusters[1].members[0].pool`; empty for the document as a whole."""
     message: str
+    line: int = field(default=0, compare=False)
+    """Of the text that the document was read from, counted from 1; 0 where that is not known."""
 
     def __str__(self) -> str:
         return f"{self.path}: {self.message}" if self.path else self.message
+
+    def in_text(self) -> str:
+        """For whoever has the text before them."""
+        return f"line {self.line}, {self}" if self.line else str(self)
 
 
 class ConfigError(Exception):
@@ -69,6 +75,10 @@ class ConfigError(Exception):
 
     def __str__(self) -> str:
         return "\n".join(str(problem) for problem in self.problems)
+
+    def in_text(self) -> str:
+        """The same for whoever has the text before them."""
+        return "\n".join(problem.in_text() for problem in self.problems)
 
 
 def kind_of(value: object) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from resolver_service.domain.catalog import AnswerRule, Disposition
 from resolver_service.domain.config_policy import FAILURES
 from resolver_service.domain.config_reader import Path, Section, path_text
+from resolver_service.domain.policy import Disposition
+from resolver_service.domain.providers import AnswerRule
 
 MOST_RULES = 20
 """They travel with every attempt."""

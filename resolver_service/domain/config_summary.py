@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 from itertools import takewhile
 
-from resolver_service.domain.catalog import name_key
 from resolver_service.domain.config_changes import LONGEST_ID, Kind, entries_of, ids, model_pools
+from resolver_service.domain.names import name_key
 from resolver_service.domain.same import same
 
 _CONTEXT = 3

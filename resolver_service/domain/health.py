@@ -26,7 +26,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 
-from resolver_service.domain.catalog import CoolDownBounds, Disposition, Scopes
+from resolver_service.domain.catalog import Scopes
+from resolver_service.domain.policy import CoolDownBounds, Disposition
 
 PROBE_LEASE_S = 60.0
 """How long a probe may take before another request becomes the probe."""

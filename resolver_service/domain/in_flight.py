@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from resolver_service.domain.catalog import Disposition, Scopes
+from resolver_service.domain.catalog import Scopes
 from resolver_service.domain.health import scope_failed
+from resolver_service.domain.policy import Disposition
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,6 @@ import heapq
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
-from resolver_service.domain.catalog import name_key
-
 LONGEST_COMPARED = 100
 """Characters. Longer names are nobody's typing mistake, and comparing takes the product of both lengths."""
 MOST_COMPARED = 500
@@ -16,6 +14,11 @@ MOST_COMPARED = 500
 COMPARED_CLOSELY = 25
 MOST_PAIRS = 12
 _SAMPLE = 50
+
+
+def name_key(name: str) -> str:
+    """The form in which names are compared: trimmed and without regard to case."""
+    return name.strip().casefold()
 
 
 def split_reasoning(name: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from resolver_service.domain.catalog import Dialect
+from resolver_service.domain.providers import Dialect
 from resolver_service.domain.quirks import (
     NO_QUIRKS,
     AuthHeader,

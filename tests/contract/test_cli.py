@@ -265,7 +265,7 @@ def test_check_passes_on_what_the_resolver_says_of_a_file(forebay: Forebay, tmp_
     file.write_text(CONFIG)
     environment = {"PATH": os.environ["PATH"], "FOREBAY_RESOLVER_LISTEN": "what a resolver is told does not matter"}
     status, out, errors = forebay("check", str(file), **environment)
-    assert (status, out, errors) == (0, f"{file}: valid: 2 providers, 2 models, 7 pools, 1 clusters\n", "")
+    assert (status, out, errors) == (0, f"{file}: valid: 2 providers, 2 models, 7 pools, 1 cluster\n", "")
     file.write_text("providers: 1\nmodel-pool: 2\n")
     status, out, errors = forebay("check", str(file), **environment)
     assert (status, out) == (1, "")

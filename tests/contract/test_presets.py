@@ -37,8 +37,8 @@ from edge_service.dialects.overrides import applied
 from edge_service.dialects.translation import Translated
 from edge_service.domain.plan import Attempt
 from resolver_service.domain import quirks
-from resolver_service.domain.catalog import Dialect
 from resolver_service.domain.presets import PRESETS
+from resolver_service.domain.providers import Dialect
 from tests.contract.serving import Served, serving
 
 OPENAI = [name for name, preset in PRESETS.items() if preset.dialect is Dialect.OPENAI]

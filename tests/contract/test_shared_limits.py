@@ -21,8 +21,8 @@ from resolver_service.app.limits import COUNTED, ClientLimitError
 from resolver_service.app.refusals import NoTargetError
 from resolver_service.app.report import Closed, Ended, Failed
 from resolver_service.domain.abilities import NO_NEEDS, Needs
-from resolver_service.domain.catalog import Disposition
 from resolver_service.domain.limits import Allowance
+from resolver_service.domain.policy import Disposition
 from tests.support.resolving import Clock, Resolving
 from tests.support.sharing import resolvers, until
 from tests.support.valkey import Store

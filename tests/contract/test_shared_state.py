@@ -15,7 +15,7 @@ from resolver_service.adapters.stores_redis.link import ANSWER_S
 from resolver_service.adapters.stores_redis.state import RedisState
 from resolver_service.app.ports import Granted, Wanted
 from resolver_service.domain.bindings import Binding
-from resolver_service.domain.catalog import LONGEST_COOL_DOWN_S, CoolDownBounds, Disposition, Group
+from resolver_service.domain.catalog import Group
 from resolver_service.domain.health import (
     NEWEST_BELIEVED,
     WELL,
@@ -26,6 +26,7 @@ from resolver_service.domain.health import (
     probe_taken,
     succeeded,
 )
+from resolver_service.domain.policy import LONGEST_COOL_DOWN_S, CoolDownBounds, Disposition
 from resolver_service.domain.selection import TurnKey, claim, order
 from tests.support.catalogs import cluster, member, pool, raw_member
 from tests.support.sharing import resolvers, until

@@ -17,8 +17,8 @@ from resolver_service.adapters.stores_redis.bindings import BindingMirror
 from resolver_service.adapters.stores_sqlite import SqliteBindings, SqliteState
 from resolver_service.app.ports import BindingStore, Stores, Wanted
 from resolver_service.domain.bindings import Binding
-from resolver_service.domain.catalog import CoolDownBounds, Disposition
 from resolver_service.domain.health import WELL, Health, failed
+from resolver_service.domain.policy import CoolDownBounds, Disposition
 from tests.support.sharing import resolvers
 from tests.support.valkey import Store
 

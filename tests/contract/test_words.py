@@ -8,14 +8,14 @@ import pytest
 from google.protobuf import descriptor_pool
 
 import edge_service.domain.outcome
-import resolver_service.domain.catalog
+import resolver_service.domain.policy
 from forebay.resolver.v1 import plan_pb2, pool_admin_service_pb2, resolver_service_pb2
 
 PREFIX = "DISPOSITION_"
 
 
 @pytest.mark.parametrize(
-    "spoken", [resolver_service.domain.catalog.Disposition, edge_service.domain.outcome.Disposition]
+    "spoken", [resolver_service.domain.policy.Disposition, edge_service.domain.outcome.Disposition]
 )
 def test_dispositions_are_the_same_everywhere(spoken: type[StrEnum]) -> None:
     names = [name.removeprefix(PREFIX) for name in plan_pb2.Disposition.DESCRIPTOR.values_by_name]

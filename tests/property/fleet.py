@@ -19,8 +19,8 @@ from resolver_service.app.decisions import Decision, PlannedAttempt
 from resolver_service.app.receipts import KEPT_S
 from resolver_service.app.refusals import NoTargetError
 from resolver_service.app.report import Closed, Ended, Event, Failed
-from resolver_service.domain.catalog import Disposition, OnExhausted
 from resolver_service.domain.health import PROBE_LEASE_S, WELL, Availability, Health
+from resolver_service.domain.policy import Disposition, OnExhausted
 from resolver_service.domain.selection import targets_of
 from tests.support.resolving import Clock, Resolving
 

@@ -8,7 +8,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
-from resolver_service.domain.catalog import CoolDownBounds, Disposition
 from resolver_service.domain.health import (
     PROBE_LEASE_S,
     RULES,
@@ -21,6 +20,7 @@ from resolver_service.domain.health import (
     probe_taken,
     succeeded,
 )
+from resolver_service.domain.policy import CoolDownBounds, Disposition
 
 BOUNDS = [CoolDownBounds(), CoolDownBounds(0.1, 2.0), CoolDownBounds(25.0, 3600.0)]
 LONGEST_S = max(bounds.max_s for bounds in BOUNDS)

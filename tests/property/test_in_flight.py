@@ -12,7 +12,7 @@ from resolver_service.app.decisions import Decision, Query
 from resolver_service.app.leases import GRACE_S
 from resolver_service.app.refusals import NoTargetError
 from resolver_service.app.report import Closed, Ended, Failed
-from resolver_service.domain.catalog import Disposition
+from resolver_service.domain.policy import Disposition
 from tests.support.resolving import Resolving
 
 LIMITS = {"a": 1, "b": 2, "c": 3}

@@ -16,9 +16,9 @@ from resolver_service.app.leases import GRACE_S
 from resolver_service.app.limits import ClientLimitError
 from resolver_service.app.report import Closed, Ended, Failed
 from resolver_service.domain.abilities import Needs
-from resolver_service.domain.catalog import Disposition
 from resolver_service.domain.clients import Client, Limits
 from resolver_service.domain.limits import GRAIN_MS, WINDOW_MS, Usage, Window
+from resolver_service.domain.policy import Disposition
 from tests.support.resolving import Resolving
 
 STEPS_MS = st.one_of(st.integers(0, 3 * GRAIN_MS), st.sampled_from([500, 20_000, WINDOW_MS - 1, WINDOW_MS]))

@@ -57,6 +57,7 @@ from edge_service.dialects.exchange import (
 from edge_service.dialects.openai_responses import EventReader, passthrough
 from edge_service.domain.errors import InvalidRequestError
 from edge_service.domain.sse import EventSplitter
+from tests.property import streamed
 from tests.property.made_up import any_of, bodies_of, raws, streams_of, texts, values_of, words
 from tests.property.made_up import seen as said
 from tests.support import published_responses
@@ -136,28 +137,11 @@ def test_an_answer_is_read_or_said_to_be_none(body: bytes) -> None:
 streams = streams_of(objects, "openai_responses")
 
 
-def read_stream(stream: bytes) -> tuple[list[Event], str]:
-    """What is read of it, and how that ended."""
-    reader = openai_responses.PROVIDER.events()
-    seen: list[Event] = []
-    for event in EventSplitter().feed(stream):
-        try:
-            seen += reader.read(event)
-        except (MalformedAnswerError, ReportedError) as error:
-            return seen, error.code
-    return seen, ""
-
-
-def write_stream(seen: list[Event], at_once: int = 1) -> bytes:
-    writer = openai_responses.CLIENT.events(Request("m", True, ()))
-    return b"".join(writer.write(seen[i : i + at_once]) for i in range(0, len(seen), at_once))
-
-
 @given(streams)
 @settings(max_examples=200)
 def test_a_stream_is_read_until_it_is_none(stream: bytes) -> None:
-    seen, _ = read_stream(stream)
-    write_stream(seen)
+    seen, _ = streamed.read(openai_responses.PROVIDER, [stream])
+    streamed.write(openai_responses.CLIENT, seen)
     reader = EventReader("m")
     for event in EventSplitter().feed(stream):
         try:
@@ -172,19 +156,9 @@ def test_a_stream_is_read_until_it_is_none(stream: bytes) -> None:
 @settings(max_examples=100)
 def test_splitting_a_stream_changes_nothing(path: Any, data: st.DataObject) -> None:
     stream = path.read_bytes()
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
-    splitter, reader = EventSplitter(), openai_responses.PROVIDER.events()
-    seen: list[Event] = []
-    code = ""
-    for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
-        for event in splitter.feed(stream[start:end]):
-            if not code:
-                try:
-                    seen += reader.read(event)
-                except (MalformedAnswerError, ReportedError) as error:
-                    code = error.code
-    assert (seen, code) == read_stream(stream)
-    assert write_stream(seen) == write_stream(seen, at_once=3)
+    seen, code = streamed.read(openai_responses.PROVIDER, streamed.cut(data, stream))
+    assert (seen, code) == streamed.read(openai_responses.PROVIDER, [stream])
+    assert streamed.write(openai_responses.CLIENT, seen) == streamed.write(openai_responses.CLIENT, seen, at_once=3)
 
 
 # --- What both sides can say
@@ -333,9 +307,9 @@ def told(draw: st.DrawFn) -> list[Event]:
 @given(told())
 @settings(max_examples=150)
 def test_a_stream_of_another_dialect_loses_nothing(seen: list[Event]) -> None:
-    stream = write_stream(seen)
+    stream = streamed.write(openai_responses.CLIENT, seen)
     told = list(published_responses.events(stream))
-    assert gathered(read_stream(stream)[0]) == gathered(seen)
+    assert gathered(streamed.read(openai_responses.PROVIDER, [stream])[0]) == gathered(seen)
     whole: dict[int, Any] = {}
     deltas: dict[tuple[int, int], str] = {}
     for event in told:

@@ -11,8 +11,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from resolver_service.app.decisions import Decision
 from resolver_service.app.refusals import NoTargetError
 from resolver_service.app.report import Ended, Event, Failed
-from resolver_service.domain.catalog import CoolDownBounds, Disposition
 from resolver_service.domain.health import PROBE_LEASE_S, Availability, Health, scope_failed
+from resolver_service.domain.policy import CoolDownBounds, Disposition
 from tests.support.resolving import Resolving
 
 CONFIG = """

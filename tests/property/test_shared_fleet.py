@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from resolver_service.adapters.stores_redis.health import Change, HealthMirror
 from resolver_service.adapters.stores_redis.state import RedisState
 from resolver_service.app.ports import Wanted
-from resolver_service.domain.catalog import CoolDownBounds, Disposition
 from resolver_service.domain.health import Availability, failed, probe_taken, succeeded
+from resolver_service.domain.policy import CoolDownBounds, Disposition
 from resolver_service.domain.selection import claim
 from tests.support.catalogs import cluster, member, pool, raw_member
 from tests.support.valkey import Store

@@ -17,9 +17,9 @@ from resolver_service.adapters.stores_redis.link import Script
 from resolver_service.app.limits import ClientLimitError, ClientLimits, use_of
 from resolver_service.app.ports import Admission, Use
 from resolver_service.domain.abilities import Needs
-from resolver_service.domain.catalog import Disposition
 from resolver_service.domain.clients import Client, Limits
 from resolver_service.domain.limits import GRAIN_MS, WINDOW_MS, Kind
+from resolver_service.domain.policy import Disposition
 from tests.support.valkey import Store
 
 BEGAN_MS = 1_764_000_000_000

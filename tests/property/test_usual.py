@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from resolver_service.app.decisions import Query
 from resolver_service.app.refusals import ResolveError
 from resolver_service.domain.abilities import NO_NEEDS, Needs
-from resolver_service.domain.catalog import Disposition
+from resolver_service.domain.policy import Disposition
 from tests.support.resolving import Resolving
 
 TEXT = """

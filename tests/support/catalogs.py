@@ -2,21 +2,9 @@
 
 from __future__ import annotations
 
-from resolver_service.domain.catalog import (
-    Credential,
-    Dialect,
-    Failover,
-    Group,
-    Member,
-    Policy,
-    Provider,
-    RawModel,
-    Source,
-    Strategy,
-    Target,
-    Tier,
-    Timeouts,
-)
+from resolver_service.domain.catalog import Group, Member, RawModel, Source, Strategy, Target, Tier
+from resolver_service.domain.policy import Failover, Policy, Timeouts
+from resolver_service.domain.providers import Credential, Dialect, Provider
 
 
 def source(provider: str, model: str = "m", credentials: int = 1) -> Source:

@@ -19,8 +19,8 @@ from resolver_service.app.probes import ProbeBook
 from resolver_service.app.refusals import NoTargetError
 from resolver_service.app.report import Bound, Closed, Ended, Failed, Reports
 from resolver_service.app.resolve import Resolver
-from resolver_service.domain.catalog import Disposition
 from resolver_service.domain.health import PROBE_LEASE_S, Health, worst
+from resolver_service.domain.policy import Disposition
 
 
 class Clock:

@@ -1,4 +1,7 @@
-"""Sockets that listen, alone at their address or with other processes. All raise `OSError` with the address in it."""
+"""Sockets that listen, alone at their address or with other processes.
+
+All raise `OSError`, which names the flag and the address.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,9 @@ import socket
 BACKLOG = 2048
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Where nobody else does."""
-    return _bound(host, port, listens=True)
+def listen(host: str, port: int, flag: str = "--listen") -> socket.socket:
+    """Where nobody else does. `flag` is the one that the address was told by."""
+    return _bound(host, port, flag, listens=True)
 
 
 def reserve(host: str, port: int) -> socket.socket:
@@ -25,7 +28,9 @@ def join(host: str, port: int) -> socket.socket:
     return _bound(host, port, shared=True)
 
 
-def _bound(host: str, port: int, *, shared: bool = False, listens: bool = False) -> socket.socket:
+def _bound(
+    host: str, port: int, flag: str = "--listen", *, shared: bool = False, listens: bool = False
+) -> socket.socket:
     given = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
         given.setblocking(False)
@@ -39,5 +44,5 @@ def _bound(host: str, port: int, *, shared: bool = False, listens: bool = False)
             given.listen(BACKLOG)
     except OSError as error:
         given.close()
-        raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from error
+        raise OSError(error.errno, f"{flag}: cannot listen on {host}:{port}: {error.strerror}") from error
     return given

@@ -181,11 +181,16 @@ class Explained(msgspec.Struct, rename="kebab", forbid_unknown_fields=True):
     excluded_targets: list[str] = []
 
 
+_WORDS = (("operation", Asking), ("capabilities", Capability))
+
+
 async def _explain(management: Management, asked: Asked) -> Answer:
     try:
         said = msgspec.convert(asked.said, Explained)
     except msgspec.ValidationError as error:
-        raise BadQuestionError(str(error)) from None
+        wrong = str(error)
+        words = next((kind for field, kind in _WORDS if "enum" in wrong and f"$.{field}" in wrong), ())
+        raise BadQuestionError(f"{wrong}: it is one of {', '.join(words)}" if words else wrong) from None
     if not said.model.strip():
         raise BadQuestionError("model is required")
     needs = Needs(tuple(said.capabilities), said.estimated_input_tokens, said.max_output_tokens)

@@ -7,7 +7,6 @@ since leaving it out would change what is asked. So it is with types that are ne
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TypeAlias
@@ -17,46 +16,21 @@ from msgspec import Raw, Struct
 
 from edge_service.dialects.anthropic import sealing, wire
 from edge_service.dialects.canonical import Family, Media, MediaKind, Part, Role, Text, Thinking, ToolCall, ToolResult
+from edge_service.dialects.reading import Reading
 from edge_service.domain.errors import InvalidRequestError
 
-_MAX_NAMES = 16
-"""Enough to say why a request cannot go elsewhere, or what it loses there."""
 
-_NAME = re.compile(r"[\w.\[\]-]{1,80}", re.ASCII)
-_ODD_NAME = "(other)"
-"""Stands for fields whose names a header cannot hold."""
+class BlockReading(Reading):
+    """With what later blocks need of earlier ones."""
 
-
-class Reading:
-    """What is found out on the way through a request."""
-
-    __slots__ = ("_bound", "_unsaid", "call_signatures", "tool_names")
+    __slots__ = ("call_signatures", "tool_names")
 
     def __init__(self) -> None:
-        self._unsaid: dict[str, None] = {}
-        self._bound: dict[str, None] = {}
+        super().__init__()
         self.tool_names: dict[str, str] = {}
         """By the id of the call."""
         self.call_signatures: dict[str, str] = {}
         """Likewise: what another family has signed a call with, see `sealing`."""
-
-    def leave(self, path: str) -> None:
-        """Does without a field. The path is without numbers, so that each field is named once."""
-        if len(self._unsaid) < _MAX_NAMES:
-            self._unsaid[path if _NAME.fullmatch(path) else _ODD_NAME] = None
-
-    def bind(self, path: str) -> None:
-        """Only this dialect can say what stands here."""
-        if len(self._bound) < _MAX_NAMES:
-            self._bound[path] = None
-
-    @property
-    def unsaid(self) -> tuple[str, ...]:
-        return tuple(self._unsaid)
-
-    @property
-    def bound(self) -> tuple[str, ...]:
-        return tuple(self._bound)
 
 
 _Anything: TypeAlias = dict[str, Raw]
@@ -146,7 +120,7 @@ _thinking = msgspec.json.Decoder(_Thinking)
 _redacted = msgspec.json.Decoder(_Redacted)
 
 
-def read_content(content: str | list[Raw], path: str, allowed: Allowed, reading: Reading) -> tuple[Part, ...]:
+def read_content(content: str | list[Raw], path: str, allowed: Allowed, reading: BlockReading) -> tuple[Part, ...]:
     """A string stands for one block of text. Raises `InvalidRequestError`."""
     if isinstance(content, str):
         return (Text(content),)
@@ -156,7 +130,7 @@ def read_content(content: str | list[Raw], path: str, allowed: Allowed, reading:
     return tuple(parts)
 
 
-def _read(raw: Raw, path: str, allowed: Allowed, reading: Reading) -> tuple[Part, ...]:
+def _read(raw: Raw, path: str, allowed: Allowed, reading: BlockReading) -> tuple[Part, ...]:
     kind = wire.typed(_head, raw, path).type
     reader = allowed.get(kind)
     if reader is not None:
@@ -167,7 +141,7 @@ def _read(raw: Raw, path: str, allowed: Allowed, reading: Reading) -> tuple[Part
     return ()
 
 
-def _read_text(raw: Raw, path: str, reading: Reading) -> tuple[Part, ...]:
+def _read_text(raw: Raw, path: str, reading: BlockReading) -> tuple[Part, ...]:
     block = wire.typed(_text, raw, path)
     if block.cache_control:
         reading.leave("cache_control")
@@ -176,7 +150,7 @@ def _read_text(raw: Raw, path: str, reading: Reading) -> tuple[Part, ...]:
     return (Text(block.text),)
 
 
-def _read_image(raw: Raw, path: str, reading: Reading) -> tuple[Part, ...]:
+def _read_image(raw: Raw, path: str, reading: BlockReading) -> tuple[Part, ...]:
     block = wire.typed(_image, raw, path)
     if block.cache_control:
         reading.leave("cache_control")
@@ -189,7 +163,7 @@ def _read_image(raw: Raw, path: str, reading: Reading) -> tuple[Part, ...]:
     return (media,)
 
 
-def _read_document(raw: Raw, path: str, reading: Reading) -> tuple[Part, ...]:
+def _read_document(raw: Raw, path: str, reading: BlockReading) -> tuple[Part, ...]:
     block = wire.typed(_document, raw, path)
     if block.cache_control:
         reading.leave("cache_control")
@@ -232,7 +206,7 @@ def _read_source(raw: Raw, path: str, kind: MediaKind, name: str = "") -> Media 
             return None
 
 
-def _read_tool_use(raw: Raw, path: str, reading: Reading) -> tuple[Part, ...]:
+def _read_tool_use(raw: Raw, path: str, reading: BlockReading) -> tuple[Part, ...]:
     block = wire.typed(_tool_use, raw, path)
     if wire.first_byte(block.input) != b"{":
         raise InvalidRequestError(f"'{path}.input' must be an object", param=f"{path}.input")
@@ -245,7 +219,7 @@ def _read_tool_use(raw: Raw, path: str, reading: Reading) -> tuple[Part, ...]:
     return (ToolCall(block.id, block.name, bytes(block.input).decode(), signature),)
 
 
-def _read_tool_result(raw: Raw, path: str, reading: Reading) -> tuple[Part, ...]:
+def _read_tool_result(raw: Raw, path: str, reading: BlockReading) -> tuple[Part, ...]:
     block = wire.typed(_tool_result, raw, path)
     if block.cache_control:
         reading.leave("cache_control")
@@ -262,12 +236,12 @@ def _read_tool_result(raw: Raw, path: str, reading: Reading) -> tuple[Part, ...]
     )
 
 
-def _read_thinking(raw: Raw, path: str, reading: Reading) -> tuple[Thinking]:
+def _read_thinking(raw: Raw, path: str, reading: BlockReading) -> tuple[Thinking]:
     block = wire.typed(_thinking, raw, path)
     return (sealing.opened(block.thinking, block.signature),)
 
 
-def _read_redacted(raw: Raw, path: str, reading: Reading) -> tuple[Thinking, ...]:
+def _read_redacted(raw: Raw, path: str, reading: BlockReading) -> tuple[Thinking, ...]:
     data = wire.typed(_redacted, raw, path).data
     of_call = sealing.opened_call(data)
     if of_call is not None:
@@ -277,7 +251,7 @@ def _read_redacted(raw: Raw, path: str, reading: Reading) -> tuple[Thinking, ...
     return (sealing.opened("", data, redacted=True),)
 
 
-Allowed: TypeAlias = Mapping[str, Callable[[Raw, str, Reading], tuple[Part, ...]]]
+Allowed: TypeAlias = Mapping[str, Callable[[Raw, str, BlockReading], tuple[Part, ...]]]
 """Which blocks may stand somewhere, and who reads them."""
 
 TEXTS: Allowed = MappingProxyType({"text": _read_text})

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from edge_service.dialects.anthropic import client_tools, terms, wire
-from edge_service.dialects.anthropic.client_blocks import BY_ROLE, TEXTS, Reading, read_content
+from edge_service.dialects.anthropic.client_blocks import BY_ROLE, TEXTS, BlockReading, read_content
 from edge_service.dialects.canonical import (
     Effort,
     Message,
@@ -23,6 +23,7 @@ from edge_service.dialects.canonical import (
     Request,
     Role,
 )
+from edge_service.dialects.reading import Reading
 from edge_service.domain.errors import InvalidRequestError
 
 _T = TypeVar("_T")
@@ -94,7 +95,7 @@ def read_count(body: bytes) -> Request:
 def _read(fields: dict[str, Raw]) -> Request:
     model, stream = wire.routing(fields)
     fields = {name: value for name, value in fields.items() if not wire.is_null(value)}
-    reading = Reading()
+    reading = BlockReading()
     messages = (*_read_system(fields, reading), *_read_messages(fields["messages"], reading))
     for name in fields:
         if name in _BOUND and not (name == "context_management" and _clears_only_thoughts(fields[name])):
@@ -170,7 +171,7 @@ def _take(fields: Mapping[str, Raw], name: str, decoder: msgspec.json.Decoder[_T
     return wire.typed(decoder, fields[name], name) if name in fields else None
 
 
-def _read_system(fields: Mapping[str, Raw], reading: Reading) -> tuple[Message, ...]:
+def _read_system(fields: Mapping[str, Raw], reading: BlockReading) -> tuple[Message, ...]:
     system = _take(fields, "system", _system)
     if not system:
         return ()
@@ -180,7 +181,7 @@ def _read_system(fields: Mapping[str, Raw], reading: Reading) -> tuple[Message, 
 _ROLES = MappingProxyType({role.value: role for role in Role})
 
 
-def _read_messages(raw: Raw, reading: Reading) -> list[Message]:
+def _read_messages(raw: Raw, reading: BlockReading) -> list[Message]:
     said = wire.typed(_raws, raw, "messages")
     if not said:
         raise InvalidRequestError("'messages' is empty: it holds the conversation", param="messages")

@@ -9,8 +9,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from edge_service.dialects.anthropic import wire
-from edge_service.dialects.anthropic.client_blocks import Reading
 from edge_service.dialects.canonical import Choosing, Tool, ToolChoice
+from edge_service.dialects.reading import Reading
 from edge_service.domain.errors import InvalidRequestError
 
 

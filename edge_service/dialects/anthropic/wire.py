@@ -10,13 +10,16 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from edge_service.dialects import model_name
 from edge_service.dialects.exchange import MalformedAnswerError
+from edge_service.dialects.named_events import data_of as data_of
+from edge_service.dialects.named_events import event as event
 from edge_service.dialects.values import NULL as NULL
 from edge_service.dialects.values import decode_object as decode_object
 from edge_service.dialects.values import first_byte as first_byte
 from edge_service.dialects.values import is_null as is_null
+from edge_service.dialects.values import request_fields as request_fields
 from edge_service.dialects.values import typed as typed
-from edge_service.domain import sse
 from edge_service.domain.errors import InvalidRequestError
 from edge_service.domain.headers import Headers
 
@@ -29,9 +32,6 @@ VERSION = b"2023-06-01"
 """What requests of our own making follow. The one after it, 2026-10-21, takes no sampling parameters, from no model:
 https://platform.claude.com/docs/en/api/versioning. And others than Anthropic that speak this dialect know this one."""
 
-MAX_MODEL_CHARS = 512
-"""No name is as long; and what is sent to the resolver goes over a stream that all requests share."""
-
 
 encode = msgspec.json.encode
 _string = msgspec.json.Decoder(str)
@@ -43,31 +43,12 @@ def version(shown: Headers) -> Headers:
     return [] if any(name == VERSION_HEADER for name, _ in shown) else [(VERSION_HEADER, VERSION)]
 
 
-def request_fields(body: bytes) -> dict[str, Raw]:
-    """The fields of a client's request, without those that are null. Raises `InvalidRequestError`."""
-    try:
-        fields = decode_object(body)
-    except msgspec.ValidationError as error:
-        raise InvalidRequestError("the body must be a JSON object") from error
-    except msgspec.DecodeError as error:
-        raise InvalidRequestError(f"the body is not valid JSON: {error}") from error
-    except UnicodeDecodeError as error:
-        # From none: this error holds all of what it could not decode.
-        raise InvalidRequestError(f"the body is not valid UTF-8 (byte {error.start})") from None
-    except RecursionError as error:
-        raise InvalidRequestError("the body is nested too deeply") from error
-    return fields
-
-
 def routing(fields: dict[str, Raw]) -> tuple[str, bool]:
     """The model that a request names, and whether it wants a stream. Raises `InvalidRequestError`."""
     if "model" not in fields:
         raise InvalidRequestError("'model' is missing: name the model, pool or cluster to ask", param="model")
     model = typed(_string, fields["model"], "model")
-    if not model.strip():
-        raise InvalidRequestError("'model' is empty: name the model, pool or cluster to ask", param="model")
-    if len(model) > MAX_MODEL_CHARS:
-        raise InvalidRequestError(f"'model' is longer than {MAX_MODEL_CHARS} characters", param="model")
+    model_name.check(model)
     if "messages" not in fields:
         raise InvalidRequestError("'messages' is missing: it holds the conversation", param="messages")
     if first_byte(fields["messages"]) != b"[":
@@ -84,20 +65,6 @@ def answer_fields(data: bytes) -> dict[str, Raw]:
         raise MalformedAnswerError("not a JSON object") from None
 
 
-def event(name: str, data: bytes) -> bytes:
-    return b"event: %b\ndata: %b\n\n" % (name.encode(), data)
-
-
 def named_event(name: str, fields: dict[str, Any]) -> bytes:
     """An event whose data repeats its name, as all do."""
     return event(name, encode({"type": name, **fields}))
-
-
-def data_of(sent: bytes) -> bytes | None:
-    """The data of an event, as `sse.data_of` reads it. Nearly all events of this dialect are two lines, `event: ` and
-    `data: `, which are read here without looking for more."""
-    if sent.startswith(b"event: ") and sse.CR not in sent:
-        start = sent.find(b"\n") + 1
-        if sent.startswith(b"data: ", start) and sent.find(b"\n", start) == len(sent) - 2:
-            return sent[start + 6 : -2]
-    return sse.data_of(sent)

@@ -11,13 +11,13 @@ from typing import Any
 
 import msgspec
 
-from edge_service.dialects.values import first_byte, is_null
+from edge_service.dialects.values import first_byte, is_null, request_fields
 from edge_service.domain.errors import InvalidRequestError
 
 _NAME = re.compile(r"[A-Za-z0-9_$-]{1,64}\Z")
 """Names that may be told: what is left out stands in a header."""
 
-_whole = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_element = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
 _word = msgspec.json.Decoder(str)
 _list = msgspec.json.Decoder(list[msgspec.Raw] | None)
@@ -40,17 +40,7 @@ def wrong(path: str, kind: str) -> InvalidRequestError:
 
 def whole(body: bytes) -> Fields:
     """Those of a request. Raises `InvalidRequestError`."""
-    try:
-        if not body.isascii():
-            body.decode()  # What stays raw is checked for everything but its encoding.
-        return Fields(_whole.decode(body))
-    except msgspec.ValidationError as error:
-        raise InvalidRequestError("the body must be a JSON object") from error
-    except msgspec.DecodeError as error:
-        raise InvalidRequestError(f"the body is not valid JSON: {error}") from error
-    except UnicodeDecodeError as error:
-        # From none: this error holds all of what it could not decode.
-        raise InvalidRequestError(f"the body is not valid UTF-8 (byte {error.start})") from None
+    return Fields(request_fields(body))
 
 
 class Fields:
@@ -147,9 +137,9 @@ class Fields:
             return []
         path = self.at(name)
         if first_byte(raw) != b"[":
-            return [Fields(_decoded(_whole, raw, path, "an array of objects"), path)]
+            return [Fields(_decoded(_element, raw, path, "an array of objects"), path)]
         return [
-            Fields(_decoded(_whole, element, where := f"{path}[{index}]", "an object"), where)
+            Fields(_decoded(_element, element, where := f"{path}[{index}]", "an object"), where)
             for index, element in enumerate(_decoded(_list, raw, path, "an array of objects"))
         ]
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from edge_service.dialects import model_name
 from edge_service.dialects.canonical import Usage
 from edge_service.dialects.exchange import EmptyAnswerError, EventKind, MalformedAnswerError, ReportedError, Whole
 from edge_service.dialects.gemini import fields, needs, usage, wire, words
@@ -24,9 +25,6 @@ from edge_service.domain.errors import ApiError, InvalidRequestError
 from edge_service.domain.needs import Needs
 
 _PREAMBLE, _CONTENT, _TERMINAL, _ERROR = EventKind
-
-MAX_MODEL_CHARS = 512
-"""No name is as long; and what is sent to the resolver goes over a stream that all requests share."""
 
 _encode = msgspec.json.encode
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -78,8 +76,8 @@ def read_request(body: bytes, model: str, stream: bool, *, array: bool = False) 
 def check_model(model: str) -> None:
     if not model.strip():
         raise InvalidRequestError("the path names no model: it is /v1beta/models/MODEL:METHOD", param="model")
-    if len(model) > MAX_MODEL_CHARS:
-        raise InvalidRequestError(f"the model's name is longer than {MAX_MODEL_CHARS} characters", param="model")
+    if len(model) > model_name.MAX_CHARS:
+        raise InvalidRequestError(f"the model's name is longer than {model_name.MAX_CHARS} characters", param="model")
 
 
 def whole(body: bytes, model: str) -> Whole:

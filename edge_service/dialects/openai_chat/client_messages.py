@@ -14,8 +14,8 @@ from msgspec import Raw, Struct, structs
 
 from edge_service.dialects.canonical import Media, Message, Part, Refusal, Role, Text, Thinking, ToolCall, ToolResult
 from edge_service.dialects.openai_chat import client_parts, details, wire
-from edge_service.dialects.openai_chat.client_parts import Reading
 from edge_service.dialects.openai_chat.details import Detail
+from edge_service.dialects.reading import Reading
 from edge_service.domain.errors import InvalidRequestError
 
 

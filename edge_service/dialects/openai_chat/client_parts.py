@@ -18,42 +18,8 @@ from msgspec import Raw, Struct
 
 from edge_service.dialects.canonical import Family, Media, MediaKind, Part, Refusal, Text
 from edge_service.dialects.openai_chat import wire
+from edge_service.dialects.reading import Reading
 from edge_service.domain.errors import InvalidRequestError
-
-_MAX_NAMES = 16
-"""Enough to say why a request cannot go elsewhere, or what it loses there."""
-
-_NAME = re.compile(r"[\w.\[\]-]{1,80}", re.ASCII)
-_ODD_NAME = "(other)"
-"""Stands for fields whose names a header cannot hold."""
-
-
-class Reading:
-    """What is found out on the way through a request."""
-
-    __slots__ = ("_bound", "_unsaid")
-
-    def __init__(self) -> None:
-        self._unsaid: dict[str, None] = {}
-        self._bound: dict[str, None] = {}
-
-    def leave(self, path: str) -> None:
-        """Does without a field. The path is without numbers, so that each field is named once."""
-        if len(self._unsaid) < _MAX_NAMES:
-            self._unsaid[path if _NAME.fullmatch(path) else _ODD_NAME] = None
-
-    def bind(self, path: str) -> None:
-        """Only this dialect can say what stands here."""
-        if len(self._bound) < _MAX_NAMES:
-            self._bound[path] = None
-
-    @property
-    def unsaid(self) -> tuple[str, ...]:
-        return tuple(self._unsaid)
-
-    @property
-    def bound(self) -> tuple[str, ...]:
-        return tuple(self._bound)
 
 
 class _Part(Struct):

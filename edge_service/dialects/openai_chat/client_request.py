@@ -15,7 +15,7 @@ from msgspec import Meta, Raw, Struct
 from edge_service.dialects.canonical import Effort, Output, OutputKind, Reasoning, Request
 from edge_service.dialects.openai_chat import client_tools, passthrough, wire
 from edge_service.dialects.openai_chat.client_messages import Conversation
-from edge_service.dialects.openai_chat.client_parts import Reading
+from edge_service.dialects.reading import Reading
 from edge_service.domain.errors import InvalidRequestError
 
 _T = TypeVar("_T")

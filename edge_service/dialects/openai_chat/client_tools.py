@@ -9,7 +9,7 @@ from msgspec import Raw, Struct
 
 from edge_service.dialects.canonical import Choosing, Tool, ToolChoice
 from edge_service.dialects.openai_chat import terms, wire
-from edge_service.dialects.openai_chat.client_parts import Reading
+from edge_service.dialects.reading import Reading
 from edge_service.domain.errors import InvalidRequestError
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from edge_service.dialects import reasoning, surrogates
+from edge_service.dialects import model_name, reasoning, surrogates
 from edge_service.dialects.canonical import Usage
 from edge_service.dialects.exchange import (
     EmptyAnswerError,
@@ -26,12 +26,9 @@ from edge_service.dialects.openai_chat import call_ids, terms, thoughts
 from edge_service.dialects.openai_chat.quirks import DEFAULT, Quirks
 from edge_service.dialects.openai_chat.wire import PATH, decode_object, encode
 from edge_service.dialects.surrogates import Hidden
-from edge_service.dialects.values import NULL, encode_around, first_byte, is_null
+from edge_service.dialects.values import NULL, encode_around, first_byte, is_null, request_fields
 from edge_service.domain import sse
 from edge_service.domain.errors import InvalidRequestError
-
-MAX_MODEL_CHARS = 512
-"""No name is as long; and what is sent to the resolver goes over a stream that all requests share."""
 
 _PREAMBLE, _CONTENT, _TERMINAL, _ERROR = EventKind
 
@@ -116,31 +113,16 @@ def open_request(body: bytes) -> Opened:
     """Raises `InvalidRequestError`, which says what is wrong and where."""
     hidden = None
     try:
-        try:
-            fields = decode_object(body)
-        except msgspec.DecodeError:
-            hidden = surrogates.hide(body)
-            if hidden is None:
-                raise
-            fields = decode_object(hidden.data)
-    except msgspec.ValidationError as error:
-        raise InvalidRequestError("the body must be a JSON object") from error
-    except msgspec.DecodeError as error:
-        raise InvalidRequestError(f"the body is not valid JSON: {error}") from error
-    except UnicodeDecodeError as error:
-        # From none: this error holds all of what it could not decode.
-        raise InvalidRequestError(f"the body is not valid UTF-8 (byte {error.start})") from None
-    except RecursionError as error:
-        raise InvalidRequestError("the body is nested too deeply") from error
+        fields = decode_object(body)
+    except (ValueError, RecursionError):
+        hidden = surrogates.hide(body)
+        fields = request_fields(body if hidden is None else hidden.data)
     if "model" not in fields:
         raise InvalidRequestError("'model' is missing: name the model, pool or cluster to ask", param="model")
     model = _typed(_string, fields["model"], "model", "a string")
     if hidden is not None and hidden.mark in model:
         raise InvalidRequestError("'model' has half a surrogate pair in it", param="model")
-    if not model.strip():
-        raise InvalidRequestError("'model' is empty: name the model, pool or cluster to ask", param="model")
-    if len(model) > MAX_MODEL_CHARS:
-        raise InvalidRequestError(f"'model' is longer than {MAX_MODEL_CHARS} characters", param="model")
+    model_name.check(model)
     return Opened(model, fields, hidden)
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from edge_service.dialects.openai_chat.passthrough import MAX_MODEL_CHARS
+from edge_service.dialects import model_name
 from edge_service.domain.errors import InvalidRequestError
 
 MAX_PARTS = 1000
@@ -68,13 +68,13 @@ def read(body: bytes, content_type: bytes) -> Form:
 
 def _name(body: bytes, start: int, end: int) -> str:
     try:
-        name = body[start : min(end, start + 4 * MAX_MODEL_CHARS + 1)].decode()
+        name = body[start : min(end, start + 4 * model_name.MAX_CHARS + 1)].decode()
     except UnicodeDecodeError:
         raise InvalidRequestError("the form field 'model' is not valid UTF-8", param="model") from None
     if not name.strip():
         raise InvalidRequestError("the form field 'model' is empty: name the model or pool to ask", param="model")
-    if len(name) > MAX_MODEL_CHARS:
-        raise InvalidRequestError(f"'model' is longer than {MAX_MODEL_CHARS} characters", param="model")
+    if len(name) > model_name.MAX_CHARS:
+        raise InvalidRequestError(f"'model' is longer than {model_name.MAX_CHARS} characters", param="model")
     return name
 
 

@@ -32,7 +32,7 @@ from edge_service.dialects.canonical import (
     ToolResult,
 )
 from edge_service.dialects.openai_responses import media, wire
-from edge_service.dialects.openai_responses.reading import Reading
+from edge_service.dialects.reading import Reading
 from edge_service.domain.errors import InvalidRequestError
 
 _CallId: TypeAlias = Annotated[str, Meta(min_length=1)]

@@ -12,9 +12,10 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from edge_service.dialects import model_name
 from edge_service.dialects.canonical import Message, Output, OutputKind, Reasoning, Request, Role, Text
 from edge_service.dialects.openai_responses import client_input, client_tools, terms, wire
-from edge_service.dialects.openai_responses.reading import Reading
+from edge_service.dialects.reading import Reading
 from edge_service.domain.errors import InvalidRequestError
 
 _Tokens = Annotated[int, Meta(ge=1, le=1_000_000_000)]
@@ -84,7 +85,7 @@ def read(body: bytes) -> Request:
     wire.check_encoding(body)
     body = wire.translatable(body)
     said = wire.typed(_request, body)
-    wire.check_model(said.model)
+    model_name.check(said.model)
     reading = Reading()
     for name, raw in wire.typed(_fields, body).items():
         if name not in _KNOWN and not wire.is_null(raw):

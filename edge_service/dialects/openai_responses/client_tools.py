@@ -12,7 +12,7 @@ from msgspec import Raw, Struct
 
 from edge_service.dialects.canonical import Choosing, Tool, ToolChoice
 from edge_service.dialects.openai_responses import terms, wire
-from edge_service.dialects.openai_responses.reading import Reading
+from edge_service.dialects.reading import Reading
 from edge_service.domain.errors import InvalidRequestError
 
 

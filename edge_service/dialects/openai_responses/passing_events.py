@@ -130,11 +130,11 @@ class EventReader:
         if wire.first_byte(response) != b"{":
             return event
         try:
-            fields = wire.fields(bytes(response))
+            fields = wire.decode_object(bytes(response))
             if "model" not in fields:
                 return event
             fields["model"] = self._model
-            return sse.with_data(event, wire.encode({**wire.fields(data), "response": fields}))
+            return sse.with_data(event, wire.encode({**wire.decode_object(data), "response": fields}))
         except (ValueError, RecursionError):
             raise MalformedAnswerError("not an event of this dialect") from None
 

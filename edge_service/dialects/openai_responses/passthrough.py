@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import Raw, Struct
 
-from edge_service.dialects import canonical, sealing, surrogates
+from edge_service.dialects import canonical, model_name, sealing, surrogates
 from edge_service.dialects.exchange import EmptyAnswerError, MalformedAnswerError, ReportedError, Written
 from edge_service.dialects.openai_responses import terms, wire
 from edge_service.dialects.openai_responses.terms import WireUsage
@@ -87,7 +87,7 @@ def read(body: bytes) -> Request:
         hidden = surrogates.hide(body)
         fields = wire.typed(_fields, body if hidden is None else hidden.data)
     head = wire.typed(_head, body if hidden is None else hidden.data)
-    wire.check_model(head.model)
+    model_name.check(head.model)
     if hidden is not None and hidden.mark in head.model:
         raise InvalidRequestError("'model' has half a surrogate pair in it", param="model")
     own = _own_thoughts(fields.get("input", wire.NULL)) if _MARK in body else None
@@ -123,7 +123,7 @@ def retold(body: bytes, model: str) -> bytes:
     if not body.strip():
         raise EmptyAnswerError("an empty body")
     try:
-        fields = wire.fields(body)
+        fields = wire.decode_object(body)
     except (ValueError, RecursionError):
         hidden = surrogates.hide(body)
         if hidden is None:
@@ -149,7 +149,7 @@ def whole(body: bytes, model: str) -> Whole:
     if not body.strip():
         raise EmptyAnswerError("an empty body")
     try:
-        fields = wire.fields(body)
+        fields = wire.decode_object(body)
         answer = _answer.decode(body)
     except msgspec.ValidationError:
         raise MalformedAnswerError("not a response") from None

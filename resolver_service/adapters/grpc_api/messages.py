@@ -35,10 +35,12 @@ from resolver_service.domain.abilities import (
     Needs,
     in_common,
 )
-from resolver_service.domain.catalog import Disposition, Group, RawModel, name_key
+from resolver_service.domain.catalog import Group, RawModel
 from resolver_service.domain.clients import Client
 from resolver_service.domain.failed_keys import TooManyFailedKeysError
 from resolver_service.domain.limits import Allowance, Allowances
+from resolver_service.domain.names import name_key
+from resolver_service.domain.policy import Disposition
 
 ERROR_DOMAIN = "forebay"
 MAX_KEY_BYTES = 64

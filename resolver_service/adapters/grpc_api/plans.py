@@ -11,7 +11,8 @@ from resolver_service.adapters.grpc_api.messages import TO_WIRE, limits, ms
 from resolver_service.adapters.grpc_api.wire import sized, tag, varint
 from resolver_service.app.decisions import Course, Decision
 from resolver_service.app.usual import MOST_KEPT
-from resolver_service.domain.catalog import Provider, Target
+from resolver_service.domain.catalog import Target
+from resolver_service.domain.providers import Provider
 from resolver_service.domain.quirks import NO_QUIRKS
 
 _PLAN, _ATTEMPT = plan_pb2.Plan.DESCRIPTOR, plan_pb2.Attempt.DESCRIPTOR

@@ -131,11 +131,11 @@ def build(
         services = (_SERVICE, *admin_service, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(services, server)
     if listen.startswith("unix:") and _is_served(listen.removeprefix("unix:")):
-        raise AddressInUseError(f"cannot listen on {listen}: another process does")
+        raise AddressInUseError(f"--listen: cannot listen on {listen}: another process does")
     try:
         port = server.add_secure_port(listen, tls.credentials) if tls else server.add_insecure_port(listen)
     except RuntimeError as error:
-        raise AddressInUseError(f"cannot listen on {listen}: {error}") from error
+        raise AddressInUseError(f"--listen: cannot listen on {listen}: {error}") from error
     address = listen if listen.startswith("unix:") else f"{listen.rpartition(':')[0]}:{port}"
     return GrpcServer(server, health_servicer, address)
 

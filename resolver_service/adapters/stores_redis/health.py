@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from resolver_service.app.ports import Clock
-from resolver_service.domain.catalog import LONGEST_COOL_DOWN_S, Disposition
 from resolver_service.domain.health import NEWEST_BELIEVED, WELL, Health, Tally
+from resolver_service.domain.policy import LONGEST_COOL_DOWN_S, Disposition
 
 _encode = msgspec.json.encode
 

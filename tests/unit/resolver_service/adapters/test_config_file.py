@@ -274,7 +274,7 @@ async def test_the_log_tells_what_was_done_and_everything_that_is_wrong(file: Fi
         (level, event, fields) = log.lines.pop()
         assert (level, event, fields["kept_revision"]) == ("error", "config_rejected", 1)
         (wrong,) = fields["errors"]
-        assert wrong.startswith("polcy: unknown key")
+        assert wrong.startswith("line 6, polcy: unknown key")
         log.lines.clear()
 
         file.write(config("second"))

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from resolver_service.adapters import config_yaml
-from resolver_service.domain.catalog import Group, Policy
+from resolver_service.domain.catalog import Group
 from resolver_service.domain.config import ConfigError
+from resolver_service.domain.policy import Policy
 
 EXAMPLE = Path(__file__).parents[4] / "config.example.yaml"
 SECRET = "sk-live-0123456789abcdefXYZ"
@@ -140,3 +142,57 @@ def test_the_example_shows_the_default_policy() -> None:
         "failover",
     ):
         assert f" {key}: " in text[beginning:end]
+
+
+LINES = """\
+# A comment.
+providers:
+  - id: a
+    dialect: openia
+    models: [m, 1]
+
+  - &second {id: b, dialect: openai, base-url: nowhere}
+model-pools:
+  pools:
+    - members:
+        - provider: a
+          model: m
+          wieght: 2
+  clusters: [
+    {id: c,
+     members: [{pool: gone}]},
+    *second,
+  ]
+"""
+
+
+@pytest.mark.parametrize("read", [config_yaml.load, lambda text: config_yaml.parsed(text.encode())])
+def test_every_mistake_has_its_line(read: Callable[[str], object]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(LINES)
+    assert {(problem.path, problem.line) for problem in caught.value.problems} == {
+        ("providers[0].dialect", 4),
+        ("providers[0].base-url", 3),
+        ("providers[0].models[1]", 5),
+        ("providers[1].base-url", 7),
+        ("model-pools.pools[0].members[0].wieght", 13),
+        ("model-pools.clusters[0].members[0].pool", 16),
+        ("model-pools.clusters[1].members", 7),
+        ("model-pools.clusters[1].dialect", 7),
+        ("model-pools.clusters[1].base-url", 7),
+    }
+    assert "line 13, model-pools.pools[0].members[0].wieght: unknown key" in caught.value.in_text()
+    assert "line 13" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["[]", "", "providers: [", '{"a b": 1, "c]d": 1, 7: 1}'])
+def test_where_no_line_is_known_none_is_told(text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config_yaml.load(text)
+    assert caught.value.in_text() == str(caught.value)
+
+
+def test_a_very_large_text_is_told_without_lines() -> None:
+    with pytest.raises(ConfigError) as caught:
+        config_yaml.load("nothing: here\n" + "# as large as it gets\n" * 60_000)
+    assert caught.value.in_text() == str(caught.value)

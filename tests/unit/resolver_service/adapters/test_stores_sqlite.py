@@ -13,8 +13,8 @@ from structlog.testing import capture_logs
 from resolver_service.adapters import stores_sqlite
 from resolver_service.adapters.stores_sqlite import FILE, GIVEN_OUT, SqliteState
 from resolver_service.domain.bindings import KEPT_S, Binding
-from resolver_service.domain.catalog import LONGEST_COOL_DOWN_S, CoolDownBounds, Disposition
 from resolver_service.domain.health import WELL, Health, failed, probe_taken, succeeded
+from resolver_service.domain.policy import LONGEST_COOL_DOWN_S, CoolDownBounds, Disposition
 
 
 class Machine:

@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from resolver_service.adapters.telemetry_prometheus import PrometheusTelemetry, Sources
 from resolver_service.app.ports import HealthChanged
 from resolver_service.app.standing import Standing
-from resolver_service.domain.catalog import Disposition
+from resolver_service.domain.policy import Disposition
 
 
 class Metrics:

@@ -5,7 +5,7 @@ from structlog.testing import capture_logs
 
 from resolver_service.adapters.telemetry_structlog import health_changed
 from resolver_service.app.ports import HealthChanged
-from resolver_service.domain.catalog import Disposition
+from resolver_service.domain.policy import Disposition
 
 
 @pytest.mark.parametrize(

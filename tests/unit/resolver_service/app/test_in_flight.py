@@ -11,7 +11,8 @@ from resolver_service.app.in_flight import InFlight
 from resolver_service.app.leases import GRACE_S, MOST_AT_ONCE
 from resolver_service.app.report import Ended, Failed
 from resolver_service.app.survey import BUSY_S
-from resolver_service.domain.catalog import Disposition, Scopes
+from resolver_service.domain.catalog import Scopes
+from resolver_service.domain.policy import Disposition
 from tests.support.resolving import Resolving
 
 PROVIDERS = """

@@ -11,9 +11,9 @@ from resolver_service.app.limits import ClientLimitError, ClientLimits
 from resolver_service.app.refusals import NoTargetError, UnknownModelError
 from resolver_service.app.report import Closed, Ended, Failed
 from resolver_service.domain.abilities import NO_NEEDS, Needs
-from resolver_service.domain.catalog import Disposition
 from resolver_service.domain.clients import Client, Limits
 from resolver_service.domain.limits import Allowance
+from resolver_service.domain.policy import Disposition
 from tests.support.resolving import Resolving
 
 KEYS = {name: hashlib.sha256(name.encode()).digest() for name in ("me", "also-me", "other")}

@@ -7,7 +7,7 @@ import pytest
 from resolver_service.app.decisions import Decision, Query
 from resolver_service.app.refusals import NoTargetError, UnservableError
 from resolver_service.domain.abilities import Capability, Needs
-from resolver_service.domain.catalog import Disposition
+from resolver_service.domain.policy import Disposition
 from tests.support.resolving import Resolving
 
 CONFIG = """

@@ -4,7 +4,7 @@ import pytest
 
 from resolver_service.app.operate import UnknownTargetError
 from resolver_service.app.ports import HealthChanged
-from resolver_service.domain.catalog import Disposition
+from resolver_service.domain.policy import Disposition
 from tests.support.resolving import Resolving
 
 CONFIG = """

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from resolver_service.app.recent import WINDOW_S, RecentOutcomes
-from resolver_service.domain.catalog import Disposition
+from resolver_service.domain.policy import Disposition
 
 
 def test_outcomes_are_counted_by_target_and_kind() -> None:

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from resolver_service.app.report import Closed, Ended, Failed
-from resolver_service.domain.catalog import Disposition
 from resolver_service.domain.health import WELL, Availability
+from resolver_service.domain.policy import Disposition
 from tests.support.resolving import Resolving
 
 CONFIG = """

@@ -8,8 +8,8 @@ import pytest
 
 from resolver_service.app.probes import ProbeBook
 from resolver_service.app.refusals import NoTargetError, UnknownModelError
-from resolver_service.domain.catalog import Disposition
 from resolver_service.domain.health import PROBE_LEASE_S
+from resolver_service.domain.policy import Disposition
 from tests.support.resolving import Resolving
 
 PROVIDERS = """

@@ -3,8 +3,8 @@ from __future__ import annotations
 from resolver_service.adapters import config_yaml
 from resolver_service.adapters.stores_memory import MemoryHealth
 from resolver_service.app.standing import Standing, standings
-from resolver_service.domain.catalog import Disposition
 from resolver_service.domain.health import Health, Tally
+from resolver_service.domain.policy import Disposition
 
 CATALOG = config_yaml.load(
     """

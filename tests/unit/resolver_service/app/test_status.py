@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from resolver_service.app.status import State, Status, TargetStatus
-from resolver_service.domain.catalog import Disposition
+from resolver_service.domain.policy import Disposition
 from tests.support.resolving import Resolving
 
 TEXT = """

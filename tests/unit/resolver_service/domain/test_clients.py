@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from resolver_service.domain.catalog import name_key
 from resolver_service.domain.clients import MOST_KEPT, Client, Names
+from resolver_service.domain.names import name_key
 
 
 @pytest.mark.parametrize(

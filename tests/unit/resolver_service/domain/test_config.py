@@ -6,9 +6,7 @@ from typing import Any
 
 import pytest
 
-from resolver_service.domain.catalog import (
-    Catalog,
-)
+from resolver_service.domain.catalog import Catalog
 from resolver_service.domain.config import ConfigError, Problem, parse
 from tests.unit.resolver_service.domain.written import (
     CLUSTER,

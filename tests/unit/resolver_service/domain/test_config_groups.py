@@ -2,9 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from resolver_service.domain.catalog import (
-    Strategy,
-)
+from resolver_service.domain.catalog import Strategy
 from resolver_service.domain.config import parse
 from tests.unit.resolver_service.domain.written import (
     CLUSTER,

@@ -4,16 +4,9 @@ from typing import Any
 
 import pytest
 
-from resolver_service.domain.catalog import (
-    CoolDownBounds,
-    Disposition,
-    Failover,
-    OnExhausted,
-    Policy,
-    Target,
-    Timeouts,
-)
+from resolver_service.domain.catalog import Target
 from resolver_service.domain.config import parse
+from resolver_service.domain.policy import CoolDownBounds, Disposition, Failover, OnExhausted, Policy, Timeouts
 from tests.unit.resolver_service.domain.written import (
     CLUSTER,
     POOL,

@@ -5,13 +5,10 @@ from typing import Any
 
 import pytest
 
-from resolver_service.domain.catalog import (
-    Credential,
-    Dialect,
-    Policy,
-    RawModel,
-)
+from resolver_service.domain.catalog import RawModel
 from resolver_service.domain.config import parse
+from resolver_service.domain.policy import Policy
+from resolver_service.domain.providers import Credential, Dialect
 from tests.unit.resolver_service.domain.written import (
     SECRET,
     document,
@@ -162,6 +159,30 @@ def test_a_credential_that_is_no_reference_is_refused_and_never_shown(
 ) -> None:
     got = problems({"providers": [provider("one", credentials=["env:OK", credential])]})
     assert got == [(f"providers[0].credentials[1]{path}", message)]
+
+
+@pytest.mark.parametrize("dialect", ["anthropic", "gemini"])
+@pytest.mark.parametrize("end", ["v1", "v1/", "v1beta", "behind/v1"])
+def test_a_version_that_requests_have_in_their_own_paths_is_not_in_the_base_url(dialect: str, end: str) -> None:
+    ((path, message),) = problems(
+        document([{**provider("p"), "dialect": dialect, "base-url": f"https://p.example/{end}"}])
+    )
+    assert path == "providers[0].base-url"
+    assert message.startswith(f"must not end in /{end.strip('/').rpartition('/')[2]}, which requests of the dialect")
+
+
+@pytest.mark.parametrize(
+    ("dialect", "base_url"),
+    [
+        ("openai", "https://p.example/v1"),
+        ("openai", "https://p.example/v1beta/openai"),
+        ("anthropic", "https://p.example/anthropic"),
+        ("gemini", "https://v1.example"),
+    ],
+)
+def test_a_base_url_is_as_the_providers_own_sdk_takes_it(dialect: str, base_url: str) -> None:
+    catalog = parse(document([{**provider("p"), "dialect": dialect, "base-url": base_url}]))
+    assert catalog.providers[0].base_url == base_url
 
 
 def test_a_credential_stands_once_in_a_provider() -> None:

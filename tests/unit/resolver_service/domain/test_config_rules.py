@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from resolver_service.domain.catalog import AnswerRule, Disposition, Provider
 from resolver_service.domain.config import ConfigError, parse
 from resolver_service.domain.config_policy import FAILURES
 from resolver_service.domain.config_rules import LONGEST_WORDS, MOST_RULES
+from resolver_service.domain.policy import Disposition
+from resolver_service.domain.providers import AnswerRule, Provider
 
 QUOTA = {"disposition": "quota"}
 WORDS = ", ".join(FAILURES[:-1]) + f" or {FAILURES[-1]}"

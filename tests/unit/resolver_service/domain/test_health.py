@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from resolver_service.domain.catalog import CoolDownBounds, Disposition, Scopes
+from resolver_service.domain.catalog import Scopes
 from resolver_service.domain.health import (
     PROBE_LEASE_S,
     WELL,
@@ -18,6 +18,7 @@ from resolver_service.domain.health import (
     succeeded,
     worst,
 )
+from resolver_service.domain.policy import CoolDownBounds, Disposition
 
 NOW = 5000.0
 BOUNDS = CoolDownBounds()

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from resolver_service.domain.catalog import Disposition, Scopes
+from resolver_service.domain.catalog import Scopes
 from resolver_service.domain.in_flight import Walk
+from resolver_service.domain.policy import Disposition
 
 BROKEN = Disposition.BROKEN
 

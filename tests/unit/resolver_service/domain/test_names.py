@@ -2,7 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from resolver_service.domain.names import MOST_COMPARED, closest, near, split_reasoning
+from resolver_service.domain.names import MOST_COMPARED, closest, name_key, near, split_reasoning
+
+
+def test_names_are_compared_without_blanks_around_them_and_without_regard_to_case() -> None:
+    assert name_key(" Straße (High)\n") == name_key("STRASSE (high)") == "strasse (high)"
 
 
 @pytest.mark.parametrize(

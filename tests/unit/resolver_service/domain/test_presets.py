@@ -6,9 +6,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from resolver_service.domain.catalog import Dialect, Provider
 from resolver_service.domain.config import ConfigError, parse
 from resolver_service.domain.presets import PRESETS
+from resolver_service.domain.providers import Dialect, Provider
 from resolver_service.domain.quirks import (
     NO_QUIRKS,
     AuthHeader,

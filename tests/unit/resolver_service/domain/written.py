@@ -8,13 +8,7 @@ from typing import Any
 
 import pytest
 
-from resolver_service.domain.catalog import (
-    Catalog,
-    Group,
-    Member,
-    RawModel,
-    Target,
-)
+from resolver_service.domain.catalog import Catalog, Group, Member, RawModel, Target
 from resolver_service.domain.config import ConfigError, parse
 
 SECRET = "sk-live-0123456789abcdefXYZ"

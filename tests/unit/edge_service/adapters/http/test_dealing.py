@@ -123,8 +123,10 @@ async def test_a_reserved_address_is_for_those_alone_who_join_it() -> None:
         with join("127.0.0.1", port) as joined:
             joined.listen()
             for other in (listen, reserve):
-                with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{port}: "):
+                with pytest.raises(OSError, match=f"--listen: cannot listen on 127.0.0.1:{port}: "):
                     other("127.0.0.1", port)
+            with pytest.raises(OSError, match=f"--ops-listen: cannot listen on 127.0.0.1:{port}: "):
+                listen("127.0.0.1", port, "--ops-listen")
 
 
 async def test_an_address_of_the_sixth_version_can_be_shared() -> None:

@@ -3,8 +3,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from edge_service.dialects import model_name
 from edge_service.dialects.exchange import EmptyAnswerError, EventKind, MalformedAnswerError, ReportedError
-from edge_service.dialects.gemini.passthrough import MAX_MODEL_CHARS, EventReader, read_request, whole
+from edge_service.dialects.gemini.passthrough import EventReader, read_request, whole
 from edge_service.domain.errors import InvalidRequestError, UnavailableError
 
 BODY = (
@@ -30,7 +31,7 @@ def test_a_request_stays_as_it_came() -> None:
         (b'{"contents":[],"generationConfig":[]}', "m", "generationConfig"),
         (b'{"contents":[],"generationConfig":{"candidateCount":"x"}}', "m", "generationConfig.candidateCount"),
         (b'{"contents":[]}', " ", "model"),
-        (b'{"contents":[]}', "m" * (MAX_MODEL_CHARS + 1), "model"),
+        (b'{"contents":[]}', "m" * (model_name.MAX_CHARS + 1), "model"),
         (b'{"contents":[{"a":"\xff"}]}', "m", None),
         (b'{"a":' * 100_000, "m", None),
     ],

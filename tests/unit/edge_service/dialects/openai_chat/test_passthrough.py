@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from edge_service.dialects import openai_chat
+from edge_service.dialects import model_name, openai_chat
 from edge_service.dialects.canonical import Usage
 from edge_service.dialects.exchange import EmptyAnswerError, EventKind, MalformedAnswerError, ReportedError
 from edge_service.dialects.openai_chat import Quirks
-from edge_service.dialects.openai_chat.passthrough import MAX_MODEL_CHARS, EventReader, read_request, whole
+from edge_service.dialects.openai_chat.passthrough import EventReader, read_request, whole
 from edge_service.domain.errors import ApiError, InvalidRequestError, LimitedError, UnavailableError, UpstreamError
 from edge_service.domain.outcome import Disposition, Outcome
 
@@ -69,8 +69,8 @@ def test_a_request_is_read_as_far_as_routing_needs(body: bytes, model: str, stre
         (b'{"model":"","messages":[]}', "'model' is empty: ", "model"),
         (b'{"model":" \\n\\t","messages":[]}', "'model' is empty: ", "model"),
         (
-            b'{"model":"%s","messages":[]}' % (b"x" * (MAX_MODEL_CHARS + 1)),
-            f"'model' is longer than {MAX_MODEL_CHARS} characters",
+            b'{"model":"%s","messages":[]}' % (b"x" * (model_name.MAX_CHARS + 1)),
+            f"'model' is longer than {model_name.MAX_CHARS} characters",
             "model",
         ),
         (b'{"model":"m"}', "'messages' is missing: ", "messages"),
@@ -106,7 +106,9 @@ def test_nothing_of_a_prompt_is_in_the_error(body: bytes) -> None:
 
 
 def test_the_longest_name_is_read() -> None:
-    assert len(read_request(b'{"model":"%s","messages":[]}' % (b"x" * MAX_MODEL_CHARS)).model) == MAX_MODEL_CHARS
+    assert (
+        len(read_request(b'{"model":"%s","messages":[]}' % (b"x" * model_name.MAX_CHARS)).model) == model_name.MAX_CHARS
+    )
 
 
 def test_the_body_for_a_provider_differs_in_the_model_alone() -> None:

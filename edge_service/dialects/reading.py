@@ -1,4 +1,4 @@
-"""What is found out on the way through a client's request."""
+"""What is found out on the way through a client's request that is to be translated."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ODD_NAME = "(other)"
 
 
 class Reading:
-    """The fields that only this dialect has, each by its path."""
+    """The fields that only the client's dialect has, each by its path."""
 
     __slots__ = ("_bound", "_unsaid")
 
@@ -27,7 +27,7 @@ class Reading:
             self._unsaid[path if _NAME.fullmatch(path) else _ODD_NAME] = None
 
     def bind(self, path: str, if_said: object = True) -> None:
-        """Nobody else can say what stands here, and it changes what is asked."""
+        """No other dialect can say what stands here, and it changes what is asked."""
         if if_said and len(self._bound) < _MAX_NAMES:
             self._bound[path] = None
 
