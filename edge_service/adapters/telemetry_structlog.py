@@ -154,20 +154,25 @@ class RequestLog:
             record.ending,
             record.code,
             [
-                _Walked(t.target_id, t.disposition, t.status, round(t.seconds * 1000, 2), t.provider_request_id)
+                _Walked(t.target_id, t.disposition, t.status, _ms(t.seconds), t.provider_request_id)
                 for t in record.tried
             ],
             record.dropped,
             None if tokens is None else tokens.input,
             None if tokens is None else tokens.output,
             None if tokens is None else tokens.cached,
-            round(record.resolve_s * 1000, 2),
-            round(record.overhead_s * 1000, 2),
-            round((now - record.arrived_at) * 1000, 2),
+            _ms(record.resolve_s),
+            _ms(record.overhead_s),
+            _ms(now - record.arrived_at),
             self._timestamps.now(),
             self._worker,
         )
         self._lines.info(_encoder.encode(line))
+
+
+def _ms(seconds: float) -> float:
+    """To the hundredth. `round` takes twice as long: it goes by way of the digits."""
+    return int(seconds * 100_000 + 0.5) / 100
 
 
 class _Completion:

@@ -26,10 +26,14 @@ class Tokens:
 def tokens(usage: Usage) -> Tokens:
     """Within bounds: what a provider says is not to spoil a counter."""
     return Tokens(
-        max(0, min(usage.input_tokens, MOST_TOKENS)),
-        max(0, min(usage.output_tokens, MOST_TOKENS)),
-        max(0, min(usage.cache_read_tokens, MOST_TOKENS)),
+        _bounded(usage.input_tokens),
+        _bounded(usage.output_tokens),
+        _bounded(usage.cache_read_tokens),
     )
+
+
+def _bounded(count: int) -> int:
+    return count if 0 <= count <= MOST_TOKENS else max(0, min(count, MOST_TOKENS))
 
 
 @dataclass(slots=True)
