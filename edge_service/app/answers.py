@@ -50,12 +50,7 @@ async def refusal(
 ) -> Outcome:
     """What an answer with an error status amounts to; `now` is in seconds since the epoch. `voice` is the client's, or
     None if the provider speaks another dialect, so that nothing can be passed on."""
-    body = None
-    try:
-        async with asyncio.timeout(ERROR_BODY_S):
-            body = await read_whole(response, MAX_ERROR_BYTES)
-    except (TimeoutError, UpstreamFailure):
-        pass  # The status has said it.
+    body = await _error_body(response)
     error = ProviderError() if body is None else provider_errors.read(body)
     by_rule = rulings.of(response.status, body or b"")
     disposition = by_rule or classify(response.status, error)
@@ -79,6 +74,18 @@ async def refusal(
     if disposition in _OF_THE_REQUEST or voice.is_error_body(body):
         return replace(outcome, answer=ErrorAnswer(tuple(_shown(response, outcome.retry_after_s)), body))
     return outcome
+
+
+async def _error_body(response: UpstreamResponse) -> bytes | None:
+    """None if it does not come in time, or is too large: the status has said it."""
+    rest = response.rest()  # As nearly all come, so that there is nothing to wait for.
+    if rest is not None:
+        return rest if len(rest) <= MAX_ERROR_BYTES else None
+    try:
+        async with asyncio.timeout(ERROR_BODY_S):
+            return await read_whole(response, MAX_ERROR_BYTES)
+    except (TimeoutError, UpstreamFailure):
+        return None
 
 
 def unusable(

@@ -31,9 +31,10 @@ _BY_STATUS: Mapping[int, Disposition] = MappingProxyType(
     }
 )
 
-_BY_CLASS: Mapping[int, Disposition] = MappingProxyType(
-    {2: Disposition.OK, 3: Disposition.SERVER_ERROR, 4: Disposition.CLIENT_FAULT, 5: Disposition.SERVER_ERROR}
-)
+_OK, _SERVER_ERROR, _BROKEN = Disposition.OK, Disposition.SERVER_ERROR, Disposition.BROKEN
+_CLIENT_FAULT = Disposition.CLIENT_FAULT
+
+_BY_CLASS: Mapping[int, Disposition] = MappingProxyType({2: _OK, 3: _SERVER_ERROR, 4: _CLIENT_FAULT, 5: _SERVER_ERROR})
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,19 +139,28 @@ _HINTS: tuple[tuple[re.Pattern[str], Disposition], ...] = tuple(
     for pattern, disposition in (
         # What cools a target has to stand at the very beginning. Errors quote the request, and nobody is to be able to
         # put a provider out of service by asking for "credit balance is too low".
-        (r"your credit balance is too low", Disposition.QUOTA),
-        (r"you have reached your specified (\w+ ){0,2}usage limits", Disposition.QUOTA),
-        (r"your prepayment credits are depleted", Disposition.QUOTA),
-        (r"your project has exceeded its \w+ spending cap", Disposition.QUOTA),
-        (r"(the )?api key (not valid|expired|not found)", Disposition.CREDENTIAL),
-        (r"user location is not supported", Disposition.CREDENTIAL),
-        (r"gemini api free tier is not available", Disposition.CREDENTIAL),
+        (
+            r"your credit balance is too low"
+            r"|you have reached your specified (\w+ ){0,2}usage limits"
+            r"|your prepayment credits are depleted"
+            r"|your project has exceeded its \w+ spending cap",
+            Disposition.QUOTA,
+        ),
+        (
+            r"(the )?api key (not valid|expired|not found)"
+            r"|user location is not supported"
+            r"|gemini api free tier is not available",
+            Disposition.CREDENTIAL,
+        ),
         (r"[\w./:@-]+ is not a valid model id", Disposition.MODEL_MISSING),
-        (r".{0,200}\bprompt is too long", Disposition.CONTEXT_LENGTH),
-        (r".{0,200}\binput length and `max_tokens` exceed context limit", Disposition.CONTEXT_LENGTH),
-        (r".{0,200}\bmaximum context length\b", Disposition.CONTEXT_LENGTH),
-        (r".{0,200}\binput token count (\(\d+\) )?exceeds the maximum", Disposition.CONTEXT_LENGTH),
-        (r".{0,200}\bexceeds? the available context size", Disposition.CONTEXT_LENGTH),
+        (
+            r".{0,200}?\b(prompt is too long"
+            r"|input length and `max_tokens` exceed context limit"
+            r"|maximum context length\b"
+            r"|input token count (\(\d+\) )?exceeds the maximum"
+            r"|exceeds? the available context size)",
+            Disposition.CONTEXT_LENGTH,
+        ),
         (
             r"(the |no such |requested |referenced |an? )*"
             r"(file|image|audio|video|media|response|item|conversation|container|vector ?store|cached ?content)s?\b",
@@ -163,10 +173,10 @@ _HINTS: tuple[tuple[re.Pattern[str], Disposition], ...] = tuple(
 def hint(message: str, param: str = "") -> Disposition | None:
     """What the words of an error come to, and the name of the field that it finds at fault. Only words that providers
     use where they have no code are known; the first that fits counts."""
-    found = next((disposition for pattern, disposition in _HINTS if pattern.match(message)), None)
-    if param and param != "model" and found is None:
-        return Disposition.CLIENT_FAULT
-    return found
+    for pattern, disposition in _HINTS:
+        if pattern.match(message):
+            return disposition
+    return _CLIENT_FAULT if param and param != "model" else None
 
 
 _STATUS = re.compile(r"[45]\d\d\Z", re.ASCII)
@@ -175,22 +185,22 @@ _STATUS = re.compile(r"[45]\d\d\Z", re.ASCII)
 def classify(status: int, error: ProviderError | None = None) -> Disposition:
     """The disposition of an answer with this HTTP status, and with this error in its body. A status that HTTP does not
     know counts as broken; an error in a success that nothing is known of as the server's."""
-    by_status = _BY_STATUS.get(status) or _BY_CLASS.get(status // 100, Disposition.BROKEN)
+    by_status = _BY_STATUS.get(status) or _BY_CLASS.get(status // 100, _BROKEN)
     if error is None:
         return by_status
-    if by_status is Disposition.OK and _STATUS.match(error.code):
+    if by_status is _OK and _STATUS.match(error.code):
         # OpenRouter, vLLM and Google repeat in the body the status that the answer should have had.
         return classify(int(error.code), error)
     words = (error.code.lower(), error.kind.lower())
     if status == 403 and any(word in _OF_MODERATION for word in words):
-        return Disposition.CLIENT_FAULT
+        return _CLIENT_FAULT
     said = [*map(_SPECIFIC.get, words)]
-    if error.hint is not Disposition.CLIENT_FAULT or by_status is Disposition.MODEL_MISSING:
+    if error.hint is not _CLIENT_FAULT or by_status is Disposition.MODEL_MISSING:
         said.append(error.hint)
-    if by_status in (Disposition.OK, Disposition.SERVER_ERROR):
+    if by_status is _OK or by_status is _SERVER_ERROR:
         said += map(_VAGUE.get, words)
     may_become = _MAY_BECOME.get(by_status, frozenset())
-    otherwise = Disposition.SERVER_ERROR if by_status is Disposition.OK else by_status
+    otherwise = _SERVER_ERROR if by_status is _OK else by_status
     return next((disposition for disposition in said if disposition in may_become), otherwise)
 
 

@@ -47,7 +47,7 @@ class Relay:
     """Begin the answer to the client: what was held back, then all that comes."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ReportFailed:
     """Tell the resolver that an attempt did not serve."""
 
@@ -58,7 +58,7 @@ class ReportFailed:
     output_tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ReportContent:
     """Tell the resolver that an attempt's first content is there."""
 

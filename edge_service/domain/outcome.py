@@ -62,7 +62,7 @@ class ErrorAnswer:
     content: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
     """How an attempt failed."""
 

@@ -59,12 +59,15 @@ def retry_after_s(
 
     `now` is in seconds since the epoch, `in_body_s` what the body said. Never raises, whatever the bytes.
     """
-    milliseconds = _number(_text(first(headers, b"retry-after-ms")))
-    if milliseconds is not None:
-        return _clamped(milliseconds / 1000)
-    seconds = http_s(_text(first(headers, b"retry-after")), now)
-    if seconds is not None:
-        return seconds
+    said = dict(reversed(headers))  # Of one that comes twice, the first counts.
+    if b"retry-after-ms" in said:
+        milliseconds = _number(_text(said[b"retry-after-ms"]))
+        if milliseconds is not None:
+            return _clamped(milliseconds / 1000)
+    if b"retry-after" in said:
+        seconds = http_s(_text(said[b"retry-after"]), now)
+        if seconds is not None:
+            return seconds
     if in_body_s is not None:
         return _clamped(in_body_s)
     return _reset_s(headers, disposition, now) if disposition in _BY_LIMITS else None
