@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 from edge_service.app.ports import (
     BrokenError,
@@ -69,10 +68,10 @@ async def refusal(
         return outcome  # "Incorrect API key provided: sk-...", whatever the status.
     if voice is None:
         if disposition in _OF_THE_REQUEST and (said := provider_errors.message(body)):
-            return replace(outcome, detail=said)
+            outcome.detail = said
         return outcome
     if disposition in _OF_THE_REQUEST or voice.is_error_body(body):
-        return replace(outcome, answer=ErrorAnswer(tuple(_shown(response, outcome.retry_after_s)), body))
+        outcome.answer = ErrorAnswer(tuple(_shown(response, outcome.retry_after_s)), body)
     return outcome
 
 
