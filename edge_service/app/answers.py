@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from edge_service.app.ports import (
     BrokenError,
@@ -49,7 +50,9 @@ async def refusal(
 ) -> Outcome:
     """What an answer with an error status amounts to; `now` is in seconds since the epoch. `voice` is the client's, or
     None if the provider speaks another dialect, so that nothing can be passed on."""
-    body = await _error_body(response)
+    body = None
+    with contextlib.suppress(TimeoutError, UpstreamFailure):  # The status has said it.
+        body = await read_whole(response, MAX_ERROR_BYTES, within_s=ERROR_BODY_S)
     error = ProviderError() if body is None else provider_errors.read(body)
     by_rule = rulings.of(response.status, body or b"")
     disposition = by_rule or classify(response.status, error)
@@ -75,18 +78,6 @@ async def refusal(
     return outcome
 
 
-async def _error_body(response: UpstreamResponse) -> bytes | None:
-    """None if it does not come in time, or is too large: the status has said it."""
-    rest = response.rest()  # As nearly all come, so that there is nothing to wait for.
-    if rest is not None:
-        return rest if len(rest) <= MAX_ERROR_BYTES else None
-    try:
-        async with asyncio.timeout(ERROR_BODY_S):
-            return await read_whole(response, MAX_ERROR_BYTES)
-    except (TimeoutError, UpstreamFailure):
-        return None
-
-
 def unusable(
     error: EmptyAnswerError | MalformedAnswerError | ReportedError, status: int, body: bytes, rulings: Rulings
 ) -> Outcome:
@@ -103,16 +94,18 @@ def _shown(response: UpstreamResponse, after_s: float | None) -> Headers:
     return [*headers.to_client(response.headers), *retry_after_headers(response.headers, after_s)]
 
 
-async def read_whole(response: UpstreamResponse, limit_bytes: int) -> bytes | None:
-    """The body; None if it is larger than the limit. Raises `UpstreamFailure`."""
-    rest = response.rest()  # As nearly all come.
+async def read_whole(response: UpstreamResponse, limit_bytes: int, within_s: float | None = None) -> bytes | None:
+    """The body; None if it is larger than the limit. Raises `UpstreamFailure`, or `TimeoutError` if what is not there
+    does not come in time."""
+    rest = response.rest()  # As nearly all come: then there is nothing to wait for.
     if rest is not None:
         return rest if len(rest) <= limit_bytes else None
     parts: list[bytes] = []
     size = 0
-    async for part in response.chunks():
-        parts.append(part)
-        size += len(part)
-        if size > limit_bytes:
-            return None
+    async with asyncio.timeout(within_s):
+        async for part in response.chunks():
+            parts.append(part)
+            size += len(part)
+            if size > limit_bytes:
+                return None
     return b"".join(parts)
