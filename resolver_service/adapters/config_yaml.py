@@ -18,9 +18,6 @@ from resolver_service.domain.config import ConfigError, Known, Problem, parse, p
 from resolver_service.domain.config_blocks import Parts, parts, place
 
 LARGEST_BYTES = 16 * 1024 * 1024
-MOST_LOCATED_BYTES = 256 * 1024
-"""Of a text whose mistakes are told with their lines. To find them in larger ones, which no hand has written, takes
-seconds."""
 DEEPEST = 100
 """Levels. Composing recurses on the C stack: some ten thousand levels would end the process."""
 
@@ -242,8 +239,6 @@ def _check_is_usual(text: str) -> None:
 
 def _located(text: str | bytes, error: ConfigError) -> ConfigError:
     """The same problems of a text that could be read, each with its line."""
-    if len(text) > MOST_LOCATED_BYTES:
-        return error
     lines = _Lines(text.decode("utf-8-sig") if isinstance(text, bytes) else text)
     return ConfigError(Problem(it.path, it.message, lines.of(it.path)) for it in error.problems)
 
