@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
 from urllib.parse import urlsplit
 
 from resolver_service.domain.abilities import Abilities
@@ -179,27 +178,7 @@ def _base_url(section: Section, preset: Preset | None, quirks: Quirks, dialect: 
         problems += (*_wrong_with_azure(url, preset, quirks), *_wrong_with_version(url, dialect))
     for wrong in problems:
         section.problem("base-url", wrong)
-    host = "" if problems else urlsplit(url).hostname or ""
-    if _is_private(host) and section.get("allow-private") in (None, False):
-        words = (
-            f"must be true: {quoted(host)} is on this machine or in a private network, where nothing is called without"
-        )
-        section.problem("allow-private", words)
     return url.rstrip("/")
-
-
-def _is_private(host: str) -> bool:
-    """As far as the spelling tells: what a name leads to is seen when it is called. Link-local addresses are left out,
-    for which no word would help."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return False
-    if isinstance(address, IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
-    return address.is_private and not address.is_link_local
 
 
 def _base_url_of(section: Section, preset: Preset | None) -> str:

@@ -68,46 +68,7 @@ def test_a_provider_without_credentials_has_an_empty_one(more: dict[str, Any]) -
     ["http://localhost:8080", "https://[::1]:1234/v1", "HTTPS://Example.COM", "http://10.0.0.1", "https://a_b-c.d/e/f"],
 )
 def test_a_base_url_is_absolute(url: str) -> None:
-    tree = {"providers": [provider("one", **{"base-url": url + "/", "allow-private": True})]}
-    assert parse(tree).providers[0].base_url == url
-
-
-PRIVATE = "is on this machine or in a private network, where nothing is called without"
-
-
-@pytest.mark.parametrize(
-    ("url", "host"),
-    [
-        ("http://localhost:8080/v1", "localhost"),
-        ("http://LocalHost/v1", "localhost"),
-        ("http://models.localhost/v1", "models.localhost"),
-        ("http://127.0.0.2:1/v1", "127.0.0.2"),
-        ("http://[::1]:1/v1", "::1"),
-        ("http://0.0.0.0:1/v1", "0.0.0.0"),
-        ("https://10.1.2.3/v1", "10.1.2.3"),
-        ("https://192.168.1.1/v1", "192.168.1.1"),
-        ("https://[fd12::1]/v1", "fd12::1"),
-        ("https://[::ffff:10.1.2.3]/v1", "::ffff:10.1.2.3"),
-    ],
-)
-def test_a_private_address_takes_the_word_since_the_edge_would_refuse_it(url: str, host: str) -> None:
-    wrong = [("providers[0].allow-private", f"must be true: {host!r} {PRIVATE}")]
-    assert problems({"providers": [provider("one", **{"base-url": url})]}) == wrong
-    assert problems({"providers": [provider("one", **{"base-url": url, "allow-private": False})]}) == wrong
-    assert parse({"providers": [provider("one", **{"base-url": url, "allow-private": True})]}).providers
-
-
-def test_a_word_that_is_none_is_told_of_once() -> None:
-    tree = {"providers": [provider("one", **{"base-url": "http://localhost/v1", "allow-private": "yes"})]}
-    assert problems(tree) == [("providers[0].allow-private", "expected true or false, got a string")]
-
-
-@pytest.mark.parametrize(
-    "host", ["8.8.8.8", "[2606:4700::1]", "[::ffff:8.8.8.8]", "localhost.example", "169.254.169.254"]
-)
-def test_other_addresses_take_no_word(host: str) -> None:
-    """For a link-local one it would not help: those are never called."""
-    assert not parse({"providers": [provider("one", **{"base-url": f"https://{host}"})]}).providers[0].allow_private
+    assert parse({"providers": [provider("one", **{"base-url": url + "/"})]}).providers[0].base_url == url
 
 
 USER = "must not have a user name or password: list a reference under credentials"
