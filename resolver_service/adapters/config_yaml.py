@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, cast
 
 import yaml
@@ -285,7 +286,40 @@ def _message(error: yaml.MarkedYAMLError) -> str:
         return str(error.problem)
     if isinstance(error, ConstructorError):
         return "not a valid key"
-    return f"{error.context}: {error.problem}" if error.context else str(error.problem)
+    told = str(error.problem)
+    if error.context:
+        told = f"{error.context}{_since(error)}: {told}"
+    remedy = _REMEDIES.get(str(error.problem))
+    return f"{told}; {remedy}" if remedy else told
+
+
+def _since(error: yaml.MarkedYAMLError) -> str:
+    """Of what is never closed, the place is where the text ends."""
+    begun, found = error.context_mark, error.problem_mark
+    is_within = str(error.context).startswith("while")
+    return f" that begins in line {begun.line + 1}" if is_within and begun and found and begun.line < found.line else ""
+
+
+_INDENT, _CLOSE = "indent alike what belongs together", "close it with the bracket that it began with"
+_REMEDIES: Mapping[str, str] = MappingProxyType(
+    {
+        "did not find expected ',' or '}'": _CLOSE,
+        "did not find expected ',' or ']'": _CLOSE,
+        "did not find expected '-' indicator": _INDENT,
+        "did not find expected key": _INDENT,
+        "block sequence entries are not allowed in this context": _INDENT,
+        "could not find expected ':'": "a key has a ':' and a space behind it",
+        "mapping values are not allowed in this context": "put a space behind each ':', quotes around a value that has "
+        "': ' in it, and indent alike what belongs together",
+        "found character that cannot start any token": "indent with spaces, not with tabs, and put a value that begins "
+        "with such a character in quotes",
+        "found a tab character that violates indentation": "indent with spaces",
+        "found unexpected end of stream": "a quote is not closed",
+        "found undefined alias": "put a value that begins with '*' in quotes",
+        "but found another document": "take out the line '---'",
+    }
+)
+"""What to do about what libyaml says."""
 
 
 def _place(before: str) -> str:

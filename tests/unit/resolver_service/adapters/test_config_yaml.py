@@ -58,17 +58,33 @@ def test_colons_and_question_marks_inside_words_stay(text: str, tree: object) ->
 @pytest.mark.parametrize(
     ("text", "place", "message"),
     [
-        ("a: [1, 2", "line 2, column 1", "while parsing a flow sequence: did not find expected ',' or ']'"),
+        (
+            "a:\n  [1, 2",
+            "line 3, column 1",
+            "while parsing a flow sequence that begins in line 2: did not find expected ',' or ']'; close it with the "
+            "bracket that it began with",
+        ),
+        (
+            "a: 1\nb: 'x\nc: 2\nd: 3\n",
+            "line 5, column 1",
+            "while scanning a quoted scalar that begins in line 2: found unexpected end of stream; "
+            "a quote is not closed",
+        ),
         (
             "a: 1\n\tb: 2",
             "line 2, column 1",
-            "while scanning a plain scalar: found a tab character that violates indentation",
+            "while scanning a plain scalar that begins in line 1: found a tab character that violates indentation; "
+            "indent with spaces",
         ),
         ("a: 1\nb: 2\na: 3", "line 3, column 1", "duplicate key 'a'"),
         ("- {id: one, id: two}", "line 1, column 13", "duplicate key 'id'"),
         (f"{{{SECRET}: {SECRET}, {SECRET}: 1}}", "line 1, column 60", "duplicate key"),
-        ("a: *nowhere", "line 1, column 4", "found undefined alias"),
-        ("a: 1\n---\nb: 2", "line 2, column 1", "expected a single document in the stream: but found another document"),
+        ("a: *nowhere", "line 1, column 4", "found undefined alias; put a value that begins with '*' in quotes"),
+        (
+            "a: 1\n---\nb: 2",
+            "line 2, column 1",
+            "expected a single document in the stream: but found another document; take out the line '---'",
+        ),
         (f"a: !{SECRET} 1", "line 1, column 4", "unknown tag; put a value that begins with '!' in quotes"),
         (
             "a: !!python/tuple [ls]",
