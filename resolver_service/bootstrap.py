@@ -119,8 +119,10 @@ async def serve(settings: Settings) -> None:
             else:
                 if settings.state_dir:
                     from resolver_service.adapters.history_sqlite import SqliteHistory
+                    from resolver_service.adapters.state_directory import claimed
 
                     history = stack.enter_context(contextlib.closing(SqliteHistory(settings.state_dir, time.time)))
+                    stack.enter_context(claimed(settings.state_dir))
                 text, read = _text(settings.config), config_yaml.Reader().parsed
                 configuration = Configuration(read, time.time, text, history, bell.ring)
         await _serve(settings, configuration, history, shared, bell, operating, told_to_stop)
