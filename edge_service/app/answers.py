@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
 from edge_service.app.ports import (
     BrokenError,
@@ -50,24 +49,26 @@ async def refusal(
 ) -> Outcome:
     """What an answer with an error status amounts to; `now` is in seconds since the epoch. `voice` is the client's, or
     None if the provider speaks another dialect, so that nothing can be passed on."""
-    body = None
-    with contextlib.suppress(TimeoutError, UpstreamFailure):  # The status has said it.
+    try:
         body = await read_whole(response, MAX_ERROR_BYTES, within_s=ERROR_BODY_S)
+    except (TimeoutError, UpstreamFailure):
+        body = None  # The status has said it.
+    status = response.status
     error = ProviderError() if body is None else provider_errors.read(body)
-    by_rule = rulings.of(response.status, body or b"")
-    disposition = by_rule or classify(response.status, error)
+    by_rule = rulings.of(status, body or b"")
+    disposition = by_rule or classify(status, error)
     outcome = Outcome(
         disposition,
-        status=response.status,
+        status=status,
         retry_after_s=retry_after_s(response.headers, disposition, now, error.retry_after_s),
-        detail=", ".join(filter(None, (f"HTTP {response.status}", error.name))),
+        detail=f"HTTP {status}, {error.name}" if error.name else f"HTTP {status}",
         by_rule=by_rule is not None,
     )
-    if body is None or error.names_account or not outcome.is_for_clients or not 400 <= response.status < 600:
+    if body is None or error.names_account or not outcome.is_for_clients or not 400 <= status < 600:
         return outcome
-    if by_rule and not speaks_for_itself(response.status, by_rule):
+    if by_rule and not speaks_for_itself(status, by_rule):
         return outcome
-    if any(response.quotes_credential(text.encode()) for text in provider_errors.texts(body) if text):
+    if response.quotes_credential(body) or response.quotes_credential(provider_errors.plain(body) or b""):
         return outcome  # "Incorrect API key provided: sk-...", whatever the status.
     if voice is None:
         if disposition in _OF_THE_REQUEST and (said := provider_errors.message(body)):

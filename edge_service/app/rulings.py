@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from edge_service.dialects import provider_errors
 from edge_service.domain.classification import ruled
 from edge_service.domain.headers import Headers
@@ -31,20 +29,23 @@ class Rulings:
         does."""
         if not self._rules:
             return None
-        return ruled(self._rules, status, cache(lambda: _said(body[:LOOKED_AT_BYTES])), cache(self._asked))
+        return ruled(self._rules, status, lambda: _said(body[:LOOKED_AT_BYTES]), self._asked)
 
     def _asked(self) -> str | None:
         if len(self._body) > LOOKED_AT_BYTES:
             return None  # To read all of it would keep everyone else waiting.
-        as_it_came, plain = provider_errors.texts(self._body)
+        plain = provider_errors.plain(self._body)
         if plain is None:
             return None  # Words could be hidden in it that only the provider can read.
-        values = b"\n".join(value for _, value in self._headers).decode(errors="replace")
-        return f"{as_it_came}\n{plain}\n{values}".casefold()
+        return _text(self._body, plain, *[value for _, value in self._headers])
 
 
 def _said(body: bytes) -> str:
-    return "\n".join(filter(None, provider_errors.texts(body))).casefold()
+    return _text(body, provider_errors.plain(body) or b"")
+
+
+def _text(*parts: bytes) -> str:
+    return b"\n".join(parts).decode(errors="replace").casefold()
 
 
 NO_RULINGS = Rulings((), [], b"")

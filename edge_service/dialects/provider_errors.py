@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -50,12 +50,12 @@ def read(body: bytes) -> ProviderError:
     words = _word(error.get("message"))[:_MAX_MESSAGE_CHARS]
     names_account = _MODERATED.match(words) is not None
     is_moderated = names_account or _is_flagged(error.get("metadata"))
-    details = [detail for detail in _list(error.get("details")) if isinstance(detail, dict)]
+    reason, used_up, delay_s = _of_details(error["details"]) if "details" in error else _NO_DETAILS
     return ProviderError(
-        code=MODERATED if is_moderated else next(_reasons(details), "") or _word(error.get("code")),
+        code=MODERATED if is_moderated else reason or _word(error.get("code")),
         kind=_word(error.get("status")) or _word(error.get("type")),
-        hint=_quota(details) or hint(words, _word(error.get("param"))),
-        retry_after_s=next(_delays(details), None),
+        hint=used_up or hint(words, _word(error.get("param"))),
+        retry_after_s=delay_s,
         names_account=names_account,
     )
 
@@ -74,14 +74,12 @@ def _of_response(said: dict[str, Any]) -> Any:
     return response.get("error") if isinstance(response, dict) else None
 
 
-def texts(body: bytes) -> tuple[str, str | None]:
-    """A body as something to look for words in: as it came, and once more without escapes and spaces, or None if it is
-    no JSON. Never raises."""
-    as_it_came = body.decode(errors="replace")
+def plain(body: bytes) -> bytes | None:
+    """A body without escapes and spaces, in which nothing can hide; None if it is no JSON. Never raises."""
     try:
-        return as_it_came, msgspec.json.encode(_anything.decode(body)).decode()
+        return msgspec.json.encode(_anything.decode(body))
     except (ValueError, RecursionError):
-        return as_it_came, None
+        return None
 
 
 def message(body: bytes) -> str:
@@ -95,6 +93,16 @@ def message(body: bytes) -> str:
     error = said.get("error") or said if isinstance(said, dict) else None
     words = error.get("message") if isinstance(error, dict) else error
     return _word(words)[:_MAX_MESSAGE_CHARS]
+
+
+_Details: TypeAlias = tuple[str, Disposition | None, float | None]
+_NO_DETAILS: _Details = ("", None, None)
+
+
+def _of_details(said: Any) -> _Details:
+    """The reason, what is used up, and the delay, each if there is a detail of it."""
+    details = [detail for detail in _list(said) if isinstance(detail, dict)]
+    return next(_reasons(details), ""), _quota(details), next(_delays(details), None)
 
 
 def _reasons(details: list[dict[str, Any]]) -> Iterator[str]:

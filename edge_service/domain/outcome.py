@@ -47,6 +47,7 @@ AMBIGUOUS = frozenset({Disposition.TIMEOUT, Disposition.BROKEN})
 """The provider may have run the request, and billed it: a request moves on from one of these once at most."""
 
 
+_QUOTA, _CREDENTIAL = Disposition.QUOTA, Disposition.CREDENTIAL
 _CREDENTIAL_STATUSES = frozenset({401, 402, 403})
 """Answers that speak of the gateway's own account. Clients are told neither the status nor the body: it is not their
 key that is wrong, and such bodies quote keys. A 403 that is about the request all the same is told like any other fault
@@ -98,9 +99,9 @@ class Outcome:
         a 429: that is what the client would be told anyway."""
         if self._is_of_the_account or (self.by_rule and self.status in _CREDENTIAL_STATUSES):
             return False
-        if self.told_as is Disposition.QUOTA:
+        if self.disposition is _QUOTA:
             return self.status == 429
-        return self.told_as is not Disposition.CREDENTIAL
+        return self.disposition is not _CREDENTIAL
 
 
 _RANKS: Mapping[Disposition, int] = MappingProxyType(

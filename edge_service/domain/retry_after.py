@@ -205,4 +205,6 @@ def _clamped(seconds: float | None) -> float | None:
     """`sum` and `-` of finite numbers may still overflow."""
     if seconds is None or not math.isfinite(seconds):
         return None
-    return min(max(0.0, seconds), MAX_RETRY_AFTER_S)
+    if seconds <= 0.0:
+        return 0.0
+    return seconds if seconds < MAX_RETRY_AFTER_S else MAX_RETRY_AFTER_S
