@@ -177,11 +177,16 @@ def chat_completion(body: bytes, head: Headers) -> Asked:
     """Raises `InvalidRequestError`, as the others do."""
     request = openai_chat.read_request(body)
     name = request.model
+    written_for: object = None
+    written: Written
 
     def passed(attempt: Attempt) -> Call:
-        quirks = openai_chat.quirks_of(attempt.quirks)
-        levelled = request.at_level(attempt.reasoning, quirks) if attempt.reasoning else request
-        written = levelled.write(attempt.upstream_model, quirks)
+        nonlocal written, written_for
+        read_by = attempt.upstream_model, attempt.reasoning, attempt.quirks
+        if written_for != read_by:  # Else it is the last target's, with another key or at another place.
+            quirks = openai_chat.quirks_of(attempt.quirks)
+            levelled = request.at_level(attempt.reasoning, quirks) if attempt.reasoning else request
+            written, written_for = levelled.write(attempt.upstream_model, quirks), read_by
         return Passed(written, lambda it: openai_chat.whole(it, name), lambda: StencilReader(request.reader()))
 
     client = openai_chat.CLIENT
