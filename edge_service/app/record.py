@@ -100,8 +100,8 @@ class Record:
         if len(self.tried) == 1:
             return self.tried[0].tokens
         told = [tried.tokens for tried in self.tried if tried.tokens is not None]
-        if not told:
-            return None
+        if len(told) < 2:
+            return told[0] if told else None
         return Tokens(sum(t.input for t in told), sum(t.output for t in told), sum(t.cached for t in told))
 
     @property
@@ -109,7 +109,7 @@ class Record:
         """Attempts that moved on although the provider may have run the request. What is counted twice costs nobody."""
         if len(self.tried) < 2 or self.operation is Operation.COUNT:
             return 0
-        return sum(tried.disposition in AMBIGUOUS for tried in self.tried[:-1])
+        return sum([tried.disposition in AMBIGUOUS for tried in self.tried[:-1]])
 
 
 class Telemetry(Protocol):
