@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from edge_service.app.ports import (
     BrokenError,
@@ -18,7 +19,6 @@ from edge_service.dialects import provider_errors
 from edge_service.dialects.exchange import EmptyAnswerError, MalformedAnswerError, ReportedError, Voice
 from edge_service.domain import headers
 from edge_service.domain.classification import ProviderError, classify, reported, speaks_for_itself
-from edge_service.domain.headers import Headers
 from edge_service.domain.outcome import Disposition, ErrorAnswer, Outcome
 from edge_service.domain.retry_after import retry_after_headers, retry_after_s
 
@@ -68,15 +68,26 @@ async def refusal(
         return outcome
     if by_rule and not speaks_for_itself(status, by_rule):
         return outcome
-    if response.quotes_credential(body) or response.quotes_credential(provider_errors.plain(body) or b""):
-        return outcome  # "Incorrect API key provided: sk-...", whatever the status.
-    if voice is None:
-        if disposition in _OF_THE_REQUEST and (said := provider_errors.message(body)):
-            outcome.detail = said
-        return outcome
-    if disposition in _OF_THE_REQUEST or voice.is_error_body(body):
-        outcome.answer = ErrorAnswer(tuple(_shown(response, outcome.retry_after_s)), body)
+    if voice is not None:
+        outcome.answer = partial(_passed_on, response, body, voice, disposition, outcome.retry_after_s)
+    elif disposition in _OF_THE_REQUEST and not _quotes_credential(response, body):
+        outcome.detail = provider_errors.message(body) or outcome.detail
     return outcome
+
+
+def _passed_on(
+    response: UpstreamResponse, body: bytes, voice: Voice, disposition: Disposition, after_s: float | None
+) -> ErrorAnswer | None:
+    """The answer as it came, if it is one of the client's dialect."""
+    if _quotes_credential(response, body) or not (disposition in _OF_THE_REQUEST or voice.is_error_body(body)):
+        return None
+    shown = [*headers.to_client(response.headers), *retry_after_headers(response.headers, after_s)]
+    return ErrorAnswer(tuple(shown), body)
+
+
+def _quotes_credential(response: UpstreamResponse, body: bytes) -> bool:
+    """`Incorrect API key provided: sk-...`, whatever the status."""
+    return response.quotes_credential(body) or response.quotes_credential(provider_errors.plain(body) or b"")
 
 
 def unusable(
@@ -88,11 +99,6 @@ def unusable(
         return reported(status, provider_errors.read(body), by_rule)
     disposition = Disposition.EMPTY if isinstance(error, EmptyAnswerError) else Disposition.BROKEN
     return Outcome(by_rule or disposition, status=status, detail=str(error), by_rule=by_rule is not None)
-
-
-def _shown(response: UpstreamResponse, after_s: float | None) -> Headers:
-    """The headers for the client."""
-    return [*headers.to_client(response.headers), *retry_after_headers(response.headers, after_s)]
 
 
 async def read_whole(response: UpstreamResponse, limit_bytes: int, within_s: float | None = None) -> bytes | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -63,6 +63,10 @@ class ErrorAnswer:
     content: bytes
 
 
+def no_answer() -> None:
+    """There is none that may be passed on."""
+
+
 @dataclass(slots=True)
 class Outcome:
     """How an attempt failed."""
@@ -72,7 +76,8 @@ class Outcome:
     """The provider's HTTP status; 0 if none came."""
     retry_after_s: float | None = None
     """As the provider said it."""
-    answer: ErrorAnswer | None = None
+    answer: Callable[[], ErrorAnswer | None] = no_answer
+    """The provider's own, if it may be passed on: found out for the one failure that a client is told of."""
     detail: str = ""
     """What happened, in words that may be shown to anyone."""
     is_unfit: bool = False
