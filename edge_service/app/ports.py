@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from edge_service.domain.affinity import Made
+from edge_service.domain.bodies import Body
 from edge_service.domain.failover import ReportClosed, ReportContent, ReportEnded, ReportFailed
 from edge_service.domain.headers import Headers
 from edge_service.domain.management import (
@@ -169,7 +170,7 @@ class Upstream(Protocol):
     """Calls providers."""
 
     async def send(
-        self, attempt: Attempt, path: str, headers: Headers, body: bytes, method: str = "POST"
+        self, attempt: Attempt, path: str, headers: Headers, body: Body, method: str = "POST"
     ) -> UpstreamResponse:
         """Sends the request and waits for the head of the answer; what kind of content the body is stands among the
         headers. The attempt's connect time-out applies, no other.

@@ -15,6 +15,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from edge_service.dialects import canonical
+from edge_service.domain.bodies import Body
 from edge_service.domain.client_limits import ClientLimits
 from edge_service.domain.errors import ApiError
 from edge_service.domain.headers import Headers
@@ -158,7 +159,7 @@ class Written(Struct, frozen=True):
 
     path: str
     """Behind the provider's base URL; it may have a query."""
-    body: bytes
+    body: Body
     headers: Headers = []
     """Of the dialect's own, but for the credential's and the content's type."""
     dropped: tuple[str, ...] = ()

@@ -7,22 +7,24 @@ import msgspec
 
 from edge_service.dialects import surrogates
 from edge_service.dialects.exchange import JSON, Written
+from edge_service.domain.bodies import Body
 from edge_service.domain.errors import InvalidRequestError
 from edge_service.domain.plan import NO_PARAMS, Attempt
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def applied(attempt: Attempt, written: Written) -> bytes:
+def applied(attempt: Attempt, written: Written) -> Body:
     """The body of a request for this target. What is not named in the configuration stays byte for byte, and so do
     forms."""
     params, quirks = attempt.params, attempt.quirks
     if (params is NO_PARAMS and not quirks.drop and not quirks.rename) or written.content_type != JSON:
         return written.body
+    body = bytes(written.body)
     try:
-        return _changed(attempt, written.body)
+        return _changed(attempt, body)
     except msgspec.DecodeError:
-        hidden = surrogates.hide(written.body)
+        hidden = surrogates.hide(body)
         if hidden is None:
             raise InvalidRequestError("the body cannot be read as JSON") from None
         return hidden.shown(_changed(attempt, hidden.data))

@@ -28,6 +28,7 @@ from edge_service.dialects.openai_chat.wire import PATH, decode_object, encode
 from edge_service.dialects.surrogates import Hidden
 from edge_service.dialects.values import NULL, encode_around, first_byte, is_null, request_fields
 from edge_service.domain import sse
+from edge_service.domain.bodies import Body
 from edge_service.domain.errors import InvalidRequestError
 
 _PREAMBLE, _CONTENT, _TERMINAL, _ERROR = EventKind
@@ -70,7 +71,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
     has_our_thoughts: bool = False
     """There may be some in the conversation that we have put there."""
 
-    def body(self, model: str) -> bytes:
+    def body(self, model: str) -> Body:
         """The request for a provider that calls the model by this name, otherwise as it came."""
         return self._encoded({**self.fields, "model": model})
 
@@ -104,9 +105,9 @@ class ChatRequest(msgspec.Struct, frozen=True):
         """Of the answer, if it comes as a stream."""
         return EventReader(self.model, wants_usage=self.wants_usage)
 
-    def _encoded(self, fields: dict[str, Any]) -> bytes:
+    def _encoded(self, fields: dict[str, Any]) -> Body:
         body = encode_around("messages", fields)
-        return body if self.hidden is None else self.hidden.shown(body)
+        return body if self.hidden is None else self.hidden.shown(bytes(body))
 
 
 def open_request(body: bytes) -> Opened:
