@@ -14,6 +14,8 @@ from collections.abc import Callable
 from operator import add
 from typing import TypeAlias
 
+import msgspec
+
 from edge_service.dialects.canonical import Usage
 from edge_service.dialects.exchange import EventKind, EventReader
 from edge_service.domain.sse import MAX_EVENT_BYTES
@@ -54,11 +56,7 @@ _PATTERNS = [_pattern(holes) for holes in range(1, MAX_HOLES + 1)]
 """Of the texts of events with so many holes and one."""
 _PLAIN = bytes(range(0x20, 0x7F)).translate(None, b'"\\')
 """Of these any text is one."""
-_ONE_TEXT = re.compile(_STRING).fullmatch
-
-
-def _never(_: bytes) -> None:
-    """Instead of `_ONE_TEXT`."""
+_string = msgspec.json.Decoder(str).decode
 
 
 class Stencil:
@@ -66,17 +64,22 @@ class Stencil:
 
     __slots__ = (
         "_are_texts",
+        "_before",
+        "_behind",
         "_between",
         "_blank",
         "_end",
         "_first",
-        "_is_text",
         "_last",
         "_of_event",
+        "_sent_before",
+        "_sent_behind",
         "_sent_between",
         "_sent_first",
         "_sent_last",
+        "_string",
         "_texts",
+        "_two_bytes",
     )
 
     def __init__(self, came: list[bytes], sent: list[bytes]) -> None:
@@ -90,12 +93,21 @@ class Stencil:
         self._of_event = slice(len(self._first), len(self._end) - len(self._last) or None)
         """Of one without this end, its holes and what is between them."""
         self._are_texts = _PATTERNS[len(self._between)].fullmatch
-        self._is_text = _never if self._between else _ONE_TEXT
-        """Of one event with one hole, as most come."""
+        # Of one event with one hole, as most come: the hole with its quotes, and what stands around these.
+        self._before, self._behind = self._first[:-1], self._last[1:]
+        self._sent_before, self._sent_behind = self._sent_first[:-1], self._sent_last[1:]
+        self._string = slice(len(self._before), -len(self._behind))
+        least = 0 if self._between else 2 * (len(self._first) + len(self._last))
+        self._two_bytes = min(least, MAX_EVENT_BYTES)
+        """What is smaller are no two events like it; nor is anything, if they have several holes."""
 
     def known(self, piece: bytes) -> Known | None:
         """Of a piece that begins where an event does; None if that is another one, or one stands between those like it,
         or the piece is large. Where two holes are followed by the same, nothing is known."""
+        if len(piece) < self._two_bytes:
+            string = piece[self._string]
+            if self._before + string + self._behind == piece and _is_text(string):
+                return 1, self._sent_before + string + self._sent_behind, b""
         if not piece.startswith(self._first) or len(piece) > MAX_EVENT_BYTES:
             return None
         behind = b""
@@ -104,12 +116,7 @@ class Stencil:
             if not end:
                 return None
             piece, behind = piece[:end], piece[end:]
-        texts = piece[self._texts]
-        if not self._is_text(texts):
-            return self._known(texts, piece, behind)
-        if not (texts.isascii() or _is_utf8(texts)):
-            return None
-        return 1, self._sent_first + texts + self._sent_last, behind
+        return self._known(piece[self._texts], piece, behind)
 
     def _end_in(self, piece: bytes) -> int:
         """Where the last event like it ends before others; 0 if there is none. To search for all that an event ends
@@ -122,7 +129,7 @@ class Stencil:
         return 0
 
     def _known(self, inner: bytes, events: bytes, behind: bytes) -> Known | None:
-        """Of several, or of one with several holes. `inner` is all but what stands at their beginning and end."""
+        """Of however many. `inner` is all but what stands at their beginning and end."""
         of_event = self._of_event
         texts = [event[of_event] for event in events.split(self._end)[:-1]]
         # Put together again it is what came, byte for byte, or else it is something else.
@@ -206,6 +213,14 @@ def _apart(event: bytes) -> tuple[list[bytes], list[bytes]]:
 
 def _is_marked(event: bytes) -> bool:
     return event != event.translate(None, _ALL_MARKS)
+
+
+def _is_text(string: bytes) -> bool:
+    """Whether this is a string as JSON has it, and not the empty one. Of a lone surrogate it is denied."""
+    try:
+        return bool(_string(string))
+    except ValueError:
+        return False
 
 
 def _is_utf8(texts: bytes) -> bool:
