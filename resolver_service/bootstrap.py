@@ -46,7 +46,7 @@ from resolver_service.domain.config import ConfigError
 from resolver_service.domain.health import PROBE_LEASE_S
 from resolver_service.settings import Settings
 
-if TYPE_CHECKING:  # Seven megabytes that a resolver does without which shares nothing, and two which keeps nothing.
+if TYPE_CHECKING:  # 7 MB that only a resolver with a store needs, and 2 MB that only one with a state directory does.
     from resolver_service.adapters.record_copy import ConfigCopy
     from resolver_service.adapters.stores_redis.beginning import Beginning
     from resolver_service.adapters.stores_redis.record import RedisRecord
@@ -74,13 +74,13 @@ class _Shared:
 
 @dataclass(frozen=True, slots=True)
 class _Operating:
-    """What operators' tools ask."""
+    """What serves /metrics and the health checks."""
 
     registry: CollectorRegistry
     is_serving: asyncio.Event
     server: OperationsServer
     at: str
-    """What is printed about it."""
+    """For the line that is printed at the start."""
 
 
 def check(settings: Settings) -> str:
@@ -343,7 +343,7 @@ def _sources(
 
 
 def _given(path: Path | None) -> Path:
-    """Without a store there is one: `settings` sees to it."""
+    """`settings` has seen to it that there is one where there is no store."""
     if path is None:
         raise UnreadableError("--config FILE is required")
     return path

@@ -15,8 +15,8 @@ from resolver_service.domain.clients import Limits
 
 WINDOW_MS = 60_000
 GRAIN_MS = 100
-"""What is used within so short a time leaves the window together, with the last of it: a window of any number of
-requests has some 600 entries. So it never holds less than was used, and holds some of it this much too long."""
+"""What is used within so short a time becomes one entry, which leaves the window with the last of it. So a window has
+some 600 entries at most; it never counts too little, and some of it up to this much too long."""
 SOON_MS = 1_000
 """When to come back while requests under way are what is in the way: nobody knows when they end, and most end soon."""
 
