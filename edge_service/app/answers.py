@@ -1,4 +1,4 @@
-"""What providers' answers, and calls that came to none, amount to."""
+"""What the answers of providers, and failed calls, amount to."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from edge_service.domain.retry_after import retry_after_headers, retry_after_s
 
 MAX_ERROR_BYTES = 1024 * 1024
 ERROR_BODY_S = 1.0
-"""How long the body of an error answer is waited for. What matters stands in its head."""
+"""How long to wait for the body of an error answer: the status and the headers have told most of it."""
 
 _DISPOSITIONS = {
     UnreachableError: Disposition.UNREACHABLE,
@@ -51,7 +51,7 @@ async def refusal(
     """What an answer with an error status amounts to; `now` is in seconds since the epoch. `voice` is the client's, or
     None if the provider speaks another dialect, so that nothing can be passed on."""
     body = None
-    with contextlib.suppress(TimeoutError, UpstreamFailure):  # The status has said it.
+    with contextlib.suppress(TimeoutError, UpstreamFailure):  # The status is enough.
         body = await read_whole(response, MAX_ERROR_BYTES, within_s=ERROR_BODY_S)
     error = ProviderError() if body is None else provider_errors.read(body)
     by_rule = rulings.of(response.status, body or b"")
