@@ -1,8 +1,8 @@
-"""Which requests act on the provider: what they do there, beside being answered, would be done twice if they moved on
-after silence. So do tools that the provider runs, and answers that it goes on making when nobody waits.
+"""Which requests act on the provider, beyond being answered: with tools that the provider runs, or in the background.
+If they moved on after silence, that might be done twice.
 
-It is asked about a request when one of its attempts has fallen silent, and not before. What cannot be read has been
-refused by then, or the provider refuses it.
+This is asked only when an attempt has fallen silent. A request that cannot be read has been refused by then, or the
+provider refuses it.
 
 Sources: https://platform.openai.com/docs/guides/tools, https://platform.openai.com/docs/guides/background,
 https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview, https://ai.google.dev/gemini-api/docs/tools

@@ -1,13 +1,14 @@
-"""A conversation, its answer and the events of its stream, in no dialect: what every translation passes through.
+"""A conversation, its answer and the events of its stream, independent of any dialect: every translation goes through
+it.
 
     client's dialect -> canonical -> provider's dialect, and the answer back
 
-What two dialects can say has a place here. What one alone can say has a name in `Request.unsaid` or `Request.bound`:
-the first can be left out and the client is told so, the second would change the meaning, and only a provider of the
-client's own dialect can take it.
+What two dialects can express has a field here. What only one can is named in `Request.unsaid` or `Request.bound`: the
+former is left out, and the client is told; the latter would change the meaning, and only a provider of the client's own
+dialect can take it.
 
 JSON that nobody looks into (schemas, arguments) stays as it came. The values are msgspec's structs and not dataclasses,
-since one is made for every event of a stream, and at a third of the price.
+since one is made for every event of a stream, at a third of the price.
 """
 
 from __future__ import annotations
