@@ -184,7 +184,7 @@ class Reasoning(Struct, frozen=True):
 
 
 class Request(Struct, frozen=True):
-    """Of scalars None, of texts and tuples the empty one, stands for unsaid."""
+    """A client's request. What the client has not said is None, an empty text or an empty tuple."""
 
     model: str
     stream: bool
@@ -213,7 +213,7 @@ class Request(Struct, frozen=True):
     service_tier: str = ""
     """auto, default, flex, priority."""
     user: str = ""
-    """Whom the request is made for, as providers want it to find abuse: an opaque id."""
+    """An opaque id of the end user, which providers use to find abuse."""
     metadata: Mapping[str, str] = MappingProxyType({})
     wants_usage: bool = True
     """Whether the client wants usage in a stream."""
@@ -296,7 +296,7 @@ class RefusalDelta(Struct, frozen=True):
 
 
 class ThinkingDelta(Struct, frozen=True):
-    """`text` goes on the thought; the others, which may come without text, are as in `Thinking`."""
+    """`text` continues the thought; the other fields, which may come without text, are as in `Thinking`."""
 
     text: str = ""
     signature: str = ""
@@ -358,7 +358,7 @@ Event: TypeAlias = (
 
 
 def is_content(event: Event) -> bool:
-    """Whether a reader would see something of it: from then on the stream stays where it is."""
+    """Whether a reader would see something of it: after it the stream cannot move to another target."""
     match event:
         case TextDelta(text=text) | RefusalDelta(text=text) | ThinkingDelta(text=text) | ToolCallDelta(arguments=text):
             return bool(text)

@@ -62,7 +62,7 @@ class _Slot:
     served_at: float | None = None
     """When the worker that is there began to serve."""
     ends: int = 0
-    """In a row."""
+    """Ends in a row."""
 
 
 class Supervision:
@@ -76,7 +76,7 @@ class Supervision:
 
     @property
     def serving(self) -> tuple[int, ...]:
-        """Who accepts connections."""
+        """The workers that accept connections."""
         return tuple(number for number, slot in enumerate(self._slots) if slot.phase is _Phase.SERVING)
 
     @property

@@ -32,7 +32,8 @@ class Strategy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """What becomes of the top-level fields of a request, in the provider's own names. No name stands in two of them."""
+    """What is changed in the top-level fields of a request, by the provider's names for them. A field is in one of the
+    three only."""
 
     set_json: bytes = b""
     """A JSON object; empty for none. These fields replace what the client said."""
@@ -61,7 +62,7 @@ class Scopes(NamedTuple):
 
 
 def credential_scope(target_id: str) -> str:
-    """Of the target's scopes the credential's, whether or not there still is such a target."""
+    """The credential's scope of a target, by its id alone: there may be no such target any more."""
     return f"{target_id.partition('/')[0]}#{target_id.rpartition('#')[2]}"
 
 
@@ -289,7 +290,7 @@ class Catalog:
     """By the SHA-256 of each of their keys, without those that are disabled. None: whoever asks is served."""
 
     def find(self, name: str) -> Group | RawModel | None:
-        """What stands under a name as it is: cluster, pool or raw model, in this order."""
+        """The entry with this very name: a cluster, else a pool, else a raw model."""
         entries = self._entries
         return entries.get(name) or entries.get(name_key(name))  # Most names are written as they are compared.
 

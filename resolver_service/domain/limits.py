@@ -33,7 +33,7 @@ class Kind(StrEnum):
 class _Entry:
     began_ms: int
     at_ms: int
-    """Of the last of it."""
+    """When the last of it was used."""
     amount: int
 
 
@@ -66,7 +66,7 @@ class Window:
         return self._used
 
     def wait_ms(self, amount: int, now_ms: int) -> int | None:
-        """Until at least so much of it is over; None if there is not so much in it."""
+        """Milliseconds until at least this amount has left the window; None if there is not so much in it."""
         self.used(now_ms)
         for entry in self._entries:
             amount -= entry.amount
@@ -75,7 +75,7 @@ class Window:
         return None
 
     def reset_ms(self, now_ms: int) -> int:
-        """Until all of it is over."""
+        """Milliseconds until the window is empty."""
         return self._entries[-1].at_ms + WINDOW_MS - now_ms if self.used(now_ms) else 0
 
 

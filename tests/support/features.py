@@ -1,5 +1,5 @@
-"""What can be asked and answered, one thing at a time: the rows of the tables in docs/dialects.md, and what becomes of
-each between a client and a provider, by the code that the edge runs."""
+"""The rows of the tables in docs/dialects.md: single features of requests and answers, and what the edge's code makes
+of each between a client and a provider."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CLIENTS: Mapping[str, str] = MappingProxyType(
 PROVIDERS: Mapping[str, str] = MappingProxyType(
     {"chat": "OpenAI", "responses": "OpenAI with Responses", "anthropic": "Anthropic", "gemini": "Gemini"}
 )
-"""By the API that is theirs, with the names that the tables have for them."""
+"""The providers by their API, with the names that the tables have for them."""
 
 PASSED, TRANSLATED, DROPPED, REFUSED, LOST, NONE = "passed", "translated", "dropped", "refused", "lost", "-"
 
@@ -35,11 +35,11 @@ class Asking:
     """Something that requests ask."""
 
     asks: Mapping[str, Mapping[str, Any]]
-    """By client: the fields of a request that ask it. A client that is not here has no words for it."""
+    """By client: the fields of a request that ask for it. A client that is not here has no such fields."""
     marks: tuple[str, ...]
     """One of these is in the body of a provider's request, JSON without spaces, if it is asked."""
     thinks: bool = False
-    """Of a model that does."""
+    """It takes a reasoning model."""
 
 
 @dataclass(frozen=True)
