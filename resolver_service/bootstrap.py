@@ -11,7 +11,7 @@ import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry
 
@@ -146,9 +146,7 @@ async def _begun(settings: Settings, told_to_stop: asyncio.Event, stack: context
         raise UnreadableError("--store: not an address such as redis://127.0.0.1:6379/0") from None
     copy = ConfigCopy(settings.state_dir)
     beginning = asyncio.create_task(begin(record, lambda: _seed(settings.config), copy.read))
-    stopping = asyncio.create_task(told_to_stop.wait())
-    await asyncio.wait({beginning, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
+    await _done_or_stopped(beginning, told_to_stop)
     if not beginning.done():
         beginning.cancel()
         return None
@@ -159,6 +157,13 @@ async def _begun(settings: Settings, told_to_stop: asyncio.Event, stack: context
     if settings.config:
         config_file.compare(settings.config, began.kept.text)
     return _Shared(record, copy, began)
+
+
+async def _done_or_stopped(task: asyncio.Task[Any], told_to_stop: asyncio.Event) -> None:
+    """Waits until the task is done, or the resolver is told to stop."""
+    stopping = asyncio.create_task(told_to_stop.wait())
+    await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
 
 
 def _seed(path: Path | None) -> Kept | None:
@@ -220,10 +225,8 @@ async def _serve(
     operating.is_serving.set()
     print(f"forebay-resolver: serving {operating.at}gRPC on {grpc.address}", flush=True)
 
-    stopping = asyncio.create_task(told_to_stop.wait())
-    await asyncio.wait({stopping, following}, return_when=asyncio.FIRST_COMPLETED)
+    await _done_or_stopped(following, told_to_stop)
     operating.is_serving.clear()
-    stopping.cancel()
     if renewing:
         renewing.cancel()
     watch.close()
