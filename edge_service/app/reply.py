@@ -1,4 +1,4 @@
-"""Writes the answer to the client: at once, or as a stream, whose head may have to go out before there is content."""
+"""What a client gets to read: an answer at once, or a stream whose head may have to go out before there is content."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from edge_service.domain.headers import Headers, without_limits
 from edge_service.domain.plan import Plan
 
 SERVED = 200
-"""Of every successful answer, whatever 2xx the provider sent."""
+"""The status of every answer that is one, whichever success the provider called it."""
 
 
 class Reply:
-    """Begins and ends the answer. In between `send` or `write` is called."""
+    """Begins and ends the answer. What lies between goes to `send` or `write`, once it has begun."""
 
     __slots__ = (
         "_beat",
@@ -50,20 +50,20 @@ class Reply:
         self._is_stopped = False
 
     def tell_limits(self, plan: Plan, now: float) -> None:
-        """Puts the client's own limits, if it has any, into the answer's headers, in the place of the provider's. With
-        a remembered plan they are not known, and left out. `now` is in seconds since the epoch."""
+        """What the client may still do stands at the head of its answer then, if it has limits, instead of what
+        providers say of others. Of a remembered plan nobody knows. `now` is in seconds since the epoch."""
         if plan.limits is not None:
             self._record.is_unmetered = plan.is_stale
             self._limits = [] if plan.is_stale else self._voice.limit_headers(plan.limits, now)
 
     def keep_warm(self, period_s: float, head: Headers) -> None:
-        """Until there is content, sends the client of a stream a comment each period. The first one begins the answer,
-        with this head and status 200. What is under way is not disturbed."""
+        """From now on until there is content, a stream's client gets a comment each period; before the first one its
+        answer begins, with this head, as a success. Nothing that is under way is disturbed by that."""
         self._period_s, self._early = period_s, self._limited(head)
         self._timer = asyncio.get_running_loop().call_later(period_s, self._due)
 
     async def begin(self, head: Headers, content: bytes) -> None:
-        """Begins a stream."""
+        """The beginning of a stream."""
         if await self._has_begun_early():
             await self._client.send(content)
         else:
@@ -71,19 +71,19 @@ class Reply:
             await self._client.start(SERVED, self._limited(head), content)
 
     async def begin_and_end(self, head: Headers, content: bytes) -> None:
-        """Sends a stream of which all is there."""
+        """All of a stream, which is there at once."""
         if await self._has_begun_early():
             await self._client.end(content)
         else:
             await self.respond(head, content)
 
     async def respond(self, head: Headers, content: bytes) -> None:
-        """Sends a whole answer."""
+        """All of an answer that came whole."""
         self._record.status = SERVED
         await self._client.respond(SERVED, self._limited(head), content)
 
     async def refuse(self, error: UpstreamError, head: Headers) -> None:
-        """Sends the error, in the provider's own words if these are in the client's dialect."""
+        """Tells of the most useful failure: in the provider's own words where they are of its dialect."""
         answer = error.outcome.answer
         if await self._has_begun_early():
             said = None if answer is None else self._voice.said_event(answer.content)
@@ -97,7 +97,7 @@ class Reply:
         await self._client.respond(status, self._limited([*first, *head]), content)
 
     async def break_off(self, error: UpstreamError) -> None:
-        """Ends a stream that is not complete, with an error event."""
+        """Ends a stream that is not complete."""
         await self._client.end(self._voice.error_event(error))
 
     def close(self) -> None:
@@ -124,7 +124,7 @@ class Reply:
             self._timer = asyncio.get_running_loop().call_later(self._period_s, self._due)
 
     async def _has_begun_early(self) -> bool:
-        """Stops the heartbeats, and waits for one that is being written. Whether one has begun the answer."""
+        """Stops the heartbeats. One that is being sent is sent to its end: two can not write at a time."""
         self._is_stopped = True
         if self._timer is not None:
             self._timer.cancel()
