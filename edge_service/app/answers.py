@@ -1,4 +1,4 @@
-"""What providers' answers, and calls that came to none, amount to."""
+"""What the answers of providers, and failed calls, amount to."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from edge_service.domain.retry_after import retry_after_headers, retry_after_s
 
 MAX_ERROR_BYTES = 1024 * 1024
 ERROR_BODY_S = 1.0
-"""How long the body of an error answer is waited for. What matters stands in its head."""
+"""How long to wait for the body of an error answer: the status and the headers have told most of it."""
 
 _DISPOSITIONS = {
     UnreachableError: Disposition.UNREACHABLE,

@@ -1,5 +1,4 @@
-"""What the configuration changes in the requests of one target: fields that have another name there, that are set,
-filled in or taken out."""
+"""Applies what the configuration changes in a target's requests: fields that are renamed, set, filled in or removed."""
 
 from __future__ import annotations
 

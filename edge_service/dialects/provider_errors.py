@@ -75,7 +75,8 @@ def _of_response(said: dict[str, Any]) -> Any:
 
 
 def plain(body: bytes) -> bytes | None:
-    """A body without escapes and spaces, in which nothing can hide; None if it is no JSON. Never raises."""
+    """A JSON body without escapes and spaces, so that words can be searched for; None if it is not JSON. Never
+    raises."""
     try:
         return msgspec.json.encode(_anything.decode(body))
     except (ValueError, RecursionError):
@@ -83,7 +84,7 @@ def plain(body: bytes) -> bytes | None:
 
 
 def message(body: bytes) -> str:
-    """What an error's body says in words, for the client whose request it finds at fault; empty if it says nothing."""
+    """The message of an error, for the client whose request is at fault; empty if there is none."""
     try:
         said = _anything.decode(body)
     except (ValueError, RecursionError):
@@ -106,12 +107,12 @@ def _of_details(said: Any) -> _Details:
 
 
 def _reasons(details: list[dict[str, Any]]) -> Iterator[str]:
-    """Of `google.rpc.ErrorInfo`."""
+    """The reasons in `google.rpc.ErrorInfo`."""
     return (_word(detail["reason"]) for detail in details if "reason" in detail)
 
 
 def _delays(details: list[dict[str, Any]]) -> Iterator[float]:
-    """Of `google.rpc.RetryInfo`."""
+    """The delays in `google.rpc.RetryInfo`, in seconds."""
     for detail in details:
         seconds = span_s(_word(detail.get("retryDelay")))
         if seconds is not None:
@@ -122,9 +123,9 @@ _LASTING = ("perday", "permonth")
 
 
 def _quota(details: list[dict[str, Any]]) -> Disposition | None:
-    """Of `google.rpc.QuotaFailure`, which Google sends for each limit, that of a minute too. Used up is the account
-    only if the limit is a lasting one and of no single model: with `GenerateRequestsPerDayPerProjectPerModel` all other
-    models go on serving."""
+    """Whether `google.rpc.QuotaFailure` means that the account is used up. Google sends it for each limit, those by the
+    minute too. It is only if the limit is by day or month and of no single model: with
+    `GenerateRequestsPerDayPerProjectPerModel` all other models go on serving."""
     for detail in details:
         for violation in _list(detail.get("violations")):
             limit = _word(violation.get("quotaId")).lower() if isinstance(violation, dict) else ""

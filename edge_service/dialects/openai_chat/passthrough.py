@@ -89,7 +89,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
         return Written(PATH, self._encoded(fields), dropped=dropped)
 
     def at_level(self, suffix: str, quirks: Quirks = DEFAULT) -> ChatRequest:
-        """With the reasoning level that stood behind a model's name, in place of the client's own."""
+        """The request with the reasoning level from the model's name in place of the client's own."""
         asked = reasoning.of_suffix(suffix)
         effort = None if asked is None else reasoning.effort(asked)
         if effort is None:
@@ -102,7 +102,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
         return replace(self, fields={**fields, quirks.effort_within: msgspec.Raw(encode({"effort": effort}))})
 
     def reader(self) -> EventReader:
-        """Of the answer, if it comes as a stream."""
+        """The reader of the answer, if it is streamed."""
         return EventReader(self.model, wants_usage=self.wants_usage)
 
     def _encoded(self, fields: dict[str, Any]) -> Body:
@@ -149,7 +149,7 @@ _object = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
 
 
 def _wants_usage(options: msgspec.Raw) -> bool:
-    """Of options in another form the provider will say what is wrong with them: they stay as they are."""
+    """Whether the client wants usage. Malformed options stay as they are: the provider will say what is wrong."""
     try:
         said = _stream_options.decode(options)
     except (ValueError, RecursionError):
