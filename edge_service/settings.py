@@ -4,9 +4,11 @@ environment."""
 from __future__ import annotations
 
 import argparse
+import difflib
 import ipaddress
 import math
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +16,13 @@ from urllib.parse import urlsplit
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 _USUAL_PORTS = {"http": ":80", "https": ":443"}
+_ELSEWHERE = re.compile(
+    r"FOREBAY_(RESOLVER.*|PLAINTEXT_NETWORK)=|"
+    r".*_SERVICE_(HOST|PORT(_\w+)?)=|.*_PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?=|=(tcp|udp|sctp)://)"
+)
+"""What the resolver and the command are told, and Kubernetes of services called forebay-edge and the like."""
+_ALIKE = 0.8
+"""Of 1: LISTN is like LISTEN, and what docker-compose has is like nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +220,8 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
     """Exits with a message and status 2 if the arguments make no sense."""
     parser = _parser(environment)
     given = parser.parse_args(arguments)
+    for odd in _odd(environment) if given.as_worker is None else ():
+        print(f"{parser.prog}: warning: {odd}", file=sys.stderr)
     token = environment.get("FOREBAY_TOKEN", "")
     if wrong := next(_mistakes(given, token), None):
         parser.error(wrong)
@@ -252,7 +263,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     )
     for flag in _FLAGS:
         name = f"--{flag.name}"
-        told = environment.get(f"FOREBAY_EDGE_{flag.name.upper().replace('-', '_')}", flag.default)
+        told = environment.get(_variable(flag), flag.default)
         if flag.metavar:
             parser.add_argument(name, metavar=flag.metavar, type=flag.type, default=told, help=flag.help)
         else:
@@ -260,6 +271,25 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
             parser.add_argument(name, action="store_true", default=is_on, help=flag.help)
     parser.add_argument("--as-worker", type=_worker, help=argparse.SUPPRESS)
     return parser
+
+
+def _variable(flag: _Flag) -> str:
+    return f"FOREBAY_EDGE_{flag.name.upper().replace('-', '_')}"
+
+
+def _odd(environment: Mapping[str, str]) -> Iterator[str]:
+    """What is to be said of variables that look like the edge's and are none."""
+    own = ["FOREBAY_TOKEN", *map(_variable, _FLAGS)]
+    tails = {it: it.removeprefix("FOREBAY_").removeprefix("EDGE_") for it in own}
+    words = {before + tail: it for it, tail in tails.items() for before in ("", "EDGE_")}
+    for name, value in environment.items():
+        if not name.startswith("FOREBAY_") or name in own or _ELSEWHERE.match(f"{name}={value}"):
+            continue
+        tail = name.removeprefix("FOREBAY_").removeprefix("EDGE_")
+        if likely := difflib.get_close_matches(tail, words, n=1, cutoff=_ALIKE):
+            yield f"{name} means nothing here; did you mean {words[likely[0]]}?"
+        elif name.startswith("FOREBAY_EDGE_"):
+            yield f"{name} means nothing here; --help has what does"
 
 
 def _mistakes(given: argparse.Namespace, token: str) -> Iterator[str]:

@@ -43,6 +43,7 @@ from resolver_service.app.standing import standings
 from resolver_service.app.status import Status
 from resolver_service.app.watch import Bell, Watch
 from resolver_service.domain.config import ConfigError
+from resolver_service.domain.config_advice import advice
 from resolver_service.domain.health import PROBE_LEASE_S
 from resolver_service.settings import Settings
 
@@ -84,8 +85,10 @@ class _Operating:
 
 
 def check(settings: Settings) -> str:
-    """A line about what the configuration has in it. Raises `ConfigError` or `UnreadableError`."""
-    catalog = config_yaml.load(_text(settings.config))
+    """A line about what the configuration has in it, and one for each thing in it that is hardly meant. Raises
+    `ConfigError` or `UnreadableError`."""
+    text = _text(settings.config)
+    catalog = config_yaml.load(text)
     parts = {
         "provider": catalog.providers,
         "model": catalog.models,
@@ -93,7 +96,8 @@ def check(settings: Settings) -> str:
         "cluster": catalog.clusters,
     }
     told = ", ".join(f"{len(part)} {noun}{'' if len(part) == 1 else 's'}" for noun, part in parts.items())
-    return f"{settings.config}: valid: {told}"
+    warnings = config_yaml.located(text, list(advice(catalog)))
+    return "\n".join([f"{settings.config}: valid: {told}", *(f"warning: {each.in_text()}" for each in warnings)])
 
 
 async def serve(settings: Settings) -> None:

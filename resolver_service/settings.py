@@ -4,8 +4,11 @@ the environment."""
 from __future__ import annotations
 
 import argparse
+import difflib
 import ipaddress
 import math
+import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +16,13 @@ from urllib.parse import parse_qsl, urlsplit
 
 _IN_A_STORES_QUERY = ("db", "ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
 """What else the client would take could weaken TLS, or make of answers what nobody understands."""
+_ELSEWHERE = re.compile(
+    r"FOREBAY_(EDGE_.*|RESOLVER(_CA|_CERT|_KEY|_NAME)?|PLAINTEXT_NETWORK)=|"
+    r".*_SERVICE_(HOST|PORT(_\w+)?)=|.*_PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?=|=(tcp|udp|sctp)://)"
+)
+"""What the edge and the command are told, and Kubernetes of services called forebay-resolver and the like."""
+_ALIKE = 0.8
+"""Of 1: CONFG is like CONFIG, and what docker-compose has, such as CONFIG_DIR, is like nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +125,8 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
     """Exits with a message and status 2 if the arguments make no sense."""
     parser = _parser(environment)
     given = parser.parse_args(arguments)
+    for odd in _odd(environment):
+        print(f"{parser.prog}: warning: {odd}", file=sys.stderr)
     token, management_key = environment.get("FOREBAY_TOKEN", ""), environment.get("FOREBAY_MANAGEMENT_KEY", "")
     if wrong := next(_mistakes(given, token, management_key), None):
         parser.error(wrong)
@@ -146,7 +158,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     )
     for flag in _FLAGS:
         name = f"--{flag.name}"
-        told = environment.get(f"FOREBAY_RESOLVER_{flag.name.upper().replace('-', '_')}", flag.default)
+        told = environment.get(_variable(flag), flag.default)
         if flag.metavar:
             parser.add_argument(name, metavar=flag.metavar, type=flag.type, default=told, help=flag.help)
         else:
@@ -156,6 +168,25 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         "--check", action="store_true", help="validate the configuration, print what is wrong, and exit"
     )
     return parser
+
+
+def _variable(flag: _Flag) -> str:
+    return f"FOREBAY_RESOLVER_{flag.name.upper().replace('-', '_')}"
+
+
+def _odd(environment: Mapping[str, str]) -> Iterator[str]:
+    """What is to be said of variables that look like the resolver's and are none."""
+    own = ["FOREBAY_TOKEN", "FOREBAY_MANAGEMENT_KEY", *map(_variable, _FLAGS)]
+    tails = {it: it.removeprefix("FOREBAY_").removeprefix("RESOLVER_") for it in own}
+    words = {before + tail: it for it, tail in tails.items() for before in ("", "RESOLVER_")}
+    for name, value in environment.items():
+        if not name.startswith("FOREBAY_") or name in own or _ELSEWHERE.match(f"{name}={value}"):
+            continue
+        tail = name.removeprefix("FOREBAY_").removeprefix("RESOLVER_")
+        if likely := difflib.get_close_matches(tail, words, n=1, cutoff=_ALIKE):
+            yield f"{name} means nothing here; did you mean {words[likely[0]]}?"
+        elif name.startswith("FOREBAY_RESOLVER_"):
+            yield f"{name} means nothing here; --help has what does"
 
 
 def _mistakes(given: argparse.Namespace, token: str, management_key: str) -> Iterator[str]:

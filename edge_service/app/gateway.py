@@ -13,8 +13,8 @@ from edge_service.app.walk import Walk
 from edge_service.dialects.counting import Countable
 from edge_service.dialects.exchange import Asked, Voice
 from edge_service.domain import allowance
-from edge_service.domain.errors import ApiError
-from edge_service.domain.headers import REQUEST_ID, Headers
+from edge_service.domain.errors import ApiError, EncodedBodyError, InvalidRequestError
+from edge_service.domain.headers import REQUEST_ID, Headers, first
 from edge_service.domain.needs import Operation
 
 
@@ -51,7 +51,12 @@ class Gateway:
         record = Record(incoming.request_id, incoming.arrived_at)
         self._services.telemetry.began()
         try:
-            request = read(incoming.body, incoming.headers)
+            try:
+                request = read(incoming.body, incoming.headers)
+            except InvalidRequestError:
+                if first(incoming.headers, b"content-encoding") not in (None, b"", b"identity"):
+                    raise EncodedBodyError from None
+                raise
             allowed_s = allowance.allowed_s(incoming.headers)
             if isinstance(request, Countable):
                 record.operation = Operation.COUNT

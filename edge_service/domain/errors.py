@@ -5,6 +5,7 @@ ApiError
 +- InvalidRequestError      400  the body is not what the route takes
 |  +- ContextLengthError    400  it does not fit into the context of any target
 |  +- NeedsUnmetError       400  no target behind the name can do what it asks for
+|  +- EncodedBodyError      415  it is compressed
 +- ClientKeyError           401  the client has shown no key, or one that serves nobody
 +- RequestTimeoutError      408  the request did not arrive in time
 +- PayloadTooLargeError     413
@@ -78,6 +79,20 @@ class ContextLengthError(InvalidRequestError):
 
 class NeedsUnmetError(InvalidRequestError):
     code = "needs_unmet"
+
+
+class EncodedBodyError(InvalidRequestError):
+    status = 415
+    code = "unsupported_media_type"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the body has a content-encoding, and none is taken: send it as it is", param="content-encoding"
+        )
+
+    @property
+    def headers(self) -> Headers:
+        return [*super().headers, (b"accept-encoding", b"identity")]  # RFC 9110, 12.5.3.
 
 
 class ClientKeyError(ApiError):

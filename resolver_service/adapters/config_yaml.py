@@ -18,9 +18,6 @@ from resolver_service.domain.config import ConfigError, Known, Problem, parse, p
 from resolver_service.domain.config_blocks import Parts, parts, place
 
 LARGEST_BYTES = 16 * 1024 * 1024
-MOST_LOCATED_BYTES = 256 * 1024
-"""Of a text whose mistakes are told with their lines. To find them in larger ones, which no hand has written, takes
-seconds."""
 DEEPEST = 100
 """Levels. Composing recurses on the C stack: some ten thousand levels would end the process."""
 
@@ -34,7 +31,7 @@ def load(text: str | bytes) -> Catalog:
     try:
         return parse(document)
     except ConfigError as error:
-        raise _located(text, error) from None
+        raise ConfigError(located(text, error.problems)) from None
 
 
 def parsed(text: bytes) -> Parsed:
@@ -60,7 +57,7 @@ class Reader:
         try:
             known = parse_further(document, self._known)
         except ConfigError as error:
-            raise _located(text, error) from None
+            raise ConfigError(located(text, error.problems)) from None
         gone = [] if self._known is None else [*self._known.pools.values(), *self._known.groups.values()]
         self._known = known
         let_go(gone)
@@ -240,12 +237,12 @@ def _check_is_usual(text: str) -> None:
             raise _UnusualError
 
 
-def _located(text: str | bytes, error: ConfigError) -> ConfigError:
+def located(text: str | bytes, problems: Sequence[Problem]) -> Sequence[Problem]:
     """The same problems of a text that could be read, each with its line."""
-    if len(text) > MOST_LOCATED_BYTES:
-        return error
+    if not problems:
+        return problems
     lines = _Lines(text.decode("utf-8-sig") if isinstance(text, bytes) else text)
-    return ConfigError(Problem(it.path, it.message, lines.of(it.path)) for it in error.problems)
+    return [Problem(it.path, it.message, lines.of(it.path)) for it in problems]
 
 
 class _Lines:

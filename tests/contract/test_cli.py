@@ -367,4 +367,5 @@ def test_an_operator_puts_a_file_into_effect(forebay: Forebay, tmp_path: Path) -
     first, *mistakes = errors.splitlines()
     assert (status, out, first) == (1, "", "forebay: the configuration would be invalid: 2 problems")
     assert [line.partition(":")[0] for line in mistakes] == ["polcy", "modl"]
+    assert [line.rpartition(" (")[2] for line in mistakes] == ["line 1)", "line 2)"]
     assert forebay("apply", str(file))[0] == 2, "no key"

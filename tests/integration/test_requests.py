@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from pathlib import Path
@@ -30,6 +31,10 @@ async def test_bad_requests_are_told_what_and_where(tmp_path: Path) -> None:
             assert (response.status_code, error["param"]) == (status, param), body
             assert words in error["message"]
             assert set(error) == {"message", "type", "param", "code"}
+        packed = gzip.compress(b'{"model": "chat", "messages": []}')
+        response = await it.client.post("/v1/chat/completions", content=packed, headers={"content-encoding": "gzip"})
+        assert (response.status_code, response.headers["accept-encoding"]) == (415, "identity")
+        assert "send it as it is" in response.json()["error"]["message"]
         assert it.hits == [0]
 
 

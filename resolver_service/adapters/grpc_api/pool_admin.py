@@ -24,6 +24,7 @@ from resolver_service.app.ports import MOST_REVISIONS, Revision, Siblings
 from resolver_service.app.refusals import ResolveError
 from resolver_service.app.resolve import Resolver
 from resolver_service.app.status import Glance, State, Status
+from resolver_service.domain.config import ConfigError, Problem
 from resolver_service.domain.config_changes import Change, Deleted, Kind, Put, Replaced, model_pools, providers
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -124,8 +125,17 @@ class PoolAdminServicer(pool_admin_service_pb2_grpc.PoolAdminServiceServicer):
     async def ApplyConfiguration(
         self, request: pb.ApplyConfigurationRequest, context: Context
     ) -> pb.ApplyConfigurationResponse:
-        made = await self._or_refuse(self._editor.apply(request.text, _terms(request)), context)
+        made = await self._or_refuse(self._apply(request), context)
         return pb.ApplyConfigurationResponse(revision=made.number, etag=made.digest)
+
+    async def _apply(self, request: pb.ApplyConfigurationRequest) -> Revision:
+        """Whoever sends a text has its lines before them."""
+        try:
+            return await self._editor.apply(request.text, _terms(request))
+        except ConfigError as error:
+            lines = (f" (line {it.line})" if it.line else "" for it in error.problems)
+            told = [Problem(it.path, it.message + line) for it, line in zip(error.problems, lines, strict=True)]
+            raise ConfigError(told) from None
 
     # --- Targets ---
 

@@ -121,6 +121,49 @@ def test_a_switch_is_off_by_any_other_word(value: str, capsys: pytest.CaptureFix
     assert load(**{variable(flag): value}, **NEEDS_CONSENT[flag]).key_required
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("FOREBAY_EDGE_LISTN", "did you mean FOREBAY_EDGE_LISTEN?"),
+        ("FOREBAY_EGDE_LISTEN", "did you mean FOREBAY_EDGE_LISTEN?"),
+        ("FOREBAY_LISTEN", "did you mean FOREBAY_EDGE_LISTEN?"),
+        ("FOREBAY_EDGE_RESOLVERS", "did you mean FOREBAY_EDGE_RESOLVER?"),
+        ("FOREBAY_TOKN", "did you mean FOREBAY_TOKEN?"),
+        ("FOREBAY_EDGE_TOKEN", "did you mean FOREBAY_TOKEN?"),
+        ("FOREBAY_EDGE_PORT", "--help has what does"),
+    ],
+)
+def test_a_variable_that_means_nothing_is_told_of_by_its_name(
+    name: str, meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    load(**{name: "127.0.0.1:9999"})
+    assert capsys.readouterr().err == f"forebay-edge: warning: {name} means nothing here; {meant}\n"
+    load("--as-worker", "0,1,2,3", **{name: "127.0.0.1:9999"})
+    assert not capsys.readouterr().err  # Its supervisor has said so.
+
+
+OTHERS_VARIABLES = {
+    # Of docker-compose and its containers, of the command and of the other service.
+    **dict.fromkeys(("FOREBAY_PORT", "FOREBAY_PROMETHEUS_PORT", "FOREBAY_UID", "FOREBAY_CONFIG_DIR"), "1"),
+    **dict.fromkeys(("FOREBAY_STORE_PASSWORD", "FOREBAY_CERTIFICATES_DIR", "FOREBAY_CLIENT_KEY"), "1"),
+    **dict.fromkeys(("FOREBAY_RESOLVER", "FOREBAY_RESOLVER_CA", "FOREBAY_PLAINTEXT_NETWORK", "FOREBAY_TIMEOUT"), "1"),
+    **dict.fromkeys(("FOREBAY_RESOLVER_LISTEN", "FOREBAY_MANAGEMENT_KEY", "EDGE_LISTN"), "1"),
+    # Of Kubernetes, for services called forebay-edge and forebay-edge-ops.
+    **dict.fromkeys(("FOREBAY_EDGE_SERVICE_HOST", "FOREBAY_EDGE_PORT_8400_TCP_ADDR"), "10.0.0.1"),
+    **dict.fromkeys(("FOREBAY_EDGE_SERVICE_PORT", "FOREBAY_EDGE_SERVICE_PORT_HTTP"), "8400"),
+    **dict.fromkeys(
+        ("FOREBAY_EDGE_PORT", "FOREBAY_EDGE_PORT_8400_TCP", "FOREBAY_EDGE_OPS_PORT"), "tcp://10.0.0.1:8400"
+    ),
+    "FOREBAY_EDGE_PORT_8400_TCP_PROTO": "tcp",
+    "FOREBAY_EDGE_PORT_8400_TCP_PORT": "8400",
+}
+
+
+def test_nothing_is_said_of_the_variables_of_others(capsys: pytest.CaptureFixture[str]) -> None:
+    load(**OTHERS_VARIABLES)
+    assert not capsys.readouterr().err
+
+
 LOOPBACK = ["127.0.0.1:8400", "127.8.9.10:8400", "localhost:8400", "[::1]:8400", "127.0.0.1:0"]
 NETWORK = [
     "0.0.0.0:8400",

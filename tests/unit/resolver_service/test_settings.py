@@ -233,3 +233,35 @@ def test_a_store_elsewhere_takes_tls_or_consent(host: str, capsys: pytest.Captur
 )
 def test_a_store_on_this_machine_takes_none(store: str) -> None:
     assert load([*CONFIG, "--store", store], {}).store == store
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("FOREBAY_RESOLVER_STATEDIR", "did you mean FOREBAY_RESOLVER_STATE_DIR?"),
+        ("FOREBAY_RESLOVER_LISTEN", "did you mean FOREBAY_RESOLVER_LISTEN?"),
+        ("FOREBAY_MANAGMENT_KEY", "did you mean FOREBAY_MANAGEMENT_KEY?"),
+        ("FOREBAY_RESOLVER_MANAGEMENT_KEY", "did you mean FOREBAY_MANAGEMENT_KEY?"),
+        ("FOREBAY_RESOLVER_PORT", "--help has what does"),
+    ],
+)
+def test_a_variable_that_means_nothing_is_told_of_by_its_name(
+    name: str, meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    load(CONFIG, {name: "hunter2"})
+    assert capsys.readouterr().err == f"forebay-resolver: warning: {name} means nothing here; {meant}\n"
+
+
+def test_a_misspelt_variable_is_told_of_before_what_it_leaves_unsaid(capsys: pytest.CaptureFixture[str]) -> None:
+    said = refusal(capsys, [], {"FOREBAY_RESOLVER_CONFG": "forebay.yaml"})
+    assert "did you mean FOREBAY_RESOLVER_CONFIG?" in said
+    assert "is required" in said
+
+
+def test_nothing_is_said_of_the_variables_of_others(capsys: pytest.CaptureFixture[str]) -> None:
+    compose = ("PORT", "PROMETHEUS_PORT", "UID", "CONFIG_DIR", "STORE_PASSWORD", "CERTIFICATES_DIR")
+    command = ("CLIENT_KEY", "RESOLVER", "RESOLVER_CA", "RESOLVER_CERT", "RESOLVER_NAME", "PLAINTEXT_NETWORK")
+    names = (*compose, *command, "EDGE_LISTEN", "EDGE_RESOLVER")
+    kubernetes = {"FOREBAY_RESOLVER_PORT": "tcp://10.0.0.1:8401", "FOREBAY_RESOLVER_SERVICE_PORT_GRPC": "8401"}
+    load(CONFIG, {**{f"FOREBAY_{name}": "1" for name in names}, **kubernetes, "RESOLVER_CONFG": "1"})
+    assert not capsys.readouterr().err

@@ -87,6 +87,9 @@ class ResolveRequest(_message.Message):
     will_report: _builtins.bool
     """The caller will report what becomes of the attempts. Only such requests get probes, and count as in flight."""
     edge_id: _builtins.str
+    """Which of its instances the caller asks with, for whoever reads along. Nothing depends on it, and the edge leaves it
+    empty: the resolver tells edges apart by their streams.
+    """
     affinity_required: _builtins.bool
     """Only the target that the affinity key is bound to, or another model with the same credential at its provider, may serve.
     A key that is bound to nothing binds to nothing: the plan is as any other, but of one attempt. For a client that the
@@ -377,7 +380,9 @@ class AttemptContent(_message.Message):
     target_id: _builtins.str
     health_generation: _builtins.int
     latency_ms: _builtins.int
-    """From opening the attempt to its first content."""
+    """From opening the attempt to its first content, for whoever reads along: no plan depends on it, and what callers measure
+    stands in their own metrics, as in the edge's forebay_first_content_seconds.
+    """
     def __init__(
         self,
         *,
