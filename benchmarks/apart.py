@@ -37,8 +37,8 @@ WAITED = "longest resolve while reloading"
 
 
 def open_streams(found: Found, asked: Iterable[System], cores: Cores) -> None:
-    """What each takes: the resident memory with some hundreds of them, less that with a hundred, over those between.
-    Before any load, of which memory might be left that they use again."""
+    """The memory that each open stream takes: resident memory with some hundreds of streams, less that with a hundred,
+    over those between. Measured before any load, which might leave memory that is used again."""
     for system in asked:
         pids = {name: its for name, its in system.pids.items() if name != RESOLVER}
         stream = system.asked(ROUTES["held"])
@@ -53,7 +53,7 @@ def open_streams(found: Found, asked: Iterable[System], cores: Cores) -> None:
 
 
 def resident(found: Found, asked: Iterable[System], when: str) -> None:
-    """What the processes of each hold."""
+    """The resident memory of each system's processes."""
     for system in asked:
         for name, its in system.pids.items():
             with contextlib.suppress(OSError):  # It has ended, and its rows say so.

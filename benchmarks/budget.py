@@ -1,4 +1,4 @@
-"""What the hot paths may cost, and whether they keep to it."""
+"""The budget of the hot paths, and whether they keep to it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 TOLERANCE = 0.05
-"""Of counted instructions, which are the same from run to run."""
+"""For counted instructions, which are the same from run to run."""
 TOLERANCE_CALIBRATED = 0.5
-"""Of ratios to a calibration, which the machine's other work moves."""
+"""For ratios to a calibration, which vary with the machine's other work."""
 
 
 WHOLE = 1000
-"""From here on nobody asks for fractions."""
+"""Larger figures are written without decimals."""
 
 
 class CountError(Exception):

@@ -46,9 +46,9 @@ POOLS = 10_000
 BATCH = 16
 LOOKS = 10
 SETTLED = 0.4
-"""Of the resolves: by then everything that is kept of late is full."""
+"""The share of the resolves after which everything that is kept for a while is full."""
 MOST_GROWTH = 0.02
-"""Of the memory, from then to the end: allocators are not exact."""
+"""The most growth of the memory from then to the end: allocators are not exact."""
 
 Exchange = Callable[[AsyncIterator[pb.ResolveStreamRequest]], AsyncIterator[pb.ResolveStreamResponse]]
 
@@ -158,7 +158,7 @@ def _tell(where: str, asked: int, pid: int, found: list[int]) -> None:
 
 
 def grown(found: list[int]) -> float:
-    """By which part of it the memory has grown since it was settled."""
+    """The share by which the memory has grown since then."""
     since = found[int(SETTLED * len(found)) - 1]
     return (found[-1] - since) / since
 

@@ -100,7 +100,7 @@ def _to_peer(name: str, most: float) -> Goal:
 
 
 def _above(client: str, provider: str) -> Goal:
-    """Beside the provider's stream passed through."""
+    """What translating adds to an event, over the same provider's stream passed through."""
     load, same = loads.pair(client, provider), loads.pair(provider, provider)
 
     def reached(found: Found) -> Sequence[float]:

@@ -16,12 +16,12 @@ from benchmarks.window import LoadError
 
 OPEN_S = 30.0
 TOGETHER = 20
-"""So many are opened at a time."""
+"""Streams that are opened at a time."""
 
 
 @contextlib.contextmanager
 def held(asked: Asked, count: int, cores: tuple[int, ...]) -> Iterator[None]:
-    """So many streams of which the first event has arrived, for the time of the block. Raises `LoadError`."""
+    """Holds so many streams open for the time of the block; the first event of each has arrived. Raises `LoadError`."""
     command = processes.on_cores(cores, [sys.executable, "-m", "benchmarks.holding"])
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True

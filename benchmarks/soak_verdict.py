@@ -17,7 +17,7 @@ RECEIPT_BYTES = 150
 """The resolver remembers each report for ten minutes and more, to know it if it comes again (`app/receipts.py`): until
 then its memory grows by design. An entry of a set, which is mostly empty at times, and the number in it."""
 MISSED = 0.01
-"""How many of the resolver's deadlines may be missed: others have work for the machine too."""
+"""The share of the resolver's deadlines that may be missed: the machine has other work."""
 INEXACT = "left"
 """Requests by this name are left by their clients: how far they got is anyone's guess."""
 _ATTEMPTS = re.compile(r'forebay_attempts_total{disposition="(?P<disposition>[^"]+)",target="(?P<provider>[^/]+)/')
@@ -47,7 +47,7 @@ class Soaked:
         return {m["disposition"]: int(value) for m, value in found if m is not None and m["provider"] == provider}
 
     def attempts(self, *dispositions: str) -> int:
-        """How many the edge has counted, those aside whose clients leave."""
+        """Attempts that the edge has counted, without those of clients that leave."""
         return sum(
             count
             for name in self.counts
@@ -58,15 +58,15 @@ class Soaked:
 
     @property
     def reports(self) -> int:
-        """That the resolver got and remembers."""
+        """Reports that the resolver got and remembers."""
         return sum(sum(self.dispositions(name).values()) for name in self.counts)
 
     def provided(self, what: str) -> int:
-        """What the providers counted, those aside whose clients leave."""
+        """Requests that the providers counted, without those of clients that leave."""
         return sum(counts.get(what, 0) for name, counts in self.counts.items() if name != INEXACT)
 
     def asked(self, outcome: str) -> int:
-        """What the clients counted, those aside that leave."""
+        """Outcomes that the clients counted, without those that leave."""
         return sum(self.tally.of(model, outcome) for model in {kind.model for kind in KINDS} - {INEXACT})
 
 
@@ -121,7 +121,7 @@ def _at_rest(it: Soaked) -> Iterator[Check]:
 
 
 def _exact(it: Soaked) -> Iterator[Check]:
-    """Who was served, was served by one provider once."""
+    """Each request that was served was served by one provider, once."""
     yield Check("every answer was one of those expected", not it.tally.errors, f"{dict(it.tally.errors)}")
     missed, asked = it.tally.of("nobody", UNASKED), sum(it.tally.outcomes["unknown model"].values())
     yield Check("the resolver kept its deadline", missed <= 1 + asked * MISSED, f"missed {missed} times of {asked:,}")

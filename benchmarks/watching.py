@@ -72,6 +72,6 @@ class Watched:
 
 
 def median(samples: Sequence[Sample], of: Callable[[Sample], int], fifth: int) -> float:
-    """Of the samples of one fifth of the time, counted from 1."""
+    """The median over one fifth of the time; fifths are counted from 1."""
     size = len(samples) / 5
     return statistics.median(map(of, samples[round(size * (fifth - 1)) : round(size * fifth)]))

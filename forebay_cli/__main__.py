@@ -7,8 +7,9 @@ import ipaddress
 import math
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from forebay_cli import commands, keys
 from forebay_cli.client import CallError, ResolverClient
@@ -111,26 +112,38 @@ def _management_key(parser: argparse.ArgumentParser, environment: Mapping[str, s
     return key
 
 
-def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
-    def default(flag: str, otherwise: str) -> str:
-        return environment.get(f"FOREBAY_{flag.upper().replace('-', '_')}", otherwise)
+class _Flags:
+    """Adds flags whose defaults stand in the environment: `--resolver-ca` is `FOREBAY_RESOLVER_CA`."""
 
-    def switch(parser: argparse.ArgumentParser, flag: str, explanation: str) -> None:
-        is_on = default(flag, "").lower() in {"1", "true", "yes", "on"}
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+
+    def default(self, flag: str, otherwise: str = "") -> str:
+        return self._environment.get(f"FOREBAY_{flag.upper().replace('-', '_')}", otherwise)
+
+    def switch(self, parser: argparse.ArgumentParser, flag: str, explanation: str) -> None:
+        is_on = self.default(flag).lower() in {"1", "true", "yes", "on"}
         parser.add_argument(f"--{flag}", action="store_true", default=is_on, help=explanation)
 
-    calling = argparse.ArgumentParser(add_help=False)
-    calling.add_argument(
+    def author(self, parser: argparse.ArgumentParser) -> None:
+        default = self.default("author", "forebay")
+        parser.add_argument("--author", metavar="NAME", default=default, help="who makes it (default: forebay)")
+
+
+def _calling(flags: _Flags) -> argparse.ArgumentParser:
+    """The flags of all commands that call the resolver."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument(
         "--resolver",
         metavar="ADDRESS",
-        default=default("resolver", "127.0.0.1:8401"),
+        default=flags.default("resolver", "127.0.0.1:8401"),
         help="HOST:PORT or unix:PATH of the resolver (default: 127.0.0.1:8401)",
     )
-    calling.add_argument(
+    parser.add_argument(
         "--timeout",
         metavar="SECONDS",
         type=_seconds,
-        default=default("timeout", "") or None,
+        default=flags.default("timeout") or None,
         help="how long to wait for the answer (default: 5; of a change 20)",
     )
     for flag, metavar, explanation in (
@@ -139,38 +152,73 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         ("resolver-key", "FILE", "the key of --resolver-cert (PEM)"),
         ("resolver-name", "NAME", "what its certificate is for, if it is not the host of its address"),
     ):
-        calling.add_argument(f"--{flag}", metavar=metavar, default=default(flag, ""), help=explanation)
-    switch(calling, "plaintext-network", "consent to gRPC without TLS to an address that is not loopback")
-    answering = argparse.ArgumentParser(add_help=False)
-    switch(answering, "json", "print the answer as JSON, in the spelling of the gRPC contract")
+        parser.add_argument(f"--{flag}", metavar=metavar, default=flags.default(flag), help=explanation)
+    flags.switch(parser, "plaintext-network", "consent to gRPC without TLS to an address that is not loopback")
+    return parser
 
+
+def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+    flags = _Flags(environment)
+    calling, answering = _calling(flags), argparse.ArgumentParser(add_help=False)
+    flags.switch(answering, "json", "print the answer as JSON, in the spelling of the gRPC contract")
+    its_form: dict[str, Any] = {
+        "epilog": _EPILOG,
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+        "allow_abbrev": False,
+    }
     parser = argparse.ArgumentParser(
         prog="forebay",
         description="Asks a resolver what it would do and how it is, changes that, and checks configurations.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        **its_form,
     )
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
     def command(name: str, explanation: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
-        return subparsers.add_parser(
-            name,
-            help=explanation.partition(".")[0],
-            description=explanation,
-            epilog=_EPILOG,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            parents=parents,
-            allow_abbrev=False,
-        )
+        summary = explanation.partition(".")[0]
+        return subparsers.add_parser(name, help=summary, description=explanation, parents=parents, **its_form)
 
+    _add_reading(command, flags, calling, answering)
+    _add_changing(command, flags, calling)
+    return parser
+
+
+_Command = Callable[..., argparse.ArgumentParser]
+
+
+def _add_reading(
+    command: _Command, flags: _Flags, calling: argparse.ArgumentParser, answering: argparse.ArgumentParser
+) -> None:
+    """The commands that change nothing."""
     it = command("check", "Say what is wrong with a configuration file. Needs no running resolver.")
-    it.add_argument("file", metavar="FILE")
+    it.add_argument("file", metavar="FILE", help="in YAML")
     it = command("resolve", "Print the plan for a name. It takes a turn, as every request does.", calling, answering)
     it.add_argument("name", metavar="NAME", help="as an application would send it, such as 'chat' or 'gpt-5(high)'")
-    switch(it, "stream", "ask as for a streamed answer")
+    flags.switch(it, "stream", "ask as for a streamed answer")
     it = command("explain", "Print what a name would come to now, and why. It takes no turn.", calling, answering)
     it.add_argument("name", metavar="NAME", help="as an application would send it")
+    command("models", "List the names that can be called.", calling, answering)
+    it = command("health", "Tell whether the resolver serves. For container health checks: no token needed.", calling)
+    it.add_argument(
+        "--service",
+        metavar="NAME",
+        default=flags.default("service", "readiness"),
+        help="readiness, liveness, or '' for the server as a whole (default: readiness)",
+    )
+    it = command("status", "Show how targets are. Demands the management key.", calling, answering)
+    flags.switch(it, "all", "also those that are ready and were not asked within five minutes")
+    it = command("revisions", "List the latest configurations. Demands the management key.", calling, answering)
+    most = flags.default("most", "20")
+    it.add_argument("--most", metavar="N", type=_number, default=most, help="how many (default: 20)")
+    flags.switch(it, "diff", "show what each changed, line by line")
+    key = command("key", "Make a key for a client of the gateway, or tell the hash of one. Needs no running resolver.")
+    actions = key.add_subparsers(dest="action", metavar="ACTION", required=True)
+    it = actions.add_parser("new", help="make a key and print it, this once, with the lines for the configuration")
+    it.add_argument("--id", metavar="ID", help="what the configuration is to call the client")
+    actions.add_parser("hash", help="read a key from standard input and print its SHA-256")
+
+
+def _add_changing(command: _Command, flags: _Flags, calling: argparse.ArgumentParser) -> None:
+    """The commands that change something, all of which demand the management key."""
     for name, explanation in (
         ("clear", "End a target's cool-down, and that of its credential and its model. Demands the management key."),
         ("drain", "Take a target out of new plans. Demands the management key."),
@@ -178,44 +226,15 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     ):
         it = command(name, explanation, calling)
         it.add_argument("target", metavar="TARGET", help="as 'forebay explain' shows it, such as 'openai/gpt-5#0'")
-    key = command("key", "Make a key for a client of the gateway, or tell the hash of one. Needs no running resolver.")
-    actions = key.add_subparsers(dest="action", metavar="ACTION", required=True)
-    it = actions.add_parser("new", help="make a key and print it, this once, with the lines for the configuration")
-    it.add_argument("--id", metavar="ID", help="what the configuration is to call the client")
-    actions.add_parser("hash", help="read a key from standard input and print its SHA-256")
-    it = command("status", "Show how targets are. Demands the management key.", calling, answering)
-    switch(it, "all", "also those that are ready and were not asked within five minutes")
-    it = command("revisions", "List the latest configurations. Demands the management key.", calling, answering)
-    it.add_argument("--most", metavar="N", type=_number, default=default("most", "20"), help="how many (default: 20)")
-    switch(it, "diff", "show what each changed, line by line")
-    it = command(
-        "rollback",
-        "Put the configuration of an earlier revision into effect, as a new one. Demands the management key.",
-        calling,
-    )
+    explanation = "Put the configuration of an earlier revision into effect, as a new one. Demands the management key."
+    it = command("rollback", explanation, calling)
     it.add_argument("revision", metavar="REVISION", type=_number, help="as 'forebay revisions' lists it")
-    it.add_argument(
-        "--author", metavar="NAME", default=default("author", "forebay"), help="who makes it (default: forebay)"
-    )
-    it = command(
-        "apply",
-        "Put a configuration file into effect. For resolvers that share a store. Demands the management key.",
-        calling,
-    )
-    it.add_argument("file", metavar="FILE")
-    it.add_argument(
-        "--author", metavar="NAME", default=default("author", "forebay"), help="who makes it (default: forebay)"
-    )
-    switch(it, "validate-only", "say whether it could be put into effect, and change nothing")
-    command("models", "List the names that can be called.", calling, answering)
-    it = command("health", "Tell whether the resolver serves. For container health checks: no token needed.", calling)
-    it.add_argument(
-        "--service",
-        metavar="NAME",
-        default=default("service", "readiness"),
-        help="readiness, liveness, or '' for the server as a whole (default: readiness)",
-    )
-    return parser
+    flags.author(it)
+    explanation = "Put a configuration file into effect. For resolvers that share a store. Demands the management key."
+    it = command("apply", explanation, calling)
+    it.add_argument("file", metavar="FILE", help="in YAML")
+    flags.author(it)
+    flags.switch(it, "validate-only", "say whether it could be put into effect, and change nothing")
 
 
 def _number(text: str) -> int:

@@ -11,7 +11,7 @@ import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry
 
@@ -47,7 +47,7 @@ from resolver_service.domain.config_advice import advice
 from resolver_service.domain.health import PROBE_LEASE_S
 from resolver_service.settings import Settings
 
-if TYPE_CHECKING:  # Seven megabytes that a resolver does without which shares nothing, and two which keeps nothing.
+if TYPE_CHECKING:  # 7 MB that only a resolver with a store needs, and 2 MB that only one with a state directory does.
     from resolver_service.adapters.record_copy import ConfigCopy
     from resolver_service.adapters.stores_redis.beginning import Beginning
     from resolver_service.adapters.stores_redis.record import RedisRecord
@@ -75,13 +75,13 @@ class _Shared:
 
 @dataclass(frozen=True, slots=True)
 class _Operating:
-    """What operators' tools ask."""
+    """What serves /metrics and the health checks."""
 
     registry: CollectorRegistry
     is_serving: asyncio.Event
     server: OperationsServer
     at: str
-    """What is printed about it."""
+    """For the line that is printed at the start."""
 
 
 def check(settings: Settings) -> str:
@@ -152,9 +152,7 @@ async def _begun(settings: Settings, told_to_stop: asyncio.Event, stack: context
         raise UnreadableError("--store: not an address such as redis://127.0.0.1:6379/0") from None
     copy = ConfigCopy(settings.state_dir)
     beginning = asyncio.create_task(begin(record, lambda: _seed(settings.config), copy.read))
-    stopping = asyncio.create_task(told_to_stop.wait())
-    await asyncio.wait({beginning, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
+    await _done_or_stopped(beginning, told_to_stop)
     if not beginning.done():
         beginning.cancel()
         return None
@@ -165,6 +163,13 @@ async def _begun(settings: Settings, told_to_stop: asyncio.Event, stack: context
     if settings.config:
         config_file.compare(settings.config, began.kept.text)
     return _Shared(record, copy, began)
+
+
+async def _done_or_stopped(task: asyncio.Task[Any], told_to_stop: asyncio.Event) -> None:
+    """Waits until the task is done, or the resolver is told to stop."""
+    stopping = asyncio.create_task(told_to_stop.wait())
+    await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
 
 
 def _seed(path: Path | None) -> Kept | None:
@@ -226,10 +231,8 @@ async def _serve(
     operating.is_serving.set()
     print(f"forebay-resolver: serving {operating.at}gRPC on {grpc.address}", flush=True)
 
-    stopping = asyncio.create_task(told_to_stop.wait())
-    await asyncio.wait({stopping, following}, return_when=asyncio.FIRST_COMPLETED)
+    await _done_or_stopped(following, told_to_stop)
     operating.is_serving.clear()
-    stopping.cancel()
     if renewing:
         renewing.cancel()
     watch.close()
@@ -349,7 +352,7 @@ def _sources(
 
 
 def _given(path: Path | None) -> Path:
-    """Without a store there is one: `settings` sees to it."""
+    """`settings` has seen to it that there is one where there is no store."""
     if path is None:
         raise UnreadableError("--config FILE is required")
     return path

@@ -23,7 +23,6 @@ LOOK_S = 1.0
 
 _log = structlog.get_logger("forebay.edge.certificates")
 
-
 _Texts: TypeAlias = tuple[bytes, bytes, bytes]
 """The certificate and its chain, the key, the authorities."""
 

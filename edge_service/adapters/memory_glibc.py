@@ -1,17 +1,17 @@
-"""How much of what was freed this process keeps.
+"""Has glibc keep freed memory for reuse.
 
-glibc's allocator maps large blocks for themselves, and gives what is free at the end of its heap back to the system:
-the former from the size of the largest mapped block that it has seen freed, the latter from twice that (mallopt(3),
-`M_MMAP_THRESHOLD`). At first that is 128 KiB. A request of 200 KB takes several such blocks, and would get each page of
-them from the system anew, at a tenth of what the request costs.
+glibc's allocator maps large blocks separately, and returns them, and free memory at the end of its heap, to the system.
+What counts as large grows with the largest mapped block that was ever freed; heap of up to twice that size is kept
+(mallopt(3), `M_MMAP_THRESHOLD`). At first that is 128 KiB. A request of 200 KB takes several such blocks, and would get
+each page of them from the system anew, at a tenth of what the request costs.
 """
 
 from __future__ import annotations
 
 LARGEST_BYTES = 4 * 1024 * 1024
-"""Larger blocks go back to the system at once. Of what smaller ones leave free at the end, twice as much is kept."""
+"""Only larger blocks are returned at once. Of free heap twice as much is kept."""
 
 
 def keep() -> None:
-    """Other allocators take no notice."""
+    """Raises the threshold to `LARGEST_BYTES`. No effect with other allocators."""
     bytes(LARGEST_BYTES)  # Mapped, never touched, and freed.

@@ -40,7 +40,7 @@ class PrometheusTelemetry:
     def __init__(
         self, registry: CollectorRegistry, resolver: ResolverLink, log: Callable[[Record, float], None]
     ) -> None:
-        """`log` writes of each request."""
+        """`log` writes each request's log line."""
         self._log = log
         Gauge("forebay_resolver_up", "Whether any resolver has accepted a stream", registry=registry).set_function(
             lambda: float(resolver.is_ready)
@@ -101,7 +101,7 @@ class PrometheusTelemetry:
         )
 
     def turned_away(self, code: str) -> None:
-        """A request was, of which nothing else is told: a line for each would be work, and there may be very many."""
+        """A request was turned away. This counter is all that tells of it: there may be very many."""
         self._turned_away.of[code,] += 1
 
     def began(self) -> None:
@@ -143,17 +143,17 @@ class PrometheusTelemetry:
 
 
 class WorkersTelemetry:
-    """Of the process that watches over several workers."""
+    """The supervisor's own metrics."""
 
     def __init__(self, registry: CollectorRegistry, serving: Callable[[], int]) -> None:
-        """`serving` tells how many accept connections."""
+        """`serving` is the number of workers that accept connections."""
         Gauge("forebay_workers", "Workers that accept connections", registry=registry).set_function(serving)
         self._ends = Counter(
             "forebay_worker_ends", "Workers that ended without being told to, or not well", registry=registry
         )
 
     def ended(self) -> None:
-        """One that was not told to, or not well."""
+        """A worker ended that was not told to, or with another status than 0."""
         self._ends.inc()
 
 
@@ -193,7 +193,7 @@ class _Seconds(Collector):
 
 
 class _ReportsDropped(Collector):
-    """A counter that somebody else counts."""
+    """A counter that the resolver's client keeps."""
 
     def __init__(self, resolver: ResolverLink) -> None:
         self._resolver = resolver

@@ -53,8 +53,8 @@ def configure(worker: int | None = None) -> RequestLog:
 
 
 class Lines:
-    """Where lines go. Those that merely inform, as each request does, are written together when the event loop has had
-    its turn; all others at once, behind those that came before them."""
+    """Writes lines to a file. Info lines, one for each request, are written together after a turn of the event loop;
+    all others at once, behind those that came before them."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -134,7 +134,7 @@ class _Request(msgspec.Struct):
 
 
 class RequestLog:
-    """Writes a line for each request. It is known what stands in it: without processors it costs a third."""
+    """Writes a line for each request. With its fixed fields it needs no processors, which costs a third."""
 
     def __init__(self, lines: Lines, timestamps: Timestamps, worker: int | None = None) -> None:
         self._lines = lines
@@ -176,8 +176,7 @@ def _ms(seconds: float) -> float:
 
 
 class _Completion:
-    """Says how bad it is, when it was, and what was raised, if anything was. As one processor it costs half of what
-    three do."""
+    """Adds level, time and exception. One processor for the three costs half."""
 
     def __init__(self, timestamps: Timestamps) -> None:
         self._timestamps = timestamps

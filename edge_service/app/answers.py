@@ -1,9 +1,9 @@
-"""What providers' answers, and calls that came to none, amount to."""
+"""What the answers of providers, and failed calls, amount to."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+from functools import partial
 
 from edge_service.app.ports import (
     BrokenError,
@@ -19,13 +19,12 @@ from edge_service.dialects import provider_errors
 from edge_service.dialects.exchange import EmptyAnswerError, MalformedAnswerError, ReportedError, Voice
 from edge_service.domain import headers
 from edge_service.domain.classification import ProviderError, classify, reported, speaks_for_itself
-from edge_service.domain.headers import Headers
 from edge_service.domain.outcome import Disposition, ErrorAnswer, Outcome
 from edge_service.domain.retry_after import retry_after_headers, retry_after_s
 
 MAX_ERROR_BYTES = 1024 * 1024
 ERROR_BODY_S = 1.0
-"""How long the body of an error answer is waited for. What matters stands in its head."""
+"""How long to wait for the body of an error answer: the status and the headers have told most of it."""
 
 _DISPOSITIONS = {
     UnreachableError: Disposition.UNREACHABLE,
@@ -50,32 +49,45 @@ async def refusal(
 ) -> Outcome:
     """What an answer with an error status amounts to; `now` is in seconds since the epoch. `voice` is the client's, or
     None if the provider speaks another dialect, so that nothing can be passed on."""
-    body = None
-    with contextlib.suppress(TimeoutError, UpstreamFailure):  # The status has said it.
+    try:
         body = await read_whole(response, MAX_ERROR_BYTES, within_s=ERROR_BODY_S)
+    except (TimeoutError, UpstreamFailure):
+        body = None  # The status has said it.
+    status = response.status
     error = ProviderError() if body is None else provider_errors.read(body)
-    by_rule = rulings.of(response.status, body or b"")
-    disposition = by_rule or classify(response.status, error)
+    by_rule = rulings.of(status, body or b"")
+    disposition = by_rule or classify(status, error)
     outcome = Outcome(
         disposition,
-        status=response.status,
+        status=status,
         retry_after_s=retry_after_s(response.headers, disposition, now, error.retry_after_s),
-        detail=", ".join(filter(None, (f"HTTP {response.status}", error.name))),
+        detail=f"HTTP {status}, {error.name}" if error.name else f"HTTP {status}",
         by_rule=by_rule is not None,
     )
-    if body is None or error.names_account or not outcome.is_for_clients or not 400 <= response.status < 600:
+    if body is None or error.names_account or not outcome.is_for_clients or not 400 <= status < 600:
         return outcome
-    if by_rule and not speaks_for_itself(response.status, by_rule):
+    if by_rule and not speaks_for_itself(status, by_rule):
         return outcome
-    if any(response.quotes_credential(text.encode()) for text in provider_errors.texts(body) if text):
-        return outcome  # "Incorrect API key provided: sk-...", whatever the status.
-    if voice is None:
-        if disposition in _OF_THE_REQUEST and (said := provider_errors.message(body)):
-            outcome.detail = said
-        return outcome
-    if disposition in _OF_THE_REQUEST or voice.is_error_body(body):
-        outcome.answer = ErrorAnswer(tuple(_shown(response, outcome.retry_after_s)), body)
+    if voice is not None:
+        outcome.answer = partial(_passed_on, response, body, voice, disposition, outcome.retry_after_s)
+    elif disposition in _OF_THE_REQUEST and not _quotes_credential(response, body):
+        outcome.detail = provider_errors.message(body) or outcome.detail
     return outcome
+
+
+def _passed_on(
+    response: UpstreamResponse, body: bytes, voice: Voice, disposition: Disposition, after_s: float | None
+) -> ErrorAnswer | None:
+    """The answer as it came, if it is one of the client's dialect."""
+    if _quotes_credential(response, body) or not (disposition in _OF_THE_REQUEST or voice.is_error_body(body)):
+        return None
+    shown = [*headers.to_client(response.headers), *retry_after_headers(response.headers, after_s)]
+    return ErrorAnswer(tuple(shown), body)
+
+
+def _quotes_credential(response: UpstreamResponse, body: bytes) -> bool:
+    """`Incorrect API key provided: sk-...`, whatever the status."""
+    return response.quotes_credential(body) or response.quotes_credential(provider_errors.plain(body) or b"")
 
 
 def unusable(
@@ -87,11 +99,6 @@ def unusable(
         return reported(status, provider_errors.read(body), by_rule)
     disposition = Disposition.EMPTY if isinstance(error, EmptyAnswerError) else Disposition.BROKEN
     return Outcome(by_rule or disposition, status=status, detail=str(error), by_rule=by_rule is not None)
-
-
-def _shown(response: UpstreamResponse, after_s: float | None) -> Headers:
-    """The headers for the client."""
-    return [*headers.to_client(response.headers), *retry_after_headers(response.headers, after_s)]
 
 
 async def read_whole(response: UpstreamResponse, limit_bytes: int, within_s: float | None = None) -> bytes | None:

@@ -1,4 +1,4 @@
-"""One target while it is asked: the call to it, how long it is waited for, and the connection that goes back."""
+"""One call to a target: the request, how long it is waited for, and the connection that is given back."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DRAIN_S = 1.0
 
 
 class Asking:
-    """Of one attempt."""
+    """The call that one attempt makes."""
 
     __slots__ = (
         "_clock",
@@ -49,21 +49,21 @@ class Asking:
         self._response: UpstreamResponse | None = None
         self._waiting_from: float | None = None
         self._teller: Call | EventReader | None = None
-        """Of what the answer costs."""
+        """Knows how many tokens the answer has taken."""
         self.attempt = attempt
         self.opened_at = self._clock()
         self.is_bound = False
-        """The resolver has been told of what was made."""
+        """The resolver has been told of the stored response."""
         self.provider_request_id = ""
-        """Empty until it has been told."""
+        """What the provider calls the request; empty until it has answered."""
 
     def put(self, request: Asked) -> None:
-        """Writes the request for this target. Raises `InexpressibleError`."""
+        """Puts the request into this target's dialect. Raises `InexpressibleError`."""
         self.opened_at = self._clock()
         self._teller = self.call = request.of(self.attempt)
 
     async def send(self) -> UpstreamResponse:
-        """Waits for the head of the answer. Raises `UpstreamFailure` or `CredentialError`."""
+        """Sends the request and waits for the head of the answer. Raises `UpstreamFailure` or `CredentialError`."""
         written = self.call.written
         head = [] if self.call.is_translated else headers.to_upstream(self._incoming.headers)
         head += written.headers
@@ -79,27 +79,27 @@ class Asking:
         return self._response
 
     async def body(self) -> bytes | None:
-        """Of an answer that comes all at once; None if it is too large. Raises `UpstreamFailure`."""
+        """The body of an answer that is not streamed; None if it is too large. Raises `UpstreamFailure`."""
         self.wait()
         body = await read_whole(self.response, MAX_ANSWER_BYTES)
         self.waited()
         return body
 
     def reader(self) -> EventReader | None:
-        """Of an answer that comes in events; None if nobody looks into it."""
+        """The reader of a stream's events; None for one that is passed on unread."""
         reader = self.call.reader()
         self._teller = reader or self._teller
         return reader
 
     @property
     def tokens(self) -> Tokens | None:
-        """What the answer has cost, as far as the provider has told it by now."""
+        """The tokens of the answer, as far as the provider has told by now."""
         usage = None if self._teller is None else self._teller.usage
         return None if usage is None else tokens(usage)
 
     @property
     def response(self) -> UpstreamResponse:
-        """Once it has been sent for, until it is released."""
+        """From `send` until `release`."""
         assert self._response is not None  # noqa: S101 - nobody looks at an answer that has not come
         return self._response
 
@@ -108,11 +108,11 @@ class Asking:
         return Rulings(self.attempt.rules, self._incoming.headers, self._incoming.body)
 
     def wait(self) -> None:
-        """From now on it is the provider that takes its time."""
+        """From now on the provider is waited for: that time is not the gateway's."""
         self._waiting_from = self._clock()
 
     def waited(self) -> None:
-        """If the provider was waited for, it is not any more."""
+        """Ends the time of waiting, if there was any."""
         if self._waiting_from is not None:
             self._record.upstream_s += self._clock() - self._waiting_from
             self._waiting_from = None
@@ -129,7 +129,7 @@ class Asking:
             pass
 
     async def release(self) -> None:
-        """Gives the connection back. What was never sent for, or is released already, has none."""
+        """Gives the connection back, if there is one."""
         response, self._response = self._response, None
         if response is not None:
             await response.aclose()

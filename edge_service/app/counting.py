@@ -1,8 +1,8 @@
-"""One request to count tokens on its way.
+"""Serves one request to count tokens.
 
-Counting asks little and harms nobody: it is no matter for the failover machine, and nothing of it is reported. One or
-two of those in the plan who can count are asked, and not for long. If that comes to nothing the gateway counts itself,
-and says so.
+There is no failover machine here, and nothing is reported: a count generates nothing and cools no target. One or two
+targets of the plan that can count are asked, for a short time. If none answers, the gateway estimates, and says so in a
+header.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ MOST_ASKED = 2
 ASKING_S = 10.0
 """For all of them together. A count takes a few hundred milliseconds."""
 MAX_ANSWER_BYTES = 1024 * 1024
-"""Of a number with a few words around it."""
+"""Of a number and a few words around it."""
 
 ESTIMATE = (b"x-forebay-estimate", b"1")
 
 _SHARE = 0.9
-"""Of the time that is left, for providers: the gateway's own count takes some, too."""
+"""Of the time that is left, for providers: the gateway's own estimate takes some, too."""
 
 _FAULTS_OF_THE_REQUEST = frozenset({400, 413, 422})
-"""Others, 404 and 405 among them, are what those say who speak a dialect but for this call."""
+"""Other statuses, such as 404 and 405, come from providers that speak the dialect but do not have this call."""
 
 _COUNTED = Outcome(Disposition.OK)
 
 
 class Counting:
-    """Asks whoever can count, or counts."""
+    """Asks targets that can count, or estimates."""
 
     __slots__ = (
         "_client",
@@ -136,7 +136,7 @@ class Counting:
         return False
 
     def _able(self, plan: Plan) -> list[tuple[Attempt, Count]]:
-        """Those to ask."""
+        """The attempts to ask, with the request for each."""
         able: list[tuple[Attempt, Count]] = []
         for attempt in plan.attempts:
             try:
@@ -174,7 +174,7 @@ class Counting:
         return False
 
     async def _outcome(self, attempt: Attempt, count: Count) -> tuple[Outcome, bytes]:
-        """What came of asking one, and the answer for the client if it is one."""
+        """What came of one call, and the answer for the client if it was a success."""
         try:
             response = await self._send(attempt, count)
             rulings = Rulings(attempt.rules, self._incoming.headers, self._incoming.body)
@@ -201,7 +201,7 @@ class Counting:
             return Outcome(Disposition.TIMEOUT), b""
 
     def _has_run_out(self) -> bool:
-        """Of an interruption: whether it is only the time for this provider that is over."""
+        """Whether it was the time for this one provider that ran out, and not the request that was interrupted."""
         return self._interrupts.reason is Reason.TOTAL and self._interrupts.take() is not None
 
     async def _send(self, attempt: Attempt, count: Count) -> UpstreamResponse:

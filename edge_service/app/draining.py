@@ -6,13 +6,13 @@ from edge_service.app.interrupts import Interrupts, Reason
 
 
 class UnderWay:
-    """Whoever serves a request enters its interrupts here for as long as it takes."""
+    """Whatever serves a request enters its interrupts here while it does."""
 
     __slots__ = ("_interrupts", "_is_over", "is_draining")
 
     def __init__(self) -> None:
         self.is_draining = False
-        """The edge has been told to stop: what is under way may finish, what comes should go elsewhere."""
+        """The edge has been told to stop: requests under way may finish, new ones should go elsewhere."""
         self._is_over = False
         self._interrupts: set[Interrupts] = set()
 
@@ -28,7 +28,7 @@ class UnderWay:
         self.is_draining = True
 
     def end(self) -> None:
-        """The grace is over: whoever is still served is told so, in the words of its dialect."""
+        """The grace is over: what is left is ended, with an error in the client's dialect."""
         self._is_over = True
         for interrupts in self._interrupts:
             interrupts.fire(Reason.DRAINING)

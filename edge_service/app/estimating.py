@@ -1,7 +1,7 @@
 """Counting tokens without a provider.
 
-The tokenizer keeps the interpreter to itself while it counts, so a thread would not help those who wait. It is given a
-slice at a time, between which everything else has its turn, and one request after another.
+The tokenizer holds the interpreter's lock while it counts, so a thread would not help. It is given slices of text
+instead, between which the event loop runs, and one request at a time.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from edge_service.dialects import estimable
 from edge_service.dialects.canonical import Request
 
 SLICE_CHARS = 8192
-"""A fifth of a millisecond, of the worst text four."""
+"""They take a fifth of a millisecond to count; in the worst case four."""
 MOST_CHARS = 4_000_000
-"""More fits into no model. What is behind them is taken to be as dense as what is before."""
+"""No model takes more. What follows is taken to have as many tokens per character."""
 
 
 class Estimator:
-    """Holds nothing between requests but whose turn it is."""
+    """Estimates for one request after the other."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
@@ -46,7 +46,7 @@ class Estimator:
 
 
 def _slices(texts: Iterable[str]) -> Iterator[str]:
-    """Cut before a space, where a token would begin anyway, if there is one in the second half."""
+    """The texts in slices, cut before a space, where a token would begin anyway, if there is one in the second half."""
     for text in texts:
         start = 0
         while len(text) - start > SLICE_CHARS:

@@ -26,7 +26,7 @@ class Gateway:
         self._services = services
 
     async def authenticate(self, request_id: str, client_key: bytes) -> None:
-        """Whether there is any use in reading a large request. Raises `ApiError` if not."""
+        """Checks the client's key before a large body is read. Raises `ApiError`."""
         question = Question(request_id, "", stream=False, operation=Operation.AUTHENTICATE, client_key=client_key)
         record = Record(request_id, self.clock())
         record.operation = Operation.AUTHENTICATE
@@ -46,8 +46,8 @@ class Gateway:
         read: Callable[[bytes, Headers], Asked | Countable],
         voice: Voice,
     ) -> None:
-        """Answers a request, whatever comes of it. `read` reads its body and headers, and may raise `ApiError`; until
-        then the client is spoken to by `voice`."""
+        """Answers a request, with an error if need be. `read` makes the request of its body and headers, and may raise
+        `ApiError`; `voice` writes errors in the client's dialect."""
         record = Record(incoming.request_id, incoming.arrived_at)
         self._services.telemetry.began()
         try:

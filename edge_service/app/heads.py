@@ -1,4 +1,4 @@
-"""The heads of what a client gets: what kind of answer it is, who served, and what that took."""
+"""The headers of answers to clients: the content type, who served, and how long that took."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from edge_service.domain.plan import Attempt
 
 
 def own(record: Record, now: float, attempt: Attempt | None, opened: int) -> Headers:
-    """Who served, or was tried last, if anyone was, after how many; and the gateway's share of the time by now, which
-    is noted."""
+    """The gateway's own headers: who served or was tried last, if anyone was; how many were tried; the gateway's share
+    of the time so far, which goes into the record, too."""
     record.overhead_s = overhead_s = now - record.arrived_at - record.upstream_s
     named = [] if attempt is None else [(b"x-forebay-target", attempt.target_id.encode())]
     return [
@@ -24,7 +24,7 @@ def own(record: Record, now: float, attempt: Attempt | None, opened: int) -> Hea
 
 
 def losses_of(record: Record, attempt: Attempt, written: Written) -> Headers:
-    """What the target was not told, which is noted."""
+    """The fields of the request that were left out for this target. They go into the record, too."""
     if not written.dropped:
         return []
     record.dropped, record.dialect = losses.told(written.dropped), attempt.dialect
@@ -32,12 +32,12 @@ def losses_of(record: Record, attempt: Attempt, written: Written) -> Headers:
 
 
 def early(record: Record, voice: Voice) -> Headers:
-    """Of a stream that begins before a provider has said what it sends."""
+    """For a stream that begins before a provider has answered."""
     return [(b"content-type", voice.stream_type), (b"cache-control", b"no-cache"), *_common(record)]
 
 
 def _common(record: Record) -> Headers:
-    """Those that are known before anyone has served."""
+    """The headers that are known before anyone has served."""
     common = [(REQUEST_ID, record.request_id.encode())]
     if record.is_stale:
         common.append((b"x-forebay-stale", b"1"))
@@ -45,8 +45,8 @@ def _common(record: Record) -> Headers:
 
 
 def passed(answered: Headers, voice: Voice, *, stream: bool) -> Headers:
-    """Of an answer in the provider's own dialect: it says what kind of content it is, unless the client reads streams
-    in another framing."""
+    """For an answer in the provider's own dialect: as the provider sent them, but for the content type of a stream that
+    the client reads in another framing."""
     head = headers.to_client(answered)
     if stream and voice.stream_type != EVENT_STREAM:
         return [(name, voice.stream_type if name == b"content-type" else value) for name, value in head]
@@ -54,5 +54,5 @@ def passed(answered: Headers, voice: Voice, *, stream: bool) -> Headers:
 
 
 def translated(voice: Voice, *, stream: bool) -> Headers:
-    """Of an answer that is not the provider's any more."""
+    """For an answer that was translated."""
     return [(b"content-type", voice.stream_type if stream else JSON)]

@@ -36,10 +36,12 @@ class Interrupts:
         self._cancelling = task.cancelling()
         self.now = loop.time
         self.deadlines: dict[Reason, float] = {}
-        """By the clock of `now`. One that is here may be put off here; all else is for `within` and `lift`."""
+        """On the clock of `now`. A deadline that is set may be moved later in here directly; anything else is for
+        `within` and `lift`."""
         self._timer: asyncio.Handle | None = None
         self._looks_at = 0.0
-        """When the timer is due. It cannot be asked: uvloop has none for what is due within half a millisecond."""
+        """When the timer is due. The timer itself cannot tell: uvloop has none for what is due within half a
+        millisecond."""
         self._closed = False
         self.reason: Reason | None = None
 
@@ -53,13 +55,13 @@ class Interrupts:
             self._arm(due)
 
     def lift(self, *reasons: Reason) -> None:
-        """These deadlines do not matter any more."""
+        """Drops these deadlines."""
         for reason in reasons:
             self.deadlines.pop(reason, None)
 
     def fire(self, reason: Reason) -> None:
-        """Cancels the task, unless it has been already. That the client left outweighs everything, and that the
-        gateway stops outweighs a deadline that has passed: after that the walk would go on."""
+        """Cancels the task, unless it has been already. Of several reasons, that the client left counts most, and that
+        the gateway stops counts more than a deadline, after which the walk would go on."""
         if self._closed:
             return
         if self.reason is None:
@@ -69,8 +71,8 @@ class Interrupts:
             self.reason = reason
 
     def take(self) -> Reason | None:
-        """Why the task was cancelled, if it was from here alone; the cancellation is then over. To be called where
-        `CancelledError` has been caught."""
+        """The reason, if the task was cancelled by `fire` alone; the cancellation is then undone. Call it where
+        `CancelledError` was caught."""
         reason, self.reason = self.reason, None
         if reason is None or self._task.uncancel() > self._cancelling:
             return None

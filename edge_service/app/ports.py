@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from edge_service.domain.affinity import Made
+from edge_service.domain.bodies import Body
 from edge_service.domain.failover import ReportClosed, ReportContent, ReportEnded, ReportFailed
 from edge_service.domain.headers import Headers
 from edge_service.domain.management import (
@@ -27,7 +28,7 @@ from edge_service.domain.plan import Attempt, Plan
 
 @dataclass(frozen=True, slots=True)
 class ReportBound:
-    """Tell the resolver that an attempt made something that only its target knows."""
+    """Tell the resolver that an attempt made a response that its provider stores."""
 
     attempt: Attempt
     made: Made
@@ -46,7 +47,7 @@ class Question:
     operation: Operation = Operation.GENERATE
     needs: Needs = NO_NEEDS
     goes_on_from: Made | None = None
-    """Only who made this may serve; of `RETRIEVE`, what is wanted."""
+    """The stored response that the request continues, or with `RETRIEVE` is about: only its target may serve."""
     client_key: bytes = b""
     """SHA-256 of the key that the client shows; empty for none."""
 
@@ -64,7 +65,7 @@ class Model:
     provider: str
     """Of a raw model."""
     context_tokens: int = 0
-    """What all targets behind the name have in common; 0, and None, where it is not known."""
+    """Of this and the next two, what all targets behind the name have in common; 0, and None, where it is not known."""
     max_output_tokens: int = 0
     capabilities: frozenset[str] | None = None
     """Words of `Capability`, and maybe of a newer resolver."""
@@ -74,29 +75,29 @@ class Resolver(Protocol):
     """The resolver as the edge uses it."""
 
     async def resolve(self, question: Question) -> Plan:
-        """A remembered plan if nobody can be asked, but never for what goes on from something. Raises `ClientKeyError`,
-        `ModelNotFoundError`, `ResponseNotFoundError`, `LimitedError`, `ClientLimitError`, `UnavailableError`, or
-        `InvalidRequestError` if no target behind the name can serve what is needed, or none of them made what it goes
-        on from."""
+        """The plan for a request. If no resolver can be asked it is a remembered one, but never for a request that
+        continues a stored response. Raises `ClientKeyError`, `ModelNotFoundError`, `ResponseNotFoundError`,
+        `LimitedError`, `ClientLimitError`, `UnavailableError`, or `InvalidRequestError` if no target behind the name
+        can serve what is needed, or none of them made the stored response."""
 
     def report(self, decision_id: str, report: Report, latency_s: float = 0.0) -> None:
-        """Sends what became of an attempt. Never waits and never fails; a report may get lost. Of plans for counting
-        and retrieving nothing is reported."""
+        """Sends what became of an attempt. Never waits and never fails; a report may get lost. Plans for counting and
+        retrieving are not reported on."""
 
     async def models(self, client_key: bytes) -> Sequence[Model]:
         """Every name that can be called with this key. Raises `ClientKeyError` or `UnavailableError`."""
 
 
 class Management(Protocol):
-    """The resolver for whoever holds the management key, which is shown with every call and verified there alone.
+    """The resolver's management side. The management key is sent with every call, and only the resolver verifies it.
 
-    Everything here raises `KeyRefusedError`, `NotServedError` or `UnavailableError`. A change is sent once, and raises
+    Every method raises `KeyRefusedError`, `NotServedError` or `UnavailableError`. A change is sent once, and raises
     also `OutdatedError`, `InvalidChangeError`, `NotThereError`, `ConflictError`, `LockedError`, or `UncertainError` if
     nobody can tell what became of it.
     """
 
     async def authenticate(self, caller: Caller) -> None:
-        """Has the key verified, and does nothing."""
+        """Has the key verified, and nothing else."""
 
     async def read(self, caller: Caller, section: Section) -> Document: ...
 
@@ -148,18 +149,18 @@ class UpstreamResponse(Protocol):
     headers: Headers
 
     def rest(self) -> bytes | None:
-        """All that is left of the body, if it is known to be there; None if it is to be waited for."""
+        """The rest of the body, if all of it has arrived; else None."""
 
     def chunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives. Raises `UpstreamFailure`."""
 
     async def pass_on(self, take: Callable[[bytes], bool]) -> bool:
-        """Hands each part of the body to `take` as soon as it comes, until that returns False: whether the body has
-        ended instead. `take` does not wait, and need not be called from the task that waits for this. Raises
-        `UpstreamFailure`, or what `take` does. Continues where `chunks` was left, and the other way round."""
+        """Hands each part of the body to `take` as soon as it comes, until the body ends (True) or `take` returns False
+        (False). `take` does not wait, and may be called outside of the task that awaits this. Raises `UpstreamFailure`,
+        or what `take` does. It goes on where `chunks` has stopped, and the other way round."""
 
     def quotes_credential(self, content: bytes) -> bool:
-        """Whether the credential that the provider was shown stands in this. Headers with it in them are left out."""
+        """Whether this contains the credential that the provider was shown. `headers` has none that contain it."""
 
     async def aclose(self) -> None:
         """Gives the connection back, or closes it if the body has not been read to its end."""
@@ -169,7 +170,7 @@ class Upstream(Protocol):
     """Calls providers."""
 
     async def send(
-        self, attempt: Attempt, path: str, headers: Headers, body: bytes, method: str = "POST"
+        self, attempt: Attempt, path: str, headers: Headers, body: Body, method: str = "POST"
     ) -> UpstreamResponse:
         """Sends the request and waits for the head of the answer; what kind of content the body is stands among the
         headers. The attempt's connect time-out applies, no other.
@@ -183,14 +184,14 @@ class CredentialError(Exception):
 
 
 class Tokenizer(Protocol):
-    """Takes text to pieces as a model does."""
+    """Counts tokens as a model does."""
 
     def count(self, text: str) -> int:
-        """How many tokens it is. What stands for something special to a model is text like any other."""
+        """Special tokens in the text count as the plain text that they are."""
 
 
 class Client(Protocol):
-    """Whoever made the request and gets the answer."""
+    """The HTTP client that made the request."""
 
     async def respond(self, status: int, headers: Headers, content: bytes) -> None:
         """A whole answer at once."""
@@ -202,7 +203,7 @@ class Client(Protocol):
         """Part of the body. Waits while the client does not keep up."""
 
     def write(self, content: bytes) -> bool:
-        """Part of the body, if it can be written without waiting: whether it was. If not, it is for `send`."""
+        """Writes part of the body if that takes no waiting; whether it did. If not, it is for `send`."""
 
     async def end(self, content: bytes = b"") -> None:
         """The last part of the body, which is complete with it."""
@@ -210,12 +211,12 @@ class Client(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """By what one end of a connection shows who it is, and knows the other: PEM texts."""
+    """By what one end of a TLS connection is known, and whom it trusts: PEM texts."""
 
     chain: bytes
     """Its own certificate first; empty: it has none to show."""
     key: bytes = field(repr=False)
     authorities: bytes
-    """Whose certificates it believes; empty: it asks for none."""
+    """Authorities that the other end's certificate must be of; empty: none is asked for."""
     context: ssl.SSLContext = field(compare=False, repr=False)
     """For a server that shows the certificate."""

@@ -1,4 +1,4 @@
-"""What is noted of a request for whoever watches the gateway."""
+"""What is recorded of a request, for the log and the metrics."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_TOKENS = 1_000_000_000
 
 @dataclass(slots=True)
 class Tokens:
-    """What an answer has cost, as its provider tells it."""
+    """The tokens of an answer, as its provider counts them."""
 
     input: int = 0
     """Cached ones too."""
@@ -24,7 +24,7 @@ class Tokens:
 
 
 def tokens(usage: Usage) -> Tokens:
-    """Within bounds: what a provider says is not to spoil a counter."""
+    """The same from a provider's figures, within bounds, so that a wrong one does not spoil a counter."""
     return Tokens(
         _bounded(usage.input_tokens),
         _bounded(usage.output_tokens),
@@ -49,14 +49,14 @@ class Tried:
     provider_request_id: str = ""
     """What the provider calls the request; empty if it does not say."""
     tokens: Tokens | None = None
-    """Also of an answer that broke off, as far as it was told; None if it was not."""
+    """Of an answer that broke off, as far as the provider has told; None if it has told none."""
 
 
 class Record:
-    """One request. It is filled while the request goes on, and read once it is over.
+    """One request: filled in while it is served, and read once it is over.
 
-    Nothing in it comes from what the client wrote but the request id, which has been validated: no prompt, and no name
-    that nobody has configured. So has what comes from providers.
+    No text of the client's is in it but the request id, which has been validated: no prompt, and no name that is not
+    configured. The same is true of providers' texts.
     """
 
     name: str = ""
@@ -65,19 +65,19 @@ class Record:
     operation: Operation = Operation.GENERATE
     stream: bool = False
     status: int = 0
-    """That the client was answered with; 0 if it left before. 200 for all streams that began, however they ended."""
+    """Of the answer to the client; 0 if it left before. 200 for every stream that began, however it ended."""
     ending: str = "failed"
     """A word of `failover.Ending`."""
     code: str = ""
-    """Of the error that the client was told of, if it was."""
+    """Of the error that the client got, if it got one."""
     is_unmetered: bool = False
-    """The client has limits, and a remembered plan enforces none."""
+    """The client has limits, but a remembered plan was used, which enforces none."""
     is_stale: bool = False
-    """Of a remembered plan: nobody could be asked for one."""
+    """A remembered plan was used: no resolver could be asked."""
     dropped: tuple[str, ...] = ()
-    """What whoever answered was not told, in the words of `losses.NAMES`."""
+    """The fields that were left out for the target that answered, in the words of `losses.NAMES`."""
     dialect: str = ""
-    """Whose words it has none for."""
+    """The dialect that cannot express them."""
     resolve_s: float = 0.0
     upstream_s: float = 0.0
     """Spent waiting for providers, up to the first content."""
@@ -92,7 +92,8 @@ class Record:
         """On the gateway's clock."""
         self.tried: list[Tried] = []
         self.passed_over: list[str] = []
-        """The dialects of targets that could not be asked, since they have no words for something that matters."""
+        """The dialects of targets that were passed over, since they cannot express something that the request depends
+        on."""
 
     @property
     def tokens(self) -> Tokens | None:
@@ -100,8 +101,8 @@ class Record:
         if len(self.tried) == 1:
             return self.tried[0].tokens
         told = [tried.tokens for tried in self.tried if tried.tokens is not None]
-        if not told:
-            return None
+        if len(told) < 2:
+            return told[0] if told else None
         return Tokens(sum(t.input for t in told), sum(t.output for t in told), sum(t.cached for t in told))
 
     @property
@@ -109,7 +110,7 @@ class Record:
         """Attempts that moved on although the provider may have run the request. What is counted twice costs nobody."""
         if len(self.tried) < 2 or self.operation is Operation.COUNT:
             return 0
-        return sum(tried.disposition in AMBIGUOUS for tried in self.tried[:-1])
+        return sum([tried.disposition in AMBIGUOUS for tried in self.tried[:-1]])
 
 
 class Telemetry(Protocol):

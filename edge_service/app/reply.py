@@ -84,7 +84,7 @@ class Reply:
 
     async def refuse(self, error: UpstreamError, head: Headers) -> None:
         """Tells of the most useful failure: in the provider's own words where they are of its dialect."""
-        answer = error.outcome.answer
+        answer = error.outcome.answer()
         if await self._has_begun_early():
             said = None if answer is None else self._voice.said_event(answer.content)
             await self._client.end(self._voice.error_event(error) if said is None else said)

@@ -1,8 +1,6 @@
-"""What the rules of a provider make of its answers."""
+"""Applies the rules that the configuration has for a provider's error answers."""
 
 from __future__ import annotations
-
-from functools import cache
 
 from edge_service.dialects import provider_errors
 from edge_service.domain.classification import ruled
@@ -11,8 +9,8 @@ from edge_service.domain.outcome import Disposition
 from edge_service.domain.plan import AnswerRule
 
 LOOKED_AT_BYTES = 1024 * 1024
-"""Of an answer's body: what is wrong stands at its beginning. And of a request's: no words are found in the answer to a
-larger one, since they may be its own."""
+"""Of an answer's body that are searched: what is wrong stands at its beginning. And the most that a request may have
+for words to be looked for: they may be quoted from it."""
 
 
 class Rulings:
@@ -27,24 +25,27 @@ class Rulings:
         self._body = body
 
     def of(self, status: int, body: bytes) -> Disposition | None:
-        """What the first rule that fits makes of an error answer, or of a success without an answer in it; None if none
-        does."""
+        """The disposition by the first rule that fits, for an error answer or a success without an answer in it; None
+        if none fits."""
         if not self._rules:
             return None
-        return ruled(self._rules, status, cache(lambda: _said(body[:LOOKED_AT_BYTES])), cache(self._asked))
+        return ruled(self._rules, status, lambda: _said(body[:LOOKED_AT_BYTES]), self._asked)
 
     def _asked(self) -> str | None:
         if len(self._body) > LOOKED_AT_BYTES:
-            return None  # To read all of it would keep everyone else waiting.
-        as_it_came, plain = provider_errors.texts(self._body)
+            return None  # To read all of it would hold up other requests.
+        plain = provider_errors.plain(self._body)
         if plain is None:
-            return None  # Words could be hidden in it that only the provider can read.
-        values = b"\n".join(value for _, value in self._headers).decode(errors="replace")
-        return f"{as_it_came}\n{plain}\n{values}".casefold()
+            return None  # It cannot be decoded here, and may have the words in it.
+        return _text(self._body, plain, *[value for _, value in self._headers])
 
 
 def _said(body: bytes) -> str:
-    return "\n".join(filter(None, provider_errors.texts(body))).casefold()
+    return _text(body, provider_errors.plain(body) or b"")
+
+
+def _text(*parts: bytes) -> str:
+    return b"\n".join(parts).decode(errors="replace").casefold()
 
 
 NO_RULINGS = Rulings((), [], b"")

@@ -196,7 +196,7 @@ class Walk:
         if outcome.is_unfit:
             self._record.passed_over.append(failed.attempt.dialect)
         tokens = self._note(failed.attempt, outcome.disposition, outcome.status)
-        self._report(self._broken_off(failed, tokens or Tokens()))
+        self._report(self._broken_off(failed, tokens))
 
     def _report_content(self, content: ReportContent) -> None:
         now = self._clock()
@@ -211,11 +211,12 @@ class Walk:
         self._record.tried.append(tried)
         return tokens
 
-    def _broken_off(self, report: ReportFailed, told: Tokens) -> ReportFailed:
+    def _broken_off(self, report: ReportFailed, told: Tokens | None) -> ReportFailed:
         """Providers tell of tokens at the end, which not every answer reaches. A piece has one in it at least."""
         pieces = 0 if self._relay is None else self._relay.content_events
         if not pieces:
             return report
+        told = told or Tokens()
         sent = told.input or self._request.needs.estimated_input_tokens
         return replace(report, input_tokens=sent, output_tokens=max(told.output, pieces))
 
@@ -240,7 +241,8 @@ class Walk:
         self._asking = asking
         try:
             if last is not None:
-                self._interrupts.lift(_HEADERS, _FIRST_CONTENT)
+                if self._request.stream:
+                    self._interrupts.lift(_HEADERS, _FIRST_CONTENT)
                 await last.release()
             try:
                 asking.put(self._request)

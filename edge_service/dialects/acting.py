@@ -1,8 +1,8 @@
-"""Which requests act on the provider: what they do there, beside being answered, would be done twice if they moved on
-after silence. So do tools that the provider runs, and answers that it goes on making when nobody waits.
+"""Which requests act on the provider, beyond being answered: with tools that the provider runs, or in the background.
+If they moved on after silence, that might be done twice.
 
-It is asked about a request when one of its attempts has fallen silent, and not before. What cannot be read has been
-refused by then, or the provider refuses it.
+This is asked only when an attempt has fallen silent. A request that cannot be read has been refused by then, or the
+provider refuses it.
 
 Sources: https://platform.openai.com/docs/guides/tools, https://platform.openai.com/docs/guides/background,
 https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview, https://ai.google.dev/gemini-api/docs/tools
@@ -55,13 +55,14 @@ _RUN_BY_GOOGLES_CLIENTS = frozenset({"functionDeclarations", "function_declarati
 
 
 def in_chat(body: bytes) -> bool:
-    """Of a chat completion."""
+    """Whether a chat completion acts on the provider."""
     request = _read(_chat, body)
     return request is not None and request.web_search_options is not None
 
 
 def in_response(body: bytes) -> bool:
-    """Of a request to the Responses API. What is done in the background is done whoever waits for it."""
+    """The same of a request to the Responses API. What is done in the background goes on even if nobody waits for
+    it."""
     request = _read(_response, body)
     if request is None:
         return False
@@ -69,13 +70,13 @@ def in_response(body: bytes) -> bool:
 
 
 def in_messages(body: bytes) -> bool:
-    """Of a request to Anthropic's Messages API."""
+    """The same of a request to Anthropic's Messages API."""
     request = _read(_messages, body)
     return request is not None and (bool(request.mcp_servers) or any(map(_is_run_by_anthropic, request.tools or ())))
 
 
 def in_contents(body: bytes) -> bool:
-    """Of a request to Gemini."""
+    """The same of a request to Gemini."""
     request = _read(_contents, body)
     return request is not None and any(map(_is_run_by_google, request.tools or ()))
 

@@ -68,7 +68,7 @@ class ArrayVoice:
 
     def __init__(self) -> None:
         self.stream: Framing | gemini.ClientEvents | gemini.passthrough.EventReader = Framing(array=True)
-        """The one that the client gets to see."""
+        """The stream that the client gets."""
 
     def error_body(self, error: ApiError) -> bytes:
         return GEMINI.error_body(error)
@@ -169,7 +169,8 @@ def _speaks_openai(attempt: Attempt) -> bool:
 
 
 def _unlevelled(dialect: str) -> Callable[[Attempt], bool]:
-    """Where a name's reasoning level goes depends on the model, but for OpenAI: only the translation knows it."""
+    """Whether the request passes through: not if the name has a reasoning level. Which field that goes to depends on
+    the model, and only the translation knows it; OpenAI's has one field."""
     return lambda attempt: attempt.dialect == dialect and not attempt.reasoning
 
 
@@ -177,11 +178,16 @@ def chat_completion(body: bytes, head: Headers) -> Asked:
     """Raises `InvalidRequestError`, as the others do."""
     request = openai_chat.read_request(body)
     name = request.model
+    written_for: object = None
+    written: Written
 
     def passed(attempt: Attempt) -> Call:
-        quirks = openai_chat.quirks_of(attempt.quirks)
-        levelled = request.at_level(attempt.reasoning, quirks) if attempt.reasoning else request
-        written = levelled.write(attempt.upstream_model, quirks)
+        nonlocal written, written_for
+        read_by = attempt.upstream_model, attempt.reasoning, attempt.quirks
+        if written_for != read_by:  # Else it is the last target's, with another key or at another place.
+            quirks = openai_chat.quirks_of(attempt.quirks)
+            levelled = request.at_level(attempt.reasoning, quirks) if attempt.reasoning else request
+            written, written_for = levelled.write(attempt.upstream_model, quirks), read_by
         return Passed(written, lambda it: openai_chat.whole(it, name), lambda: StencilReader(request.reader()))
 
     client = openai_chat.CLIENT
@@ -252,7 +258,7 @@ def generation(body: bytes, model: str, *, stream: bool, array: bool) -> Asked:
 
 
 class _GeminiClient:
-    """Gemini's side of clients for one request, of which the path says a part."""
+    """Gemini's client side for one request, of which a part is in the path."""
 
     __slots__ = ("_model", "_stream", "_voice")
 

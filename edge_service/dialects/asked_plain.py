@@ -1,4 +1,4 @@
-"""Clients' requests to the APIs that are no conversations."""
+"""Clients' requests to APIs other than conversations."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from edge_service.domain.plan import Attempt
 
 
 class _ByteVoice(EventVoice):
-    """Of streams that go through byte for byte. Not all of them are events, so nothing is put between."""
+    """For streams that go through byte for byte. Not all of them are events, so that there are no heartbeats."""
 
     __slots__ = ()
 

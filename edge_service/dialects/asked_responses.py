@@ -15,7 +15,7 @@ from edge_service.domain.plan import Attempt
 
 
 class NumberedVoice:
-    """A `Voice` of those who read events with numbers, the one of an error too."""
+    """A `Voice` for streams whose events are numbered, an error's too."""
 
     __slots__ = ("stream",)
 
@@ -24,7 +24,7 @@ class NumberedVoice:
 
     def __init__(self) -> None:
         self.stream: Events | openai_responses.EventReader | openai_responses.RetoldReader | None = None
-        """The one that the client gets to see."""
+        """The stream that the client gets."""
 
     def error_body(self, error: ApiError) -> bytes:
         return openai_responses.CLIENT.error_body(error)
@@ -108,7 +108,7 @@ def _has_it(attempt: Attempt) -> bool:
 
 
 class _Client:
-    """The side of clients for one request, whose stream its voice has to know."""
+    """The client side for one request, whose voice has to know the stream."""
 
     __slots__ = ("_voice",)
 

@@ -1,4 +1,4 @@
-"""Requests for responses that were made before, of OpenAI's Responses API. Who made one keeps it, and is asked for it.
+"""Requests for stored responses, of OpenAI's Responses API. They go to the provider that made the response.
 
 Source: https://platform.openai.com/docs/api-reference/responses
 """
@@ -18,7 +18,7 @@ from edge_service.domain.needs import NO_NEEDS, Operation
 from edge_service.domain.plan import Attempt
 
 _ID = re.compile(r"[\w-][\w.:=~+-]{0,255}", re.ASCII)
-"""What can stand in a path as it is, and leads nowhere else."""
+"""Ids that can stand in a path as they are."""
 
 
 class Stored:
@@ -50,7 +50,7 @@ class Stored:
         return Passed(self._written, self._retold, self._reader)
 
     def _retold(self, body: bytes) -> Whole:
-        """What it costs was told when it was made."""
+        """Its usage was reported when it was made."""
         return Whole(openai_responses.passthrough.retold(body, self.model))
 
     def _reader(self) -> openai_responses.RetoldReader:

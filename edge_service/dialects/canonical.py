@@ -1,13 +1,14 @@
-"""A conversation, its answer and the events of its stream, in no dialect: what every translation passes through.
+"""A conversation, its answer and the events of its stream, independent of any dialect: every translation goes through
+it.
 
     client's dialect -> canonical -> provider's dialect, and the answer back
 
-What two dialects can say has a place here. What one alone can say has a name in `Request.unsaid` or `Request.bound`:
-the first can be left out and the client is told so, the second would change the meaning, and only a provider of the
-client's own dialect can take it.
+What two dialects can express has a field here. What only one can is named in `Request.unsaid` or `Request.bound`: the
+former is left out, and the client is told; the latter would change the meaning, and only a provider of the client's own
+dialect can take it.
 
 JSON that nobody looks into (schemas, arguments) stays as it came. The values are msgspec's structs and not dataclasses,
-since one is made for every event of a stream, and at a third of the price.
+since one is made for every event of a stream, at a third of the price.
 """
 
 from __future__ import annotations
@@ -183,7 +184,7 @@ class Reasoning(Struct, frozen=True):
 
 
 class Request(Struct, frozen=True):
-    """Of scalars None, of texts and tuples the empty one, stands for unsaid."""
+    """A client's request. What the client has not said is None, an empty text or an empty tuple."""
 
     model: str
     stream: bool
@@ -212,7 +213,7 @@ class Request(Struct, frozen=True):
     service_tier: str = ""
     """auto, default, flex, priority."""
     user: str = ""
-    """Whom the request is made for, as providers want it to find abuse: an opaque id."""
+    """An opaque id of the end user, which providers use to find abuse."""
     metadata: Mapping[str, str] = MappingProxyType({})
     wants_usage: bool = True
     """Whether the client wants usage in a stream."""
@@ -295,7 +296,7 @@ class RefusalDelta(Struct, frozen=True):
 
 
 class ThinkingDelta(Struct, frozen=True):
-    """`text` goes on the thought; the others, which may come without text, are as in `Thinking`."""
+    """`text` continues the thought; the other fields, which may come without text, are as in `Thinking`."""
 
     text: str = ""
     signature: str = ""
@@ -357,7 +358,7 @@ Event: TypeAlias = (
 
 
 def is_content(event: Event) -> bool:
-    """Whether a reader would see something of it: from then on the stream stays where it is."""
+    """Whether a reader would see something of it: after it the stream cannot move to another target."""
     match event:
         case TextDelta(text=text) | RefusalDelta(text=text) | ThinkingDelta(text=text) | ToolCallDelta(arguments=text):
             return bool(text)

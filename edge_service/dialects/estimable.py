@@ -1,6 +1,7 @@
-"""What of a request a model reads: its texts, for a tokenizer, and a guess for what is no text.
+"""The texts of a request, for a tokenizer, and a guess at the tokens of everything else.
 
-Guesses are rather too high: who trims a conversation to fit trims a little more then, and does not run into the limit.
+Guesses are rather too high: a client that trims a conversation to fit then trims a little more, and does not run into
+the limit.
 """
 
 from __future__ import annotations

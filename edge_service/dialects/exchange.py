@@ -1,5 +1,5 @@
-"""What the walk knows of dialects: a request that can be put to any target, and answers that come back in the client's
-own dialect.
+"""The interface between the walk and the dialects: a request that can be sent to any target, and answers that come back
+in the client's own dialect.
 
 Each dialect is a package with two sides. The client's side reads requests and writes answers, the provider's side
 writes requests and reads answers, both to and from `edge_service.dialects.canonical`. Where both sides are of one
@@ -15,6 +15,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from edge_service.dialects import canonical
+from edge_service.domain.bodies import Body
 from edge_service.domain.client_limits import ClientLimits
 from edge_service.domain.errors import ApiError
 from edge_service.domain.headers import Headers
@@ -45,7 +46,7 @@ class ReportedError(Exception):
 
 
 class InexpressibleError(Exception):
-    """The target's dialect cannot say what the request asks for, and the answer would be another one without it."""
+    """The target's dialect cannot express something that the answer depends on."""
 
     code = "inexpressible"
 
@@ -81,25 +82,25 @@ class EventReader(Protocol):
 
     @property
     def usage(self) -> canonical.Usage | None:
-        """What the provider has told by now of what the answer costs; None if nothing."""
+        """The usage that the provider has told by now; None if none."""
 
     def read(self, event: bytes) -> tuple[EventKind, bytes]:
-        """What a provider's event, with the blank line that ends it, is; and what the client gets for it, which may be
-        nothing. Raises `MalformedAnswerError`."""
+        """The kind of a provider's event (with the blank line that ends it), and what the client gets for it, which may
+        be nothing. Raises `MalformedAnswerError`."""
 
 
 class Voice(Protocol):
-    """How a client is spoken to: in the words and the framing of its dialect."""
+    """Errors, heartbeats and limits in the words and the framing of the client's dialect."""
 
     stream_type: bytes
     """The content's type of a stream."""
     heartbeat: bytes
-    """What a reader of a stream passes over; empty if there is nothing that every reader would."""
+    """Bytes that readers of a stream ignore; empty if there are none that every reader would."""
 
     def error_body(self, error: ApiError) -> bytes: ...
 
     def error_event(self, error: ApiError) -> bytes:
-        """The last event of a stream that broke off. Nothing in it says that the answer is complete."""
+        """The event that ends a stream which broke off. It does not say that the answer is complete."""
 
     def is_error_body(self, body: bytes) -> bool:
         """Whether a provider's error answer can be passed on as it is."""
@@ -108,7 +109,7 @@ class Voice(Protocol):
         """What the client may still do. `now` is in seconds since the epoch."""
 
     def said_event(self, body: bytes) -> bytes | None:
-        """Such an answer as the last event of a stream; None if it cannot be one."""
+        """A provider's error body as the last event of a stream; None if it cannot be one."""
 
 
 class Call(Protocol):
@@ -116,15 +117,15 @@ class Call(Protocol):
 
     written: Written
     is_translated: bool
-    """The target speaks another dialect than the client: of headers, too, none is for the other side."""
+    """The target speaks another dialect than the client, so that neither side's headers are passed on."""
 
     @property
     def usage(self) -> canonical.Usage | None:
-        """What a whole answer has cost, once it is complete; None if the provider does not say."""
+        """The usage of a whole answer, once it is complete; None if the provider does not say."""
 
     @property
     def made(self) -> str | None:
-        """The id by which its maker keeps the answer, empty as long as it is not known; None if nobody keeps it."""
+        """The id of the response if the provider stores it, empty until it is known; None if it is not stored."""
 
     def complete(self, body: bytes) -> bytes:
         """A whole answer for the client. Raises `MalformedAnswerError`, `EmptyAnswerError` or `ReportedError`."""
@@ -137,17 +138,17 @@ class Asked(Protocol):
     """A client's request, read as far as routing needs."""
 
     model: str
-    """As the answer has it. Empty for what was made before: that is known by the name it was made by."""
+    """The model's name for the answer. Empty for a stored response: it is known by the name under which it was made."""
     stream: bool
     voice: Voice
     operation: Operation
     needs: Needs
     goes_on_from: str
-    """The id of what was made before, and only its maker knows; empty for nothing."""
+    """The id of the stored response that the request continues or is about; empty for none."""
 
     def acts(self) -> bool:
-        """Whether it does more at the provider than to be answered, so that it must not be done twice. All of the
-        request is read for it."""
+        """Whether the request acts on the provider (see `acting`), so that it must not be done twice. Reads all of the
+        request."""
 
     def of(self, attempt: Attempt) -> Call:
         """Raises `InexpressibleError`; or `InvalidRequestError`, for what only a translation finds wrong."""
@@ -158,12 +159,12 @@ class Written(Struct, frozen=True):
 
     path: str
     """Behind the provider's base URL; it may have a query."""
-    body: bytes
+    body: Body
     headers: Headers = []
-    """Of the dialect's own, but for the credential's and the content's type."""
+    """The dialect's own headers, without the credential and the content type."""
     dropped: tuple[str, ...] = ()
-    """What this dialect cannot say and does without, in the words of `canonical.Request` (`top_k`, `n`,
-    `messages.thinking`)."""
+    """The fields that this dialect cannot express and that were left out, in the words of `canonical.Request` (`top_k`,
+    `n`, `messages.thinking`)."""
     content_type: bytes = JSON
     """Empty where there is no body."""
     method: str = "POST"

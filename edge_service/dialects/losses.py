@@ -1,7 +1,7 @@
-"""The names of what a request loses on its way into another dialect: those that may stand in a header and be counted.
+"""The names of fields that a request loses in another dialect, as they may stand in a header and as a metric's label.
 
-They are the fields that the APIs are published with, and the canonical model's. Whatever else a client has written, it
-is told of as one and the same: what somebody makes up is neither to be repeated to proxies and logs nor to add series.
+They are the fields of the published APIs, and the canonical model's. Any other field that a client sends is called
+`(other)`: names that clients make up must not reach proxies and logs, or add time series.
 """
 
 from __future__ import annotations
@@ -131,5 +131,5 @@ NAMES = _OF_REQUESTS | _OF_MESSAGES | _OF_SETTINGS | _OF_OTHERS | _OF_GEMINI
 
 
 def told(dropped: Iterable[str]) -> tuple[str, ...]:
-    """Each once, in their order."""
+    """The names to tell, each once, in their order."""
     return tuple(dict.fromkeys(name if name in NAMES else OTHER for name in dropped))

@@ -1,8 +1,7 @@
-"""What a request needs of a model, as far as all dialects have it alike. It is found on the way to the resolver, for
-every request, and so by looking for words before anything is decoded.
+"""Estimates what a request needs of a model, for all dialects. It is done for every request before the resolver is
+asked, and so by searching bytes rather than decoding.
 
-Nothing here refuses a request. What has another form than is known here needs nothing: whoever gets it will say what is
-wrong with it.
+Nothing here refuses a request. What is malformed counts as nothing needed: the provider will say what is wrong.
 """
 
 from __future__ import annotations
@@ -17,12 +16,13 @@ from msgspec import Raw
 from edge_service.domain.needs import Capability, Needs
 
 BYTES_PER_TOKEN = 10
-"""Of JSON, rather too many than too few: a target that is left out for its context is not tried, one that is kept by
-mistake says so itself. Prose and code in English are 4 to 5 bytes a token of `o200k_base`, Greek, Arabic and Cyrillic 5
-to 7, Hindi 8; and what stands around a message in JSON has fewer tokens than the model's own marks."""
+"""Of JSON: rather too many, so that too few tokens are estimated. A target that is left out for its context is not
+tried, one that is kept by mistake says so itself. Prose and code in English are 4 to 5 bytes a token of `o200k_base`,
+Greek, Arabic and Cyrillic 5 to 7, Hindi 8; and what stands around a message in JSON has fewer tokens than the model's
+own marks."""
 
 LARGEST = 1_000_000_000
-"""Tokens. No limit says more."""
+"""Tokens. A larger limit counts as this."""
 
 _T = TypeVar("_T")
 _integer = msgspec.json.Decoder(int)
@@ -48,7 +48,7 @@ def needs(capabilities: Iterable[Capability], input_tokens: int, max_output_toke
 
 
 def tokens(*texts: bytes) -> int:
-    """How many these values of a request are at least: JSON, byte for byte. Media count for nothing."""
+    """An estimate of the tokens of these JSON values, rather too low. Media count as nothing."""
     return sum(map(_text_bytes, texts)) // BYTES_PER_TOKEN
 
 
@@ -61,7 +61,7 @@ def _text_bytes(text: bytes) -> int:
 
 
 def _opaque_bytes(text: bytes) -> int:
-    """Of strings that are no text, up to a space or an escaped letter in them."""
+    """The bytes of strings that are not text, such as base64."""
     size = 0
     start = _unbroken(text, 0)
     while start >= 0:
@@ -111,12 +111,12 @@ def limit(raw: Raw | None) -> int:
 
 
 def word(raw: Raw | None) -> str:
-    """Empty for what is none."""
+    """The string; empty if it is not one."""
     return decoded(_string, raw) or ""
 
 
 def decoded(decoder: msgspec.json.Decoder[_T], raw: Raw | None) -> _T | None:
-    """None for what has another form."""
+    """The value; None if it is not of this type."""
     if raw is None:
         return None
     try:

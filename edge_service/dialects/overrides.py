@@ -1,5 +1,4 @@
-"""What the configuration changes in the requests of one target: fields that have another name there, that are set,
-filled in or taken out."""
+"""Applies what the configuration changes in a target's requests: fields that are renamed, set, filled in or removed."""
 
 from __future__ import annotations
 
@@ -7,22 +6,24 @@ import msgspec
 
 from edge_service.dialects import surrogates
 from edge_service.dialects.exchange import JSON, Written
+from edge_service.domain.bodies import Body
 from edge_service.domain.errors import InvalidRequestError
 from edge_service.domain.plan import NO_PARAMS, Attempt
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def applied(attempt: Attempt, written: Written) -> bytes:
+def applied(attempt: Attempt, written: Written) -> Body:
     """The body of a request for this target. What is not named in the configuration stays byte for byte, and so do
     forms."""
     params, quirks = attempt.params, attempt.quirks
     if (params is NO_PARAMS and not quirks.drop and not quirks.rename) or written.content_type != JSON:
         return written.body
+    body = bytes(written.body)
     try:
-        return _changed(attempt, written.body)
+        return _changed(attempt, body)
     except msgspec.DecodeError:
-        hidden = surrogates.hide(written.body)
+        hidden = surrogates.hide(body)
         if hidden is None:
             raise InvalidRequestError("the body cannot be read as JSON") from None
         return hidden.shown(_changed(attempt, hidden.data))

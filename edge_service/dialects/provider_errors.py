@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -50,12 +50,12 @@ def read(body: bytes) -> ProviderError:
     words = _word(error.get("message"))[:_MAX_MESSAGE_CHARS]
     names_account = _MODERATED.match(words) is not None
     is_moderated = names_account or _is_flagged(error.get("metadata"))
-    details = [detail for detail in _list(error.get("details")) if isinstance(detail, dict)]
+    reason, used_up, delay_s = _of_details(error["details"]) if "details" in error else _NO_DETAILS
     return ProviderError(
-        code=MODERATED if is_moderated else next(_reasons(details), "") or _word(error.get("code")),
+        code=MODERATED if is_moderated else reason or _word(error.get("code")),
         kind=_word(error.get("status")) or _word(error.get("type")),
-        hint=_quota(details) or hint(words, _word(error.get("param"))),
-        retry_after_s=next(_delays(details), None),
+        hint=used_up or hint(words, _word(error.get("param"))),
+        retry_after_s=delay_s,
         names_account=names_account,
     )
 
@@ -74,18 +74,17 @@ def _of_response(said: dict[str, Any]) -> Any:
     return response.get("error") if isinstance(response, dict) else None
 
 
-def texts(body: bytes) -> tuple[str, str | None]:
-    """A body as something to look for words in: as it came, and once more without escapes and spaces, or None if it is
-    no JSON. Never raises."""
-    as_it_came = body.decode(errors="replace")
+def plain(body: bytes) -> bytes | None:
+    """A JSON body without escapes and spaces, so that words can be searched for; None if it is not JSON. Never
+    raises."""
     try:
-        return as_it_came, msgspec.json.encode(_anything.decode(body)).decode()
+        return msgspec.json.encode(_anything.decode(body))
     except (ValueError, RecursionError):
-        return as_it_came, None
+        return None
 
 
 def message(body: bytes) -> str:
-    """What an error's body says in words, for the client whose request it finds at fault; empty if it says nothing."""
+    """The message of an error, for the client whose request is at fault; empty if there is none."""
     try:
         said = _anything.decode(body)
     except (ValueError, RecursionError):
@@ -97,13 +96,23 @@ def message(body: bytes) -> str:
     return _word(words)[:_MAX_MESSAGE_CHARS]
 
 
+_Details: TypeAlias = tuple[str, Disposition | None, float | None]
+_NO_DETAILS: _Details = ("", None, None)
+
+
+def _of_details(said: Any) -> _Details:
+    """The reason, what is used up, and the delay, each if there is a detail of it."""
+    details = [detail for detail in _list(said) if isinstance(detail, dict)]
+    return next(_reasons(details), ""), _quota(details), next(_delays(details), None)
+
+
 def _reasons(details: list[dict[str, Any]]) -> Iterator[str]:
-    """Of `google.rpc.ErrorInfo`."""
+    """The reasons in `google.rpc.ErrorInfo`."""
     return (_word(detail["reason"]) for detail in details if "reason" in detail)
 
 
 def _delays(details: list[dict[str, Any]]) -> Iterator[float]:
-    """Of `google.rpc.RetryInfo`."""
+    """The delays in `google.rpc.RetryInfo`, in seconds."""
     for detail in details:
         seconds = span_s(_word(detail.get("retryDelay")))
         if seconds is not None:
@@ -114,9 +123,9 @@ _LASTING = ("perday", "permonth")
 
 
 def _quota(details: list[dict[str, Any]]) -> Disposition | None:
-    """Of `google.rpc.QuotaFailure`, which Google sends for each limit, that of a minute too. Used up is the account
-    only if the limit is a lasting one and of no single model: with `GenerateRequestsPerDayPerProjectPerModel` all other
-    models go on serving."""
+    """Whether `google.rpc.QuotaFailure` means that the account is used up. Google sends it for each limit, those by the
+    minute too. It is only if the limit is by day or month and of no single model: with
+    `GenerateRequestsPerDayPerProjectPerModel` all other models go on serving."""
     for detail in details:
         for violation in _list(detail.get("violations")):
             limit = _word(violation.get("quotaId")).lower() if isinstance(violation, dict) else ""

@@ -1,4 +1,4 @@
-"""What is found out on the way through a client's request that is to be translated."""
+"""Collects the fields of a client's request that have no place in the canonical model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ODD_NAME = "(other)"
 
 
 class Reading:
-    """The fields that only the client's dialect has, each by its path."""
+    """Fields that only the client's dialect has, by their paths."""
 
     __slots__ = ("_bound", "_unsaid")
 
@@ -22,12 +22,13 @@ class Reading:
         self._bound: dict[str, None] = {}
 
     def leave(self, path: str, if_said: object = True) -> None:
-        """Does without a field. The path is without numbers, so that each field is named once."""
+        """Notes a field that is left out. The path has no indices, so that each field is named once."""
         if if_said and len(self._unsaid) < _MAX_NAMES:
             self._unsaid[path if _NAME.fullmatch(path) else _ODD_NAME] = None
 
     def bind(self, path: str, if_said: object = True) -> None:
-        """No other dialect can say what stands here, and it changes what is asked."""
+        """Notes a field that changes the meaning, and that no other dialect can express: it binds the request to its
+        own."""
         if if_said and len(self._bound) < _MAX_NAMES:
             self._bound[path] = None
 

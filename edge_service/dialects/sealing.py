@@ -21,7 +21,7 @@ def is_native(thought: Thinking, own: Family) -> bool:
 
 
 def seal(thought: Thinking, own: Family) -> str:
-    """What stands where the family's own signature would."""
+    """The text for the place of the family's own signature."""
     if is_native(thought, own):
         return thought.signature or thought.encrypted
     family = "" if thought.family is None else thought.family.value
@@ -43,8 +43,8 @@ def opened(text: str, sealed: str, own: Family) -> Thinking:
 
 
 def seal_call(call_id: str, signature: str) -> str:
-    """Of a call that Gemini has signed, which no other family does. It stands in a thought of its own, before the
-    call."""
+    """The seal of a call that Gemini has signed, which no other family does. It stands in a thought of its own, before
+    the call."""
     return f"{MARK}c~{Family.GEMINI.value}~{call_id.replace('~', '')}~{signature}"
 
 

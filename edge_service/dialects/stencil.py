@@ -1,10 +1,12 @@
-"""Events of one stream that differ in nothing but a text.
+"""Recognises the events of a stream by their bytes.
 
-Nearly all events of a stream do: after the first one has been read as JSON, those that repeat it around the text are
-known by their bytes, however many come at a time.
+Nearly all events of a stream differ from the one before in nothing but a few strings, such as `"content":"Hello"`. Once
+one of them has been decoded and translated, a `Stencil` keeps the bytes around these strings (the *holes*), as they
+came and as they were sent. Events with the same bytes around their holes are then translated by moving the strings,
+without decoding them, however many come in one piece.
 
-What stands in a hole is checked to be a string as JSON has it, so that the event is as valid as the first one was, and
-means the same but for this string; and it is not empty, as it was not in the first.
+What stands in a hole is checked to be a string as JSON has it, and not empty. So such an event is as valid as the one
+that was decoded, and means the same but for this string.
 """
 
 from __future__ import annotations
@@ -14,32 +16,35 @@ from collections.abc import Callable
 from operator import add
 from typing import TypeAlias
 
+import msgspec
+
 from edge_service.dialects.canonical import Usage
 from edge_service.dialects.exchange import EventKind, EventReader
 from edge_service.domain.sse import MAX_EVENT_BYTES
 
 Known: TypeAlias = tuple[int, bytes, bytes]
-"""Of a piece of a stream: with how many events that have content it begins, what the client gets for them, and what is
-behind them."""
+"""What is known of a piece of a stream: the number of events with content that it begins with, what the client gets for
+them, and what follows them."""
 
 _CONTENT = EventKind.CONTENT
 MAX_HOLES = 4
 END_BYTES = 5
 """At which events are cut: a longer end is found in longer steps, as long as its bytes are rare."""
 MOST_BEHIND = 5
-"""How many ends are looked at, from behind: a stream ends with some events that have no content."""
+"""How many event ends are looked at, from behind: a stream ends with some events that have no content."""
 MOST_STENCILS = 16
-"""In one stream. Where no event is like the one before, each of them would be a loss."""
+"""In one stream. If no event is like the one before, making stencils is a loss."""
 
 _HOLES = re.compile(
     rb'("(?<=[{,\s]")(?:content|reasoning_content|reasoning|arguments|text|obfuscation|thinking|partial_json)"\s*:\s*")'
     rb'((?:[^"\\\x00-\x1f]++|\\.)++)(?=")'
 )
-"""Where texts stand that differ from event to event. No quote within a string is bare, so what is found is no text."""
+"""The holes: strings that differ from event to event. No quotation mark within a JSON string is bare, so that this
+finds no text that only looks like one."""
 _LF, _CRLF = b"\n\n", b"\r\n\r\n"
-"""Whatever follows, an event with this at its end ends there."""
+"""Two line ends: an event that ends with one of these ends there, whatever follows."""
 _MARKS = [b"%c" % number for number in range(MAX_HOLES)]
-"""No string has one of them in it. The first stands for what is between two events, the others for what is between
+"""Bytes that no JSON string contains. The first stands for what is between two events, the others for what is between
 the holes of one."""
 _ALL_MARKS = b"".join(_MARKS)
 _STRING = rb'(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))++'
@@ -51,51 +56,61 @@ def _pattern(holes: int) -> re.Pattern[bytes]:
 
 
 _PATTERNS = [_pattern(holes) for holes in range(1, MAX_HOLES + 1)]
-"""Of the texts of events with so many holes and one."""
+"""By the number of holes less one: what the texts of such events match."""
 _PLAIN = bytes(range(0x20, 0x7F)).translate(None, b'"\\')
-"""Of these any text is one."""
-_ONE_TEXT = re.compile(_STRING).fullmatch
-
-
-def _never(_: bytes) -> None:
-    """Instead of `_ONE_TEXT`."""
+"""Any text of these bytes is a JSON string."""
+_string = msgspec.json.Decoder(str).decode
 
 
 class Stencil:
-    """What is the same in all of these events, as they come and as they are sent."""
+    """The bytes that a number of events share, as they come and as they are sent."""
 
     __slots__ = (
         "_are_texts",
+        "_before",
+        "_behind",
         "_between",
         "_blank",
         "_end",
         "_first",
-        "_is_text",
         "_last",
         "_of_event",
+        "_sent_before",
+        "_sent_behind",
         "_sent_between",
         "_sent_first",
         "_sent_last",
+        "_string",
         "_texts",
+        "_two_bytes",
     )
 
     def __init__(self, came: list[bytes], sent: list[bytes]) -> None:
-        """What stands around the holes, of which there is at least one, and all in one line."""
+        """The bytes around the holes, of which there is at least one; the holes of an event are in one line."""
         self._first, *self._between, self._last = came
         self._sent_first, *self._sent_between, self._sent_last = sent
         self._texts = slice(len(self._first), -len(self._last))
-        """Of events like it, all but what stands at their beginning and end."""
+        """Of a piece: all but the bytes before the first hole and behind the last."""
         self._blank = _CRLF if self._last.endswith(_CRLF) else _LF
         self._end = self._last[-END_BYTES:]
         self._of_event = slice(len(self._first), len(self._end) - len(self._last) or None)
-        """Of one without this end, its holes and what is between them."""
+        """Of an event without this end: its holes and what is between them."""
         self._are_texts = _PATTERNS[len(self._between)].fullmatch
-        self._is_text = _never if self._between else _ONE_TEXT
-        """Of one event with one hole, as most come."""
+        # For a single event with one hole, as most come: the hole with its quotes, and what stands around these.
+        self._before, self._behind = self._first[:-1], self._last[1:]
+        self._sent_before, self._sent_behind = self._sent_first[:-1], self._sent_last[1:]
+        self._string = slice(len(self._before), -len(self._behind))
+        least = 0 if self._between else 2 * (len(self._first) + len(self._last))
+        self._two_bytes = min(least, MAX_EVENT_BYTES)
+        """A smaller piece cannot be two such events. 0 if an event has several holes."""
 
     def known(self, piece: bytes) -> Known | None:
-        """Of a piece that begins where an event does; None if that is another one, or one stands between those like it,
-        or the piece is large. Where two holes are followed by the same, nothing is known."""
+        """What is known of a piece that begins with an event. None if this event is another one, another one stands
+        between those like it, or the piece is large; also if two holes are followed by the same bytes."""
+        if len(piece) < self._two_bytes:
+            string = piece[self._string]
+            if self._before + string + self._behind == piece and _is_text(string):
+                return 1, self._sent_before + string + self._sent_behind, b""
         if not piece.startswith(self._first) or len(piece) > MAX_EVENT_BYTES:
             return None
         behind = b""
@@ -104,16 +119,11 @@ class Stencil:
             if not end:
                 return None
             piece, behind = piece[:end], piece[end:]
-        texts = piece[self._texts]
-        if not self._is_text(texts):
-            return self._known(texts, piece, behind)
-        if not (texts.isascii() or _is_utf8(texts)):
-            return None
-        return 1, self._sent_first + texts + self._sent_last, behind
+        return self._known(piece[self._texts], piece, behind)
 
     def _end_in(self, piece: bytes) -> int:
-        """Where the last event like it ends before others; 0 if there is none. To search for all that an event ends
-        with could take for ever, if it is long and repeats itself."""
+        """The index behind the last event like it; 0 if there is none. To search for all of an event's end could be
+        very slow if it is long and repeats itself."""
         end, blank = len(piece), self._blank
         for _ in range(MOST_BEHIND):
             end = piece.rfind(blank, 0, end - 1) + len(blank)
@@ -122,7 +132,8 @@ class Stencil:
         return 0
 
     def _known(self, inner: bytes, events: bytes, behind: bytes) -> Known | None:
-        """Of several, or of one with several holes. `inner` is all but what stands at their beginning and end."""
+        """The same for several events, or for one with several holes. `inner` is all but the bytes before the first
+        hole and behind the last."""
         of_event = self._of_event
         texts = [event[of_event] for event in events.split(self._end)[:-1]]
         # Put together again it is what came, byte for byte, or else it is something else.
@@ -147,14 +158,15 @@ class Stencil:
 
 
 def nothing_known(_: bytes) -> Known | None:
-    """What is known without a stencil."""
+    """For streams without a stencil."""
     return None
 
 
 class StencilReader:
-    """An `EventReader` that knows the events by their bytes of which another one has read the like.
+    """An `EventReader` around another one: it recognises by their bytes the events that are like the last one that the
+    other has read.
 
-    To that one, all events with content must mean the same that differ in nothing but texts.
+    The other reader must treat all events with content alike that differ in nothing but strings.
     """
 
     __slots__ = ("_made", "_reader", "known")
@@ -163,8 +175,7 @@ class StencilReader:
         self._reader = reader
         self._made = 0
         self.known: Callable[[bytes], Known | None] = nothing_known
-        """By the stencil of the last event with content that was read: what `read` would tell of the events that a
-        piece begins with."""
+        """What the stencil of the last event with content knows of a piece."""
 
     @property
     def usage(self) -> Usage | None:
@@ -185,8 +196,8 @@ class StencilReader:
 
 
 def of(event: bytes, sent: bytes) -> Stencil | None:
-    """Of an event with content that has its data in one line, and of what was sent for it; None if there is no hole, or
-    it cannot be told what becomes of it."""
+    """The stencil of an event with content, and of what was sent for it. None if there is no hole, the data is on
+    several lines, or it is not clear where the holes' texts go."""
     came, texts = _apart(event)
     sent_apart, sent_texts = _apart(sent)
     if not 0 < len(texts) <= MAX_HOLES or texts != sent_texts:
@@ -199,13 +210,21 @@ def of(event: bytes, sent: bytes) -> Stencil | None:
 
 
 def _apart(event: bytes) -> tuple[list[bytes], list[bytes]]:
-    """What stands around the holes, and what in them."""
+    """The bytes around the holes, and the holes' texts."""
     apart = _HOLES.split(event)  # What is around, the hole's name, the text, and so on.
     return [*map(add, apart[::3], [*apart[1::3], b""])], apart[2::3]
 
 
 def _is_marked(event: bytes) -> bool:
     return event != event.translate(None, _ALL_MARKS)
+
+
+def _is_text(string: bytes) -> bool:
+    """Whether this is a string as JSON has it, and not the empty one. Of a lone surrogate it is denied."""
+    try:
+        return bool(_string(string))
+    except ValueError:
+        return False
 
 
 def _is_utf8(texts: bytes) -> bool:

@@ -70,7 +70,7 @@ _UNTOLD = canonical.Usage()
 
 
 def _written(request: canonical.Request, attempt: Attempt) -> tuple[ProviderSide, Written]:
-    """By whom it was written, who also reads the answer."""
+    """The request, and the provider's side that wrote it, which also reads the answer."""
     if attempt.responses and attempt.dialect == "openai":
         # It alone shows OpenAI's thoughts and takes them back. What it lacks (stop sequences, several answers, audio)
         # is said by chat completions.

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Raw
 
+from edge_service.domain.bodies import Body, Pieces
 from edge_service.domain.errors import InvalidRequestError
 
 _T = TypeVar("_T")
@@ -45,14 +46,13 @@ _HOLE = Raw(b"\0")
 """Stands nowhere in JSON."""
 
 
-def encode_around(large: str, fields: Mapping[str, Any]) -> bytes:
-    """An object as the encoder has it. The field that may be `large` is not written into the encoder's buffer then: to
-    grow, that takes new memory from the system each time."""
-    value = fields.get(large, _HOLE)
-    if len(memoryview(value)) <= _LARGE_BYTES:
+def encode_around(large: str, fields: Mapping[str, Any]) -> Body:
+    """An object as the encoder has it. The field that may be `large` is not copied then."""
+    value = memoryview(fields.get(large, _HOLE))
+    if len(value) <= _LARGE_BYTES:
         return msgspec.json.encode(fields)
     before, behind = msgspec.json.encode({**fields, large: _HOLE}).split(b"\0")
-    return b"".join((before, value, behind))
+    return Pieces(before, value, behind)
 
 
 def first_byte(raw: Raw) -> bytes:

@@ -1,7 +1,7 @@
-"""What only the target that made it knows, such as a stored response, and the key by which it is found again.
+"""Stored responses, and the keys by which the resolver finds the target that made one.
 
-The resolver keeps who made what, and learns neither ids nor whose they are: all that it is told is an HMAC. Every edge
-makes the same one, from the token that the services share; and nobody finds by an id what was made for another key.
+The resolver learns neither the ids nor whose they are: a key is an HMAC. Every edge makes the same one, from the token
+that the services share, and a response is not found by any other client's key.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _PURPOSE = b"forebay affinity keys, version 1"
 @dataclass(frozen=True, slots=True)
 class Made:
     id: str
-    """As its maker calls it."""
+    """As the provider calls it."""
     client_key_sha256: bytes
     """Of the key that its client has shown; empty for none."""
 

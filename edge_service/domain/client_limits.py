@@ -1,4 +1,4 @@
-"""What a client may still do, and how it is told: in headers, as the APIs do that it speaks.
+"""What is left of a client's limits, and the headers that tell it, as the client's API has them.
 
 Sources: https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers,
 https://docs.claude.com/en/api/rate-limits#response-headers

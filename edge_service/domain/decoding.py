@@ -1,7 +1,7 @@
-"""Undoes the compression of answers that were asked for without any, as much at a time as can be taken.
+"""Decompresses answers that came compressed although that was not asked for, in bounded steps.
 
-A megabyte of gzip can hold a gigabyte. What is unpacked is never more than a step ahead of who reads it, so that the
-reader's own limits are the limits.
+A megabyte of gzip can hold a gigabyte. What is decompressed is never more than a step ahead of its reader, so that the
+reader's limits hold.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What several workers count, as one."""
+"""Adds up the metrics of several workers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 LEAST = frozenset({"forebay_resolver_up"})
-"""Gauges that hold of all workers or of none; any other is of all together."""
+"""Gauges of which the sum is the least value; that of any other gauge is the total."""
 
 _LASTING = frozenset({"counter", "histogram", "summary"})
 
@@ -30,8 +30,8 @@ class Family:
 
 
 def summed(expositions: Iterable[Sequence[Family]]) -> tuple[Family, ...]:
-    """Each metric once, in the order in which they first came: counts and buckets together, of the times at which they
-    began the first one."""
+    """Each metric once, in the order in which they first came: the values added up; of `_created` times, the
+    earliest."""
     heads: dict[str, Family] = {}
     values: dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], float]] = {}
     for exposition in expositions:
@@ -48,8 +48,8 @@ def summed(expositions: Iterable[Sequence[Family]]) -> tuple[Family, ...]:
 
 
 def lasting(exposition: Sequence[Family]) -> tuple[Family, ...]:
-    """What was counted stays so when the worker that counted it is gone: a counter that falls is taken for one that has
-    begun at 0 again, and all of it counted twice."""
+    """The metrics to keep when a worker is gone: a counter that falls is taken for a restart from 0, and would be
+    counted twice."""
     return tuple(family for family in exposition if family.kind in _LASTING)
 
 

@@ -250,8 +250,7 @@ class Failover:
 
     def _open_next(self) -> Open:
         self.opened += 1
-        self._attempt, *ahead = self._ahead
-        self._ahead = tuple(ahead)
+        self._attempt, self._ahead = self._ahead[0], self._ahead[1:]
         return Open(self._attempt)
 
     def _moves_on(self, outcome: Outcome) -> bool:

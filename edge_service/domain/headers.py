@@ -39,7 +39,7 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}\Z")
 
 
 def to_upstream(headers: Sequence[tuple[bytes, bytes]]) -> Headers:
-    """Of a client's headers those that a provider of the same dialect is to see."""
+    """The client's headers that a provider of the same dialect may see."""
     # A server may leave the white space behind a value in its place (RFC 9112, 5.1); no client library sends it on.
     return [
         (name, value.strip(b" \t")) for name, value in compress(headers, _are_for_upstream(tuple(map(_NAME, headers))))
@@ -47,8 +47,7 @@ def to_upstream(headers: Sequence[tuple[bytes, bytes]]) -> Headers:
 
 
 def to_client(headers: Sequence[tuple[bytes, bytes]]) -> Headers:
-    """Of a provider's headers those that the client is to see as they came. When to come back is not among them: what
-    a provider says of it is read first."""
+    """The provider's headers that the client may see. Retry-After is not among them: it is read and written anew."""
     seen = list(compress(headers, _are_for_client(tuple(map(_NAME, headers)))))
     if not _CONTROL.search(b"\t".join(map(_VALUE, seen))):
         return seen
@@ -72,7 +71,7 @@ def _are_for_client(names: tuple[bytes, ...]) -> tuple[bool, ...]:
 
 
 def without_limits(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """Without what a provider says of its limits, which are the gateway's and not the client's."""
+    """Without the provider's rate limits, which are the gateway's and not the client's."""
     return [(name, value) for name, value in headers if not name.startswith(_LIMITS)]
 
 

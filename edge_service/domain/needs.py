@@ -7,20 +7,20 @@ from enum import StrEnum
 
 
 class Operation(StrEnum):
-    """What is to be done."""
+    """The kind of request."""
 
     GENERATE = "generate"
     EMBED = "embed"
     COUNT = "count"
     """Counting tokens: takes no turn and no probe."""
     RETRIEVE = "retrieve"
-    """Something that was made before, and that only its maker knows. Nothing of it is reported."""
+    """Reading or deleting a stored response. Nothing is reported."""
     AUTHENTICATE = "authenticate"
-    """Nothing yet: whether the client's key is known."""
+    """Nothing but checking the client's key."""
 
 
 UNREPORTED = frozenset({Operation.COUNT, Operation.RETRIEVE, Operation.AUTHENTICATE})
-"""What comes of these the resolver is not told."""
+"""Operations whose outcomes the resolver is not told."""
 
 
 class Capability(StrEnum):
@@ -36,17 +36,17 @@ class Capability(StrEnum):
 
 @dataclass(slots=True, unsafe_hash=True)
 class Needs:
-    """A target of which it is known that it cannot serve these is left out of the plan."""
+    """What a request needs. A target that is known not to have it is left out of the plan."""
 
     capabilities: tuple[Capability, ...] = ()
     estimated_input_tokens: int = 0
-    """Rather too few than too many: what is left out for them is not tried. 0 for unknown."""
+    """Rather too few than too many: a target for which they are too many is not tried. 0 for unknown."""
     max_output_tokens: int = 0
     """As the client limits it; 0 for not at all."""
 
     @property
     def roughly(self) -> tuple[tuple[Capability, ...], int, int]:
-        """The same for all requests that hardly differ: sizes as powers of two, the words in one order."""
+        """A key that is the same for similar requests: sizes as powers of two, capabilities in order."""
         return (
             tuple(sorted(set(self.capabilities))),
             1 << self.estimated_input_tokens.bit_length() if self.estimated_input_tokens else 0,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -47,6 +47,7 @@ AMBIGUOUS = frozenset({Disposition.TIMEOUT, Disposition.BROKEN})
 """The provider may have run the request, and billed it: a request moves on from one of these once at most."""
 
 
+_QUOTA, _CREDENTIAL = Disposition.QUOTA, Disposition.CREDENTIAL
 _CREDENTIAL_STATUSES = frozenset({401, 402, 403})
 """Answers that speak of the gateway's own account. Clients are told neither the status nor the body: it is not their
 key that is wrong, and such bodies quote keys. A 403 that is about the request all the same is told like any other fault
@@ -62,6 +63,10 @@ class ErrorAnswer:
     content: bytes
 
 
+def no_answer() -> None:
+    """There is none that may be passed on."""
+
+
 @dataclass(slots=True)
 class Outcome:
     """How an attempt failed."""
@@ -71,7 +76,8 @@ class Outcome:
     """The provider's HTTP status; 0 if none came."""
     retry_after_s: float | None = None
     """As the provider said it."""
-    answer: ErrorAnswer | None = None
+    answer: Callable[[], ErrorAnswer | None] = no_answer
+    """The provider's own, if it may be passed on: found out for the one failure that a client is told of."""
     detail: str = ""
     """What happened, in words that may be shown to anyone."""
     is_unfit: bool = False
@@ -98,9 +104,9 @@ class Outcome:
         a 429: that is what the client would be told anyway."""
         if self._is_of_the_account or (self.by_rule and self.status in _CREDENTIAL_STATUSES):
             return False
-        if self.told_as is Disposition.QUOTA:
+        if self.disposition is _QUOTA:
             return self.status == 429
-        return self.told_as is not Disposition.CREDENTIAL
+        return self.disposition is not _CREDENTIAL
 
 
 _RANKS: Mapping[Disposition, int] = MappingProxyType(

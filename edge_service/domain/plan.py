@@ -48,9 +48,9 @@ class Quirks:
     deployment_paths: bool = False
     """Paths are `/openai/deployments/MODEL/chat/completions` and the like, behind the base URL."""
     takes: frozenset[str] = frozenset()
-    """What requests may have in them that it knows, though many do not; in the words of `x-forebay-dropped`."""
+    """Fields that it takes, though many providers do not; in the words of `x-forebay-dropped`."""
     lacks: frozenset[str] = frozenset()
-    """Likewise what it does not know, though most do."""
+    """Fields that it does not take, though most providers do; in the same words."""
     rename: tuple[tuple[str, str], ...] = ()
     """Top-level fields of requests that it calls by other names, each with its own for it."""
     efforts: tuple[str, ...] = ()

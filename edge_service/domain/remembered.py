@@ -1,11 +1,10 @@
-"""The plans that are walked while no resolver can be asked.
+"""The plans that are used while no resolver can be asked.
 
-Each is the plan of one client, told by the hash of its key: no client gets what another was let in for, and nobody gets
-anything who was let in for nothing.
+Each belongs to one client, known by the hash of its key: no client gets a plan that was made for another.
 
-Under each key the last few plans are kept that differ in the turn alone: a plan of other targets displaces them all,
-since then something else than the turn has changed. Recalled in the order in which they were made, they repeat the
-resolver's rotation, so that an outage does not send everything to the target that happened to be first.
+Under each key the last few plans are kept that differ only in the turn; a plan with other targets replaces them all.
+Recalled in the order in which they were made, they go on with the resolver's rotation, so that an outage does not send
+everything to one target.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ from typing import TypeAlias
 from edge_service.domain.plan import Plan
 
 LIFE_S = 60.0
-"""What was known longer ago is not known any more."""
+"""Older plans are not used."""
 MOST = 10_000
-"""Plans, under all keys together; the keys that were not used for the longest time are forgotten first."""
+"""Plans in all; the least recently used keys are forgotten first."""
 TURNS = 8
 """Plans under one key."""
 
@@ -30,11 +29,11 @@ _PROBE = attrgetter("probe")
 _TARGET = attrgetter("target_id", "base_url", "upstream_model", "credential_ref")
 
 _Place: TypeAlias = tuple[bytes, Hashable]
-"""A client, and the key of the plan."""
+"""A client's key hash, and the key of the plan."""
 
 
 class _Turns(deque[tuple[float, Plan]]):
-    """Plans that differ in the turn alone, with when they were made."""
+    """Plans that differ only in the turn, each with the time at which it was made."""
 
     def __init__(self, targets: frozenset[tuple[str, ...]]) -> None:
         super().__init__()
@@ -51,9 +50,9 @@ class RememberedPlans:
         self._most = most
         self._plans: OrderedDict[_Place, _Turns] = OrderedDict()
         self._clients: dict[bytes, set[_Place]] = {}
-        """Where plans of theirs are."""
+        """The places of each client's plans."""
         self._let_in_at: dict[bytes, float] = {}
-        """When the latest of these was made."""
+        """When the latest plan of each client was made."""
         self._count = 0
         self._newest_at: float | None = None
 
@@ -61,11 +60,11 @@ class RememberedPlans:
         return self._count
 
     def any_at(self, now: float) -> bool:
-        """Whether anything could be recalled."""
+        """Whether any plan is recent enough to be recalled."""
         return bool(self._plans) and self._newest_at is not None and now - self._newest_at <= self._life_s
 
     def has_any_of(self, client: bytes) -> bool:
-        """Whether anything is kept for it, be it too old to be recalled."""
+        """Whether any plan is kept for this client, even one that is too old."""
         return client in self._clients
 
     def was_let_in(self, client: bytes, since: float) -> bool:
@@ -73,7 +72,7 @@ class RememberedPlans:
         return self._let_in_at.get(client, -math.inf) >= since
 
     def remember(self, client: bytes, key: Hashable, plan: Plan, now: float) -> None:
-        """Keeps the plan, unless it is nothing but probes."""
+        """Keeps the plan, without its probes."""
         if any(map(_PROBE, plan.attempts)):
             # A probe belongs to one request. Whether the target is well again is not known.
             plan = plan._replace(attempts=tuple(a for a in plan.attempts if not a.probe))
@@ -96,7 +95,7 @@ class RememberedPlans:
             self._forget(next(iter(self._plans)))
 
     def recall(self, client: bytes, key: Hashable, now: float) -> Plan | None:
-        """A plan that was made lately, each time the next one; as long as none is remembered anew they come round."""
+        """A recent plan: each time the next one, and round again, as long as no new one is remembered."""
         place = (client, key)
         made = self._plans.get(place)
         if made is None:
@@ -112,11 +111,11 @@ class RememberedPlans:
         return made[-1][1]
 
     def forget(self, client: bytes, key: Hashable) -> None:
-        """What was known is known to be wrong."""
+        """Drops the plans under this key: the resolver has said otherwise."""
         self._forget((client, key))
 
     def forget_client(self, client: bytes) -> None:
-        """It is not let in any more."""
+        """Drops all plans of a client that is not let in any more."""
         for place in list(self._clients.get(client, ())):
             self._forget(place)
 
@@ -132,5 +131,5 @@ class RememberedPlans:
 
 
 def _targets(plan: Plan) -> frozenset[tuple[str, ...]]:
-    """Whom the plan calls, in whatever order. A target may keep its id and move elsewhere."""
+    """The targets of the plan, in any order, with their addresses: a target may keep its id and move."""
     return frozenset(map(_TARGET, plan.attempts))

@@ -70,7 +70,7 @@ def retry_after_s(
             return seconds
     if in_body_s is not None:
         return _clamped(in_body_s)
-    return _reset_s(headers, disposition, now) if disposition in _BY_LIMITS else None
+    return _reset_s(headers, said, disposition, now) if disposition in _BY_LIMITS else None
 
 
 def whole_seconds(seconds: float) -> str:
@@ -104,8 +104,8 @@ _BY_LIMITS = frozenset({Disposition.RATE_LIMITED, Disposition.OVERLOADED})
 one, has nothing to do with limits that are renewed by the minute."""
 
 
-def _reset_s(headers: Headers, disposition: Disposition, now: float) -> float | None:
-    """When the limits that stand in the way are renewed.
+def _reset_s(headers: Headers, said: Mapping[bytes, bytes], disposition: Disposition, now: float) -> float | None:
+    """When the limits that stand in the way are renewed; `said` are the same headers by name.
 
     Of those with nothing left it is the last, for all of them are needed. Where nobody says what is left it is the
     soonest: too early costs one more refusal, too late an idle target. One that has something left may be what a
@@ -121,7 +121,7 @@ def _reset_s(headers: Headers, disposition: Disposition, now: float) -> float | 
         seconds = _first_of((_number_or_epoch, _span_at, _instant, _date), _text(value), now)
         if seconds is None:
             continue
-        remaining = _number(_text(first(headers, counterpart)))
+        remaining = _number(_text(said.get(counterpart)))
         (unknown if remaining is None else exhausted if remaining <= 0 else left).append(seconds)
     if exhausted:
         return max(exhausted)
@@ -205,4 +205,6 @@ def _clamped(seconds: float | None) -> float | None:
     """`sum` and `-` of finite numbers may still overflow."""
     if seconds is None or not math.isfinite(seconds):
         return None
-    return min(max(0.0, seconds), MAX_RETRY_AFTER_S)
+    if seconds <= 0.0:
+        return 0.0
+    return seconds if seconds < MAX_RETRY_AFTER_S else MAX_RETRY_AFTER_S

@@ -13,7 +13,7 @@ MAX_EVENT_BYTES = 1024 * 1024
 # blank line of its own, so that an event ends at the same byte however the stream is cut.
 _BLANK_LINE = re.compile(rb"\r\n\r\n|\r\n\n|\n\n|\n\r|\r\r")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
-CR, LF = b"\r\n"  # As numbers: `bytes` take one for a byte at once, and bytes after they have proved to be no number.
+CR, LF = b"\r\n"  # As integers: `in` is faster for these than for bytes.
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -24,9 +24,9 @@ class EventTooLargeError(Exception):
 
 
 class EventSplitter:
-    """Cuts a stream, in whatever pieces it arrives, into events as they were sent, line ends and blank line included.
+    """Cuts a stream, however it arrives, into events as they were sent, line ends and blank line included.
 
-    Blank lines before an event are dropped. What stands behind the last blank line when the stream ends is no event.
+    Blank lines before an event are dropped. What follows the last blank line when the stream ends is not an event.
     """
 
     __slots__ = ("_searched", "_started", "kept")
@@ -50,13 +50,13 @@ class EventSplitter:
                     kept[:] = data[end:]
                     self._searched = max(0, len(kept) - 3)
                 return events
-        # Many others hold whole events too, with nothing kept from before: those are cut out of the piece itself.
+        # With nothing kept from before, events are cut out of the piece itself, which spares a copy.
         buffer: bytes | bytearray = data
         if kept or not self._started:
             kept += data
             buffer = kept
         if not self._started:
-            while kept.startswith(_BOM):  # A second one would be the first to whoever reads what is passed on.
+            while kept.startswith(_BOM):  # All of them: the client would take a second one for the first.
                 del kept[: len(_BOM)]
             if len(kept) < len(_BOM) and kept == _BOM[: len(kept)]:
                 return []
@@ -89,8 +89,8 @@ class EventSplitter:
 
 
 def _plain_events(whole: bytes) -> list[bytes] | None:
-    """Of what ends with a blank line, if it is what most is: events with two line feeds behind each, and nothing else
-    between them; None if not."""
+    """The events of a piece that ends with a blank line, if it is of the usual form: two line feeds behind each event,
+    and no others between them. None if not."""
     if whole[0] in b"\n\xef" or CR in whole or len(whole) > MAX_EVENT_BYTES:
         return None
     if whole.find(b"\n\n") == len(whole) - 2:
@@ -104,8 +104,8 @@ def _plain_events(whole: bytes) -> list[bytes] | None:
 
 
 def first_end(piece: bytes) -> int:
-    """Behind the first blank line of either of the two common kinds; 0 if there is none. Whatever stands before it, an
-    event ends there."""
+    """The index behind the first blank line (LF LF, or CRLF CRLF); 0 if there is none. An event ends there, whatever is
+    before it."""
     end = piece.find(b"\n\n") + 2
     if end > 1:
         return end
@@ -140,7 +140,8 @@ def with_data(event: bytes, data: bytes) -> bytes:
 
 
 def replaced(event: bytes, was: bytes, data: bytes) -> bytes:
-    """The event, whose data `was` this, with other data of one line: `with_data`, that looks no second time."""
+    """As `with_data`, for an event whose data `was` is known, and new data of one line: the event is not parsed
+    again."""
     if event == b"data: %b\n\n" % was:
         return b"data: %b\n\n" % data
     return with_data(event, data)

@@ -1,8 +1,8 @@
-"""What becomes of several workers: who is started when, and when all of it is over.
+"""Supervises several workers: decides which one is started when, and when all is over.
 
-A worker starts, serves, may leave when it is told to, and ends. Until all have served for the first time none may end:
-whatever keeps one of them from serving is the user's to put right. From then on whoever ends is started anew, after a
-while that doubles with each end in a row.
+A worker starts, serves, may announce that it leaves, and ends. If one ends before all have served for the first time,
+all are stopped: what kept it from serving is for the user to mend. After that a worker that ends is started again,
+after a delay that doubles with each end in a row.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class _Slot:
     served_at: float | None = None
     """When the worker that is there began to serve."""
     ends: int = 0
-    """In a row."""
+    """Ends in a row."""
 
 
 class Supervision:
@@ -76,7 +76,7 @@ class Supervision:
 
     @property
     def serving(self) -> tuple[int, ...]:
-        """Who accepts connections."""
+        """The workers that accept connections."""
         return tuple(number for number, slot in enumerate(self._slots) if slot.phase is _Phase.SERVING)
 
     @property

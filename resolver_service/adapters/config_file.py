@@ -16,8 +16,8 @@ from resolver_service.app.configure import Configuration
 from resolver_service.domain.config import ConfigError
 
 SETTLED_MS = 200
-"""Who writes slowly, bit by bit, has moments in which the file is valid and not what was meant. So it counts once two
-looks this far apart have found the same."""
+"""A file that is written bit by bit may be valid before it is whole. So it counts once two looks this far apart have
+found the same."""
 GATHER_MS = 50
 """A replacement is several events: they are told of together."""
 LOOK_MS = 1000
@@ -46,8 +46,8 @@ async def follow(path: Path, configuration: Configuration) -> None:
         yield_on_timeout=True,
     )
     told, is_wrong = "", False
-    """What the last offer was of, or the last complaint: the same thing again, good or bad, is no news. A good one is
-    news again if something else has come into effect meanwhile, which was not written here."""
+    # The digest (or the error) of the last look that was offered, and whether it was rejected. The same text is offered
+    # again only if it is valid and another configuration, which was not written here, has come into effect since.
     try:
         while True:
             await asyncio.to_thread(next, changes, None)
@@ -62,7 +62,7 @@ async def follow(path: Path, configuration: Configuration) -> None:
 
 
 def compare(path: Path, of_record: bytes) -> None:
-    """Says so if the file is another than what a store has, where that is of record."""
+    """Warns if the file differs from the store's configuration, which is the one in effect."""
     look = _look(path)
     if look.error or look.text != of_record:
         words = f"the store is of record: 'forebay apply {path}' puts the file into effect"

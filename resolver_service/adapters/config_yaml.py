@@ -36,24 +36,24 @@ def load(text: str | bytes) -> Catalog:
 
 
 def parsed(text: bytes) -> Parsed:
-    """What a configuration says and what it comes to. Raises `ConfigError` with all problems, and nothing else."""
+    """The document and its catalog. Raises `ConfigError` with all problems, and nothing else."""
     return Reader().parsed(text)
 
 
 class Reader:
-    """Reads one version of a configuration after the other: what is in it as it was before is not read again.
+    """Reads one version of a configuration after the other, and parses only the entries that have changed.
 
-    Of what it answers nothing may be changed.
+    What it returns is shared between versions, and must not be changed.
     """
 
     def __init__(self) -> None:
         self._entries: dict[str, object] = {}
-        """What the entries of lists say, by their texts."""
+        """The parsed entries of lists, by their texts."""
         self._known: Known | None = None
-        """What the last valid one came to."""
+        """What was made of the last valid version."""
 
     def parsed(self, text: bytes) -> Parsed:
-        """What it says and what it comes to. Raises `ConfigError` with all problems, and nothing else."""
+        """The document and its catalog. Raises `ConfigError` with all problems, and nothing else."""
         document = self._read(text)
         try:
             known = parse_further(document, self._known)
@@ -75,11 +75,11 @@ class Reader:
 
 
 class _UnusualError(Exception):
-    """A text that cannot be taken apart."""
+    """A text whose parts cannot be parsed one by one."""
 
 
 def _joined(found: Parts, known: Mapping[str, object]) -> tuple[object, dict[str, object]]:
-    """The tree, and what the entries say. Raises `_UnusualError` or what the library does."""
+    """The document, and its entries by their texts. Raises `_UnusualError` or what the library does."""
     _, frame = _composed(found.frame)
     entries: dict[str, object] = {}
     lists = []
@@ -112,7 +112,7 @@ def _entries(texts: Sequence[str]) -> Sequence[object]:
 
 
 def _filled(value: object, places: dict[str, int], lists: Sequence[list[object]]) -> object:
-    """Takes out of `places` what it finds."""
+    """The value with its placeholders replaced by their lists. Takes out of `places` those that it finds."""
     if isinstance(value, dict):
         return {key: _filled(inner, places, lists) for key, inner in value.items()}
     if not isinstance(value, list):
@@ -123,7 +123,7 @@ def _filled(value: object, places: dict[str, int], lists: Sequence[list[object]]
 
 
 def _composed(text: str) -> tuple[yaml.Node | None, object]:
-    """The text as it stands there, and what it stands for."""
+    """The text's node, and its value as plain data."""
     _check_is_usual(text)
     loader = _Loader(text)
     node = loader.get_single_node()
@@ -158,7 +158,7 @@ def read(text: str | bytes) -> object:
 
 
 class _ValueError(ConstructorError):
-    """A node that is well-formed, but stands for nothing."""
+    """A node that is well-formed and has no valid value."""
 
     def __init__(self, problem: str, node: yaml.Node) -> None:
         super().__init__(problem=problem, problem_mark=node.start_mark)
@@ -226,8 +226,8 @@ def _check_depth(text: str) -> None:
 
 
 def _check_is_usual(text: str) -> None:
-    """Raises `_UnusualError` for what may be referred to, even if it is not, or refers to something else, and
-    for what is so deep that it may be too deep in its place."""
+    """Raises `_UnusualError` for anchors, which another part may refer to, for aliases, and for what may be too deep
+    once the parts are joined."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
         if isinstance(event, yaml.CollectionStartEvent):

@@ -31,7 +31,8 @@ RETRY_S = 5.0
 LOCKED_S = 1.0
 """How long to wait for somebody else who has the file."""
 GIVEN_OUT = 10_000
-"""Generations that plans of the last life may carry and the file does not know of. None of them is used again."""
+"""Added to the latest generation in the file, since plans from before the restart may carry later ones. None of these
+is used again."""
 
 _MIGRATIONS = (
     (
@@ -45,7 +46,7 @@ _MIGRATIONS = (
         " bound_at REAL NOT NULL) WITHOUT ROWID",
     ),
 )
-"""What makes each version of the schema of the one before. The version is the file's `user_version`."""
+"""The statements that lead from each version of the schema to the next. The version is the file's `user_version`."""
 
 _log = structlog.get_logger("forebay.resolver.state")
 
@@ -120,7 +121,7 @@ class SqliteDrains:
 
 
 class SqliteBindings:
-    """A `BindingStore`. Which were asked for lately is not written: a new life begins in the order of their making."""
+    """A `BindingStore`. Their order of use is not written: after a restart it is the order of their making."""
 
     def __init__(self, note: Callable[[], None], most: int = MOST) -> None:
         self.bindings: OrderedDict[bytes, Binding] = OrderedDict()
@@ -321,9 +322,9 @@ class SqliteState:
     def _health_of(
         self, generation: int, reason: str | None, cooling_s: float | None, written_at: float, tallies: str
     ) -> Health:
-        """As it is now. Where the wall clock has been put back, as it was when it was written: never more is left than
-        there was then, nor than any cool-down may last. Not under the present configuration: a restart shortens what
-        is open no more than a reload does."""
+        """A state that was stored, less the time since then: none if the wall clock has been put back, and never more
+        is left than any cool-down may last. The configured bounds do not count: as with a reload, an open cool-down
+        stays as long as it was."""
         until_at = None
         if cooling_s is not None:
             left_s = cooling_s - max(0.0, self._wall_clock() - written_at)

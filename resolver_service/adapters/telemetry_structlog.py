@@ -23,12 +23,12 @@ MOST_FRAMES = 50
 
 _log = structlog.get_logger("forebay.resolver.health")
 
-_SOMEBODY_S_TO_MEND = {
+_LASTING = {
     Disposition.CREDENTIAL: "credential_refused",
     Disposition.QUOTA: "credential_without_quota",
     Disposition.MODEL_MISSING: "model_missing",
 }
-"""What will not pass by itself has names of its own, to raise an alarm by."""
+"""Failures that do not pass by themselves have events of their own, to raise an alarm by."""
 
 
 def configure() -> None:
@@ -56,7 +56,7 @@ def health_changed(change: HealthChanged) -> None:
     if change.reason is not None:
         said["reason"] = change.reason.value
     if change.state == "cooling":
-        event = _SOMEBODY_S_TO_MEND.get(change.reason, "cooling") if change.reason else "cooling"
+        event = _LASTING.get(change.reason, "cooling") if change.reason else "cooling"
         _log.warning(event, **said, for_s=round(change.for_s, 3))
     else:
         _log.info(change.state, **said)

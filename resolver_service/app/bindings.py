@@ -1,4 +1,4 @@
-"""Remembers who made what only its maker knows."""
+"""Remembers which target made which stored response."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Bindings:
         self._names.pop(decision_id, None)
 
     def bind(self, decision_id: str, key: bytes, target_id: str, model: str) -> Literal["applied", "repeated"]:
-        """`model` stands for the name where the decision is another resolver's, or of another life. Reports come again
-        after their decision was closed, and change nothing then."""
+        """`model` is taken for the name if the decision is not known: another resolver made it, or it is from before a
+        restart. A report that comes again after its decision was closed changes nothing."""
         name, known = self._names.get(decision_id), self.find(key)
         if known is not None and known.target_id == target_id and name in (None, known.name):
             return "repeated"

@@ -18,9 +18,8 @@ Parse = Callable[[bytes], Parsed]
 FILE = "file"
 """The author of what somebody wrote into the file."""
 
-
 GONE_S = 1.0
-"""After which nothing works with a configuration any longer that has been replaced."""
+"""After so long, nothing uses a replaced configuration any more."""
 
 
 def digest_of(text: bytes) -> str:
@@ -54,9 +53,9 @@ class Configuration:
         changed: Callable[[], None] = lambda: None,
         kept: PastRevision | None = None,
     ) -> None:
-        """`changed` is called after each swap. `kept` is what the initial configuration is kept as where resolvers
-        share it, and then there is no history. Without either every life begins with revision 1. Raises
-        `ConfigError` if the initial configuration is invalid: there is nothing to fall back to."""
+        """`changed` is called after each swap. With a shared store, `kept` is the store's revision of this text, and
+        there is no history. Without either, every start begins with revision 1. Raises `ConfigError` if the initial
+        configuration is invalid: there is nothing to fall back to."""
         self._parse = parse
         self._wall_clock = wall_clock
         self._history = history
@@ -73,11 +72,11 @@ class Configuration:
         return self._current
 
     async def offer(self, text: bytes, is_there_still: Callable[[], bool] = lambda: True) -> bool:
-        """Puts what stands in the file into effect; False if it is the running one already.
+        """Puts the file's text into effect; False if it is running already.
 
-        Since it was read, a change may have been written. `is_there_still` tells in a thread whether it stands there
-        now, while no other can be written; if not, there is another one to offer. Raises `ConfigError` with everything
-        that is wrong, and then nothing has changed.
+        A change may have been written since the file was read. `is_there_still` tells whether the file still has this
+        text; it is called in a thread, while nothing else can be written. If it has not, nothing is done: the newer
+        text will be offered. Raises `ConfigError` with everything that is wrong, and then nothing has changed.
         """
         async with self._one_at_a_time:
             if digest_of(text) == self._current.digest or not await asyncio.to_thread(is_there_still):
@@ -105,9 +104,9 @@ class Configuration:
             raise
 
     async def adopt(self, latest: Callable[[], Kept | None]) -> bool:
-        """Puts what is of record, where resolvers share it, into effect; False if it is the running one already.
+        """Puts the shared store's configuration into effect; False if it is running already.
 
-        `latest` looks it up in a thread. Raises what that raises, or `ConfigError`, and then nothing has changed.
+        `latest` reads it, in a thread. Raises what that raises, or `ConfigError`, and then nothing has changed.
         """
         async with self._one_at_a_time:
             kept = await asyncio.to_thread(latest)
@@ -169,7 +168,6 @@ class Configuration:
         self.accepted += 1
         self._changed()
         gone = [*before.pools.values(), *before.clusters.values(), *before.models.values()]
-        # By then nobody has the whole of it.
         asyncio.get_running_loop().call_later(GONE_S, _let_go, gone)
 
 

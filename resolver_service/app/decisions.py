@@ -25,11 +25,12 @@ class Query(NamedTuple):
     """The answer is to be streamed, which may take longer."""
     needs: Needs = NO_NEEDS
     affinity_key: bytes = b""
-    """Of what the request goes on from, or wants; empty for nothing."""
+    """Of the stored response that the request continues or retrieves; empty for none."""
     affinity_required: bool = False
-    """Only who made that may serve."""
+    """Only the target that made that response may serve."""
     retrieving: bool = False
-    """It wants what was made itself: there is no model, and who made it is asked, however well it is."""
+    """It is about the stored response itself: there is no model, and the target that made it is asked whatever its
+    health."""
     client_key: bytes = b""
     """SHA-256 of the key that the client showed; empty for none."""
     key_required: bool = False
@@ -44,7 +45,7 @@ class PlannedAttempt(NamedTuple):
 
 
 class Course(NamedTuple):
-    """What to try, in which order and how far."""
+    """The targets to try, in order, and the bounds of the walk."""
 
     targets: tuple[Target, ...]
     attempts_allowed: int
@@ -57,14 +58,15 @@ class Course(NamedTuple):
     probes: frozenset[str] = frozenset()
     """The ids of the targets that are probed."""
     health_generation: int = 0
-    """That it was made under."""
+    """The latest generation when it was made: see `domain.health`."""
     depends_on_needs: bool = False
-    """Other needs may lead to other attempts."""
+    """A request with other needs may get other targets."""
     is_usual: bool = False
-    """This object goes to others as well: what is made of it is worth keeping."""
+    """This object is cached and goes to other requests as well (`UsualCourses`), so that its encoded form is worth
+    keeping."""
 
     def longest_s(self, stream: bool) -> float:
-        """How long whoever keeps to it takes at most."""
+        """The longest that a walk can take within the time limits."""
         return self.total_s + max((target.timeouts.stream_s for target in self.targets if stream), default=0.0)
 
 
@@ -78,7 +80,7 @@ class Decision(NamedTuple):
 
     @property
     def attempts(self) -> tuple[PlannedAttempt, ...]:
-        """What each target comes to in this plan."""
+        """The targets, each with what holds for it in this plan."""
         course = self.course
         return tuple(
             PlannedAttempt(t, course.reasoning or t.reasoning, t.id in course.probes, course.health_generation)

@@ -35,7 +35,7 @@ SETTLED_S = 0.2
 LONGEST_AUTHOR = 100
 
 Amend = Callable[[bytes, object, object], bytes]
-"""A text, what it says and what it is to say; the text that says so."""
+"""Takes a text, the document that it says and the one that it is to say; returns the text edited in place."""
 Result = TypeVar("Result")
 
 
@@ -55,14 +55,14 @@ class UnknownRevisionError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Of a change."""
+    """The conditions of a change."""
 
     etag: str = ""
     """Of the configuration that it starts from; empty for any."""
     validate_only: bool = False
     author: str = ""
     made: Callable[[Revision], None] = lambda revision: None
-    """Hears of the revision that it makes, if it makes one."""
+    """Called with the revision that it makes, if it makes one."""
 
 
 class Editor:
@@ -132,7 +132,7 @@ class Editor:
         with considerate():
             done = await doing
         if self._siblings and not terms.validate_only:
-            # Also where nothing was to be changed: whoever changed it may not have seen the end of it.
+            # Also if nothing was changed: this may be a change that is repeated since it was not in effect everywhere.
             await self._siblings.settled(self.current.number)
         return done
 
@@ -167,7 +167,7 @@ class Editor:
             return await self._accept(base, text, parsed, terms)
 
     async def _checked(self, text: bytes, after: Mapping[str, Any]) -> Parsed:
-        """Of a text that was made to say this. Raises `ConfigError`, or `ReadOnlyError` if it does not."""
+        """Parses an edited text. Raises `ConfigError`, or `ReadOnlyError` if it does not say what it was edited to."""
         parsed = await self._configuration.parse(text)
         if not await asyncio.to_thread(same, parsed.document, after):
             raise ReadOnlyError(AWKWARD)
@@ -198,7 +198,7 @@ class Editor:
         return base
 
     async def _take_in(self, text: bytes) -> None:
-        """Somebody has edited the file, which comes first. Always raises."""
+        """Somebody has edited the file: that comes first, and is put into effect. Always raises."""
         before = None
         while text != before:
             await asyncio.sleep(SETTLED_S)

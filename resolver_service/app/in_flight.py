@@ -11,10 +11,11 @@ from resolver_service.domain.policy import Disposition
 
 
 class InFlight:
-    """Counts the decisions that are walked by where they are. What is not closed counts until its lease ends.
+    """Counts requests in flight by the target that each walk has reached. A walk that is not closed counts until its
+    lease ends.
 
-    It knows what was decided and reported here since the start: other resolvers count for themselves, and plans that an
-    edge remembers and walks again in an outage are counted by nobody.
+    It knows only what was decided and reported here since the start: other resolvers count for themselves, and nobody
+    counts the plans that an edge remembers and uses again in an outage.
     """
 
     def __init__(self) -> None:
@@ -22,13 +23,12 @@ class InFlight:
         """By decision."""
         self._leases = Leases(self.closed)
         self.forget = self._leases.forget
-        """Takes the present time. Decisions whose leases are over are forgotten, or some of them if they are very many:
-        the others are next."""
+        """`Leases.forget`, to be called with the present time."""
         self._counts: dict[str, int] = {}
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """By target id, without those that have none. A view, which changes as they do."""
+        """By target id, without zeros. A live view."""
         return self._counts
 
     def __len__(self) -> int:
@@ -58,7 +58,7 @@ class InFlight:
             self._leases.end(decision_id)
 
     def caller_left(self, caller: object, now: float) -> None:
-        """Its stream broke, so that it may be dead: what is not closed soon does not count any longer."""
+        """The caller's stream broke, and it may be dead: what is not closed soon stops counting."""
         self._leases.caller_left(caller, now)
 
     def _goes_on(self, decision_id: str, before: Walk, after: Walk | None) -> None:

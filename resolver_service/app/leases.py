@@ -1,4 +1,4 @@
-"""For how long decisions count that nobody closes."""
+"""How long a decision that nobody closes counts as under way."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from itertools import islice
 
 GRACE_S = 60.0
-"""How long a decision counts that was to be over, or whose stream broke: reports may be on their way, or come again on
-the next stream."""
+"""How much longer a decision counts whose time is over, or whose stream broke: reports may be on their way, or come
+again on the next stream."""
 MOST_COUNTED = 100_000
 """Decisions; some 60 MB. Those beyond it are not counted."""
 MOST_AT_ONCE = 500
-"""Decisions to forget between two requests, which wait for it: a millisecond or two."""
+"""Decisions to drop in one go, while requests wait: a millisecond or two."""
 _TICK_S = 5.0
 """Leases end up to this much late, which spares a look at each of them at each request."""
 
@@ -24,15 +24,15 @@ class _Lease:
     tick: int
     """After which it is over."""
     of_its_caller: set[str] | None
-    """All decisions of its caller, by their ids."""
+    """The ids of all decisions that were asked for on the same stream."""
 
 
 class Leases:
-    """Which decisions are under way. What is not ended counts until its lease is over: by the time that whoever keeps
-    to the plan is done, or soon after the stream broke on which it was asked for."""
+    """The decisions under way. One that is not ended lapses when its lease is over: `GRACE_S` after the longest time
+    that its plan allows, or after the stream broke on which it was asked for."""
 
     def __init__(self, lapsed: Callable[[str], None]) -> None:
-        """`lapsed` hears of each decision whose lease is over, and ends it."""
+        """`lapsed` is called with each decision whose lease is over, and must call `end`."""
         self._lapsed = lapsed
         self._leases: dict[str, _Lease] = {}
         self._ending: dict[int, set[str]] = {}
@@ -59,7 +59,7 @@ class Leases:
         return True
 
     def end(self, decision_id: str) -> None:
-        """The second time, and for what never began, it does nothing."""
+        """Does nothing for a decision that is not under way."""
         lease = self._leases.pop(decision_id, None)
         if lease is None:
             return
@@ -71,14 +71,14 @@ class Leases:
             lease.of_its_caller.discard(decision_id)
 
     def caller_left(self, caller: object, now: float) -> Iterable[str]:
-        """Its stream broke, so that it may be dead: what is not ended soon does not count any longer. Its decisions."""
+        """The caller's stream broke, and it may be dead: its decisions lapse after `GRACE_S`. Returns their ids."""
         decisions = self._callers.pop(caller, None)
         if decisions:
             self._left.append((_tick(now + GRACE_S), decisions))
         return tuple(decisions or ())
 
     def forget(self, now: float) -> None:
-        """Those whose leases are over, or some of them if they are very many: the others are next."""
+        """Lapses the decisions whose leases are over: at most `MOST_AT_ONCE`, and the others with the next calls."""
         if not self._leases:
             self._left.clear()
             return

@@ -29,7 +29,8 @@ class Operator:
         self._tell = tell
 
     def clear(self, target_id: str) -> None:
-        """Makes a target well, and so its credential and model: what else they kept out comes back as well."""
+        """Ends the cool-downs of a target, its credential and its model. Other targets that these kept out come back,
+        too."""
         for scope in self._scopes(target_id):
             before = self._health.get(scope)
             after = cleared(before, latest=self._health.latest)

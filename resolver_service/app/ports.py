@@ -37,8 +37,8 @@ class HealthStore(Protocol):
         """The latest generation of any scope."""
 
     def scopes(self) -> Set[str]:
-        """Those that something has happened to; all others are well. A view, which changes as they do: most targets
-        share no scope with it, and asking that is all that a resolve spends on them."""
+        """The scopes that are known to have had a failure; all others are well. A live view. Most targets have no scope
+        in it, and to see that is all that a resolve spends on them."""
 
     def get(self, scope: str) -> Health: ...
 
@@ -49,13 +49,14 @@ class DrainStore(Protocol):
     """The targets that an operator has taken out."""
 
     def drained(self) -> Set[str]:
-        """Their ids. A view, which changes as they do."""
+        """Their ids, as a live view."""
 
     def put(self, target_id: str, *, drained: bool) -> None: ...
 
 
 class BindingStore(Protocol):
-    """What is bound to targets, by keys that say nothing of it. It may forget what was not asked for the longest."""
+    """Which target made which stored response, by keys that only edges can make. The least recently used may be
+    forgotten."""
 
     def get(self, key: bytes) -> Binding | None: ...
 
@@ -70,24 +71,25 @@ class Use(NamedTuple):
     client_id: str
     limits: Limits
     tokens: int
-    """That it may take, as far as that is known."""
+    """The most that it may take, as far as that is known: what is reserved for it."""
     input_tokens: int
     """As estimated."""
     for_s: float | None
-    """For how long it counts if nothing is told of it; None for what nothing will be told of."""
+    """How long it counts as under way if nothing is reported; None where nothing will be."""
 
 
 class Wanted(NamedTuple):
-    """What a request takes of what no two requests may have, whichever resolvers they are asked of."""
+    """What a request asks of the shared store, which gives each turn and each probe to one request, over all
+    resolvers."""
 
     holder: str
-    """The id of the decision that it leads to."""
+    """The id that its decision will have."""
     claim: Claim | None = None
     """Turns."""
     probes: tuple[str, ...] = ()
     """Scopes that wait for one."""
     binding: bytes = b""
-    """The key of one that the store of bindings is to have; empty for none."""
+    """The key of a binding to look up; empty for none."""
     use: Use | None = None
     """None for a client without limits."""
 
@@ -106,17 +108,17 @@ class Granted(NamedTuple):
     turns: Mapping[TurnKey, int]
     """The numbers of the turns that are this request's, counted from 0."""
     probes: frozenset[str] = frozenset()
-    """The scopes whose probes are."""
+    """The scopes whose probes are this request's."""
     admission: Admission | None = None
-    """None where this resolver has to count by itself. What is refused takes nothing."""
+    """None where this resolver has to count by itself. A request that is refused is granted nothing else."""
 
 
 class SharedLimits(Protocol):
-    """Is told what becomes of requests under limits, by whichever resolver hears of it. Nothing waits for it, and what
-    is told twice counts once."""
+    """Tells the store what becomes of requests under limits, whichever resolver made their plans. Nothing waits for it,
+    and what is told twice counts once."""
 
     def used(self, decision_id: str, use: Use) -> None:
-        """This resolver has let a request in by itself."""
+        """This resolver has let a request in without asking the store."""
 
     def withdrawn(self, decision_id: str) -> None:
         """It was let in, and got no plan."""
@@ -125,26 +127,27 @@ class SharedLimits(Protocol):
         """Its client has gone away."""
 
     def ended(self, decision_id: str, tokens: int) -> None:
-        """Its answer is complete; 0 for one that does not tell what it took."""
+        """Its answer is complete. `tokens` is 0 where the provider does not say."""
 
     def closed(self, decision_id: str) -> None: ...
 
     def orphaned(self, decision_ids: Iterable[str]) -> None:
-        """Whoever asked may be dead."""
+        """The stream on which they were asked for broke: the caller may be dead."""
 
 
 class SharedState(Protocol):
-    """What several resolvers have in common. The stores are this resolver's view of it."""
+    """What several resolvers share. The stores are this resolver's local view of it."""
 
     @property
     def is_degraded(self) -> bool:
-        """This resolver goes by itself."""
+        """The store cannot be reached: this resolver decides by itself."""
 
     @property
     def limits(self) -> SharedLimits: ...
 
     async def take(self, wanted: Sequence[Wanted]) -> Sequence[Granted]:
-        """All of it in one step. Never fails and never takes long: without the others, this resolver goes by itself."""
+        """Takes all of it in one step. Never fails and never waits long: without the store, this resolver decides by
+        itself."""
 
     def give_back(self, holder: str, scopes: Iterable[str]) -> None:
         """Probes that turned out not to be needed."""
@@ -193,7 +196,8 @@ class Telemetry(Protocol):
         """A report was taken in. `kind` is one of the contract's, or `none`."""
 
     def spent(self, target_id: str, input_tokens: int, output_tokens: int) -> None:
-        """An answer of this target, which is configured, has cost so much."""
+        """An answer of this target took so many tokens. Only for targets that are configured, which bounds the number
+        of label values."""
 
     def stream_opened(self) -> None:
         """An edge has opened a stream."""
@@ -207,9 +211,9 @@ class Parsed:
     """What a configuration's text says."""
 
     document: Mapping[str, Any]
-    """As it is written."""
+    """The YAML as plain data."""
     catalog: Catalog
-    """What it comes to."""
+    """The same, validated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,27 +240,27 @@ class Revisions(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """By what one end of a connection shows who it is, and knows the other: PEM texts."""
+    """By what one end of a TLS connection is known, and whom it trusts: PEM texts."""
 
     chain: bytes
     """Its own certificate first."""
     key: bytes = field(repr=False)
     authorities: bytes = b""
-    """Whose certificates it believes; empty: it asks for none."""
+    """Authorities that the other end's certificate must be of; empty: none is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class PastRevision:
-    """What is told of an accepted configuration."""
+    """An accepted configuration, as `revisions` lists it."""
 
     number: int
     created_at: int
     """Seconds since the epoch."""
     author: str
-    """`file`, or what whoever made the change is called; empty for unknown."""
+    """`file`, or the name that was given with the change; empty for unknown."""
     summary: str
     diff: str
-    """From the one before: unified, without file names."""
+    """To the revision before it: unified, without file names."""
     digest: str
 
 
@@ -271,24 +275,24 @@ class HistoryError(Exception):
 
 
 class PastRevisions(Protocol):
-    """The latest revisions with their texts. Its methods may wait for a disk or a server: they are for threads, and
-    those of a server raise `AwayError` and `ReadOnlyError`."""
+    """The latest revisions with their texts. The methods block on a disk or a server: call them in threads. Those of a
+    shared store raise `AwayError` and `ReadOnlyError`."""
 
     def before(self, number: int, most: int) -> list[PastRevision]:
-        """The latest first; 0 for all."""
+        """At most so many of those before this number, the latest first; 0 for those before any."""
 
     def text(self, number: int) -> bytes | None:
         """None if it is not kept."""
 
 
 class History(PastRevisions, Protocol):
-    """One that whoever has it writes."""
+    """A history that this resolver writes itself."""
 
     def keep(self, revision: PastRevision, text: bytes) -> None:
-        """For good when it returns. Forgets the earliest if there are too many. Raises `HistoryError`."""
+        """Durable when it returns. Drops the earliest if there are too many. Raises `HistoryError`."""
 
     def drop(self, number: int) -> None:
-        """Forgets a revision that came to nothing. Never fails."""
+        """Removes a revision that did not come into effect. Never fails."""
 
     def latest(self) -> PastRevision | None: ...
 
@@ -306,20 +310,21 @@ class ReadOnlyError(Exception):
 
 
 AWKWARD = "the file is written in a way that this change cannot be carried over into: make it in the file by hand"
-"""A `ReadOnlyError` of a text that can be read and not be amended."""
+"""The text of a `ReadOnlyError` for a file that can be read but not edited in place."""
 
 
 class Record(Protocol):
-    """The configuration of record, which others may change at any time. Its methods wait for a disk or a server: they
-    are for threads."""
+    """The configuration of record: the file, or the store's. Others may change it at any time. The methods block on a
+    disk or a server: call them in threads."""
 
     def read(self) -> bytes:
         """Raises `ReadOnlyError` if it cannot be read: then it cannot be changed, either."""
 
     def replace(self, before: bytes, after: bytes, revision: PastRevision) -> PastRevision:
-        """For good when it returns. The revision is what is told of it, for a record that keeps that with the text; it
-        answers as what it is kept. Raises `ConflictError` if it is not what it was before, `ReadOnlyError` or
-        `AwayError`; then it is as it was. Raises `UncertainError` if nobody can tell."""
+        """Compares and swaps; durable when it returns. `revision` describes the change, for a record that keeps that
+        with the text; the answer is the revision as it was kept. Raises `ConflictError` if the text is not `before` any
+        more, `ReadOnlyError` or `AwayError`: then nothing has changed. Raises `UncertainError` if nobody can tell
+        whether it has."""
 
 
 class AwayError(Exception):
@@ -342,7 +347,7 @@ class NotEverywhereError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """The configuration of record, where resolvers share it."""
+    """The configuration of record in a shared store."""
 
     revision: PastRevision
     text: bytes = field(repr=False)
@@ -367,11 +372,12 @@ class Siblings(Protocol):
         """Raises `AwayError` while this resolver works without the store: nothing can be changed for all."""
 
     async def catch_up(self) -> None:
-        """Puts what is of record into effect here. Raises `AwayError`, or `ReadOnlyError` if this resolver cannot."""
+        """Puts the store's configuration into effect here. Raises `AwayError`, or `ReadOnlyError` if this resolver
+        cannot read it."""
 
     async def settled(self, revision: int = 0) -> None:
-        """Waits until all that this resolver has told is known to every live one, and each of them serves from this
-        revision or a later one. Raises `NotEverywhereError` if that takes too long."""
+        """Waits until every live resolver knows all that this one has told, and serves from this revision or a later
+        one. Raises `NotEverywhereError` if that takes too long."""
 
     async def replicas(self) -> Sequence[Replica]:
         """Those that were heard of within the last minute. Never fails: this one is there in any case."""

@@ -1,4 +1,4 @@
-"""Who is finding out whether targets are well again."""
+"""Which decisions hold probes: requests that find out whether a target is well again."""
 
 from __future__ import annotations
 

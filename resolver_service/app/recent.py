@@ -1,4 +1,4 @@
-"""How often what came of attempts, of late."""
+"""The outcomes of the last minutes, counted by target."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _Counts: TypeAlias = defaultdict[tuple[str, Disposition], int]
 
 
 class RecentOutcomes:
-    """Counts by target. Targets are the configuration's and words this program's, so that there are only so many."""
+    """Counts by target and disposition. Neither comes from clients, which bounds their number."""
 
     def __init__(self) -> None:
         self._ticks: deque[tuple[int, _Counts]] = deque()
         """The latest last."""
         self._until_at = 0.0
-        """When it is over."""
+        """When the latest is over."""
         self._counts: _Counts = defaultdict(int)
         """Those of the latest."""
 
@@ -35,7 +35,7 @@ class RecentOutcomes:
         self._counts[target_id, disposition] += 1
 
     def counts(self, now: float) -> Mapping[str, Mapping[Disposition, int]]:
-        """By target id, without those that have none."""
+        """By target id, without zeros."""
         self._forget(int(now // _TICK_S))
         found: dict[str, dict[Disposition, int]] = {}
         for _, counts in self._ticks:

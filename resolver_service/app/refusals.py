@@ -63,7 +63,7 @@ class UnservableError(ResolveError):
 
 
 class UnboundError(ResolveError):
-    """Nobody is known who made what is asked for."""
+    """No target is known to have made the stored response."""
 
     code = "unbound"
 
@@ -72,7 +72,7 @@ class UnboundError(ResolveError):
 
 
 class BoundElsewhereError(ResolveError):
-    """The name is known, but does not lead to who made what the request goes on from."""
+    """The name is known, but the target that made the stored response is not behind it."""
 
     code = "bound_elsewhere"
 

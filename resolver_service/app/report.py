@@ -27,7 +27,7 @@ class Failed(NamedTuple):
     disposition: Disposition
     retry_after_s: float | None
     input_tokens: int = 0
-    """What had been used of an answer that broke off; 0 for nothing."""
+    """Of an answer that broke off, as far as it came; 0 for nothing."""
     output_tokens: int = 0
 
 
@@ -37,7 +37,7 @@ class Ended(NamedTuple):
     target_id: str
     health_generation: int
     input_tokens: int = 0
-    """What it cost; 0 where nobody says."""
+    """As the provider says; 0 if it does not."""
     output_tokens: int = 0
 
 
@@ -47,19 +47,19 @@ class Closed:
 
 
 class Bound(NamedTuple):
-    """An attempt made something that only its target knows."""
+    """An attempt made a response that its provider stores."""
 
     target_id: str
     key: bytes
-    """By which it is asked for."""
+    """By which the edge asks for it."""
 
 
 Event: TypeAlias = Failed | Ended | Closed | Bound
 
 
 class Reports:
-    """Applies events to the health of targets. Targets that no name leads to any more are passed over, and so is what
-    was reported before: callers send again what they got no acknowledgement for."""
+    """Applies events to the health of targets. Ignores targets that are not configured any more, and what was reported
+    before: callers send again what was not acknowledged."""
 
     def __init__(
         self,
@@ -84,7 +84,8 @@ class Reports:
         self.recent = RecentOutcomes()
 
     def apply(self, decision_id: str, event: Event) -> ReportEffect:
-        """A target that no name leads to any more is in flight, and used, all the same."""
+        """Applies one event. It counts for limits and for requests in flight even if its target is not configured any
+        more."""
         return _APPLIED_BY[type(event)](self, decision_id, event)
 
     def _ended(self, decision_id: str, ended: Ended) -> ReportEffect:
@@ -124,7 +125,7 @@ class Reports:
         return self._bindings.bind(decision_id, bound.key, target.id, target.model)
 
     def closed(self, decision_id: str) -> ReportEffect:
-        """`Closed` is applied."""
+        """Applies `Closed`."""
         self._in_flight.closed(decision_id)
         self._limits.closed(decision_id, self._clock())
         self._bindings.closed(decision_id)

@@ -44,7 +44,8 @@ from resolver_service.domain.selection import Turns
 
 
 class Resolver:
-    """Resolves against the current revision. Never waits: it runs to its end between two steps of the event loop."""
+    """Answers requests from the current revision. Nothing in it awaits, so that no request sees another one's change
+    half made."""
 
     def __init__(
         self,
@@ -61,7 +62,7 @@ class Resolver:
         limits: ClientLimits,
         shared: SharedState | None = None,
     ) -> None:
-        """`shared` is None for a resolver that shares nothing."""
+        """`shared` is None for a resolver without a store."""
         self._revisions = revisions
         self._rotation = rotation
         self._health = health
@@ -89,7 +90,8 @@ class Resolver:
         )
 
     def wanted(self, query: Query) -> Wanted | None:
-        """What `resolve` would take if it were asked now; None for nothing, or if there will be no plan."""
+        """What `resolve` would take from the shared store (turns, probes, limits) if it were called now; None for
+        nothing, or if the request is going to be refused."""
         revision = self._revisions.current
         try:
             client = self._access.client(revision.catalog, query.client_key, required=query.key_required)
@@ -125,8 +127,8 @@ class Resolver:
         return self._new_id() if use is None else self._new_id() + COUNTED
 
     def resolve(self, query: Query, caller: object = None, granted: Granted | None = None) -> Decision:
-        """`caller` stands for the stream it is asked on, if it is on one. `granted` is what the request has got of what
-        it wanted, where resolvers share. Raises `ResolveError`."""
+        """`caller` identifies the gRPC stream that asks, if it is one. `granted` is the shared store's answer to
+        `wanted`; None without a store. Raises `ResolveError`."""
         if granted is None or self._shared is None:
             return self._resolve(query, caller, None)
         unused = set(granted.probes)
@@ -159,7 +161,7 @@ class Resolver:
         found = None if reasoning or query.affinity_required else self._usual.find(query, revision, entry, turns)
         course, took = found or self._surveyed(query, revision, entry, reasoning, turns, now)
         if not query.counting:
-            # Others than were granted, if what is available has changed since.
+            # What is available may have changed since the grant, and with it the turns to take.
             self._rotation.take(took if granted is None else [key for key in took if key not in granted.turns])
         decision = Decision(self._new_id() if granted is None else granted.holder, course)
         if course.probes:
@@ -187,21 +189,21 @@ class Resolver:
         return self._course(revision, entry, reasoning, order.targets, survey), order.took
 
     def _entry(self, query: Query, revision: Revision, client: Client | None) -> tuple[Group | RawModel, str]:
-        """What the request is about, and the reasoning suffix. Raises `UnknownModelError`, `UnboundError` or
-        `BoundElsewhereError`."""
+        """The cluster, pool or raw model that is asked for, and the reasoning suffix. Raises `UnknownModelError`,
+        `UnboundError` or `BoundElsewhereError`."""
         entry, reasoning = _find(revision.catalog, query.model, client)
         if query.affinity_required:
             binding = self._bindings.find(query.affinity_key)
             if binding is None and client is not None:
-                raise UnboundError  # To the provider all clients are one: it would go on from what another's made.
+                raise UnboundError  # The provider cannot tell clients apart: it would continue another one's response.
             entry = sent_nowhere_else(entry, binding)
             if isinstance(entry, RawModel) and not entry.sources:
                 raise BoundElsewhereError(entry.id)
         return entry, reasoning
 
     def _retrieve(self, query: Query, revision: Revision, client: Client | None) -> Decision:
-        """Health is a matter of generating: it does not keep anyone from what was made before. To a client, what was
-        made by a name that it may not call was not made."""
+        """A request for a stored response itself goes to the target that made it, whatever that target's health. A
+        response that was made under a name that the client may not call is unknown to this client."""
         binding = self._bindings.find(query.affinity_key)
         target = None if binding is None else revision.catalog.targets.get(binding.target_id)
         if binding is None or target is None or not (client is None or client.may_call(name_key(binding.name))):
@@ -214,7 +216,7 @@ class Resolver:
         return lambda key: granted.turns[key] if key in granted.turns else self._rotation.turn(key)
 
     def caller_left(self, caller: object) -> None:
-        """Nothing more is asked on its stream."""
+        """The gRPC stream that `caller` identifies is closed."""
         now = self._clock()
         self._in_flight.caller_left(caller, now)
         self._limits.caller_left(caller, now)
@@ -224,7 +226,8 @@ class Resolver:
         return Survey(self._health, self._drains.drained(), self._in_flight.counts, now, query, needs)
 
     def _take_probes(self, decision_id: str, target: Target, now: float) -> None:
-        """Of those of its scopes that wait for one. What another attempt of the plan has taken is out by now."""
+        """Takes the probe of every scope of the target that waits for one. Scopes that an earlier attempt of this plan
+        has taken do not wait any more."""
         for scope in target.scopes:
             health = self._health.get(scope)
             if health.availability(now) is Availability.PROBE:
@@ -232,8 +235,9 @@ class Resolver:
                 self._probes.taken(decision_id, scope, now)
 
     def explain(self, query: Query, *, everything: bool = False) -> Explanation:
-        """What `resolve` would answer now, and why, whatever the client has left; changes nothing. An operator, whoever
-        is a client, is told `everything`. Raises `ClientKeyError`, `UnknownModelError` or `UnboundError`."""
+        """What `resolve` would answer now, and why, whatever is left of the client's limits; changes nothing.
+        `everything` is for operators: no client key is asked for. Raises `ClientKeyError`, `UnknownModelError` or
+        `UnboundError`."""
         revision = self._revisions.current
         access = self._access.client
         client = None if everything else access(revision.catalog, query.client_key, required=query.key_required)
@@ -296,15 +300,16 @@ class Resolver:
 
 
 def _find(catalog: Catalog, model: str, client: Client | None) -> tuple[Group | RawModel, str]:
-    """The entry behind a name, and the reasoning suffix. The name as it stands comes first: it may have parentheses.
+    """The entry with this name, and the reasoning suffix. The whole name is looked up first, since a name may end in
+    parentheses.
 
-    To a client, what it may not call is not there: neither the answer nor the way to it tells the two apart.
+    A name that the client may not call is treated as one that does not exist, closest names included.
     """
-    entry = catalog.find(model) if client is None else _of(catalog, model, client)
+    entry = catalog.find(model) if client is None else _permitted(catalog, model, client)
     if entry is not None:
         return entry, ""
     name, reasoning = split_reasoning(model)
-    entry = _of(catalog, name, client) if reasoning else None
+    entry = _permitted(catalog, name, client) if reasoning else None
     if entry is not None:
         return entry, reasoning
     names = near(name, catalog.spellings)
@@ -313,6 +318,6 @@ def _find(catalog: Catalog, model: str, client: Client | None) -> tuple[Group | 
     raise UnknownModelError(model.strip(), closest(name, [spelling for _, spelling in names]))
 
 
-def _of(catalog: Catalog, name: str, client: Client | None) -> Group | RawModel | None:
+def _permitted(catalog: Catalog, name: str, client: Client | None) -> Group | RawModel | None:
     entry = catalog.find(name)
     return entry if entry is None or client is None or client.may_call(name_key(name)) else None

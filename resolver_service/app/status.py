@@ -16,7 +16,7 @@ from resolver_service.domain.policy import Disposition
 
 
 class State(StrEnum):
-    """A word of the contract."""
+    """As in the gRPC contract."""
 
     READY = "ready"
     COOLING = "cooling"
@@ -39,7 +39,7 @@ class TargetStatus:
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """All that changes, as it was at one moment. What it comes to for half a million targets is for a thread."""
+    """A snapshot of all that changes. To list half a million targets from it is work for a thread."""
 
     revision: Revision
     cooling: Mapping[str, Health]
@@ -75,7 +75,7 @@ class Glance:
 
 
 def _targets(catalog: Catalog) -> dict[str, tuple[Scopes, bool]]:
-    """And whether they are disabled, whichever way they are reached."""
+    """Each target's scopes, and whether it is disabled whichever way it is reached."""
     found: dict[str, tuple[Scopes, bool]] = {}
     entries: tuple[Group | RawModel, ...] = (
         *catalog.pools.values(),
@@ -89,7 +89,7 @@ def _targets(catalog: Catalog) -> dict[str, tuple[Scopes, bool]]:
 
 
 class Status:
-    """Looks at what others keep."""
+    """Takes snapshots of what other objects keep."""
 
     def __init__(
         self,

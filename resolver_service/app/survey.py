@@ -44,18 +44,17 @@ class Survey:
         """What may be tried, in order."""
         order = selection.order(entry, self._those_available(entry), turns, limit)
         if not order.targets and not self._may_probe:
-            # Nothing but targets that wait for a probe. Whether one will ever come is not for this request to wait for.
+            # Only targets that wait for a probe are left. This request cannot be one: sent there, it is not refused.
             order = selection.order(entry, self._not_out, turns, limit)
         return order
 
     def claim(self, entry: Group | RawModel) -> selection.Claim | None:
-        """The turns that the order takes."""
+        """The turns that `order` takes."""
         claim = selection.claim(entry, self._those_available(entry))
         return selection.claim(entry, self._not_out) if claim is None and not self._may_probe else claim
 
     def _those_available(self, entry: Group | RawModel) -> selection.Available | None:
-        """None where nothing keeps any target from serving this request: so it nearly always is, and then there is no
-        need to look at one after the other."""
+        """Whether a target is available; None if all are, as nearly always, which spares looking at each."""
         if self._needs is not None:
             return self._suits
         if self._barred or self._in_flight or not self._noted.isdisjoint(entry.scopes):

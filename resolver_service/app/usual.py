@@ -1,7 +1,7 @@
-"""Courses of requests that nothing is in the way of.
+"""A cache of the courses for the usual case: every target behind the name is available.
 
-So it nearly always is, and then what a name comes to is the same whenever it is the same target's turn. It is put
-together once, under each revision and generation.
+Then a course depends on nothing but the name and whose turn it is, and is made once for each revision and health
+generation.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ class UsualCourses:
         self._health = health
         self._drains = drains
         self._in_flight = in_flight
-        # Not the revision itself: nobody is to keep the whole of it from going when it has been replaced.
+        # Not the revision itself: a reference to it would keep a replaced configuration in memory.
         self._number, self._digest = 0, ""
         self._generation = 0
         self._kept: dict[tuple[str, int], Taken] = {}
         """By the name, in its own spelling, and the place of the target whose turn it is."""
 
     def find(self, query: Query, revision: Revision, entry: Group | RawModel, turns: Turns) -> Taken | None:
-        """Of an entry of this revision, asked for without a reasoning suffix. None where a target behind it may have to
-        be left out, or it is not enough to know whose turn it is."""
+        """Of an entry of this revision, asked for without a reasoning suffix. None if some target behind it may be
+        unavailable, or the entry is no plain rotation (`ring`)."""
         ring = entry.ring
         if (
             ring is None

@@ -17,7 +17,7 @@ from resolver_service.app.status import Glance, State, Status, TargetStatus
 MOST_REVISIONS_TOLD = 200
 """One by one. Who is further behind is told of the present one alone."""
 LOOK_S = 1.0
-"""How often it is looked at without being told of a change while something is out: nobody tells when time is up."""
+"""How often to look while some target is out: nothing rings when a cool-down ends."""
 
 _SAME_INSTANT_S = 0.001
 
@@ -89,7 +89,7 @@ async def _wait(woken: asyncio.Event, at_most_s: float | None) -> None:
 
 
 def _numbers(told: int, present: int) -> range:
-    """Of a resolver that has begun anew, without its state, the present one is smaller."""
+    """The revisions to tell of. The present number is the smaller one after a restart without state."""
     if told == present:
         return range(0)
     if not 0 < told < present or present - told > MOST_REVISIONS_TOLD:
@@ -109,7 +109,7 @@ def _differences(told: _Told, out: _Told) -> list[TargetStatus]:
 
 
 def _is_news(before: tuple[TargetStatus, float] | None, now: TargetStatus, until_at: float) -> bool:
-    """A cool-down that got longer is news, one that goes on is none."""
+    """Whether the watcher is to be told. A cool-down that got longer is news, one that goes on is not."""
     if before is None or before[0].state is not now.state:
         return True
     return now.state is State.COOLING and until_at > before[1] + _SAME_INSTANT_S

@@ -69,7 +69,7 @@ def can_serve(abilities: Abilities, needs: Needs) -> bool:
 
 
 def lacking(abilities: Abilities, needs: Needs) -> tuple[str, ...]:
-    """What of the needs it is known not to have."""
+    """The needs that it is known not to meet."""
     known = abilities.capabilities
     words = [c.value for c in Capability if known is not None and c in needs.capabilities - known]
     if 0 < abilities.context_tokens < needs.all_tokens:
@@ -96,13 +96,13 @@ class Shortfall:
     """Why none of several models can serve."""
 
     words: tuple[str, ...]
-    """What none has; if each need could be met by itself, everything that one or the other lacks."""
+    """The needs that no model meets; if each is met by some model, all that any model lacks."""
     text: str
     """Such as `vision and a context of 9000 tokens`."""
 
 
 def shortfall(models: Iterable[Abilities], needs: Needs) -> Shortfall:
-    """Of models none of which can serve."""
+    """What is missing, where none of these models can serve."""
     each = [lacking(abilities, needs) for abilities in models]
     some = dict.fromkeys(word for words in each for word in words)
     none_has = tuple(word for word in some if all(word in words for words in each))
@@ -116,7 +116,7 @@ def shortfall(models: Iterable[Abilities], needs: Needs) -> Shortfall:
 
 
 def in_common(models: Iterable[Abilities]) -> Abilities:
-    """What is known of all of them and is the same; of none of them nothing."""
+    """The abilities that all of them have alike; unknown where they differ."""
     contexts, outputs, capabilities = set(), set(), set()
     for abilities in models:
         contexts.add(abilities.context_tokens)

@@ -1,5 +1,4 @@
-"""What was made at one target and is known to nobody else, such as a stored response, and who may serve what goes on
-from it."""
+"""Stored responses: which target made one, and which targets may serve a request that continues it."""
 
 from __future__ import annotations
 
@@ -17,7 +16,7 @@ MOST = 100_000
 @dataclass(frozen=True, slots=True)
 class Binding:
     target_id: str
-    """Who made it."""
+    """The target that made it."""
     name: str
     """The configured name that it was asked for by."""
     bound_at: float
@@ -29,9 +28,9 @@ class Binding:
 
 
 def sent_nowhere_else(entry: Group | RawModel, binding: Binding | None) -> Group | RawModel:
-    """The entry as a request sees it that must go where the binding leads: as if there were no others, and for one
-    attempt. Where the target itself is not behind the name, another model with the same credential at its provider
-    knows what it made. It has no targets if the name leads to neither, and all of them if nothing is bound."""
+    """The entry with nothing but the bound target, and for one attempt. If that target is not behind the name, it is
+    the targets of the same provider and credential, which can read what the other one has stored. The entry has no
+    targets if there are none of these either, and all of its own if `binding` is None."""
     policy = replace(entry.policy, attempts=1)
     if binding is None:
         return replace(entry, policy=policy)

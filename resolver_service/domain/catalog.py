@@ -32,7 +32,8 @@ class Strategy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """What becomes of the top-level fields of a request, in the provider's own names. No name stands in two of them."""
+    """What is changed in the top-level fields of a request, by the provider's names for them. A field is in one of the
+    three only."""
 
     set_json: bytes = b""
     """A JSON object; empty for none. These fields replace what the client said."""
@@ -61,7 +62,7 @@ class Scopes(NamedTuple):
 
 
 def credential_scope(target_id: str) -> str:
-    """Of the target's scopes the credential's, whether or not there still is such a target."""
+    """The credential's scope of a target, by its id alone: there may be no such target any more."""
     return f"{target_id.partition('/')[0]}#{target_id.rpartition('#')[2]}"
 
 
@@ -142,11 +143,11 @@ class Tier:
 
 
 class Ring(NamedTuple):
-    """Targets of which it is enough to know whose turn it is."""
+    """Targets in a plain rotation: all of them in their order, beginning with the one whose turn it is."""
 
     keys: tuple[tuple[str, int], ...]
-    """Whose turns are taken, by `rotation_key` and the tier's priority. That of the last decides; without any it is
-    always the first's."""
+    """The counters of which a turn is taken, by `rotation_key` and the tier's priority. The last one's turn says who is
+    first; without any it is always the first target."""
     weights: tuple[int, ...]
     targets: tuple[Target, ...]
     """One for each weight."""
@@ -167,11 +168,11 @@ class Group:
     policy: Policy
     """For a walk that was asked for by this name."""
     has_abilities: bool = False
-    """Of some target behind it something is known, so that what a request needs makes a difference."""
+    """Some target behind it has known abilities, so that a request's needs make a difference."""
 
     @cached_property
     def rotation_key(self) -> str:
-        """Names this group's turns; a pool keeps its turns whichever way it was reached."""
+        """The key of this group's counters; a pool has the same ones whichever way it was reached."""
         return f"{self.kind}:{name_key(self.id)}"
 
     @cached_property
@@ -181,8 +182,8 @@ class Group:
 
     @cached_property
     def ring(self) -> Ring | None:
-        """What is enabled of it, if that is one tier of a target for each member, or of one pool of which that is true,
-        and none comes up twice."""
+        """The plain rotation that it amounts to; None where it takes more than that. What is enabled must be a single
+        tier with one target per member, or with one pool that has a ring itself, and no target may come up twice."""
         if len(self.enabled) != 1 or self.has_repetitions:
             return None
         (tier,) = self.enabled
@@ -262,7 +263,7 @@ def _enabled_tier(tier: Tier) -> Tier:
 
 
 def _enabled_member(member: Member) -> Member:
-    """It has nothing behind it if all of that is disabled."""
+    """The member without its disabled targets: with neither sources nor pool if all are disabled."""
     if member.pool is not None:
         return member if member.pool.enabled else replace(member, pool=None)
     if not any(target.disabled for target in member.targets()):
@@ -289,7 +290,7 @@ class Catalog:
     """By the SHA-256 of each of their keys, without those that are disabled. None: whoever asks is served."""
 
     def find(self, name: str) -> Group | RawModel | None:
-        """What stands under a name as it is: cluster, pool or raw model, in this order."""
+        """The entry with this very name: a cluster, else a pool, else a raw model."""
         entries = self._entries
         return entries.get(name) or entries.get(name_key(name))  # Most names are written as they are compared.
 

@@ -31,30 +31,30 @@ _KEYS = ("providers", "policy", "model-pools", "clients")
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a valid document came to, for others that have parts of it in them."""
+    """What was made of a valid document, for reuse by a later one that has parts of it unchanged."""
 
     catalog: Catalog
     providers: object
     directory: Directory
     values: int
-    """Of the providers."""
+    """As how many values the providers count: see `MOST_VALUES`."""
     defaults: Policy
     pools: Mapping[int, PoolRead]
     groups: Mapping[int, tuple[GroupEntry, Group]]
-    """The pools, by the identity of what was read."""
+    """The pools, by the `id()` of their entries."""
 
 
 def parse(document: object) -> Catalog:
     """The catalog that a document describes.
 
-    Takes any tree that YAML or JSON can make. Raises `ConfigError` with all problems, and nothing else. That there is
-    nothing at all is a problem too: so it is while somebody writes a file, or when it has been cut.
+    Takes any tree that YAML or JSON can make. Raises `ConfigError` with all problems, and nothing else. An empty
+    document is a problem, too: a file may be empty while it is being written.
     """
     return parse_further(document, None).catalog
 
 
 def parse_further(document: object, before: Known | None) -> Known:
-    """The same as `parse`, and sooner where the document has the same objects in it as one before."""
+    """As `parse`, but reuses what was made of the document before, where this one has the same objects in it."""
     if document is None:
         raise ConfigError([Problem("", "the file says nothing; an empty configuration is written as {}")])
     problems = Problems(document)
@@ -108,7 +108,7 @@ def _check_size(problems: Problems, directory: Directory, model_pools: ModelPool
 
 @dataclass(frozen=True, slots=True)
 class _Within:
-    """What the member of a cluster gives to the targets behind it."""
+    """What a cluster's member passes on to the targets behind it."""
 
     prefix: str = ""
     """Of their paths."""
@@ -118,7 +118,7 @@ class _Within:
     disabled: bool = False
 
     def over(self, member: MemberEntry) -> _Within:
-        """What a pool's member makes of it: the closest wins."""
+        """The same with a pool's member below it: the closest wins."""
         params = {**self.params, **member.params} if self.params and member.params else self.params or member.params
         return replace(self, params=params, disabled=self.disabled or member.disabled)
 

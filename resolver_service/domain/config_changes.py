@@ -23,11 +23,11 @@ _DEFAULTS: Mapping[str, object] = {
     "pools": [],
     "clusters": [],
 }
-"""What `model-pools` says where it says nothing."""
+"""The values of `model-pools` that are left out."""
 
 
 class Kind(Enum):
-    """What a configuration has many of, each with an id."""
+    """The kinds of entries that have an id."""
 
     POOL = ("pool", "model-pools", "pools")
     CLUSTER = ("cluster", "model-pools", "clusters")
@@ -189,7 +189,8 @@ def _with(document: Mapping[str, Any], kind: Kind, entries: list[Any]) -> dict[s
 
 
 def _place_of(document: object, kind: Kind, entry: object) -> int:
-    """Where it belongs. What is no entry belongs at the end, where its mistakes are told of."""
+    """The index of the entry with this id, or the end. A malformed entry goes to the end, where its mistakes are
+    reported."""
     path = ".".join(kind.path)
     found = ids(document, kind)
     (name,) = _ids(document, kind, [entry])

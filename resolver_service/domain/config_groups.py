@@ -51,10 +51,10 @@ class GroupEntry:
 
 @dataclass(frozen=True, slots=True)
 class PoolRead:
-    """A pool that was read before and is valid, for a document that has it too."""
+    """A pool that was read from a document, for reuse if the next one has the same object."""
 
     fields: Mapping[Hashable, object]
-    """As it is written: this very object."""
+    """As it is written: kept, so that its `id()`, by which it is found, is nobody else's."""
     default: Strategy
     entry: GroupEntry
     values: int
@@ -67,7 +67,7 @@ class ModelPools:
     """By `name_key`, in the order configured; so are the clusters."""
     clusters: Mapping[str, GroupEntry]
     read: Mapping[int, PoolRead]
-    """The pools, by the identity of what is written."""
+    """The pools, by the `id()` of their fields."""
 
 
 def read_model_pools(root: Section, directory: Directory, known: Mapping[int, PoolRead]) -> ModelPools:

@@ -1,4 +1,4 @@
-"""What members do to the fields of requests: how it is written, and which of several wins."""
+"""Reads what members change in the fields of requests, and settles which of several blocks wins."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ NOTHING_OVERRIDDEN: Overrides = MappingProxyType({})
 
 
 def settled(overrides: Overrides) -> Params:
-    """As it travels. Of two blocks, `{**lower, **closer}`: field by field the closer one wins, whatever it says."""
+    """The overrides as a plan carries them. Two blocks are joined as `{**lower, **closer}`: field by field the closer
+    one wins, whatever it does."""
     if not overrides:
         return NO_PARAMS
 

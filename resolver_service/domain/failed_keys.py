@@ -1,4 +1,4 @@
-"""How many wrong management keys one address may show before it is not listened to for a while, by whichever edges."""
+"""Blocks addresses that have shown too many wrong management keys, at whichever edges."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class TooManyFailedKeysError(Exception):
 
 
 class FailedKeys:
-    """Within any `WINDOW_S`, no more than `MOST` wrong keys of an address are heard; what is shown beyond, right keys
-    too, is refused."""
+    """An address that has shown `MOST` wrong keys within `WINDOW_S` is blocked until the first of these is older: even
+    the right key is refused."""
 
     def __init__(self) -> None:
         self._failed_at: dict[str, list[float]] = {}
@@ -39,7 +39,7 @@ class FailedKeys:
             raise TooManyFailedKeysError(recent[0] + WINDOW_S - now)
 
     def failed(self, address: str, now: float) -> None:
-        """It has shown a wrong one, and was heard."""
+        """Notes a wrong key of an address that was not blocked."""
         self._failed_at[address] = [*self._failed_at.pop(address, ()), now][-MOST:]
         while len(self._failed_at) > 1:
             earliest = next(iter(self._failed_at))

@@ -76,7 +76,7 @@ RULES: Mapping[Disposition, Rule] = MappingProxyType(
 """Dispositions that are not here never cool a target."""
 
 TOLD = frozenset({Disposition.RATE_LIMITED, Disposition.QUOTA, Disposition.OVERLOADED})
-"""Dispositions whose Retry-After is obeyed, and at once."""
+"""Dispositions with which a Retry-After is obeyed, and cools at once."""
 
 _OF_THE_CREDENTIAL = frozenset({Disposition.QUOTA, Disposition.CREDENTIAL})
 
@@ -130,14 +130,14 @@ WELL = Health()
 
 
 def scope_failed(scopes: Scopes, disposition: Disposition) -> str:
-    """The scope that a failure is one of."""
+    """The scope that a failure counts against."""
     if disposition in _OF_THE_CREDENTIAL:
         return scopes.credential
     return scopes.model if disposition is Disposition.MODEL_MISSING else scopes.target
 
 
 def worst(healths: Iterable[Health], now: float) -> Health:
-    """That which is out for longest, else one that waits for a probe, else one that is well."""
+    """The one that is out for longest, else one that waits for a probe, else one that is well."""
     return max(healths, key=lambda health: (health.retry_after_s(now), health.cooling_until_at is not None))
 
 
@@ -189,7 +189,7 @@ def succeeded(health: Health, *, generation: int, latest: int = 0) -> Health:
 
 
 def cleared(health: Health, *, latest: int) -> Health:
-    """Somebody who knows better says that it is well. What was planned before is not heard on it any more."""
+    """An operator says that it is well. Reports of attempts that were planned before do not count any more."""
     if health.cooling_until_at is None and not health.tallies:
         return health
     return Health(generation=max(health.generation, latest) + 1)

@@ -15,8 +15,8 @@ from resolver_service.domain.clients import Limits
 
 WINDOW_MS = 60_000
 GRAIN_MS = 100
-"""What is used within so short a time leaves the window together, with the last of it: a window of any number of
-requests has some 600 entries. So it never holds less than was used, and holds some of it this much too long."""
+"""What is used within so short a time becomes one entry, which leaves the window with the last of it. So a window has
+some 600 entries at most; it never counts too little, and some of it up to this much too long."""
 SOON_MS = 1_000
 """When to come back while requests under way are what is in the way: nobody knows when they end, and most end soon."""
 
@@ -33,7 +33,7 @@ class Kind(StrEnum):
 class _Entry:
     began_ms: int
     at_ms: int
-    """Of the last of it."""
+    """When the last of it was used."""
     amount: int
 
 
@@ -66,7 +66,7 @@ class Window:
         return self._used
 
     def wait_ms(self, amount: int, now_ms: int) -> int | None:
-        """Until at least so much of it is over; None if there is not so much in it."""
+        """Milliseconds until at least this amount has left the window; None if there is not so much in it."""
         self.used(now_ms)
         for entry in self._entries:
             amount -= entry.amount
@@ -75,7 +75,7 @@ class Window:
         return None
 
     def reset_ms(self, now_ms: int) -> int:
-        """Until all of it is over."""
+        """Milliseconds until the window is empty."""
         return self._entries[-1].at_ms + WINDOW_MS - now_ms if self.used(now_ms) else 0
 
 

@@ -36,8 +36,8 @@ def split_reasoning(name: str) -> tuple[str, str]:
 
 
 def near(name: str, spellings: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
-    """Of names in the order of their `name_key`, which stands before each, those that are worth comparing with `name`:
-    all, or of very many those around the place where it would stand."""
+    """The names that are worth comparing with `name`: all, or of very many the nearest in the order of the alphabet.
+    `spellings` are pairs of a `name_key` and its name, in order."""
     if len(spellings) <= MOST_COMPARED:
         return spellings
     first = max(0, bisect_left(spellings, (name_key(name),)) - MOST_COMPARED // 2)

@@ -1,4 +1,4 @@
-"""In what a provider differs from others that speak its dialect. The words are explained in `config.example.yaml`."""
+"""How a provider differs from others of its dialect. The words are explained in `config.example.yaml`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class MaxTokensField(StrEnum):
-    """What a request of the OpenAI dialect calls the most tokens to generate."""
+    """The name of the field, in OpenAI's dialect, that limits the tokens of the answer."""
 
     MAX_TOKENS = "max_tokens"
     MAX_COMPLETION_TOKENS = "max_completion_tokens"
@@ -21,7 +21,7 @@ class SystemRole(StrEnum):
 
 
 class EffortField(StrEnum):
-    """Where a request of the OpenAI dialect says how hard to think."""
+    """Where the reasoning effort stands in OpenAI's dialect."""
 
     REASONING_EFFORT = "reasoning_effort"
     REASONING = "reasoning.effort"
@@ -29,7 +29,7 @@ class EffortField(StrEnum):
 
 
 class Effort(StrEnum):
-    """How hard to think, from not at all."""
+    """The reasoning effort, from none to the most."""
 
     NONE = "none"
     MINIMAL = "minimal"
@@ -49,8 +49,7 @@ class ThoughtsField(StrEnum):
 
 
 class Feature(StrEnum):
-    """What a request of the OpenAI dialect may have in it, and a provider may know or not. The edge calls it so in
-    `x-forebay-dropped`, too."""
+    """Features of requests in OpenAI's dialect that not every provider has. `x-forebay-dropped` uses the same words."""
 
     FREQUENCY_PENALTY = "frequency_penalty"
     LOGPROBS = "logprobs"
@@ -107,20 +106,20 @@ class Quirks:
     api_version: str = ""
     """The query parameter of that name; empty for none."""
     takes: tuple[Feature, ...] = ()
-    """What it knows, though many do not."""
+    """Features that it has, though many providers do not."""
     lacks: tuple[Feature, ...] = ()
-    """What it does not know, though most do."""
+    """Features that it does not have, though most providers do."""
     rename: tuple[tuple[str, str], ...] = ()
     """Top-level fields of requests that it calls by other names, each with its own for it."""
     efforts: tuple[Effort, ...] = ()
-    """The words that it takes for how hard to think; none where that is not known."""
+    """The words for reasoning effort that it takes; none if that is not known."""
     effort_field: EffortField = EffortField.REASONING_EFFORT
     thoughts: tuple[ThoughtsField, ...] = ()
-    """Where it takes thoughts back."""
+    """The fields in which it takes thoughts back."""
     max_stops: int = 4
     """How many stop sequences it takes."""
     call_id_chars: int = 0
-    """How many letters and digits the ids of calls must have, for one that takes no others; 0 for one that does."""
+    """The length of call ids, in letters and digits, for one that takes no others; 0 if any will do."""
 
     @property
     def deployment_paths(self) -> bool:

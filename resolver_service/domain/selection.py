@@ -24,7 +24,7 @@ class Order(NamedTuple):
 
 def order(entry: Group | RawModel, available: Available | None, turns: Turns, limit: int | None = None) -> Order:
     """The targets behind a name that are available, in the order in which they are to be tried: the first `limit`.
-    None where all are available that are not disabled.
+    `available` is None where every target is that is not disabled.
 
     A member without an available target is left out before anyone's turn is looked up. A target that comes up twice is
     kept where it came first.
@@ -48,8 +48,9 @@ def first_of(ring: Ring, turns: Turns) -> int:
 
 
 class Claim(NamedTuple):
-    """The turns that a request takes, told before anyone knows whose turn it is: one of this group, and one of the pool
-    that it falls on. What `order` comes to if it is given the turns that were taken, and `took`."""
+    """The turns that a request takes, in a form in which a shared store can be asked for them before their numbers are
+    known: one of this group, and one of the pool that this turn falls on. `order` takes the same ones if it is given
+    their numbers."""
 
     key: TurnKey
     weights: tuple[int, ...]
@@ -58,11 +59,11 @@ class Claim(NamedTuple):
     """The claim of the pool behind each of them; None where there is none."""
 
     def falls_on(self, turn: int) -> Claim | None:
-        """That of the pool that this turn of the group falls on, if it does."""
+        """The claim of the pool that this turn of the group falls on; None if it falls on no pool."""
         return self.behind[choice(self.weights, turn)]
 
     def taken(self, numbers: Sequence[int]) -> dict[TurnKey, int]:
-        """Whose the turns with these numbers are: this group's, then that of the pool it fell on."""
+        """The numbers by their keys: the group's comes first, then that of the pool it falls on."""
         turns = {self.key: numbers[0]}
         pool = self.falls_on(numbers[0])
         return turns if pool is None else turns | pool.taken(numbers[1:])
@@ -126,7 +127,7 @@ class _Walk:
             else:
                 weights = tier.weights if len(members) == len(tier.members) else tuple(m.weight for m in members)
                 self._among(members, weights, turn, took)
-            took = []  # The first target is found. The others' bands only look.
+            took = []  # The first target is found, and only the tiers that lead to it take a turn.
 
     def _among(self, members: Sequence[Member], weights: tuple[int, ...], turn: int, took: list[TurnKey]) -> None:
         first = choice(weights, turn)

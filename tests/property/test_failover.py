@@ -24,7 +24,7 @@ from edge_service.domain.failover import (
     ReportFailed,
     State,
 )
-from edge_service.domain.outcome import AMBIGUOUS, MOVES_ON, Disposition, ErrorAnswer, Outcome
+from edge_service.domain.outcome import AMBIGUOUS, MOVES_ON, Disposition, Outcome
 from edge_service.domain.plan import Attempt, Plan
 
 UNFIT = Outcome(Disposition.CLIENT_FAULT, detail="tools", is_unfit=True)
@@ -35,7 +35,6 @@ outcomes = st.builds(
     disposition=dispositions,
     status=st.sampled_from([0, 200, 400, 402, 429, 500, 503, 529]),
     retry_after_s=st.none() | st.floats(0, 1000),
-    answer=st.none() | st.builds(ErrorAnswer, st.just(()), st.binary(max_size=3)),
     detail=st.text(max_size=3),
 )
 

@@ -1,5 +1,5 @@
-"""What can be asked and answered, one thing at a time: the rows of the tables in docs/dialects.md, and what becomes of
-each between a client and a provider, by the code that the edge runs."""
+"""The rows of the tables in docs/dialects.md: single features of requests and answers, and what the edge's code makes
+of each between a client and a provider."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ CLIENTS: Mapping[str, str] = MappingProxyType(
 PROVIDERS: Mapping[str, str] = MappingProxyType(
     {"chat": "OpenAI", "responses": "OpenAI with Responses", "anthropic": "Anthropic", "gemini": "Gemini"}
 )
-"""By the API that is theirs, with the names that the tables have for them."""
+"""The providers by their API, with the names that the tables have for them."""
 
-PASSED, TRANSLATED, SAID, REFUSED, LOST, NONE = "passed", "translated", "said", "refused", "lost", "-"
+PASSED, TRANSLATED, DROPPED, REFUSED, LOST, NONE = "passed", "translated", "dropped", "refused", "lost", "-"
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Asking:
     """Something that requests ask."""
 
     asks: Mapping[str, Mapping[str, Any]]
-    """By client: the fields of a request that ask it. A client that is not here has no words for it."""
+    """By client: the fields of a request that ask for it. A client that is not here has no such fields."""
     marks: tuple[str, ...]
     """One of these is in the body of a provider's request, JSON without spaces, if it is asked."""
     thinks: bool = False
-    """Of a model that does."""
+    """It takes a reasoning model."""
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,7 @@ ASKED: Mapping[str, Asking] = MappingProxyType(
             },
             ("be-brief",),
         ),
-        "most tokens": Asking(
+        "limit of the answer's tokens": Asking(
             {
                 "chat": {"max_tokens": 4711},
                 "responses": {"max_output_tokens": 4711},
@@ -231,7 +231,7 @@ ASKED: Mapping[str, Asking] = MappingProxyType(
                 '"mode":"ANY"',
             ),
         ),
-        "one call at a time": Asking(
+        "one call at a time (`parallel_tool_calls: false`)": Asking(
             _with_tools(
                 chat={"parallel_tool_calls": False},
                 responses={"parallel_tool_calls": False},
@@ -240,7 +240,7 @@ ASKED: Mapping[str, Asking] = MappingProxyType(
             ('"parallel_tool_calls":false', '"disable_parallel_tool_use":true'),
         ),
         "parallel calls and their results": Asking(_results(), ("snow-in-Oslo",)),
-        "that a result is an error": Asking(
+        "a function's result that is an error": Asking(
             {client: fields for client, fields in _results({}).items() if client in ("anthropic", "gemini")},
             ('"is_error":true', '"error":"snow-in-Oslo"'),
         ),
@@ -271,7 +271,7 @@ ASKED: Mapping[str, Asking] = MappingProxyType(
             ),
             (_IMAGE_URL,),
         ),
-        "how closely to look": Asking(
+        "level of detail of images": Asking(
             _turn(
                 {"type": "image_url", "image_url": {"url": _IMAGE_URL, "detail": "high"}},
                 {"type": "input_image", "image_url": _IMAGE_URL, "detail": "high"},
@@ -374,7 +374,9 @@ ASKED: Mapping[str, Asking] = MappingProxyType(
             },
             ("0.125",),
         ),
-        "several answers": Asking({"chat": {"n": 2}, "gemini": _config(candidateCount=2)}, ('"n":2', "candidateCount")),
+        "several answers (`n`)": Asking(
+            {"chat": {"n": 2}, "gemini": _config(candidateCount=2)}, ('"n":2', "candidateCount")
+        ),
         "logprobs": Asking(
             {
                 "chat": {"logprobs": True, "top_logprobs": 3},
@@ -388,7 +390,7 @@ ASKED: Mapping[str, Asking] = MappingProxyType(
             ('"verbosity":"low"',),
             thinks=True,
         ),
-        "how hard to think": Asking(
+        "reasoning effort": Asking(
             {
                 "chat": {"reasoning_effort": "high"},
                 "responses": {"reasoning": {"effort": "high"}},
@@ -398,7 +400,7 @@ ASKED: Mapping[str, Asking] = MappingProxyType(
             ('"high"', '"budget_tokens":', '"thinkingLevel":"HIGH"'),
             thinks=True,
         ),
-        "the client's own family's thoughts": Asking(
+        "thoughts of the client's own family, handed back": Asking(
             {
                 "responses": {
                     "input": [
@@ -426,7 +428,7 @@ ASKED: Mapping[str, Asking] = MappingProxyType(
             ("own-signature",),
             thinks=True,
         ),
-        "whom it is for": Asking(
+        "the end user's id (`user`)": Asking(
             {
                 "chat": {"user": "user-77"},
                 "responses": {"safety_identifier": "user-77"},
@@ -450,10 +452,10 @@ ASKED: Mapping[str, Asking] = MappingProxyType(
             },
             ('"service_tier":"priority"', '"service_tier":"auto"', '"serviceTier":"priority"'),
         ),
-        "fields that are not known here": Asking(
+        "fields that Forebay does not know": Asking(
             {name: {"new_field": {"to": "us"}} for name in CLIENTS}, ('"new_field"',)
         ),
-        "answers that a provider keeps": Asking({"responses": {"previous_response_id": "resp_1"}}, ('"resp_1"',)),
+        "stored responses": Asking({"responses": {"previous_response_id": "resp_1"}}, ('"resp_1"',)),
     }
 )
 
@@ -553,7 +555,7 @@ def of_request(feature: Asking, client: str, provider: str) -> str:
     if is_there:
         return TRANSLATED if call.is_translated else PASSED
     assert call.written.dropped, (client, provider)
-    return SAID
+    return DROPPED
 
 
 def of_answer(feature: Answering, client: str, provider: str) -> str:

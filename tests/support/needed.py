@@ -1,4 +1,4 @@
-"""What requests need, the long way round: from all of what was read, and from files of requests."""
+"""What requests need, found by reading all of them: to compare the quick search with."""
 
 from __future__ import annotations
 

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-import pydantic
 from anthropic.types import Message, MessageCountTokensParams, RawMessageStreamEvent
 from anthropic.types.message_create_params import MessageCreateParamsNonStreaming, MessageCreateParamsStreaming
 from anthropic.types.shared import ErrorResponse
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter
 
-from edge_service.domain.sse import EventSplitter, data_of
+from tests.support.published import check_known, events_of, plain
 
 _WHOLE: TypeAdapter[Any] = TypeAdapter(MessageCreateParamsNonStreaming)
 _STREAMING: TypeAdapter[Any] = TypeAdapter(MessageCreateParamsStreaming)
@@ -29,55 +28,33 @@ def check_request(body: bytes) -> dict[str, Any]:
     sent: dict[str, Any] = msgspec.json.decode(body)
     said = {name: value for name, value in sent.items() if name not in _ONLY_BEFORE_2026_10_21}
     adapter = _STREAMING if said.get("stream") else _WHOLE
-    assert _plain(adapter.validate_python(said, strict=True)) == said
+    assert plain(adapter.validate_python(said, strict=True)) == said
     return sent
 
 
 def check_count(body: bytes) -> dict[str, Any]:
     said: dict[str, Any] = msgspec.json.decode(body)
-    assert _plain(_COUNT.validate_python(said, strict=True)) == said
+    assert plain(_COUNT.validate_python(said, strict=True)) == said
     return said
 
 
 def check_answer(body: bytes) -> Message:
     message = _ANSWER.validate_json(body, strict=True)
-    _check_known(message)
+    check_known(message)
     return message
 
 
 def check_error(body: bytes) -> None:
-    _check_known(_ERROR.validate_json(body, strict=True))
+    check_known(_ERROR.validate_json(body, strict=True))
 
 
 def events(stream: bytes) -> Iterator[dict[str, Any]]:
     """Every event of a stream of ours, checked."""
-    sent = EventSplitter().feed(stream)
-    assert b"".join(sent) == stream
-    for each in sent:
-        data = data_of(each)
-        assert data is not None
+    for each, data in events_of(stream):
         said = msgspec.json.decode(data)
         assert each.startswith(b"event: %b\n" % said["type"].encode())
         if said["type"] == "error":
             check_error(data)
         else:
-            _check_known(_EVENT.validate_json(data, strict=True))
+            check_known(_EVENT.validate_json(data, strict=True))
         yield said
-
-
-def _plain(value: Any) -> Any:
-    """What pydantic has read: iterables are only checked when they are read, and fields that it does not know are left
-    out."""
-    if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items()}
-    if isinstance(value, str | int | float | bool | None):
-        return value
-    return [_plain(each) for each in value]
-
-
-def _check_known(model: BaseModel) -> None:
-    assert not model.model_extra, model.model_extra
-    for name in type(model).model_fields:
-        for each in value if isinstance(value := getattr(model, name), list) else [value]:
-            if isinstance(each, pydantic.BaseModel):
-                _check_known(each)

@@ -11,9 +11,9 @@ from openai.types.chat.completion_create_params import (
     CompletionCreateParamsNonStreaming,
     CompletionCreateParamsStreaming,
 )
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter
 
-from edge_service.domain.sse import EventSplitter, data_of
+from tests.support.published import check_known, events_of, plain
 
 _WHOLE: TypeAdapter[Any] = TypeAdapter(CompletionCreateParamsNonStreaming)
 _STREAMING: TypeAdapter[Any] = TypeAdapter(CompletionCreateParamsStreaming)
@@ -31,44 +31,23 @@ def check_request(body: bytes) -> dict[str, Any]:
         {name: value for name, value in message.items() if name not in _ADDED} for message in said["messages"]
     ]
     adapter = _STREAMING if said.get("stream") else _WHOLE
-    assert _plain(adapter.validate_python(said, strict=True)) == said
+    assert plain(adapter.validate_python(said, strict=True)) == said
     return sent
 
 
 def check_answer(body: bytes) -> ChatCompletion:
     answer = _ANSWER.validate_json(body, strict=True)
-    _check_known(answer)
+    check_known(answer, _ADDED)
     return answer
 
 
 def chunks(stream: bytes) -> Iterator[ChatCompletionChunk]:
-    """Of a stream of ours, each checked; whether it is complete, who asks sees by `[DONE]`."""
-    sent = EventSplitter().feed(stream)
-    assert b"".join(sent) == stream
-    for i, each in enumerate(sent):
-        data = data_of(each)
-        assert data is not None
+    """Every chunk of a stream of ours, checked. Nothing may follow `[DONE]`."""
+    sent = events_of(stream)
+    for _, data in sent:
         if data == b"[DONE]":
-            assert i == len(sent) - 1
+            assert next(sent, None) is None
             return
         chunk = _CHUNK.validate_json(data, strict=True)
-        _check_known(chunk)
+        check_known(chunk, _ADDED)
         yield chunk
-
-
-def _plain(value: Any) -> Any:
-    """What pydantic has read: iterables are only checked when they are read, and fields that it does not know are left
-    out."""
-    if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items()}
-    if isinstance(value, str | int | float | bool | None):
-        return value
-    return [_plain(each) for each in value]
-
-
-def _check_known(model: BaseModel) -> None:
-    assert not set(model.model_extra or ()) - _ADDED, model.model_extra
-    for name in type(model).model_fields:
-        for each in value if isinstance(value := getattr(model, name), list) else [value]:
-            if isinstance(each, BaseModel):
-                _check_known(each)

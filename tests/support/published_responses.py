@@ -13,11 +13,13 @@ from openai.types.responses.response_create_params import (
 )
 from pydantic import BaseModel, TypeAdapter
 
-from edge_service.domain.sse import EventSplitter, data_of
+from tests.support.published import check_known, events_of, plain
 
 _WHOLE: TypeAdapter[Any] = TypeAdapter(ResponseCreateParamsNonStreaming)
 _STREAMING: TypeAdapter[Any] = TypeAdapter(ResponseCreateParamsStreaming)
 _ANSWER = TypeAdapter(Response)
+_ADDED = frozenset({"bytes"})
+"""Of a token: the types do not have them in a stream, but everywhere else."""
 _EVENTS: dict[str, type[BaseModel]] = {
     get_args(event.model_fields["type"].annotation)[0]: event for event in get_args(get_args(ResponseStreamEvent)[0])
 }
@@ -26,13 +28,13 @@ _EVENTS: dict[str, type[BaseModel]] = {
 def check_request(body: bytes) -> dict[str, Any]:
     said: dict[str, Any] = msgspec.json.decode(body)
     adapter = _STREAMING if said.get("stream") else _WHOLE
-    assert _plain(adapter.validate_python(said, strict=True)) == said
+    assert plain(adapter.validate_python(said, strict=True)) == said
     return said
 
 
 def check_answer(body: bytes) -> Response:
     answer = _ANSWER.validate_json(body, strict=True)
-    _check_known(answer)
+    check_known(answer, _ADDED)
     return answer
 
 
@@ -44,32 +46,9 @@ def check_error(body: bytes) -> None:
 
 def events(stream: bytes) -> Iterator[dict[str, Any]]:
     """Every event of a stream of ours, checked."""
-    sent = EventSplitter().feed(stream)
-    assert b"".join(sent) == stream
-    for i, each in enumerate(sent):
-        data = data_of(each)
-        assert data is not None
+    for i, (each, data) in enumerate(events_of(stream)):
         said = msgspec.json.decode(data)
         assert each.startswith(b"event: %b\n" % said["type"].encode())
         assert said["sequence_number"] == i
-        _check_known(_EVENTS[said["type"]].model_validate_json(data, strict=True))
+        check_known(_EVENTS[said["type"]].model_validate_json(data, strict=True), _ADDED)
         yield said
-
-
-def _plain(value: Any) -> Any:
-    """What pydantic has read: iterables are only checked when they are read, and fields that it does not know are left
-    out."""
-    if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items()}
-    if isinstance(value, str | int | float | bool | None):
-        return value
-    return [_plain(each) for each in value]
-
-
-def _check_known(model: BaseModel) -> None:
-    # Of tokens in a stream the types do not have the bytes, which are in all other places; they do no harm there.
-    assert not set(model.model_extra or ()) - {"bytes"}, model.model_extra
-    for name in type(model).model_fields:
-        for each in value if isinstance(value := getattr(model, name), list) else [value]:
-            if isinstance(each, BaseModel):
-                _check_known(each)

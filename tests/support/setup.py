@@ -93,7 +93,7 @@ def events(body: bytes) -> list[bytes]:
 
 
 async def until(holds: Callable[[], Awaitable[bool]], within_s: float = 20.0) -> None:
-    """Waits for what another process does in its own time and tells nobody of. Raises `TimeoutError`."""
+    """Polls until it holds, for what another process does in its own time. Raises `TimeoutError`."""
     async with asyncio.timeout(within_s):
         while not await holds():
             await asyncio.sleep(0.02)

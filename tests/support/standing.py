@@ -1,9 +1,9 @@
 """One pair of services for many tests: to start one costs more than most faults take.
 
 Each test takes a slot of its own: providers with scripts, and the pools `NAME` (with the model `m`) and `NAME-n` (with
-`n`) over them. Slots share neither targets nor credentials, so that what cools in one is not seen in another. They are
-taken in turn, and what cools in one is cleared before it is taken again. All that could be secret is a canary, and all
-that comes of the tests is kept as files.
+`n`) over them. Slots share neither targets nor credentials, so that a cool-down in one is not seen in another. Slots
+are used in turn, and their cool-downs are cleared before they are used again. Every secret is a canary, and all output
+of the tests is kept as files, to be searched for canaries.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ HASTY = {"timeouts": {"connect": "300ms", "headers": "500ms", "first-content": "
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What slots there are for tests to take."""
+    """A kind of slots."""
 
     count: int
     members: int = 3
     hasty: int = 0
-    """The first members of so many: the others may take their time."""
+    """So many of the first members have short time limits."""
     policy: Mapping[str, object] = field(default_factory=dict)
     keys: int = 1
     """Credentials of each provider."""
@@ -74,7 +74,7 @@ class Seen:
 class Slot:
     name: str
     providers: list[Provider]
-    """Those that have got a script."""
+    """The providers that a script was given for."""
     standing: Standing
     was_taken: bool = False
 
@@ -131,12 +131,12 @@ class Standing:
         return int(self.edge.address.rpartition(":")[2])
 
     async def slot(self, *scripts: Script, kind: str = "plain") -> Slot:
-        """A slot that nobody has used, or not for long."""
+        """The slot of this kind that was used the longest ago."""
         self.slots[kind].rotate(-1)
         return await self._made_new(self.slots[kind][-1], scripts)
 
     async def exactly(self, *scripts: Script) -> Slot:
-        """One that has these members and no others."""
+        """A slot with exactly these members."""
         return await self.slot(*scripts, kind=f"of {len(scripts)}")
 
     async def another(self, place: str, *scripts: Script) -> Slot:
@@ -225,8 +225,8 @@ async def never_asked(connection: object) -> None:
 async def standing(
     directory: Path, elsewhere: Mapping[str, str], kinds: Mapping[str, Kind] = KINDS, **environment: str
 ) -> AsyncIterator[Standing]:
-    """`elsewhere` are providers that no script makes. For each there is a slot with this URL first, which stands alone
-    for the model `n`."""
+    """`elsewhere` are URLs of providers that are not scripted. For each there is a slot with this URL as the first
+    member, and the only one for the model `n`."""
     async with contextlib.AsyncExitStack() as stack:
         it = Standing(directory, None, None, None, None, None)  # type: ignore[arg-type] # Filled in below.
         providers: list[dict[str, object]] = []

@@ -11,17 +11,16 @@ from edge_service.domain.headers import Headers
 
 MAX_BODY_BYTES = 20 * 1024 * 1024
 
-
 UNASKED_BYTES = 64 * 1024
-"""Of a body, to be read of anyone, or as much as comes at once. More is read of those alone who may be served."""
+"""The most of a body that is read before the client's key is known, if it does not come at once."""
 
 
 SHOWN = "forebay.shown"
-"""In the scope, once somebody has needed them: what `shown` gives."""
+"""The key in the scope under which `shown` keeps what it returns."""
 
 
 def shown(scope: Scope) -> dict[bytes, bytes]:
-    """The request's headers by their names. Of one that comes twice the first one counts."""
+    """The request's headers by name. If one comes twice the first counts."""
     kept: dict[bytes, bytes] | None = scope.get(SHOWN)
     if kept is None:
         kept = scope[SHOWN] = dict(reversed(scope["headers"]))
@@ -38,9 +37,9 @@ async def read_body(
     before_more: Callable[[], Awaitable[None]] | None = None,
     said_bytes: int = 0,
 ) -> bytes:
-    """The whole body. Raises `ClientGoneError`, `PayloadTooLargeError`, or what `before_more` does, which is called
-    once, before more is read of a body that is larger than `UNASKED_BYTES`: as `said_bytes` says, or as turns out. Of
-    one that is all here nothing more is read."""
+    """The whole body. `before_more` is awaited once, before more is read of a body that is larger than `UNASKED_BYTES`,
+    by its length in the headers (`said_bytes`) or as it turns out. Raises `ClientGoneError`, `PayloadTooLargeError`, or
+    what `before_more` does."""
     parts: list[bytes] = []
     size = 0
     while True:
@@ -60,7 +59,7 @@ async def read_body(
 
 
 def never(_: bytes) -> bool:
-    """A `write` where there is none: what ASGI has for parts of a body may always wait."""
+    """For servers without a `write` of their own: every part goes by way of `send`, which may wait."""
     return False
 
 
@@ -68,11 +67,11 @@ class AsgiClient:
     """A `Client`."""
 
     def __init__(self, send: Send, write: Callable[[bytes], bool] = never) -> None:
-        """`write` is the server's own way past `send`, if it has one."""
+        """`write` is the server's way of writing without waiting, if it has one."""
         self._send = send
         self.write = write
         self.has_begun = False
-        """The answer has a head."""
+        """The head of the answer has been sent."""
 
     async def respond(self, status: int, headers: Headers, content: bytes) -> None:
         """As the port says."""

@@ -15,8 +15,8 @@ _AS_BYTES = "latin-1"
 
 
 def client_key(scope: Scope) -> bytes:
-    """The SHA-256 of the key; empty if none is shown. Nobody has checked it. It is read once for each request: whoever
-    counts by it and whoever is let in by it are the same."""
+    """The SHA-256 of the key that the client shows; empty for none. The key has not been checked. It is computed once
+    for each request, so that limits and access go by the same key."""
     kept: bytes | None = scope.get(_KEPT)
     if kept is not None:
         return kept

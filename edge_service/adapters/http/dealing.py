@@ -1,7 +1,8 @@
-"""Connections that several workers share as evenly as can be.
+"""Deals connections out to several workers as evenly as can be.
 
 The kernel picks a listening socket by a hash of the addresses: of 32 clients that keep their connections one of two
-workers often gets twenty. So whoever accepts a connection deals it out in turn, itself among those it deals to.
+workers often gets twenty. So the worker that accepts a connection passes it on to the next one in turn, itself
+included.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ import structlog
 from edge_service.adapters.http.listening import BACKLOG
 
 AT_A_TIME = 64
-"""Connections that are taken before anything else is done."""
+"""Connections that are accepted in a row before the event loop goes on."""
 PAUSE_S = 1.0
-"""When the system has no more to give."""
+"""How long to wait when the system has no more descriptors."""
 
 _log = structlog.get_logger("forebay.edge.http")
 
 
 @dataclass(frozen=True, slots=True)
 class Hands:
-    """How connections pass between workers. They are known by their place in `giving`."""
+    """The sockets by which workers pass connections to each other, by worker."""
 
     own: int
     receiving: socket.socket
@@ -34,7 +35,7 @@ class Hands:
 
 
 class Dealing:
-    """What accepts connections, as `asyncio.Server` is to uvicorn. Until it is told of others it deals to itself."""
+    """Accepts connections, in the place of an `asyncio.Server`. Until `deal_to` is called it keeps all of them."""
 
     def __init__(self, listening: socket.socket, hands: Hands, make: Callable[[], asyncio.Protocol]) -> None:
         """`make` makes the protocol of a connection."""
@@ -64,7 +65,7 @@ class Dealing:
             self._listening.close()
 
     async def wait_closed(self) -> None:
-        """As `asyncio.Server` has it. What is dealt from here on is for who comes after."""
+        """As `asyncio.Server` has it. What is dealt from here on is for the worker that replaces this one."""
         self._loop.remove_reader(self._hands.receiving)
         await asyncio.gather(*self._beginning, return_exceptions=True)
 

@@ -1,8 +1,8 @@
-"""Heads of requests that are known by their bytes.
+"""Recognises the head of a request by its bytes.
 
-On a connection that stays, the next request mostly has the head of the last one, but for the digits of its length: the
-same client, the same key, another text. After a parser has read a head and it has been let in, a request that repeats
-it around these digits means the same but for its length, and is as valid as the first one was.
+On a connection that is kept, the next request mostly has the same head as the last one, but for the digits of its
+length. Once a parser has read a head and the request has been let in, a request with the same bytes around these digits
+means the same, and is not parsed again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from edge_service.adapters.http.asgi import MAX_BODY_BYTES, SHOWN, shown
 from edge_service.adapters.http.client_keys import client_key
 
 MOST_BYTES = 4096
-"""Of a head that is kept; fewer than any may have."""
+"""The longest head that is kept; shorter than a head may be."""
 MOST_DIGITS = 9
 
 _POST = b"POST "
@@ -21,26 +21,26 @@ _END = b"\r\n\r\n"
 _LENGTH = b"content-length"
 _LINE = b"\r\ncontent-length:"
 _UNFIT = frozenset({b"transfer-encoding", b"expect", b"upgrade"})
-"""With one of these, it is not by its length alone where a request ends or whether it comes."""
+"""With one of these headers the length alone does not tell where a request ends, or whether its body comes."""
 _KEEP_ALIVE = b"keep-alive"
 
 
 class KnownHead:
-    """One that was let in, of a request with a length on a connection that stays."""
+    """The head of a request that was let in, had a length, and kept its connection."""
 
     __slots__ = ("_after", "_at", "_before", "_scope")
 
     def __init__(self, before: bytes, after: bytes, scope: Scope, at: int) -> None:
-        """What is in front of and behind the digits of the length, what the head means, and which of its headers is the
-        length."""
+        """The bytes before and after the digits of the length, the scope that the head was parsed to, and the index of
+        the length among its headers."""
         self._before = before
         self._after = after
         self._scope = scope
         self._at = at
 
     def read(self, data: bytes) -> tuple[Scope, int, bytes] | None:
-        """What the request means that data begins with, the length of its body, and what there is of this. None if it
-        has another head or no body, or if data goes on behind it: that is for a parser to read."""
+        """The scope of the request that `data` begins with, the length of its body, and what there is of the body. None
+        if the head is another one, there is no body, or something follows it: then a parser has to read it."""
         if not data.startswith(self._before):
             return None
         begin = len(self._before)
@@ -59,8 +59,8 @@ class KnownHead:
 
 
 def known_head(data: bytes, scope: Scope) -> KnownHead | None:
-    """Of the request that data begins with. A parser has read it, it has been let in and keeps its connection, and this
-    is its scope. None if it is not one to be known by its bytes."""
+    """The head of the request that `data` begins with, which was parsed to this scope and let in, and keeps its
+    connection. None if it cannot be recognised by its bytes."""
     end = data.find(_END, 0, MOST_BYTES)
     if end < 0 or not data.startswith(_POST):
         return None

@@ -89,7 +89,7 @@ def shape_of(scope: Scope) -> Shape:
 
 
 def voice_of(scope: Scope) -> Voice:
-    """In whose words to speak to a client of which nothing is known but where it has asked."""
+    """The voice for a client of which only the path is known."""
     return asked.ANTHROPIC if scope["path"].startswith("/v1/messages") else shape_of(scope).voice
 
 

@@ -1,7 +1,7 @@
-"""The management API, `/v0/management/...`: for whoever shows the management key, which the resolver verifies.
+"""The management API, `/v0/management/...`.
 
-Nothing is told to anybody else, not even whether what they ask for exists: the key comes first, before a query or a
-body is looked at.
+The management key is verified, by the resolver, before a query or a body is looked at. Without it nobody learns
+anything, not even which paths exist.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _log = structlog.get_logger("forebay.edge.management")
 
 
 def management_routes(management: Management, tell: Callable[[str], None]) -> list[Route]:
-    """`tell` hears the code of each refusal to listen to an address."""
+    """`tell` is called with the code when an address is blocked for its wrong keys."""
 
     async def described(_: Management, asked: requests.Asked) -> Answer:
         await management.authenticate(asked.caller)
@@ -41,7 +41,7 @@ def management_routes(management: Management, tell: Callable[[str], None]) -> li
     at: defaultdict[str, dict[str, Operation]] = defaultdict(dict)
     for operation in (*OPERATIONS, own):
         at[operation.path][operation.method] = operation
-    # A target's id has slashes in it, and a route without methods takes them all: which there are is not for everyone.
+    # A target's id has slashes in it. A route takes all methods: which ones there are is only for whoever has the key.
     return [
         Route(f"{MANAGEMENT}{path.replace('{id}', '{id:path}')}", Resource(management, tell, operations))
         for path, operations in at.items()

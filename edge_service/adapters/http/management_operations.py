@@ -1,7 +1,5 @@
-"""What can be done over the management API: one row for each method at each path.
-
-The rows are the routes, and the document that describes them is made from the rows.
-"""
+"""The operations of the management API: one row for each method at each path. The routes, and the OpenAPI document, are
+made from the rows."""
 
 from __future__ import annotations
 

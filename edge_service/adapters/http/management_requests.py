@@ -1,4 +1,4 @@
-"""What a call of the management API says, read and checked as far as it can be without the configuration."""
+"""Reads calls of the management API, and checks what can be checked without the configuration."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from edge_service.domain.preconditions import PreconditionError, if_match
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 50
-"""Of JSON. What a configuration has to say is said within ten levels; `params` may add some."""
+"""Levels of JSON. A configuration has about ten; `params` may add some."""
 
 KEY = b"x-management-key"
 AUTHOR = b"x-forebay-author"
@@ -42,7 +42,7 @@ _MAX_KEY_BYTES = 4096
 
 
 def caller(scope: Scope) -> Caller:
-    """What is shown and can be no key is none."""
+    """Who calls. What cannot be a key counts as none."""
     return Caller(_shown_key(scope["headers"]), scope["client"][0] if scope["client"] else "")
 
 
@@ -58,16 +58,16 @@ def _shown_key(head: Headers) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One call. Its key has been verified, or will be by what it is shown to."""
+    """One call. Its key has been verified, or the resolver will verify it with the call."""
 
     caller: Caller
     path: Mapping[str, str]
     query: Mapping[str, object]
-    """Of those parameters that it has."""
+    """The parameters that were given."""
     change: Change
-    """Its etag is settled by `starting_from`."""
+    """Without its etag, which `starting_from` adds."""
     tags: frozenset[str] | None
-    """Of `If-Match`; None if the present configuration may be any."""
+    """The tags of `If-Match`; None if any configuration will do."""
     body: bytes = b""
     said: object = None
     """The body, decoded."""

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from edge_service.adapters.http.management_operations import PAGE_SIZE, Operation
+from edge_service.adapters.http.management_requests import MAX_AUTHOR
 from edge_service.adapters.http.openapi_schemas import SCHEMAS, ref
 from edge_service.adapters.http.refusals import MANAGEMENT
 from edge_service.domain.management import MAX_PAGE_SIZE, MAX_REVISION
@@ -40,7 +41,7 @@ _PARAMETERS: Mapping[str, dict[str, Any]] = MappingProxyType(
         },
         "X-Forebay-Author": {
             "in": "header",
-            "schema": {"type": "string", "maxLength": 64, "pattern": "^[ -~]*$"},
+            "schema": {"type": "string", "maxLength": MAX_AUTHOR, "pattern": "^[ -~]*$"},
             "description": "who makes the change, for the list of revisions",
         },
     }

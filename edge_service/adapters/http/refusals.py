@@ -1,4 +1,4 @@
-"""In which words a client is refused of which nothing is known but where it has asked."""
+"""Error bodies for requests that were not read: in the dialect that the path tells."""
 
 from __future__ import annotations
 

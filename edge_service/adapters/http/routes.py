@@ -1,4 +1,4 @@
-"""The routes, and what is said where there is none."""
+"""The routes, and the answers where there is none."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def routes(
 
 
 class Direct:
-    """What is asked of models goes straight to whom it is for, past all that Starlette does, which costs more than the
-    application's own reading of a request. All else goes the ordinary way."""
+    """ASGI application: requests to models go past Starlette's routing, which costs more than the gateway's own reading
+    of a request. All others go through Starlette."""
 
     def __init__(self, shedding: Shedding, routes: Iterable[Route]) -> None:
         self._shedding = shedding
@@ -71,7 +71,7 @@ class Direct:
 
 
 class ByMethod:
-    """What is at one path for two APIs: OpenAI's models are read there, Gemini's called."""
+    """One path of two APIs: OpenAI's models are read there, Gemini's called."""
 
     def __init__(self, apps: Mapping[str, ASGIApp]) -> None:
         self._apps = {**apps, "HEAD": apps["GET"]}
@@ -81,13 +81,13 @@ class ByMethod:
 
 
 async def http_error(request: Request, error: Exception) -> Response:
-    """What Starlette has found out: no such route, or not with this method."""
+    """Answers Starlette's own errors: no such route, or not with this method."""
     assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for no other
     return _error_response(request, _HttpError(error.status_code, error.detail), error.headers)
 
 
 async def internal_error(request: Request, error: Exception) -> Response:
-    """A mistake of the gateway's own. The server logs it; the client learns that it was not its own."""
+    """Answers a defect of the gateway with a 500. The server logs it."""
     return _error_response(request, MistakeError())
 
 

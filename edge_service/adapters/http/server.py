@@ -18,11 +18,11 @@ from edge_service.adapters.http.dealing import Dealing, Hands
 from edge_service.app.draining import UnderWay
 
 ENDING_S = 1.0
-"""For telling those whose grace is over. Whoever does not even read that is cut off."""
-
+"""How long clients are given to read the error when the grace is over, before they are cut off."""
 
 _CLOSE = (b"connection", b"close")
-"""It makes clients look for another edge, and the server close the connection once it has answered."""
+"""Sent while draining: clients connect again, to another edge, and the server closes the connection after its
+answer."""
 
 
 class SignalFreeServer(uvicorn.Server):
@@ -48,7 +48,7 @@ class Server(SignalFreeServer):
         scheme: str = "http",
         also: str = "",
     ) -> None:
-        """`scheme` is that of the address, and `also` is told together with it, once it serves."""
+        """`scheme` and `also` are for the line that is printed once it serves."""
         super().__init__(
             uvicorn.Config(
                 app,
@@ -108,19 +108,19 @@ class Server(SignalFreeServer):
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """An address that is not one process's own."""
+    """What a worker needs to serve at an address that it shares."""
 
     listening: socket.socket
     """Bound, and not listening yet."""
     hands: Hands
     serves: Callable[[], None]
-    """To be told that connections are accepted."""
+    """Called once connections are accepted."""
     leaves: Callable[[], None]
-    """To be told that soon they are not."""
+    """Called when soon they will not be."""
 
 
 class WorkerServer(Server):
-    """Serves at an address that it shares, and prints no line."""
+    """The server of a worker: serves at a shared address, and prints no line."""
 
     def __init__(
         self,
@@ -154,7 +154,7 @@ class WorkerServer(Server):
         make = functools.partial(protocol, self.config, self.server_state, self.lifespan.state)
         self._dealing = Dealing(self._sharing.listening, self._sharing.hands, make)
         self._dealing.deal_to(self._dealt_to)
-        self.servers.append(cast(asyncio.Server, self._dealing))  # It has all that is asked of one.
+        self.servers.append(cast(asyncio.Server, self._dealing))  # It has the methods that uvicorn calls.
         if not self.should_exit:
             self._sharing.serves()
 

@@ -28,11 +28,11 @@ from edge_service.domain.headers import Headers
 _CLIENT_GONE = Reason.CLIENT_GONE
 
 _EMBEDDING = {gemini.paths.Method.EMBED: False, gemini.paths.Method.EMBED_MANY: True}
-"""The methods that give vectors, and whether for many contents."""
+"""The methods that give embeddings, and whether for many contents."""
 
 
 class Conversations:
-    """A route whose request says all in its body, as a plain ASGI application: it is on the data path."""
+    """A route whose request is all in its body. A plain ASGI application, since it is on the data path."""
 
     def __init__(self, serving: Serving, read: Callable[[bytes, Headers], Asked | Countable], voice: Voice) -> None:
         self._serving = serving
@@ -115,10 +115,10 @@ class Serving:
                     # What is left of the body stays unread, so the connection is of no more use.
                     await _refuse(client, error, voice, request_id, (b"connection", b"close"))
                     return
-            # Another server tells a handler that streams, at best, by swallowing what it sends.
+            # Without our own server nobody tells: what is sent after the client has left is dropped in silence.
             if cycle is not None:
                 cycle.on_leaving(partial(interrupts.fire, _CLIENT_GONE))
-            # It has arrived when all of it is here: how long the client takes to send it is not ours to answer for.
+            # It has arrived when all of it is here: the time that the client takes to send it is not the gateway's.
             incoming = Incoming(request_id, scope["headers"], body, self._gateway.clock(), key)
             await self._gateway.serve(incoming, client, interrupts, read, voice)
         except Exception:
@@ -130,8 +130,8 @@ class Serving:
             interrupts.close()
 
     async def _body(self, scope: Scope, receive: Receive, interrupts: Interrupts, request_id: str) -> bytes:
-        """Raises what `read_body` does and `Gateway.authenticate`, which is asked about who sends a large one, or
-        `UnavailableError` if the gateway ends before the body does."""
+        """The body. Asks `Gateway.authenticate` about the client of a large one before all of it is read. Raises what
+        these two do, or `UnavailableError` if the gateway shuts down before the body is complete."""
         head = shown(scope)
         authenticate = partial(self._gateway.authenticate, request_id, client_key(scope))
         # The server has seen to it that a length is a number.

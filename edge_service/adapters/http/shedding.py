@@ -1,7 +1,5 @@
-"""Turns requests away while as many as can be served well, or as many of one key as may be, are being served.
-
-It does so before any work, and in a few words.
-"""
+"""Turns requests away while too many are under way, in all or of one client key: before any work, and in a few
+words."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ from edge_service.domain import headers
 from edge_service.domain.errors import ApiError, OverloadedError, TooManyConcurrentError
 
 EXEMPT = frozenset({"/healthz", "/readyz"})
-"""Who watches over the edge must not take its being busy for its being dead."""
+"""A health check must not take a busy edge for a dead one."""
 
 MOST_MANAGING = 32
 """Requests of the management API at a time. They have a bound of their own: while models are asked for more than can be
@@ -32,8 +30,8 @@ class Shedding:
     """ASGI middleware: at most so many requests at a time, from the first byte of each to the last of its answer."""
 
     def __init__(self, app: ASGIApp, most: int, most_per_key: int, tell: Callable[[str], None]) -> None:
-        """`most_per_key` is of one client key, or of all who show none; 0 for no such bound. `tell` hears the code of
-        each refusal."""
+        """`most_per_key` is the bound for one client key, and for all requests without one; 0 for no bound. `tell` is
+        called with the code of each refusal."""
         self._app = app
         self._tell = tell
         self._most = most
@@ -41,7 +39,7 @@ class Shedding:
         self._under_way = 0
         self._managing = 0
         self._of_key: dict[bytes, int] = {}
-        """How many are under way, by the key's SHA-256; never 0."""
+        """Requests under way, by the key's SHA-256; never 0."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in EXEMPT:
@@ -52,7 +50,7 @@ class Shedding:
             await self.serve(self._app, scope, receive, send)
 
     async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """For what is asked of models: has it served by this application, if it may be."""
+        """Serves a request to a model with this application, unless it is turned away."""
         if self._under_way >= self._most:
             await self._refuse(scope, send, OverloadedError(_BUSY, retry_after_s=RETRY_AFTER_S))
             return

@@ -28,7 +28,7 @@ READ_BYTES = 256 * 1024
 
 
 class Certificate:
-    """What clients are shown. Renewed, it is for the connections made from then on."""
+    """The server's certificate. After `renew`, new connections get the new one."""
 
     def __init__(self, certificates: Certificates) -> None:
         self.context = certificates.context
@@ -65,7 +65,7 @@ class Tls(asyncio.Protocol):
         self._connections: set[Any] = server_state.connections
         self._make = functools.partial(self.inner, config, server_state, app_state, _loop)
         self._connection: Connection | None = None
-        """Not before hands have been shaken."""
+        """Set once the handshake is done."""
         self._incoming = ssl.MemoryBIO()
         self._too_late: asyncio.TimerHandle
         self.transport: TlsTransport
@@ -122,11 +122,11 @@ class Tls(asyncio.Protocol):
     # From the server, while hands are shaken: afterwards it has the connection itself.
 
     def shutdown(self) -> None:
-        """Nothing has been asked yet."""
+        """The server stops: there is no request yet that could be finished."""
         self.transport.abort()
 
     def _shake_hands(self) -> Connection:
-        """The connection, once that is done. Raises `ssl.SSLError`."""
+        """Goes on with the handshake; the connection, once it is done. Raises `ssl.SSLError`."""
         self._tls.do_handshake()
         self._too_late.cancel()
         self._connections.discard(self)
@@ -154,7 +154,7 @@ class TlsTransport(asyncio.Transport):
         self._tls = tls
         self._outgoing = outgoing
         self.has_said_goodbye = False
-        """Nothing more is sent, and what comes is thrown away."""
+        """`close_notify` has been sent: nothing more is, and what comes is thrown away."""
 
     def flush(self) -> None:
         if self._outgoing.pending and not self._transport.is_closing():

@@ -36,6 +36,7 @@ Detail = TypeVar("Detail", bound=Message)
 _TO_WIRE = {d: plan_pb2.Disposition.Value(f"DISPOSITION_{d.name}") for d in Disposition}
 _FROM_WIRE: dict[int, Disposition] = {number: disposition for disposition, number in _TO_WIRE.items()}
 _OPERATIONS = {o: plan_pb2.Operation.Value(f"OPERATION_{o.name}") for o in Operation}
+_CREDENTIAL = Disposition.CREDENTIAL
 _CLOSED = pb.DecisionClosed()
 _LARGEST = 2**32 - 1
 MOST_ATTEMPTS = 4096
@@ -178,18 +179,10 @@ def outcome_report(
         return pb.OutcomeReport(decision_id=decision_id, ended=ended, closes=True)
     if isinstance(report, ReportClosed):
         return pb.OutcomeReport(decision_id=decision_id, closed=_CLOSED)
+    if isinstance(report, ReportFailed):
+        return pb.OutcomeReport(decision_id=decision_id, failed=_failed(report))
     message = pb.OutcomeReport(decision_id=decision_id)
     match report:
-        case ReportFailed(attempt, outcome):
-            failed = message.failed
-            failed.target_id = attempt.target_id
-            failed.health_generation = attempt.health_generation
-            failed.disposition = _TO_WIRE[_told_as(outcome)]
-            failed.status = outcome.status
-            failed.input_tokens, failed.output_tokens = report.input_tokens, report.output_tokens
-            if outcome.retry_after_s is not None:
-                # At least 1: 0 stands for unsaid, and "at once" is what the provider said.
-                failed.retry_after_ms = max(1, round(outcome.retry_after_s * 1000))
         case ReportContent(attempt):
             content = message.content
             content.target_id = attempt.target_id
@@ -201,12 +194,28 @@ def outcome_report(
     return message
 
 
+def _failed(report: ReportFailed) -> pb.AttemptFailed:
+    attempt, outcome = report.attempt, report.outcome
+    failed = pb.AttemptFailed(
+        target_id=attempt.target_id,
+        health_generation=attempt.health_generation,
+        disposition=_TO_WIRE[_told_as(outcome)],
+        status=outcome.status,
+        input_tokens=report.input_tokens,
+        output_tokens=report.output_tokens,
+    )
+    if outcome.retry_after_s is not None:
+        # At least 1: 0 stands for unsaid, and "at once" is what the provider said.
+        failed.retry_after_ms = max(1, round(outcome.retry_after_s * 1000))
+    return failed
+
+
 def _told_as(outcome: Outcome) -> Disposition:
     """A credential that no provider has refused is one that this edge cannot find: no reason to cool the target, for
     other edges least of all. And one client's haste is no reason to cool it for the others."""
     if outcome.is_blameless or outcome.is_unfit:
         return Disposition.CANCELLED
-    if outcome.disposition is Disposition.CREDENTIAL and not outcome.status:
+    if outcome.disposition is _CREDENTIAL and not outcome.status:
         return Disposition.CANCELLED
     return outcome.disposition
 

@@ -16,6 +16,7 @@ from edge_service.adapters.upstream.requests import headers_for, path_for
 from edge_service.adapters.upstream.responses import Secret, encoding_of, passed_on, unpacked
 from edge_service.adapters.upstream.trust import tls_words
 from edge_service.app.ports import BrokenError, UnreachableError
+from edge_service.domain.bodies import Body
 from edge_service.domain.headers import Headers
 from edge_service.domain.plan import Attempt
 
@@ -45,7 +46,7 @@ class Calls:
         self._secret_of = secret_of
         self._warnings = Warnings()
 
-    async def send(self, attempt: Attempt, path: str, headers: Headers, body: bytes, method: str = "POST") -> Response:
+    async def send(self, attempt: Attempt, path: str, headers: Headers, body: Body, method: str = "POST") -> Response:
         """As the port says."""
         secret = self._secret_of(attempt.credential_ref) if attempt.credential_ref else ""
         url, behind, quirks = attempt.base_url, path_for(attempt, path), attempt.quirks

@@ -22,6 +22,7 @@ from typing import TypeAlias, cast
 import httptools
 
 from edge_service.adapters.upstream.answer import Answer, ConnectionBrokenError
+from edge_service.domain.bodies import Body, Pieces
 from edge_service.domain.headers import Headers
 
 MAX_HEAD_BYTES = 64 * 1024
@@ -95,12 +96,14 @@ class Connection(asyncio.Protocol):
 
     # --- For the pool -------------------------------------------------------------------------------------------------
 
-    def send(self, head: bytes, body: bytes) -> Answer:
+    def send(self, head: bytes, body: Body) -> Answer:
         """Sends a request. The connection must be idle."""
         assert self._transport is not None and self._answer is None  # noqa: S101, PT018 - the pool sees to it
         answer = self._answer = Answer(self, self._loop)
         self._beside_bytes = 0
-        if len(body) < JOINED_BYTES:
+        if isinstance(body, Pieces):
+            self._transport.writelines((head, *body.pieces))
+        elif len(body) < JOINED_BYTES:
             self._transport.write(head + body)
         else:
             self._transport.writelines((head, body))

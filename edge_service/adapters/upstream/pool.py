@@ -11,6 +11,7 @@ from typing import NamedTuple
 from edge_service.adapters.upstream.addresses import ConnectError, Guard, first_of
 from edge_service.adapters.upstream.answer import Answer
 from edge_service.adapters.upstream.connection import Connection
+from edge_service.domain.bodies import Body
 from edge_service.domain.egress import Address
 
 IDLE_S = 30.0
@@ -44,7 +45,7 @@ class Pool:
         self._open: set[Connection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
 
-    async def send(self, origin: Origin, head: bytes, body: bytes, connect_s: float | None) -> Answer:
+    async def send(self, origin: Origin, head: bytes, body: Body, connect_s: float | None) -> Answer:
         """Sends a request and waits for the head of the answer. Raises `ConnectError`, `UnreachableError` if the egress
         rule refuses, or `ConnectionBrokenError`."""
         connection = self._waiting(origin) or await self._connected(origin, connect_s)

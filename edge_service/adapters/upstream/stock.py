@@ -11,6 +11,7 @@ from edge_service.adapters.upstream.requests import headers_for, path_for
 from edge_service.adapters.upstream.responses import Secret, encoding_of, passed_on, unpacked
 from edge_service.adapters.upstream.trust import tls_words
 from edge_service.app.ports import BrokenError, SilentError, UnreachableError, UpstreamFailure
+from edge_service.domain.bodies import Body
 from edge_service.domain.headers import Headers
 from edge_service.domain.plan import Attempt
 
@@ -42,7 +43,7 @@ class Httpx2Upstream:
         self._secret_of = secret_of
 
     async def send(
-        self, attempt: Attempt, path: str, headers: Headers, body: bytes, method: str = "POST"
+        self, attempt: Attempt, path: str, headers: Headers, body: Body, method: str = "POST"
     ) -> Httpx2Response:
         """As the port says."""
         secret = self._secret_of(attempt.credential_ref).encode() if attempt.credential_ref else b""
@@ -52,7 +53,7 @@ class Httpx2Upstream:
                 method,
                 attempt.base_url + path_for(attempt, path),
                 headers=[*headers, *own],
-                content=body,
+                content=bytes(body),
                 # Only connecting is bounded here: the gateway bounds the rest, and knows pings from content.
                 extensions={
                     "timeout": {"connect": attempt.timeouts.connect_s or None},

@@ -1,4 +1,4 @@
-"""A worker's end of what it and its supervisor say to each other."""
+"""A worker's end of the connection to its supervisor."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from edge_service.domain.expositions import Family
 
 @dataclass(frozen=True, slots=True)
 class Duties:
-    """What a supervisor may want of a worker."""
+    """What the supervisor may have a worker do."""
 
     stop: Callable[[], None]
     """May be called more than once."""
@@ -60,11 +60,11 @@ class Link:
         self._tell(Serves())
 
     def leaves(self) -> None:
-        """Others are to be dealt what comes now."""
+        """Soon this worker will not accept connections any more."""
         self._tell(Leaves())
 
     async def aclose(self, metrics: tuple[Family, ...]) -> None:
-        """With the last of what was counted."""
+        """Sends the last metrics, and closes the connection."""
         self._tell(Tells(0, False, metrics))
         self._writer.close()
         with contextlib.suppress(ConnectionError):

@@ -69,7 +69,7 @@ def frame(message: Message) -> bytes:
 
 
 async def from_worker(reader: asyncio.StreamReader) -> AsyncIterator[FromWorker]:
-    """To the last."""
+    """Until the connection ends."""
     while (content := await _next(reader)) is not None:
         yield _from_worker.decode(content)
 

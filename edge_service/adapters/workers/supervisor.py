@@ -1,4 +1,4 @@
-"""Starts workers, hears of them, and puts together what they count."""
+"""Starts workers, watches them, and adds up their metrics."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from edge_service.domain.expositions import Family, lasting, summed
 from edge_service.domain.supervision import Announce, Command, Over, Start, Stop, Supervision
 
 ANSWER_S = 1.0
-"""For a worker that is asked something. Whoever misses it counts as what it was, and as not ready."""
+"""How long to wait for a worker's answer. One that misses it counts as not ready, and with its last metrics."""
 KEEP_S = 10.0
-"""How often what workers count is kept. One that is killed takes with it what it has counted since, unless somebody has
-asked."""
+"""How often workers are asked for their metrics. One that is killed takes with it what it has counted since then, or
+since /metrics was last asked for."""
 
 _log = structlog.get_logger("forebay.edge.workers")
 
@@ -52,7 +52,7 @@ class _Worker:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     metrics: tuple[Family, ...] = ()
-    """When it last told."""
+    """As it told them last."""
     asked: dict[int, asyncio.Future[Tells | None]] = field(default_factory=dict)
 
     def tell(self, message: Message) -> None:
@@ -72,9 +72,9 @@ class Supervisor:
         announce: Callable[[], None],
         tell_of_end: Callable[[], None],
     ) -> None:
-        """`command` is run once for each worker, with what makes it one behind it. A worker that is still there
-        `grace_s` after it was told to stop is killed. `tell_of_end` hears of each that has ended and was not told to,
-        or not well."""
+        """`command`, with the arguments of a worker appended, is run for each of them. A worker that is still there
+        `grace_s` after it was told to stop is killed. `tell_of_end` is called when one ends that was not told to, or
+        with another status than 0."""
         self._command = command
         self._port = port
         self._grace_s = grace_s
@@ -150,7 +150,8 @@ class Supervisor:
         life.add_done_callback(self._life_is_over)
 
     def _life_is_over(self, life: asyncio.Task[None]) -> None:
-        """Nobody would start that worker again: rather all end, and whoever started this process hears of it."""
+        """A defect: nothing would start that worker again, so the supervisor ends, and whoever has started it hears of
+        it."""
         if not life.cancelled() and (error := life.exception()) is not None and not self._over.done():
             self._over.set_exception(error)
 
@@ -220,7 +221,7 @@ class Supervisor:
         self._do(commands)
 
     def _pass_on(self, left: socket.socket) -> None:
-        """Connections that were dealt to one that is gone are for those who are there."""
+        """Passes connections that were dealt to a worker that is gone on to the others."""
         for slot in itertools.cycle(self._rules.serving):
             try:
                 _, descriptors, _, _ = socket.recv_fds(left, 1, 1)
@@ -232,7 +233,7 @@ class Supervisor:
                 os.close(descriptor)
 
     def _failed(self, slot: int, why: str) -> None:
-        """Only of the first start anybody waits to hear, and all have the same to say then."""
+        """Keeps the reason for the first start to fail, which is the same for all workers; logs it later on."""
         if self._rules.is_announced:
             _log.error("worker_failed", worker=slot, why=why)
         elif self._why is None:

@@ -21,7 +21,7 @@ from edge_service.domain.errors import InvalidRequestError
 
 
 class BlockReading(Reading):
-    """With what later blocks need of earlier ones."""
+    """A `Reading` that also keeps what later blocks need of earlier ones."""
 
     __slots__ = ("call_signatures", "tool_names")
 

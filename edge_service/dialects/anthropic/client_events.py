@@ -92,7 +92,7 @@ class Events:
         self._id = NO_ID
         self._block = _NONE
         self._index = -1
-        """Of the block that is, or was last, being written."""
+        """The index of the block that is, or was last, being written."""
         self._delta = b""
         """What a delta of this block begins with."""
         self._call = -1

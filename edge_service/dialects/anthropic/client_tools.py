@@ -69,7 +69,7 @@ _MODES = MappingProxyType({"auto": Choosing.AUTO, "any": Choosing.REQUIRED, "non
 
 
 def read_choice(raw: Raw | None, reading: Reading) -> tuple[ToolChoice | None, bool | None]:
-    """And whether calls may be parallel."""
+    """The tool choice, and whether calls may be parallel."""
     if raw is None:
         return None, None
     choice = wire.typed(_tool_choice, raw, "tool_choice")

@@ -63,7 +63,7 @@ _ROWS: tuple[tuple[tuple[int, int], Rules], ...] = (
     ((3, 5), Rules(MappingProxyType({}), samples=True, samples_both=True, max_tokens=8_192, most_tokens=8_192)),
     ((0, 0), Rules(MappingProxyType({}), samples=True, samples_both=True, max_tokens=4_096, most_tokens=4_096)),
 )
-"""By the first version that the row holds for, newest first."""
+"""The rules, each from this version on; newest first."""
 
 _ALWAYS_THINKING = Rules(
     _EFFORTS, samples=False, samples_both=False, max_tokens=32_000, most_tokens=32_000, thinks_always=True
@@ -76,7 +76,7 @@ _VERSION = re.compile(r"claude-(?:[a-z]+-)?(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)")
 
 
 def rules(model: str) -> Rules:
-    """By the name that the provider calls the model."""
+    """The rules for a model, by the provider's name for it."""
     name = model.lower()
     if _ALWAYS_THINKING_NAME.search(name):
         return _ALWAYS_THINKING

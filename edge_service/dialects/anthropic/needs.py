@@ -13,7 +13,7 @@ from edge_service.dialects.needing import bytes_of, decoded, is_filled
 from edge_service.domain.needs import Capability, Needs
 
 _IMAGE = re.compile(rb'"image"')
-"""In quotes that nothing escapes: what a user writes about one has not. A call's input may have it."""
+"""Quotes that are not escaped: in a user's text they would be. A call's input may have them, too."""
 
 _DEEPEST = 2
 """How many contents an image may stand within: a document's, which is in a tool's result."""
@@ -46,7 +46,7 @@ _output_config = msgspec.json.Decoder(_OutputConfig)
 
 
 def of(fields: Mapping[str, Raw]) -> Needs:
-    """Of a request's top-level fields."""
+    """What a request needs, by its top-level fields."""
     messages = bytes_of(fields.get("messages"))
     # Who has older parts of the conversation cleared does not know yet how long it will be.
     is_cut = bool(bytes_of(fields.get("context_management")))

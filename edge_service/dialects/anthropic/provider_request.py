@@ -59,7 +59,7 @@ def write(request: Request, model: str, max_output_tokens: int = 0) -> Written:
 
 
 def write_count(request: Request, model: str) -> Written:
-    """To count the request's tokens. What concerns only the answer is left out, and not missed. Raises
+    """The request to count tokens. Fields that concern only the answer are left out, and not named as dropped. Raises
     `InexpressibleError`."""
     said = _Said(request, models.rules(model))
     thinking = _think(said)

@@ -38,7 +38,8 @@ _STOP_REASONS: Mapping[Finish, str] = MappingProxyType(
 
 
 def stop_reason(finish: Finish, stop_sequence: str, *, refused: bool) -> str:
-    """For a client. Some dialects end a refusal like any other answer: `refused` tells that there was one."""
+    """The stop reason for a client. Some dialects end a refusal like any other answer: `refused` tells that there was
+    one."""
     if finish is Finish.STOP:
         if refused:
             return "refusal"
@@ -51,7 +52,7 @@ ASKED_TIERS = MappingProxyType({"auto": "auto", "standard_only": "default"})
 """A request's `service_tier`, from here to there."""
 
 WRITTEN_TIERS = MappingProxyType({"auto": "auto", "default": "standard_only", "priority": "auto"})
-"""And back: priority capacity is used, by those who have it, with `auto`."""
+"""The other way: `auto` uses priority capacity, where there is any."""
 
 TIERS = MappingProxyType({"standard": "default", "priority": "priority", "batch": "batch"})
 """An answer's."""
@@ -76,7 +77,7 @@ class WireUsage(Struct):
 
 
 def usage(said: WireUsage, before: Usage | None = None) -> Usage:
-    """With what was said `before` in the same stream."""
+    """The usage, added to what the stream has told before."""
     known = before or Usage()
     read = known.cache_read_tokens if said.cache_read_input_tokens is None else said.cache_read_input_tokens
     written = known.cache_write_tokens if said.cache_creation_input_tokens is None else said.cache_creation_input_tokens

@@ -45,7 +45,7 @@ class Client:
         return errors.error_body(error)
 
     def error_event(self, error: ApiError) -> bytes:
-        """Of server-sent events; how an array breaks off, its `ClientEvents` knows."""
+        """For server-sent events. An array is ended by its `ClientEvents`."""
         return errors.error_event(error)
 
 
@@ -60,7 +60,7 @@ class Provider:
         return provider_answer.read(body)
 
     def events(self, candidates: int = 1) -> ProviderEvents:
-        """Of a stream with so many answers in it."""
+        """`candidates`: how many answers the stream has."""
         return ProviderEvents(candidates)
 
 

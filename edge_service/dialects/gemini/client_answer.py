@@ -22,7 +22,7 @@ from edge_service.dialects.gemini import logprobs, usage, words
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 UNTYPED = "application/octet-stream"
-"""Of a medium whose type nobody has said."""
+"""For media without a known type."""
 
 
 def write(answer: Answer, model: str) -> bytes:
@@ -51,7 +51,7 @@ def _candidate(choice: Choice, index: int) -> dict[str, Any]:
 
 
 def _parts(parts: Sequence[Text | Refusal | Media | Thinking | ToolCall]) -> tuple[list[dict[str, Any]], bool]:
-    """And whether no call is missing."""
+    """The parts, and whether all calls are among them."""
     written: list[dict[str, Any]] = []
     is_whole = True
     for part in parts:

@@ -38,7 +38,7 @@ def _tool(declaration: Fields) -> Tool:
 
 
 def choice(config: Fields | None) -> tuple[ToolChoice | None, list[str]]:
-    """And the paths of what is unsaid."""
+    """The tool choice, and the paths of the fields that are left out."""
     if config is None:
         return None, []
     calling = config.object("functionCallingConfig")

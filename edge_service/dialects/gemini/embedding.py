@@ -90,7 +90,7 @@ def _read(request: Fields, model: str) -> Embedding:
 
 
 def write_request(embedding: Embedding, model: str) -> Written:
-    """For a provider: always the method that takes many. Raises `InexpressibleError`."""
+    """A provider's request, always by the method that takes many. Raises `InexpressibleError`."""
     if embedding.bound:
         raise InexpressibleError(embedding.bound)
     name = model if "/" in model else f"models/{model}"
@@ -127,7 +127,7 @@ _list = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def read_answer(body: bytes) -> Vectors:
-    """Of either method. Raises `MalformedAnswerError`, `EmptyAnswerError` or `ReportedError`."""
+    """Reads the answer of either method. Raises `MalformedAnswerError`, `EmptyAnswerError` or `ReportedError`."""
     try:
         answer = _decoder.decode(body)
     except (ValueError, RecursionError):

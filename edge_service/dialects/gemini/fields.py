@@ -39,12 +39,13 @@ def wrong(path: str, kind: str) -> InvalidRequestError:
 
 
 def whole(body: bytes) -> Fields:
-    """Those of a request. Raises `InvalidRequestError`."""
+    """The fields of a request. Raises `InvalidRequestError`."""
     return Fields(request_fields(body))
 
 
 class Fields:
-    """Of one object. What has been taken is gone: in the end those are left that nobody knows."""
+    """The fields of one object. A field that is read is taken out, so that those left in the end are the ones that
+    nobody knows."""
 
     __slots__ = ("_left", "path")
 
@@ -53,7 +54,7 @@ class Fields:
         self.path = path
 
     def copy(self) -> Fields:
-        """Of which other fields may be taken."""
+        """A copy, to take fields from without changing this one."""
         return Fields(dict(self._left), self.path)
 
     def at(self, name: str) -> str:
@@ -108,7 +109,7 @@ class Fields:
         )
 
     def word(self, name: str) -> str:
-        """Of an enumeration."""
+        """A word of an enumeration."""
         return self.text(name).upper()
 
     def boolean(self, name: str) -> bool | None:
@@ -144,7 +145,7 @@ class Fields:
         ]
 
     def pairs(self, name: str) -> dict[str, str]:
-        """Of a map from strings to strings, whose keys stay as they are."""
+        """A map from strings to strings, whose keys stay as they are."""
         path = self.at(name)
         return {
             key: _decoded(_word, raw, f"{path}.{key}", "a string")

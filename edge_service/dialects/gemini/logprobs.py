@@ -14,7 +14,7 @@ from edge_service.dialects.gemini import wire
 
 
 def read(result: wire.Logprobs) -> msgspec.Raw:
-    """In OpenAI's shape."""
+    """The same in OpenAI's shape, which is the canonical one."""
     tops = result.top_candidates or []
     content = [
         _token(chosen)
@@ -46,7 +46,7 @@ _decoder = msgspec.json.Decoder(_Logprobs | None)
 
 
 def write(raw: msgspec.Raw) -> dict[str, Any] | None:
-    """In Gemini's shape; None for what is in none that is known."""
+    """The same in Gemini's shape; None for an unknown form."""
     try:
         result = _decoder.decode(raw)
     except (ValueError, RecursionError):

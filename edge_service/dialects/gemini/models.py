@@ -82,7 +82,7 @@ _ROWS: Mapping[str, Model] = MappingProxyType(
 
 
 def of(name: str) -> Model:
-    """By the model's name, with or without `models/`."""
+    """The model with this name, with or without `models/`."""
     bare = name.rpartition("/")[2].lower()
     return _ROWS[max((prefix for prefix in _ROWS if bare.startswith(prefix)), key=len)]
 

@@ -16,7 +16,7 @@ from edge_service.domain.errors import InvalidRequestError
 from edge_service.domain.needs import Capability, Needs
 
 _MEDIA = re.compile(rb'"(?:inline_?[dD]ata|file_?[dD]ata)"')
-"""In quotes that nothing escapes: what a user writes about them has not. The arguments of a call may have it."""
+"""Quotes that are not escaped: in a user's text they would be. A call's arguments may have them, too."""
 
 _KINDS = {MediaKind.IMAGE: Capability.VISION, MediaKind.AUDIO: Capability.AUDIO}
 _FORMS = frozenset({"", "application/json"})
@@ -24,7 +24,7 @@ _NO_LEVELS = frozenset({"", "THINKING_LEVEL_UNSPECIFIED", *map(str.upper, IDLE)}
 
 
 def of(request: Fields) -> Needs:
-    """Of a request's fields, which are taken."""
+    """What a request needs, by its fields, which are taken."""
     contents, system = request.raw("contents"), request.raw("systemInstruction")
     tools = request.raw("tools")
     config = _inner(request, "generationConfig")
@@ -66,7 +66,7 @@ def _of_config(config: Fields) -> Iterator[Capability]:
 
 
 def _media(fields: Fields, name: str) -> Iterator[Capability]:
-    """Of a message, or a list of them."""
+    """What the media in a message, or a list of messages, need."""
     with suppress(InvalidRequestError, RecursionError):
         for content in fields.objects(name):
             for part in content.objects("parts"):

@@ -63,7 +63,7 @@ def is_blocked(answer: wire.Response) -> bool:
 
 
 def _in_order(candidates: list[wire.Candidate]) -> list[wire.Candidate]:
-    """By their index, where each has one."""
+    """The candidates by index, if each has one."""
     if len(candidates) == 1 or any(candidate.index is None for candidate in candidates):
         return candidates
     return sorted(candidates, key=lambda candidate: candidate.index or 0)

@@ -46,7 +46,7 @@ def write(request: Request, model: str) -> Written:
 
 
 def fields(request: Request, name: str) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Of the body; and what is dropped."""
+    """The fields of the body, and the names of those that are dropped."""
     if request.bound:
         raise InexpressibleError(request.bound)
     if len(request.stop) > MAX_STOPS:

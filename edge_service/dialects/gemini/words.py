@@ -63,7 +63,8 @@ _REASONS: Mapping[Finish, str] = MappingProxyType(
 
 
 def reason(finish: Finish, *, refused: bool) -> str:
-    """For a client. Some dialects end a refusal like any other answer: `refused` tells that there was one."""
+    """The finish reason for a client. Some dialects end a refusal like any other answer: `refused` tells that there was
+    one."""
     return _REASONS[Finish.REFUSED if refused and finish is Finish.STOP else finish]
 
 

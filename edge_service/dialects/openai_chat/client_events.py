@@ -50,7 +50,7 @@ class _Choice:
         self.is_thinking = False
         """The last of them may go on."""
         self.empty_calls: set[int] = set()
-        """Those to which no arguments have come."""
+        """The calls that have had no arguments yet."""
         self.images = 0
         self.finish = Finish.STOP
 

@@ -50,6 +50,6 @@ _FAMILIES = {"anthropic": Family.ANTHROPIC, "google": Family.GEMINI, "openai": F
 
 
 def family(model: str) -> Family | None:
-    """Whose model it is, where the name begins with its maker's, as with OpenRouter."""
+    """The family of a model whose name begins with its maker's, as with OpenRouter."""
     maker, slash, _ = model.lower().partition("/")
     return _FAMILIES.get(maker) if slash else None

@@ -15,7 +15,7 @@ from edge_service.dialects.reasoning import IDLE
 from edge_service.domain.needs import Capability, Needs
 
 _MEDIA = re.compile(rb'"(?:image_url|input_audio)"')
-"""In quotes that nothing escapes: what a user writes about them has not."""
+"""Quotes that are not escaped: in a user's text they would be."""
 
 _TELLING = frozenset({"tools", "functions", "response_format", "modalities", "reasoning_effort", "reasoning"})
 """Fields without which `_of_fields` finds nothing."""
@@ -45,7 +45,7 @@ _UNDERSCORE = ord("_")
 
 
 def of(fields: Mapping[str, Raw]) -> Needs:
-    """Of a request's top-level fields."""
+    """What a request needs, by its top-level fields."""
     messages = bytes_of(fields.get("messages"))
     capabilities: list[Capability] = []
     if not _TELLING.isdisjoint(fields):

@@ -28,6 +28,7 @@ from edge_service.dialects.openai_chat.wire import PATH, decode_object, encode
 from edge_service.dialects.surrogates import Hidden
 from edge_service.dialects.values import NULL, encode_around, first_byte, is_null, request_fields
 from edge_service.domain import sse
+from edge_service.domain.bodies import Body
 from edge_service.domain.errors import InvalidRequestError
 
 _PREAMBLE, _CONTENT, _TERMINAL, _ERROR = EventKind
@@ -70,7 +71,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
     has_our_thoughts: bool = False
     """There may be some in the conversation that we have put there."""
 
-    def body(self, model: str) -> bytes:
+    def body(self, model: str) -> Body:
         """The request for a provider that calls the model by this name, otherwise as it came."""
         return self._encoded({**self.fields, "model": model})
 
@@ -88,7 +89,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
         return Written(PATH, self._encoded(fields), dropped=dropped)
 
     def at_level(self, suffix: str, quirks: Quirks = DEFAULT) -> ChatRequest:
-        """With the reasoning level that stood behind a model's name, in place of the client's own."""
+        """The request with the reasoning level from the model's name in place of the client's own."""
         asked = reasoning.of_suffix(suffix)
         effort = None if asked is None else reasoning.effort(asked)
         if effort is None:
@@ -101,12 +102,12 @@ class ChatRequest(msgspec.Struct, frozen=True):
         return replace(self, fields={**fields, quirks.effort_within: msgspec.Raw(encode({"effort": effort}))})
 
     def reader(self) -> EventReader:
-        """Of the answer, if it comes as a stream."""
+        """The reader of the answer, if it is streamed."""
         return EventReader(self.model, wants_usage=self.wants_usage)
 
-    def _encoded(self, fields: dict[str, Any]) -> bytes:
+    def _encoded(self, fields: dict[str, Any]) -> Body:
         body = encode_around("messages", fields)
-        return body if self.hidden is None else self.hidden.shown(body)
+        return body if self.hidden is None else self.hidden.shown(bytes(body))
 
 
 def open_request(body: bytes) -> Opened:
@@ -148,7 +149,7 @@ _object = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
 
 
 def _wants_usage(options: msgspec.Raw) -> bool:
-    """Of options in another form the provider will say what is wrong with them: they stay as they are."""
+    """Whether the client wants usage. Malformed options stay as they are: the provider will say what is wrong."""
     try:
         said = _stream_options.decode(options)
     except (ValueError, RecursionError):

@@ -26,7 +26,7 @@ UNKNOWN = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Quirks:
-    """Of a provider. What is not known of one, it is taken not to have."""
+    """A provider's quirks. What is not known is taken not to be there."""
 
     max_tokens: str = "max_tokens"
     """What it calls the most tokens to generate: or `max_completion_tokens`. Other names are not written, but replaced
@@ -65,7 +65,7 @@ class Quirks:
 
 
 DEFAULT = Quirks()
-"""Of a provider of which nothing is known."""
+"""For a provider of which nothing is known."""
 
 _EFFORTS = tuple(Effort)
 _WORDS: Mapping[str, str] = MappingProxyType(

@@ -15,7 +15,7 @@ _list = msgspec.json.Decoder(list[Raw])
 
 
 def of_completion(fields: Mapping[str, Raw]) -> Needs:
-    """Of a request's top-level fields, as the other does."""
+    """What a text completion needs, by its top-level fields."""
     return Needs((), _longest(fields.get("prompt")), needing.limit(fields.get("max_tokens")))
 
 

@@ -243,7 +243,7 @@ class Events:
         return opened + self._go_on(growing, text)
 
     def _open_part(self, kind: str) -> tuple[bytes, Growing]:
-        """Of a message, which begins unless one is being written."""
+        """Opens a part of the message that is being written, or of a new one."""
         if self._content is None:
             written = self._begun() + self._close_all()
             index, self._item = self._add("msg")

@@ -40,7 +40,7 @@ _canonical = msgspec.json.Decoder(_Canonical | None)
 
 
 def read(tokens: Iterable[Raw]) -> Raw | None:
-    """In the canonical shape; None if there are none, or none that are known for what they are."""
+    """The same in the canonical shape; None if there are none, or none in a known form."""
     try:
         content = [_token.decode(token) for token in tokens]
     except (ValueError, RecursionError):
@@ -49,7 +49,7 @@ def read(tokens: Iterable[Raw]) -> Raw | None:
 
 
 def write(raw: Raw | None) -> list[Token]:
-    """In the dialect's shape; nothing for what is in no shape that is known."""
+    """The same in this dialect's shape; empty for an unknown form."""
     if raw is None:
         return []
     try:

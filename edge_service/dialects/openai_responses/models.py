@@ -40,7 +40,7 @@ _ROWS: tuple[tuple[tuple[int, int], Rules], ...] = (
     ((5, 0), Rules(True, _FIRST)),
     ((0, 0), Rules(False, MappingProxyType({}))),
 )
-"""By the first version of GPT that the row holds for, newest first."""
+"""The rules, each from this version of GPT on; newest first."""
 
 _O = Rules(True, _OLDEST)
 _CHAT = Rules(False, MappingProxyType({}))
@@ -56,7 +56,7 @@ _KINDS: tuple[tuple[re.Pattern[str], Mapping[Effort, str]], ...] = (
 
 
 def rules(model: str) -> Rules:
-    """By the name that the provider calls the model."""
+    """The rules for a model, by the provider's name for it."""
     name = model.lower()
     if _O_NAME.search(name):
         return _O

@@ -16,7 +16,7 @@ from edge_service.dialects.reasoning import IDLE
 from edge_service.domain.needs import Capability, Needs
 
 _MEDIA = re.compile(rb'"(?:input_image|input_audio|computer_screenshot|image_generation_call)"')
-"""In quotes that nothing escapes: what a user writes about them has not."""
+"""Quotes that are not escaped: in a user's text they would be."""
 
 _PARTS: Mapping[str, Capability] = MappingProxyType(
     {
@@ -56,7 +56,7 @@ _UNDERSCORE = ord("_")
 
 
 def of(fields: Mapping[str, Raw]) -> Needs:
-    """Of a request's top-level fields."""
+    """What a request needs, by its top-level fields."""
     said = bytes_of(fields.get("input"))
     # Who has older parts of the conversation left out does not know yet how long it will be.
     is_cut = needing.word(fields.get("truncation")) == "auto" or bool(bytes_of(fields.get("context_management")))

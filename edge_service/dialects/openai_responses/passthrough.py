@@ -74,7 +74,7 @@ class Request:
     def write(self, model: str) -> Written:
         """The request for a provider that calls the model by this name."""
         body = encode_around("input", {**self.fields, "model": model})
-        return Written(wire.PATH, body if self.hidden is None else self.hidden.shown(body), dropped=self.dropped)
+        return Written(wire.PATH, body if self.hidden is None else self.hidden.shown(bytes(body)), dropped=self.dropped)
 
 
 def read(body: bytes) -> Request:

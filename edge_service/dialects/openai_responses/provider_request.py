@@ -188,7 +188,7 @@ class _Said:
         return {"max_output_tokens": max(limit, MIN_OUTPUT_TOKENS)}
 
     def about(self) -> dict[str, Any]:
-        """For whom and in which way the provider is to serve."""
+        """The fields that say for whom, and how, the provider is to serve."""
         request = self._request
         said: dict[str, Any] = {}
         if request.metadata:

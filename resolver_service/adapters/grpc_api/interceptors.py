@@ -86,14 +86,14 @@ class ManagementKeyInterceptor(grpc.aio.ServerInterceptor):
         return None if handler is None else _guarded(handler, lambda context: self._hear(context, client))
 
     async def _hear(self, context: Context, client: str) -> str:
-        """The address, if it is heard."""
+        """The address that wrong keys are counted by. Aborts the call while it is blocked."""
         address = network(client or _host(context.peer()))
         if (closed := self._closed(address)) is not None:
             await context.abort_with_status(closed)
         return address
 
     def _closed(self, address: str) -> grpc.Status | None:
-        """What an address is told that is not heard."""
+        """The status for an address that is blocked; None if it is not."""
         try:
             self._failed.check(address, self._clock())
         except TooManyFailedKeysError as error:

@@ -94,7 +94,7 @@ def query(request: resolver_service_pb2.ResolveRequest, path: str = "") -> Query
 
 def _needs(needs: resolver_service_pb2.Needs, operation: int) -> Needs:
     words = needs.capabilities
-    # Of a word that is not known here no configuration speaks either: it is from a newer caller.
+    # Words that are not known here are from a newer caller. No configuration can have them, so they are passed over.
     capabilities = frozenset([_CAPABILITIES[word] for word in words if word in _CAPABILITIES]) if words else _NONE
     if operation == _COUNT:
         return Needs(capabilities)  # Whether it would fit is what is being found out.

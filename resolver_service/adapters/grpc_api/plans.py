@@ -1,7 +1,7 @@
-"""Plans, as they go over the wire.
+"""Encodes plans.
 
-Most of a plan is the same whenever its targets are: a hundred bytes each that are the configuration's. Written once and
-joined from there, they cost a tenth of what it takes to make messages of them for each request.
+Most of a plan depends on nothing but the configuration. These parts are encoded once and joined for each request, which
+costs a tenth of building protobuf messages.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ class PlanWriter:
         self._generation = 0
         # By identity: a target is one object within a revision, and hashing its fields would cost more than the rest.
         self._targets: dict[int, tuple[Target, bytes]] = {}
-        """Each target as an attempt."""
+        """Each target, encoded as an `Attempt`."""
         self._attempts: dict[int, bytes] = {}
-        """The same as a field of a plan, under this generation."""
+        """The same as a field of a plan, with the present health generation."""
         self._terms: dict[tuple[str, int, float, bool], bytes] = {}
-        """What is said of a whole plan."""
+        """The fields of a plan beside its attempts."""
         self._courses: dict[int, tuple[Course, bytes]] = {}
         """Usual ones, by identity as well."""
 
     def write(self, decision: Decision) -> bytes:
-        """A `Plan`."""
+        """The encoded `Plan`."""
         _, course = self._courses.get(id(decision.course)) or self._written(decision.course)
         decision_id = decision.id.encode()
         head = _DECISION_ID + varint(len(decision_id)) + decision_id
@@ -46,7 +46,7 @@ class PlanWriter:
         return head + course
 
     def _written(self, course: Course) -> tuple[Course, bytes]:
-        """All of a plan but whose it is."""
+        """The encoded plan but for the decision id and the client's limits."""
         if course.revision != self._revision:
             self._revision = course.revision
             self._targets, self._terms, self._attempts, self._courses = {}, {}, {}, {}

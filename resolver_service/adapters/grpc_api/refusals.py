@@ -1,4 +1,4 @@
-"""What changes are refused with."""
+"""The statuses with which changes are refused."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ Refusal: TypeAlias = (
 )
 
 MOST_BYTES = 4_000
-"""Of problems. Details travel as base64 among the trailers, of which callers take 8 KiB unless they say otherwise."""
+"""The most that a status has of problems. Details travel as base64 among the trailers, of which callers take 8 KiB
+unless they say otherwise."""
 
 _CODES: dict[type[Refusal], int] = {
     AwayError: code_pb2.UNAVAILABLE,
@@ -49,7 +50,6 @@ _CODES: dict[type[Refusal], int] = {
     UncertainError: code_pb2.UNAVAILABLE,
     UnknownRevisionError: code_pb2.NOT_FOUND,
 }
-
 
 REFUSALS: tuple[type[Refusal], ...] = (ConfigError, *_CODES)
 """All kinds of `Refusal`."""

@@ -43,7 +43,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 _AUTHENTICATE = plan_pb2.OPERATION_AUTHENTICATE
 _STREAM_METADATA = (("x-forebay-closes", "1"),)
-"""That `OutcomeReport.closes` is heeded here, which resolvers before it pass over."""
+"""Says that this resolver heeds `OutcomeReport.closes`; older ones ignore it."""
 
 _ANSWERS = tag(pb.ResolveStreamResponse.DESCRIPTOR, "answers")
 _ID, _PLAN, _ERROR = (tag(pb.ResolveAnswer.DESCRIPTOR, name) for name in ("id", "plan", "error"))
@@ -59,7 +59,7 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
         watch: Watch,
         shared: SharedState | None = None,
     ) -> None:
-        """`shared` is None for a resolver that shares nothing."""
+        """`shared` is None for a resolver without a store."""
         self._resolver = resolver
         self._shared = shared
         self._reports = reports
@@ -143,7 +143,7 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
                 yield messages.watched(event)
 
     async def _granted(self, requests: Sequence[pb.ResolveRequest]) -> Sequence[Granted | None]:
-        """What each gets of what resolvers share."""
+        """What the shared store grants to each request; None to one that wants nothing of it."""
         if self._shared is None or not requests:
             return (None,) * len(requests)
         wanted = [self._wanted(request) for request in requests]
@@ -156,10 +156,10 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
         try:
             return self._resolver.wanted(messages.query(request))
         except InvalidRequestError:
-            return None  # It is told when it is answered.
+            return None  # `_resolve` answers it with this error.
 
     def _answer(self, item: pb.ResolveItem, caller: object, granted: Granted | None) -> tuple[bytes, ...]:
-        """A `ResolveAnswer`, as a field of the response."""
+        """A `ResolveAnswer`, encoded as a field of the response."""
         request = item.request
         try:
             result, content = _PLAN, self._resolve(request, caller, granted)
@@ -173,7 +173,7 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
         return _ANSWERS, varint(len(head) + len(content)), head, content
 
     def _resolve(self, request: pb.ResolveRequest, caller: object = None, granted: Granted | None = None) -> bytes:
-        """A `Plan`. `caller` stands for the stream it is asked on, if it is on one. Raises `ResolveError` or
+        """A `Plan`, encoded. `caller` identifies the stream that asks, if it is one. Raises `ResolveError` or
         `InvalidRequestError`."""
         began_at = perf_counter()
         name, result = "", "failed"
@@ -191,13 +191,10 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
         except UnknownModelError:
             result = "not_found"
             raise
-        except UnboundError as error:
-            result = error.code
-            raise
         except (NoTargetError, UnservableError, BoundElsewhereError) as error:
             name, result = error.name, error.code
             raise
-        except (ClientKeyError, ClientLimitError) as error:
+        except (UnboundError, ClientKeyError, ClientLimitError) as error:
             result = error.code
             raise
         except InvalidRequestError:
@@ -231,7 +228,7 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
 
 
 def _tell(request: pb.ResolveRequest, error: Exception) -> None:
-    """Why a request that has done nothing wrong came to nothing, under the id that whoever asked knows it by."""
+    """Logs why a valid request got no plan, with the id by which its caller knows it."""
     if isinstance(error, NoTargetError):
         request_id = request.request_id[:MAX_REQUEST_ID_CHARS]
         _log.info("no_target", request_id=request_id, code=error.code, error=str(error))

@@ -54,7 +54,7 @@ class AddressInUseError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class GrpcServer:
-    """A server that listens, and its say on whether it can serve."""
+    """A bound server and its health service."""
 
     server: grpc.aio.Server
     health: health.aio.HealthServicer
@@ -81,7 +81,8 @@ class Secrets:
 
 
 class Tls:
-    """What the server shows of itself, and whom it believes. Renewed, it is for the connections made from then on."""
+    """The server's certificate, and the authorities of its callers' certificates. Renewed ones hold for new
+    connections."""
 
     def __init__(self, certificates: Certificates) -> None:
         self._renewed: deque[grpc.ServerCertificateConfiguration] = deque(maxlen=1)
@@ -96,7 +97,7 @@ class Tls:
         self._renewed.append(_configuration(certificates))
 
     def _fetch(self) -> grpc.ServerCertificateConfiguration | None:
-        """What is to be used from now on, if it is news. gRPC asks before each handshake, on threads of its own."""
+        """The renewed configuration, once; else None. gRPC asks before each handshake, on threads of its own."""
         with contextlib.suppress(IndexError):
             return self._renewed.pop()
         return None

@@ -56,7 +56,7 @@ class Asking:
             raise
 
     def _take_back(self, granted: Granted) -> None:
-        """Whoever asked has gone."""
+        """The caller has gone: returns what was granted to it."""
         self.give_back(granted.holder, granted.probes)
         if granted.admission is not None and granted.admission.refusal is None:
             self._mirrors.limits.withdrawn(granted.holder)
@@ -155,7 +155,7 @@ class Asking:
             self._mirrors.probes.let_go(scope, holder)
 
     async def tell_limits(self) -> None:
-        """What no question takes along."""
+        """Tells the server of limits when there is nothing to ask."""
         if self.under_way is not None:
             await self.under_way
         while self._mirrors.limits.untold:

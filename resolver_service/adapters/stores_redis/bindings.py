@@ -11,7 +11,7 @@ from resolver_service.adapters.stores_redis.link import Argument
 from resolver_service.domain.bindings import KEPT_S, MOST, Binding
 
 MOST_SHARED = 500_000
-"""That the server keeps; some 170 MB. Beyond it those go first that were made first."""
+"""Bindings that the server keeps; some 170 MB. Beyond it those go first that were made first."""
 
 _decoder = msgspec.json.Decoder(tuple[str, str, float])
 

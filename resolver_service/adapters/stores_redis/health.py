@@ -18,22 +18,34 @@ class _Stored(msgspec.Struct, omit_defaults=True):
     """A state as `merge.lua` writes it."""
 
     g: str
+    """Generation: a text, since JSON numbers have 14 digits there."""
     t: dict[str, tuple[int, int]] = {}
+    """Tallies: failures and cool-downs by family."""
     u: float | None = None
+    """Cooling until, in milliseconds of the server's clock."""
     r: str = ""
+    """Reason."""
     n: int = 0
+    """The number of the change."""
 
 
 class _Told(msgspec.Struct, omit_defaults=True):
     """A state as `merge.lua` reads it."""
 
     g: str
+    """Generation."""
     t: dict[str, tuple[int, int]]
+    """Tallies: failures and cool-downs by family."""
     a: dict[str, int]
+    """Failures by family that were added since the server last told its state."""
     f: int | None = None
+    """Cooling for, in milliseconds."""
     r: str = ""
+    """Reason."""
     c: bool = False
+    """The tallies were cleared."""
     o: bool = False
+    """The server has had this state before, and may have lost it."""
 
 
 _stored = msgspec.json.Decoder(_Stored)
@@ -47,7 +59,7 @@ class Change:
     base: int
     """The generation that the change starts from."""
     generation: int
-    """That it led to here."""
+    """The generation that it led to here."""
     said: bytes
 
 
@@ -55,7 +67,7 @@ class HealthMirror:
     """A `HealthStore`."""
 
     def __init__(self, clock: Clock, note: Callable[[], None], let_go: Callable[[str, str], None]) -> None:
-        """`let_go` hears of probes, by scope and holder, that nobody here holds any more."""
+        """`let_go` is called with scope and holder of each probe that nobody here holds any more."""
         self._clock = clock
         self._note = note
         self._let_go = let_go
@@ -63,12 +75,12 @@ class HealthMirror:
         self._known: dict[str, Health] = {}
         """As the server last told it."""
         self._numbers: dict[str, int] = {}
-        """Which of the server's changes that was: what comes late may be older."""
+        """The number of the server's change that told it: one that comes late may be older."""
         self._changed: set[str] = set()
         self._under_way: set[str] = set()
-        """What is being told: until the server has it, what is heard is older."""
+        """The scopes that are being told: until the server has them, what is heard of them is older."""
         self._forgotten: set[str] = set()
-        """Of those, what the server has told once and may not know any more."""
+        """Those that the server was told once and may have lost."""
         self.latest = 0
 
     def scopes(self) -> Set[str]:
@@ -88,13 +100,13 @@ class HealthMirror:
             self._note()
 
     def held_elsewhere(self, scope: str, until_at: float) -> None:
-        """The probe of a scope is somebody else's."""
+        """Another resolver's decision has the probe of a scope."""
         health = self.get(scope)
         if health.cooling_until_at is not None:
             self._keep(scope, replace(health, probe_holder="", probe_until_at=until_at))
 
     def free(self, scope: str) -> None:
-        """Nobody has its probe any more, or somebody here."""
+        """Another resolver has given its probe back."""
         health = self.get(scope)
         if health.probe_until_at and not health.probe_holder:
             self._keep(scope, replace(health, probe_until_at=0.0))
@@ -107,7 +119,7 @@ class HealthMirror:
         return [self._change(scope, now) for scope in self._under_way]
 
     def untell(self) -> None:
-        """What is under way may not have arrived."""
+        """What is being told may not have arrived: it is to be told again."""
         self._changed |= self._under_way
         self._under_way.clear()
 
@@ -121,7 +133,8 @@ class HealthMirror:
             self._keep(change.scope, replace(mine, generation=known.generation + 1))
 
     def heard(self, scope: str, said: bytes, server_now_ms: float) -> Health:
-        """How the server has it. What has changed here in the meantime is told next. Raises `ValueError`."""
+        """The server's state of a scope, which is taken over unless a change from here is still to be told. Raises
+        `ValueError`."""
         stored = _stored.decode(said)
         if stored.n >= self._numbers.get(scope, 0):
             self._numbers[scope] = stored.n
@@ -145,7 +158,7 @@ class HealthMirror:
         )
 
     def forget_all_but(self, scopes: Set[str]) -> None:
-        """Those that the server knows nothing of are well, or are told to it."""
+        """Scopes that the server does not know are well, unless a change from here is still to be told."""
         for scope in self._health.keys() - scopes - self._changed - self._under_way:
             del self._health[scope]
         for scope in self._known.keys() - scopes:
@@ -185,5 +198,5 @@ class HealthMirror:
 
 
 def _public(health: Health) -> Health:
-    """Without the probe, which is no matter of merging."""
+    """Without the probe, which is not merged."""
     return replace(health, probe_holder="", probe_until_at=0.0)

@@ -24,30 +24,38 @@ class _Message(msgspec.Struct):
     """What the scripts publish: a change with its number, a probe that is free, or a word."""
 
     n: int = 0
+    """The number of a change, which is one of `s` and `d`."""
     w: str = ""
+    """A word: see `Hearing._hear_word`."""
     p: str = ""
+    """A scope whose probe is free."""
     s: str = ""
+    """A scope whose health has changed,"""
     h: str = ""
+    """to this state,"""
     at: float = 0.0
+    """at this time of the server's clock, in milliseconds."""
     d: str = ""
+    """A target that was drained, or put back,"""
     on: bool = False
+    """and which of the two."""
 
 
 _message = msgspec.json.Decoder(_Message)
 
 
 class Hearing:
-    """Its methods raise `LinkError`, and one of `NONSENSE` where the server does not know what it says."""
+    """Its methods raise `LinkError`, or one of `NONSENSE` if the answer makes no sense."""
 
     def __init__(self, contact: Contact, mirrors: Mirrors) -> None:
         self._contact = contact
         self._mirrors = mirrors
         self._life = b""
-        """Of the server's memory: another one has forgotten what the last one knew."""
+        """The id of the server's data: another one means that it has lost what it knew."""
         self.heard = -1
         """The number of the last change that was heard of."""
         self.record_changed = asyncio.Event()
-        """Another configuration is of record than this resolver serves from, or may be."""
+        """Set when the store may have another configuration than this resolver serves from."""
 
     async def hear(self, message: bytes, replicas: Replicas) -> None:
         """`replicas` are told what is for them."""
@@ -78,7 +86,7 @@ class Hearing:
         return True
 
     async def meet(self) -> None:
-        """Begins anew. Of a server that has forgotten something, everything is to be told again."""
+        """After connecting. If the server has lost something, everything is to be told again."""
         await self._contact.link.ask("HSETNX", NUMBERS, "life", secrets.token_hex(8))
         life, changes = await self._life_and_changes()
         if self._life and self._is_another(life, changes):

@@ -19,14 +19,14 @@ LEASE_S = 120.0
 """How long the server counts a decision as under way that no resolver renews: where edge and resolver have died at
 once, nobody is left to say that it is over."""
 RENEWED_S = 40.0
-"""After which it is: two renewals may get lost."""
+"""How often it is renewed: two renewals may get lost."""
 MOST_RENEWED = 100_000
 """Decisions; some 20 MB."""
 
 _KINDS = (None, Kind.REQUESTS, Kind.TOKENS, Kind.CONCURRENT)
 
 _Event = tuple[float, tuple[Argument, ...], tuple[Argument, ...]]
-"""When it was, kind and decision, and what belongs to it."""
+"""The time, then kind and decision id, then what else there is to tell of it."""
 
 
 class LimitsMirror:
@@ -45,13 +45,13 @@ class LimitsMirror:
         self.let_in(decision_id, use)
 
     def let_in(self, decision_id: str, use: Use) -> None:
-        """The server has done so."""
+        """The server has let it in: its lease is renewed from now on."""
         if use.for_s is not None and len(self._open) < MOST_RENEWED:
             now = self._clock()
             self._open[decision_id] = (now + RENEWED_S, now + use.for_s)
 
     def renew(self) -> None:
-        """Those that are under way still."""
+        """Renews the leases of decisions that are still under way."""
         now = self._clock()
         while self._open:
             decision_id, (renewed_at, until_at) = next(iter(self._open.items()))
@@ -82,7 +82,7 @@ class LimitsMirror:
             self._tell("orphaned", decision_id, int(GRACE_S * 1000))
 
     def taken(self) -> Sequence[_Event]:
-        """The earliest that the server has to be told. They count as told, unless `untell` says otherwise."""
+        """The earliest of what is to be told. It counts as told, unless `untell` says otherwise."""
         return [self.untold.popleft() for _ in range(min(len(self.untold), MOST_AT_ONCE))]
 
     def untell(self, events: Sequence[_Event]) -> None:
@@ -90,7 +90,7 @@ class LimitsMirror:
         self.untold.extendleft(reversed(kept))
 
     def said(self, events: Sequence[_Event]) -> list[Argument]:
-        """As `limits.lua` reads it. Instants go as ages: clocks of resolvers do not matter."""
+        """Events as `limits.lua` reads them. Times are sent as ages: the clocks of resolvers may differ."""
         now, said = self._clock(), list[Argument]()
         for at, what, more in events:
             said += (*what, int((now - at) * 1000), *more)
@@ -120,5 +120,5 @@ def admission(use: Use, answer: Sequence[int]) -> Admission:
 
 
 def _terms(for_s: float | None) -> tuple[Argument, Argument]:
-    """How long what becomes of it may be told, and how long it counts as under way unless it is renewed."""
+    """For how many milliseconds it may be reported on, and how many it counts as under way unless it is renewed."""
     return ("", "") if for_s is None else (int(for_s * 1000), int(min(LEASE_S, for_s) * 1000))

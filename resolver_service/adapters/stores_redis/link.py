@@ -36,7 +36,8 @@ class UnusableStoreError(Exception):
 
 
 class Script:
-    """A script of the server's, known to it by its digest. Of several texts each sees what the earlier ones define."""
+    """A Lua script, which the server calls by its digest. Of several files, each can use what the earlier ones
+    define."""
 
     def __init__(self, *names: str) -> None:
         texts = (resources.files(__package__).joinpath(f"{name}.lua").read_bytes() for name in names)
@@ -45,7 +46,7 @@ class Script:
 
 
 class Link:
-    """Every method raises `LinkError`. None repeats what may have been done."""
+    """Every method raises `LinkError`. None sends a command again that may have been carried out."""
 
     def __init__(self, url: str) -> None:
         """Raises `ValueError` if the address is none. Its text does not have it: there may be a password in it."""
@@ -74,7 +75,7 @@ class Link:
         """What a script answers."""
         async with _bounded(within_s):
             if script.digest:
-                with contextlib.suppress(exceptions.NoScriptError):  # It has been started anew: nothing was done.
+                with contextlib.suppress(exceptions.NoScriptError):  # The server has lost the script: nothing was done.
                     return await self._redis.execute_command("EVALSHA", script.digest, len(keys), *keys, *arguments)
             script.digest = await self._redis.execute_command("SCRIPT LOAD", script.text)
             return await self._redis.execute_command("EVALSHA", script.digest, len(keys), *keys, *arguments)
@@ -97,7 +98,7 @@ class Link:
                 await listener.aclose()
 
     async def leave(self) -> None:
-        """Every connection that waits: one may lead to a server that has become another's copy."""
+        """Closes the idle connections: they may lead to a server that has become a replica."""
         with contextlib.suppress(exceptions.RedisError, OSError):
             await self._redis.connection_pool.disconnect(inuse_connections=False)
 
@@ -106,7 +107,7 @@ class Link:
         try:
             said = dict(pairs(await self.ask("CONFIG", "GET", "append*")))
         except LinkError:
-            return None  # Those that are rented out often forbid it.
+            return None  # Managed servers often forbid it.
         return said.get(b"appendonly") == b"yes" and said.get(b"appendfsync") == b"always"
 
     async def aclose(self) -> None:

@@ -30,7 +30,7 @@ from resolver_service.app.ports import (
 ANSWER_S = 3.0
 """For an answer. Texts may have megabytes, and the server syncs them to its disk."""
 LONGEST_TEXT_BYTES = 16 * 1024 * 1024
-"""As it is written."""
+"""Not compressed."""
 
 _KEYS = (NUMBERS, REVISIONS, TEXTS, SCHEMA_KEY)
 _CONFLICT = "the configuration has been changed at another resolver at the same time: read it again"
@@ -81,7 +81,7 @@ class RedisRecord:
         return kept
 
     def replace(self, before: bytes, after: bytes, revision: PastRevision) -> PastRevision:
-        """As the port says. It was made when the server's clock says so."""
+        """As the port says. `created_at` is by the server's clock."""
         base = hashlib.sha256(before).hexdigest()
         try:
             what, *more = self._put(revision, base, after)
@@ -92,11 +92,11 @@ class RedisRecord:
         return replace(revision, created_at=int(more[0]))
 
     def seed(self, revision: PastRevision, text: bytes) -> bool:
-        """Puts a revision there unless it or a later one is; whether it did."""
+        """Stores the revision unless there is this one or a later one; whether it did."""
         return bool(self._put(revision, "", text)[0] == b"ok")
 
     def put_back(self, revision: PastRevision, text: bytes) -> bool:
-        """The same, of a revision that was there. The server has forgotten who its resolvers are as well."""
+        """Stores a revision that the server has lost; with it the list of resolvers is lost, too. Whether it did."""
         return bool(self._put(revision, "forgotten", text)[0] == b"ok")
 
     def before(self, number: int, most: int) -> list[PastRevision]:
@@ -142,7 +142,7 @@ class RedisRecord:
     def _run(self, script: Script, *arguments: Argument) -> Any:
         said: Sequence[Argument] = (len(_KEYS), *_KEYS, *arguments)
         if script.digest:
-            with contextlib.suppress(exceptions.NoScriptError):  # It has been started anew: nothing was done.
+            with contextlib.suppress(exceptions.NoScriptError):  # The server has lost the script: nothing was done.
                 return self._redis.execute_command("EVALSHA", script.digest, *said)
         script.digest = self._redis.execute_command("SCRIPT LOAD", script.text)
         return self._redis.execute_command("EVALSHA", script.digest, *said)

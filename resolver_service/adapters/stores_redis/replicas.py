@@ -13,19 +13,20 @@ from resolver_service.app.ports import NotEverywhereError, Replica
 
 BEAT_S = 1.0
 LIVE_S = 3.0
-"""Who was not heard of for so long is not waited for."""
+"""A resolver that was not heard of for so long is not waited for,"""
 TOLD_S = 60.0
-"""And is not told of after that."""
+"""and is not listed any more after so long."""
 AWAY_S = 2.0
-"""Nobody was heard of for so long: it was the server that was away, and those that it had before come back."""
+"""If no resolver was heard of for so long, it was the server that was away, and the resolvers that it knew before are
+expected back"""
 RETURNS_S = 5.0
-"""In so much time: see `BACKOFF_MAX_S` of `state`."""
+"""within so long: see `BACKOFF_MAX_S` of `state`."""
 GATHER_S = 5.0
-"""Or if the server has forgotten them: nobody can tell who is missing before that."""
+"""How long nobody can tell which resolvers are missing after the server has lost its data."""
 SETTLED_S = 6.0
-"""How long they may take to do what one of them waits for."""
+"""How long one of them waits for the others."""
 AGAIN_S = 0.25
-"""How often is looked without being told: messages may be missed."""
+"""How often to look without being woken: messages may be missed."""
 
 Place = tuple[int, str]
 """The number and digest of a configuration."""
@@ -33,12 +34,12 @@ Place = tuple[int, str]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One of them, as the server has it."""
+    """A resolver, as the server knows it."""
 
     id: str
     revision: int
     heard: int
-    """The last change that it has heard of."""
+    """The number of the last change that it has heard of."""
     seen_s_ago: float
     is_live: bool
 
@@ -53,7 +54,7 @@ class Beat:
     """Of the configuration of record; 0 for none."""
     seen: tuple[Seen, ...]
     is_gathering: bool
-    """There may be others, whom the server has forgotten."""
+    """The server has lost its data lately, and may not know every resolver."""
 
 
 class Replicas:
@@ -78,7 +79,7 @@ class Replicas:
         self._due.clear()
 
     def tell(self) -> None:
-        """At once, and to whoever waits for it: something is in effect here."""
+        """Something is in effect here: the next beat comes at once, and wakes those who wait for that."""
         self._asked = "there"
         self._due.set()
 
@@ -88,7 +89,8 @@ class Replicas:
             event.set()
 
     async def beat(self, tell: str = "") -> Beat:
-        """Says that this one is there; to those who have asked, if anybody has."""
+        """Tells the server that this resolver is there. `tell` is a word for the others: `ask` has them beat at once,
+        `there` wakes those that wait."""
         tell, self._asked = tell or self._asked, ""
         said: list[Argument] = [CHANGES, self.id, self._place()[0], self._heard(), tell]
         said += (int(1000 * term) for term in (LIVE_S, TOLD_S, AWAY_S, RETURNS_S, GATHER_S))

@@ -11,8 +11,8 @@ from resolver_service.domain.rotation import choice
 from resolver_service.domain.selection import Claim, TurnKey
 
 LONGEST_SEQUENCE = 1024
-"""Turns. Whose they are goes with each request, and costs two bytes each. Where a cluster's is longer, the turn of the
-pool that it falls on is taken in a second step."""
+"""Turns. With each request it is sent whose each of them is, in two bytes. If a cluster's sequence is longer, the turn
+of the pool that it falls on is taken in a second step."""
 NO_CLAIM = ("0",)
 
 
@@ -28,7 +28,7 @@ def key_of(name: str) -> TurnKey:
 
 
 class RotationMirror:
-    """A `RotationStore`. The server counts; here is what was last heard of it, and what it has not been told yet."""
+    """A `RotationStore`. The server counts; this has its last known numbers, and what it has not been told yet."""
 
     def __init__(self) -> None:
         self.turns: dict[TurnKey, int] = {}
@@ -59,7 +59,7 @@ class RotationMirror:
         return {key: taken - self.untold.get(key, 0) for key, taken in self.turns.items()}
 
     def taken(self, turns: dict[TurnKey, int]) -> None:
-        """By the server, for this resolver."""
+        """Notes turns that the server has given to this resolver."""
         for key, number in turns.items():
             if number >= self.turns.get(key, 0):
                 self.turns[key] = number + 1

@@ -30,8 +30,8 @@ class RedisSiblings:
         *,
         is_of_record: bool = True,
     ) -> None:
-        """`keep_copy` is called in a thread with what has come into effect. `is_of_record` says whether the store has
-        had the present configuration in this life; else it is an old copy."""
+        """`keep_copy` is called in a thread with what has come into effect. `is_of_record`: the present configuration
+        was read from the store, and is not an old copy."""
         self._state = state
         self._record = record
         self._configuration = configuration

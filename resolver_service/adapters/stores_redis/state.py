@@ -79,7 +79,7 @@ class RedisState:
 
     @property
     def record_changed(self) -> asyncio.Event:
-        """Another configuration is of record than this resolver serves from, or may be."""
+        """Set when the store may have another configuration than this resolver serves from."""
         return self._hearing.record_changed
 
     async def take(self, wanted: Sequence[Wanted]) -> Sequence[Granted]:
@@ -139,7 +139,7 @@ class RedisState:
             backoff_s = min(BACKOFF_MAX_S, backoff_s * 2)
 
     async def _hear(self, message: bytes | None) -> None:
-        """`None` is a moment of silence."""
+        """`None`: nothing was published for `CHECK_S`."""
         if message is not None:
             await self._hearing.hear(message, self.replicas)
         elif not await self._hearing.in_silence():

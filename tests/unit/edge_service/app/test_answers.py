@@ -49,7 +49,7 @@ async def test_no_more_is_read_than_is_allowed(is_known_to_be: bool) -> None:
 
 async def shown(answer: Answer) -> Headers:
     """The headers of the answer that is passed on."""
-    passed_on = (await refusal(answer, 0.0, OPENAI)).answer
+    passed_on = (await refusal(answer, 0.0, OPENAI)).answer()
     assert passed_on is not None
     return list(passed_on.headers)
 
@@ -99,7 +99,7 @@ async def test_an_answer_whose_status_is_no_error_is_not_passed_on_as_one(
     status: int, disposition: Disposition
 ) -> None:
     outcome = await refusal(Answer(status), 0.0, OPENAI)
-    assert (outcome.disposition, outcome.status, outcome.answer) == (disposition, status, None)
+    assert (outcome.disposition, outcome.status, outcome.answer()) == (disposition, status, None)
 
 
 # --- A provider's own rules ------------------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ async def test_the_client_is_told_what_the_rule_says_in_our_words(
     status: int, disposition: Disposition, told: int, code: str, retry_after: str | None
 ) -> None:
     outcome = await refusal(Answer(status, (b"retry-after", b"7"), body=BODY), 0.0, OPENAI, rulings(disposition))
-    assert outcome.answer is None
+    assert outcome.answer() is None
     error = UpstreamError(outcome, 1)
     assert (error.status, error.code, error.retry_after) == (told, code, retry_after)
     assert "quota exhausted" not in error.message
@@ -165,8 +165,9 @@ async def test_the_client_is_told_what_the_rule_says_in_our_words(
 )
 async def test_an_answer_that_says_the_same_is_passed_on(status: int, disposition: Disposition) -> None:
     outcome = await refusal(Answer(status, body=BODY), 0.0, OPENAI, rulings(disposition))
-    assert outcome.answer is not None
-    assert outcome.answer.content == BODY
+    passed_on = outcome.answer()
+    assert passed_on is not None
+    assert passed_on.content == BODY
 
 
 async def test_a_rule_by_status_alone_needs_no_body() -> None:

@@ -142,7 +142,7 @@ async def test_a_refusal_behind_a_heartbeat_is_an_event(answer: bytes | None, sa
     client, reply, record = warm()
     await asyncio.sleep(16)
     passed_on = None if answer is None else ErrorAnswer((), answer)
-    await reply.refuse(UpstreamError(Outcome(Disposition.RATE_LIMITED, status=429, answer=passed_on), 2), HEAD)
+    await reply.refuse(UpstreamError(Outcome(Disposition.RATE_LIMITED, status=429, answer=lambda: passed_on), 2), HEAD)
     await asyncio.sleep(60)
     (_, event), (_, end) = client.got[2:]
     assert isinstance(event, bytes)
@@ -208,7 +208,7 @@ async def test_a_client_that_has_limits_is_told_of_its_own_and_of_no_others() ->
     await reply.respond([*OF_A_PROVIDER, *HEAD], b"content")
     await reply.begin([*OF_A_PROVIDER, *HEAD], b"content")
     answer = ErrorAnswer(tuple(OF_A_PROVIDER), OWN_WORDS)
-    await reply.refuse(UpstreamError(Outcome(Disposition.RATE_LIMITED, status=429, answer=answer), 1), HEAD)
+    await reply.refuse(UpstreamError(Outcome(Disposition.RATE_LIMITED, status=429, answer=lambda: answer), 1), HEAD)
     heads = [what[1] for _, what in client.got if isinstance(what, tuple)]
     assert len(heads) == 3
     for head in heads:

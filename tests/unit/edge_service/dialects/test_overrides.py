@@ -4,6 +4,7 @@ import pytest
 
 from edge_service.dialects.exchange import Written
 from edge_service.dialects.overrides import applied
+from edge_service.domain.bodies import Pieces
 from edge_service.domain.plan import Attempt, Params, Quirks
 
 BODY = b'{"model":"m","temperature": 1.0 ,"top_p":1,"messages":[]}'
@@ -51,6 +52,14 @@ def test_fields_are_set_filled_in_and_taken_out(given: Attempt, body: bytes) -> 
 def test_fields_have_other_names(rename: tuple[tuple[str, str], ...], drop: str, body: bytes) -> None:
     quirks = Quirks(rename=rename, drop=frozenset({drop}) - {""})
     assert applied(Attempt("p/m#0", "p", "openai", "http://p", "m", "", quirks=quirks), Written("/c", BODY)) == body
+
+
+def test_a_body_in_pieces_is_put_together_to_be_changed() -> None:
+    pieces = Pieces(BODY[:20], memoryview(BODY)[20:])
+    assert applied(attempt(), Written("/c", pieces)) is pieces
+    assert applied(attempt(drop=("top_p",)), Written("/c", pieces)) == applied(
+        attempt(drop=("top_p",)), Written("/c", BODY)
+    )
 
 
 def test_half_a_surrogate_pair_stays() -> None:

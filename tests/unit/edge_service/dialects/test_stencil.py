@@ -10,7 +10,17 @@ SENT = b'data: {"id":"1","model":"asked","choices":[{"delta":{"content":"%s"}}]}
 
 
 @pytest.mark.parametrize(
-    "text", [b"b", b" ", b"much longer", "é\U0001f600".encode(), rb"\n\"\\\u00e9", rb"\ud83d", rb"\",\"content\":\"c"]
+    "text",
+    [
+        b"b",
+        b" ",
+        b"longer",
+        b"much longer" * 50,
+        "é\U0001f600".encode(),
+        rb"\n\"\\\u00e9",
+        rb"\ud83d",
+        rb"\",\"content\":\"c",
+    ],
 )
 def test_what_differs_in_the_text_alone_is_known_by_its_bytes(text: bytes) -> None:
     made = stencil.of(CAME % b"a", SENT % b"a")
@@ -28,6 +38,7 @@ def test_what_differs_in_the_text_alone_is_known_by_its_bytes(text: bytes) -> No
         CAME % rb"\u12",
         CAME % b"\n",
         CAME % b"\0",
+        CAME % b"\xff",
         CAME % b'b"},"finish_reason":"stop","x":{"y":"',
         (CAME % b"b").replace(b'"1"', b'"2"'),
         (CAME % b"b").replace(b"]}", b'],"usage":{}}'),

@@ -40,6 +40,24 @@ def test_a_dialect_that_is_not_known_cannot_be_spoken() -> None:
         chat_completion(json.dumps(CHAT).encode(), []).of(attempt("martian"))
 
 
+def test_the_next_target_gets_what_the_last_one_got_if_that_is_the_same() -> None:
+    asked = chat_completion(json.dumps({**CHAT, "stream": True}).encode(), [])
+    first = attempt("openai")
+    written = asked.of(first).written
+    assert asked.of(replace(first, target_id="q/m#1", provider="q", credential_ref="env:Q")).written is written
+    for other in (
+        replace(first, upstream_model="other"),
+        replace(first, reasoning="high"),
+        replace(first, quirks=Quirks(lacks=frozenset({"stream_options"}))),
+    ):
+        assert (
+            asked.of(other).written
+            == chat_completion(json.dumps({**CHAT, "stream": True}).encode(), []).of(other).written
+        )
+        assert asked.of(other).written.body != written.body
+    assert asked.of(first).written == written
+
+
 def test_quirks_name_the_fields() -> None:
     body = {"model": "m", "max_tokens": 7, "system": "be brief", "messages": CHAT["messages"]}
     quirks = Quirks(max_tokens_field="max_completion_tokens", system_role="developer")

@@ -135,6 +135,8 @@ def test_the_more_exact_word_counts(status: int, error: ProviderError, dispositi
         ("This model's maximum context length is 8192 tokens. However, you requested 9000.", "messages", CONTEXT),
         ("The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).", "", CONTEXT),
         ("the request exceeds the available context size, try increasing it", "", CONTEXT),
+        ("input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000", "", CONTEXT),
+        ("the 9000 tokens of it exceed the available context size", "", CONTEXT),
         ("nope/nothing is not a valid model ID", "", MISSING),
         ("The model `gpt-9` does not exist or you do not have access to it.", "model", None),
         ("model: claude-9", "", None),

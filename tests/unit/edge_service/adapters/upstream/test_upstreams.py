@@ -20,6 +20,7 @@ from edge_service.adapters.upstream.stock import Httpx2Upstream
 from edge_service.adapters.upstream.stock_transport import Transport
 from edge_service.adapters.upstream.trust import ssl_context
 from edge_service.app.ports import BrokenError, CredentialError, UnreachableError, Upstream, UpstreamResponse
+from edge_service.domain.bodies import Pieces
 from edge_service.domain.headers import Headers
 from edge_service.domain.plan import Attempt, Quirks, Timeouts
 from tests.support.faulty_upstream import Connection, Script, provider, refuses, says
@@ -87,6 +88,16 @@ async def test_azures_deployments_are_in_the_path_where_azure_has_them(
         response = await upstream.send(asked, path, [], b"{}")
         await response.aclose()
     assert server.calls[0].path == f"{below}?api-version=2025-04-01-preview"
+
+
+async def test_a_large_body_goes_out_whatever_pieces_it_is_in(upstream: Upstream) -> None:
+    text = b"x" * 3 * 1024 * 1024
+    async with provider(says("hi")) as server:
+        response = await upstream.send(attempt(server.url), "/c", [], Pieces(b'{"t":"', memoryview(text), b"", b'"}'))
+        await response.aclose()
+    (call,) = server.calls
+    assert call.body == b'{"t":"' + text + b'"}'
+    assert call.headers["content-length"] == str(len(call.body))
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
