@@ -19,6 +19,9 @@ class Operation(StrEnum):
     """Nothing but checking the client's key."""
 
 
+OF_A_MODEL = (Operation.GENERATE, Operation.EMBED, Operation.COUNT)
+"""The others name none."""
+
 UNREPORTED = frozenset({Operation.COUNT, Operation.RETRIEVE, Operation.AUTHENTICATE})
 """Operations whose outcomes the resolver is not told."""
 

@@ -25,7 +25,7 @@ from edge_service.domain.management import (
     Status,
     TargetStatus,
 )
-from edge_service.domain.needs import NO_NEEDS, Capability, Needs
+from edge_service.domain.needs import NO_NEEDS, OF_A_MODEL, Capability, Needs
 from edge_service.domain.needs import Operation as Asking
 
 PAGE_SIZE = 20
@@ -179,7 +179,7 @@ class Explained(msgspec.Struct, rename="kebab", forbid_unknown_fields=True):
     excluded_targets: list[str] = []
 
 
-_WORDS = (("operation", Asking), ("capabilities", Capability))
+_WORDS = (("operation", OF_A_MODEL), ("capabilities", Capability))
 
 
 async def _explain(management: Management, asked: Asked) -> Answer:
@@ -189,6 +189,9 @@ async def _explain(management: Management, asked: Asked) -> Answer:
         wrong = str(error)
         words = next((kind for field, kind in _WORDS if "enum" in wrong and f"$.{field}" in wrong), ())
         raise BadQuestionError(f"{wrong}: it is one of {', '.join(words)}" if words else wrong) from None
+    if said.operation not in OF_A_MODEL:
+        wrong = f"Invalid enum value '{said.operation}' - at `$.operation`"
+        raise BadQuestionError(f"{wrong}: it is one of {', '.join(OF_A_MODEL)}")
     if not said.model.strip():
         raise BadQuestionError("model is required")
     needs = Needs(tuple(said.capabilities), said.estimated_input_tokens, said.max_output_tokens)

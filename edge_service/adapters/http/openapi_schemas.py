@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from edge_service.dialects.canonical import Effort
-from edge_service.domain.needs import Capability, Operation
+from edge_service.domain.needs import OF_A_MODEL, Capability
 from edge_service.domain.outcome import Disposition
 
 Schema = Mapping[str, Any]
@@ -196,7 +196,7 @@ SCHEMAS: Mapping[str, Schema] = MappingProxyType(
         "Question": _object(
             ("model",),
             model=_NAME,
-            operation=_words(*Operation),
+            operation=_words(*OF_A_MODEL),
             stream=_FLAG,
             capabilities=_CAPABILITIES,
             estimated_input_tokens=_whole(0, 2**32 - 1),
