@@ -10,7 +10,6 @@ TOLERANCE = 0.05
 TOLERANCE_CALIBRATED = 0.5
 """For ratios to a calibration, which vary with the machine's other work."""
 
-
 WHOLE = 1000
 """Larger figures are written without decimals."""
 
@@ -30,7 +29,7 @@ class Row:
 
     @property
     def change(self) -> float:
-        """Of what is allowed; more than 0 is dearer."""
+        """Relative to what is allowed; above 0 is dearer."""
         return self.counted / self.allowed - 1 if self.counted is not None and self.allowed else 0.0
 
     @property
@@ -66,8 +65,8 @@ def compared(allowed: Mapping[str, float], counted: Mapping[str, float], toleran
 
 
 def per_call(names: Sequence[str], totals: Sequence[int], times: int) -> dict[str, float]:
-    """From what was counted between marks: for each path something before it, N calls, and 2N calls. What it takes to
-    begin is in both and cancels out. Raises `CountError`."""
+    """The cost of one call of each path. Between the marks of a path there are something before it, N calls, and 2N
+    calls; what it takes to begin is in both and cancels out. Raises `CountError`."""
     if len(totals) < 3 * len(names):
         raise CountError(f"{len(names)} paths have {3 * len(names)} marks, and there are {len(totals)}")
     return {name: (totals[3 * number + 2] - totals[3 * number + 1]) / times for number, name in enumerate(names)}

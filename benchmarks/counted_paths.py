@@ -1,6 +1,6 @@
-"""Goes each hot path N times and then 2N times, with a mark between: what lies between two marks, less what it takes to
-begin, is what N times cost. `python -m benchmarks.counted_paths` under valgrind (marks are calls of getppid, at which
-callgrind writes down what it has counted), and `... --calibrated` by itself, with the clock of the process's CPU."""
+"""Runs each hot path N times and then 2N times, with a mark between: the difference is the cost of N calls. `python -m
+benchmarks.counted_paths` runs under valgrind (a mark is a call of getppid, at which callgrind writes down what it has
+counted), `... --calibrated` by itself, with the clock of the process's CPU."""
 
 from __future__ import annotations
 

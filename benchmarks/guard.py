@@ -29,7 +29,7 @@ _ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONPATH": str(Path(__file__).parent.p
 
 
 def instructions() -> dict[str, float]:
-    """Per call, by path. Raises `CountError`."""
+    """Instructions per call, by path. Raises `CountError`."""
     with tempfile.TemporaryDirectory(prefix="forebay-guard-") as name:
         out = Path(name) / "counted"
         valgrind = ["valgrind", "--tool=callgrind", "--instr-atstart=no", "--dump-before=getppid"]
@@ -65,7 +65,7 @@ def _run(command: Sequence[str]) -> str:
 
 
 def check(kind: str, tolerance: float, counted: dict[str, float]) -> int:
-    """How many paths are over; tells of each."""
+    """Prints the comparison. Returns how many paths are over the budget."""
     known = tomllib.loads(BUDGET.read_text()) if BUDGET.exists() else {}
     if known.get("python") != _python():
         print(

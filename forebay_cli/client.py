@@ -25,7 +25,7 @@ CHANGE_S = 20.0
 _ERROR_DOMAIN = "forebay"
 
 _OF_THE_STORE = {"STORE_AWAY", "MAY_HAVE_BEEN_APPLIED", "NOT_EVERYWHERE"}
-"""Refusals that say all there is to say."""
+"""Refusals whose text is complete."""
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", 16 * 1024 * 1024),
@@ -81,8 +81,8 @@ class ResolverClient:
         return self._call(self._stub.Resolve, request)
 
     def explain(self, request: pb.ResolveRequest, management_key: str = "") -> pb.ExplainResponse:
-        """What the client sees whose key is shown; where one is needed and none is at hand, the management key shows
-        everything."""
+        """What the client whose key was given would see. If a client key is needed and none was given, the management
+        key shows everything."""
         request.client_key_sha256 = self._client_key
         explain = pb.ExplainRequest(request=request)
         try:

@@ -1,4 +1,4 @@
-"""Keys for clients of the gateway: made here, kept by whoever gets them, and known to the resolver by their hashes."""
+"""Keys for clients of the gateway. They are made here, and shown once; the resolver knows only their hashes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import secrets
 import sys
 
 PREFIX = "fb-"
-"""By which people, and what searches for leaked secrets, know what it is."""
+"""Lets people, and scanners for leaked secrets, recognise a key."""
 KEY_BYTES = 32
 """256 bits: nobody guesses one, so that a plain hash of it is enough, and quick."""
 LONGEST = 8192

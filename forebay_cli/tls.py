@@ -38,7 +38,7 @@ class Tls:
         return grpc.secure_channel(address, credentials, options=options)
 
     def _check(self) -> None:
-        """gRPC would say of what it cannot use that nobody answers."""
+        """Checks the files first: gRPC would only say that it cannot connect."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         try:
             context.load_verify_locations(self.authorities)
@@ -57,8 +57,7 @@ class Tls:
 
 
 def handshake_failure(details: str, *, is_secure: bool) -> str:
-    """What went wrong between the ends of a connection, and what to do, by gRPC's words for it; empty if it was not
-    TLS."""
+    """What went wrong in TLS, and what to do, by gRPC's error text; empty if it was not TLS."""
     if found := _VERIFICATION.search(details):
         return f"its certificate is not believed ({found[1].strip()}): check --resolver-ca"
     if "Hostname Verification" in details:

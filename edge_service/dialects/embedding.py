@@ -1,4 +1,4 @@
-"""Vectors for text, in no API's words: what is asked for, and what comes back."""
+"""Embeddings, independent of any dialect: what is asked for, and what comes back."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ class Embedding:
     inputs: tuple[str, ...]
     dimensions: int | None = None
     task_type: str = ""
-    """What the vectors are for, such as RETRIEVAL_DOCUMENT; nobody but Google asks."""
+    """What the vectors are for, such as RETRIEVAL_DOCUMENT; only Google has it."""
     title: str = ""
     """Of the document."""
     packed: bool = False
     """The client wants each vector as base64 of its numbers."""
     unsaid: tuple[str, ...] = ()
-    """Fields that nobody else understands, and that do not change the vectors."""
+    """Fields that only the client's dialect has, and that do not change the vectors."""
     bound: tuple[str, ...] = ()
-    """Fields that nobody else understands, and that change the vectors."""
+    """Fields that only the client's dialect has, and that change the vectors."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""How hard to think, for those who say it as a word and those who say it as a number of tokens.
+"""Reasoning effort, as a word or as a budget of tokens: the one from the other.
 
 The budgets are those that Google publishes for its own words (https://ai.google.dev/gemini-api/docs/openai), and beyond
 `high` the largest that its models take.
@@ -26,21 +26,21 @@ _WORDS = ((0, Effort.NONE), (1024, Effort.LOW), (8192, Effort.MEDIUM), (24576, E
 
 
 def effort(asked: Reasoning) -> Effort | None:
-    """As a word; None if nothing was said, or it is left to the model."""
+    """The effort as a word; None if the client has not said, or leaves it to the model."""
     if asked.effort is not None or asked.budget_tokens is None or asked.budget_tokens < 0:
         return asked.effort
     return next((word for most, word in _WORDS if asked.budget_tokens <= most), Effort.XHIGH)
 
 
 def budget_tokens(asked: Reasoning) -> int | None:
-    """As a number; None if nothing was said, -1 if it is left to the model."""
+    """The effort as a budget; None if the client has not said, -1 if it leaves it to the model."""
     if asked.budget_tokens is not None or asked.effort is None:
         return asked.budget_tokens
     return BUDGETS[asked.effort]
 
 
 def of_suffix(suffix: str) -> Reasoning | None:
-    """What stood in parentheses behind a name: a word, a number, `auto`; None for what is neither."""
+    """The effort in a name's suffix: a word, a number, or `auto`; None for anything else."""
     word = suffix.strip().lower()
     if word.isascii() and word.isdigit():
         return Reasoning(budget_tokens=int(word[:9]))

@@ -1,9 +1,9 @@
-"""Thoughts of other families in a dialect: how they come to a client, and how they are known again.
+"""Seals: how a client keeps the thoughts of another family's model, and hands them back.
 
-A client hands thoughts back with the signature, or the encrypted content, that they came with. One that the provider's
-own family has not made is refused, with status 400. So what stands in its place in our answers begins with `MARK`: it
-says whose it is, holds all that the family needs to have its thought back, and lets the passthrough take out such
-thoughts before a provider of the client's own dialect sees them.
+A client hands thoughts back with the signature, or the encrypted content, that they came with. A provider refuses those
+that its own family has not made, with status 400. So in our answers a seal stands in the signature's place, which
+begins with `MARK`. It says whose thought it is, holds all that the family needs to have it back, and lets the
+passthrough remove such thoughts before a provider of the client's own dialect sees them.
 
     forebay~KIND~FAMILY~ID~PAYLOAD          KIND: s a signature, e encrypted, n neither, c the signature of a call
 """

@@ -26,7 +26,7 @@ class AffinityKeys:
     __slots__ = ("_secret",)
 
     def __init__(self, token: str) -> None:
-        """Without a token the keys are merely unreadable: whoever guesses an id can make the same one."""
+        """Without a token the keys are only obscured: whoever guesses an id can make the same key."""
         self._secret = hmac.digest(token.encode(), _PURPOSE, "sha256")
 
     def of(self, made: Made) -> bytes:

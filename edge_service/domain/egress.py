@@ -22,7 +22,7 @@ class Kind(IntEnum):
     PRIVATE = 1
     """On this machine, in a private network, or in no network at all: for providers with `allow-private`."""
     FORBIDDEN = 2
-    """Metadata services and link-local addresses: for nobody."""
+    """Metadata services and link-local addresses: never called."""
 
 
 def kind(address: Address) -> Kind:

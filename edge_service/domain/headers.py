@@ -80,7 +80,7 @@ def first(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> bytes | None:
 
 
 def request_id(shown: bytes | None) -> str:
-    """The caller's own request id if it is one that may stand in a log and a header, else a new one."""
+    """The client's own request id if it is a valid one, else a new one."""
     if shown is not None and _REQUEST_ID.match(shown):
         return shown.decode("ascii")
     return os.urandom(16).hex()

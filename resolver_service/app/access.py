@@ -1,4 +1,4 @@
-"""Tells who asks, by the hash of the key that they showed."""
+"""Finds the client by the hash of the key that it showed."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Access:
         self._wall_clock = wall_clock
 
     def client(self, catalog: Catalog, key_sha256: bytes, *, required: bool) -> Client | None:
-        """Whose key it is; None where there are no clients, and whoever asks may do everything. Raises
-        `ClientKeyError`: also where there are none, if a known key is `required`.
+        """The client with this key; None if the configuration has no clients, so that everything is allowed. Raises
+        `ClientKeyError`, also without clients if a known key is `required`.
 
         The look-up's time may depend on the hash that is asked for. That tells nothing: whoever could make a hash that
         begins as a known one does, without knowing that key, could as well guess the key, which has 256 bits.

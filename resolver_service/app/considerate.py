@@ -18,7 +18,7 @@ _under_way = 0
 
 
 def let_go(parts: list[object]) -> None:
-    """Frees them one after the other, if nobody else has them: to free thousands at once lets nobody in between."""
+    """Frees the parts one by one, so that other threads can run in between."""
     while parts:
         parts.pop()
 

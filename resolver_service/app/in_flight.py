@@ -35,8 +35,8 @@ class InFlight:
         return len(self._walks)
 
     def decided(self, decision_id: str, targets: tuple[Scopes, ...], until_at: float, caller: object = None) -> None:
-        """A plan of these targets goes out, to be walked at once. `caller` stands for the stream on which it was asked
-        for, if it was."""
+        """A plan with these targets is handed out, and walked at once. `caller` identifies the stream that asked, if it
+        was one."""
         if self._leases.begin(decision_id, until_at, caller):
             walk = self._walks[decision_id] = Walk(targets)
             self._count(walk.target_id, 1)

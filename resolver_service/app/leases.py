@@ -47,7 +47,7 @@ class Leases:
         return len(self._leases)
 
     def begin(self, decision_id: str, until_at: float, caller: object = None) -> bool:
-        """False if there are too many. `caller` stands for the stream on which it was asked for, if it was."""
+        """False if there are too many. `caller` identifies the stream that asked for it, if it was one."""
         if len(self._leases) >= MOST_COUNTED:
             return False
         lease = _Lease(_tick(until_at + GRACE_S), None)

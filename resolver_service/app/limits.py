@@ -77,8 +77,8 @@ class ClientLimits:
         return len(self._usage)
 
     def check(self, client: Client, now: float, admission: Admission | None = None) -> None:
-        """Raises `ClientLimitError` if it may not make a request now. Counts nothing. `admission` is what resolvers
-        together say."""
+        """Raises `ClientLimitError` if the client may not make a request now. Counts nothing. `admission` is the
+        store's answer."""
         if client.limits is None:
             return
         self._leases.forget(now)
@@ -104,9 +104,9 @@ class ClientLimits:
         caller: object = None,
         admission: Admission | None = None,
     ) -> Allowances | None:
-        """A plan goes out. The tokens that it may take, as far as that is known, are held until reports tell, at the
-        latest at `until_at`; where none will come, which is where that is None, they count as used. `caller` stands for
-        the stream on which it was asked for, if it was. None if the client has no limits."""
+        """A plan is handed out. The tokens that it may take are reserved until reports tell the truth, at the latest
+        until `until_at`; if that is None no reports will come, and they count as used. `caller` identifies the stream
+        that asked, if it was one. None if the client has no limits."""
         if client.limits is None:
             return None
         now_ms = _ms(now)
@@ -136,7 +136,7 @@ class ClientLimits:
             self._shared.left(decision_id)
 
     def ended(self, decision_id: str, tokens: int, now: float) -> None:
-        """An answer is complete. One that does not tell what it took is taken to have taken what was sent."""
+        """An answer is complete. If the provider does not tell its tokens, the input that was estimated counts."""
         opened = self._open.get(decision_id)
         if opened is not None:
             self._settle(opened, tokens or opened.input_tokens, now)
@@ -144,8 +144,8 @@ class ClientLimits:
             self._shared.ended(decision_id, tokens)
 
     def closed(self, decision_id: str, now: float) -> None:
-        """What is still held was not used. But a client that has gone away may have been answered in part: it is taken
-        to have used what it sent, or hanging up before the end would be free."""
+        """Tokens still reserved were not used. But if the client has gone away it may have been answered in part, and
+        the input counts: hanging up before the end must not be free."""
         opened = self._open.get(decision_id)
         if opened is not None:
             if opened.left:
@@ -155,18 +155,18 @@ class ClientLimits:
             self._shared.closed(decision_id)
 
     def withdrawn(self, decision_id: str) -> None:
-        """Resolvers have let a request in that got no plan."""
+        """The store has let a request in that got no plan."""
         if self._shared is not None and decision_id.endswith(COUNTED):
             self._shared.withdrawn(decision_id)
 
     def caller_left(self, caller: object, now: float) -> None:
-        """Its stream broke, so that it may be dead: what is not closed soon does not count any longer."""
+        """The caller's stream broke, and it may be dead: what is not closed soon stops counting."""
         decisions = self._leases.caller_left(caller, now)
         if self._shared is not None:
             self._shared.orphaned(decision_id for decision_id in decisions if decision_id.endswith(COUNTED))
 
     def _settle(self, opened: _Open, tokens: int, now: float) -> None:
-        """Once: of a plan one attempt serves, and what is reported again was settled."""
+        """Counts the tokens of a decision, once: one attempt of a plan serves, and reports may be repeated."""
         if opened.settled:
             return
         opened.settled = True
@@ -191,8 +191,8 @@ class ClientLimits:
 
 
 def use_of(client_id: str, limits: Limits, needs: Needs, for_s: float | None) -> Use:
-    """What a request asks of the limits that resolvers share. `for_s` is how long it may take; None where nobody will
-    tell what becomes of it."""
+    """What a request takes of its client's limits, for the store. `for_s` is how long it may take; None if nothing will
+    be reported."""
     lease_s = None if for_s is None else for_s + GRACE_S
     return Use(client_id, limits, needs.all_tokens, needs.input_tokens, lease_s)
 

@@ -1,4 +1,4 @@
-"""How targets stand, for whoever looks at all of them at once."""
+"""The states of all targets, for metrics."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Tells whoever watches of revisions and health as they change.
+"""Tells watchers of revisions and of health, as they change.
 
-Nothing is queued. Each watcher knows what it has been told last; woken, it tells how the present differs from that, and
-then how the present of that moment differs, at whatever pace it is listened to. So one that is slow misses what was
-soon over, and never how things are; and no watcher takes more room than there are targets out of service.
+Nothing is queued. For each watcher it is known what it was told last; when woken, it is told how the present differs
+from that, at whatever pace it reads. So a slow watcher misses short-lived states, but never the present one, and takes
+no more memory than there are targets out of service.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TypeAlias
 from resolver_service.app.status import Glance, State, Status, TargetStatus
 
 MOST_REVISIONS_TOLD = 200
-"""One by one. Who is further behind is told of the present one alone."""
+"""Revisions that are told one by one. A watcher that is further behind is told of the present one only."""
 LOOK_S = 1.0
 """How often to look while some target is out: nothing rings when a cool-down ends."""
 

@@ -1,4 +1,4 @@
-"""Who may ask: for which names, how much and for how long."""
+"""The clients: which names they may call, how much, and until when."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 MOST_KEPT = 1_000
-"""Names of which a client's globs have been asked. There may be thousands of names, and of clients."""
+"""Results of a client's globs that are kept. There may be thousands of names, and of clients."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Limits:
 
 
 class Names:
-    """Which of the configured names some names and globs stand for. In a glob `*` is any text and `?` one character.
+    """The configured names that some names and globs match. In a glob `*` is any text and `?` one character.
 
     All are in the form in which names are compared: `names.name_key`.
     """
@@ -57,7 +57,7 @@ class Names:
 class Client:
     id: str
     names: Names | None = None
-    """That it may call; None for all."""
+    """The names that it may call; None for all."""
     limits: Limits | None = None
     expires_at: float = math.inf
     """Seconds since the epoch; from then on its keys are refused."""

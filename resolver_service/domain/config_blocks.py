@@ -1,8 +1,8 @@
-"""A configuration's text, taken apart where its lists are, so that entries which are known need not be read again.
+"""Splits a configuration's text at its lists, so that entries which are known need not be parsed again.
 
-Thousands of pools take a second to read, and a change is to one of them. An entry begins with a hyphen at the start of
-a line and ends before the next line that is not further in. Where that is not so, within a text of several lines or
-brackets, taking apart fails or what comes of it does: `Parts` says how to see.
+Thousands of pools take a second to parse, and a change is to one of them. An entry is taken to begin with a hyphen at
+the start of a line, and to end before the next line that is not indented further. Where that is wrong, within a text of
+several lines or brackets, splitting fails, or its result does: `Parts` says how to tell.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ _PLACE = "the entries of list "
 
 
 def place(number: int) -> str:
-    """What stands in the frame for all entries of one list, as its only entry."""
+    """The placeholder that stands in the frame for the entries of one list."""
     return f"{_PLACE}{number}"
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """They stand for the text if each can be read, each list's place is found in the frame once, as the only entry of a
-    list, each entry comes to one, and nothing in one refers to something in another."""
+    """The parts of a text. They are equal to it if each can be parsed, each placeholder is found once in the frame, as
+    the only entry of a list, each text is one entry, and nothing in one refers to another."""
 
     frame: str
     lists: tuple[tuple[str, ...], ...]

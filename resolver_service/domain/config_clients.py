@@ -35,9 +35,10 @@ _INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[
 
 
 def read_clients(root: Section, names: Container[str]) -> Mapping[bytes, Client] | None:
-    """By the SHA-256 of each key, without those that are disabled; None if the configuration does not speak of clients.
+    """The clients by the SHA-256 of each key, without those that are disabled; None if the configuration has no
+    `clients`.
 
-    `names` are the configured ones, by `name_key`. That one of a client's is not among them is no mistake: it may come.
+    `names` are the configured names, by `name_key`. A client may be allowed a name that does not exist yet.
     """
     if not root.has("clients"):
         return None

@@ -36,7 +36,7 @@ FAILURES = tuple(d for d in Disposition if d not in (Disposition.OK, Disposition
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A policy as it stands in one place: what is not said there is left to others."""
+    """A policy block as written: what it leaves out is settled by others."""
 
     attempts: int | None = None
     on_exhausted: OnExhausted | None = None
@@ -71,7 +71,7 @@ def read_policy(parent: Section) -> Block:
 
 
 def read_defaults(root: Section) -> tuple[Block, CoolDownBounds]:
-    """The block at the top level, and what can stand in no other."""
+    """The policy block at the top level, and `cool-down`, which only that one may have."""
     section = root.section("policy", (*_KEYS, "cool-down"))
     return _block(section), _cool_down(section.section("cool-down", tuple(_COOL_DOWN)))
 

@@ -58,7 +58,7 @@ class Directory:
     def __init__(self, entries: Iterable[ProviderEntry]) -> None:
         self.entries = tuple(entries)
         self.listed: dict[str, list[Offer]] = {}
-        """Who lists a model, by `name_key`."""
+        """The providers that list a model, by its `name_key`."""
         self._by_id: dict[str, ProviderEntry] = {}
         self._own: dict[tuple[str, str], Offer] = {}
         for entry in self.entries:

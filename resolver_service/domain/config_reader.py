@@ -23,7 +23,7 @@ Choice = TypeVar("Choice", bound=StrEnum)
 MOST_SUGGESTIONS = 100
 """The rest of a configuration that is wrong throughout is told without guesses: they take milliseconds each."""
 MOST_VALUES = 1_000_000
-"""Aliases let a short text stand for an endless tree: reading ends here."""
+"""The most values that are read: aliases can make an endless tree of a short text."""
 LONGEST_QUOTED = 60
 SHORTEST_SECRET = 12
 """Characters of a key with a digit in it that is not shown."""
@@ -60,7 +60,7 @@ class Problem:
         return f"{self.path}: {self.message}" if self.path else self.message
 
     def in_text(self) -> str:
-        """For whoever has the text before them."""
+        """With the line, for a reader who has the text."""
         return f"line {self.line}, {self}" if self.line else str(self)
 
 
@@ -77,7 +77,7 @@ class ConfigError(Exception):
         return "\n".join(str(problem) for problem in self.problems)
 
     def in_text(self) -> str:
-        """The same for whoever has the text before them."""
+        """The same with lines, for a reader who has the text."""
         return "\n".join(problem.in_text() for problem in self.problems)
 
 
@@ -103,7 +103,7 @@ def quoted(value: object) -> str:
 
 
 def _may_be_secret(key: object) -> bool:
-    """Whether a key is like those that providers hand out, and like none that stands in a configuration."""
+    """Whether a word looks like a provider's key, and not like anything in a configuration."""
     return isinstance(key, str) and len(key) >= SHORTEST_SECRET and any(map(str.isdigit, key))
 
 
@@ -163,7 +163,7 @@ class Problems:
             raise ConfigError(Problem(path_text(path), message) for path, message in self._found)
 
     def _position(self, path: Path) -> list[int]:
-        """Where a path is in the document, as numbers to sort by; a key that is missing comes before those present."""
+        """The position of a path in the document, as numbers to sort by; a missing key comes before those present."""
         node, position = self._document, []
         for part in path:
             if isinstance(node, dict):

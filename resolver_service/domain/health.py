@@ -87,7 +87,7 @@ LIMITS = frozenset({Disposition.RATE_LIMITED, Disposition.QUOTA})
 class Availability(StrEnum):
     READY = "ready"
     PROBE = "probe"
-    """Its cool-down is over and nobody is finding out yet whether it is well."""
+    """Its cool-down is over, and no probe is under way."""
     OUT = "out"
 
 

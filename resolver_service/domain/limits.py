@@ -18,7 +18,7 @@ GRAIN_MS = 100
 """What is used within so short a time becomes one entry, which leaves the window with the last of it. So a window has
 some 600 entries at most; it never counts too little, and some of it up to this much too long."""
 SOON_MS = 1_000
-"""When to come back while requests under way are what is in the way: nobody knows when they end, and most end soon."""
+"""The Retry-After while requests under way are what is in the way: it is not known when they end, and most end soon."""
 
 
 class Kind(StrEnum):

@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
 LONGEST_COMPARED = 100
-"""Characters. Longer names are nobody's typing mistake, and comparing takes the product of both lengths."""
+"""Characters. Longer names are not typing mistakes, and comparing takes the product of both lengths."""
 MOST_COMPARED = 500
 """Whoever asks for what is not there must not keep others waiting: ten thousand names take 20 ms and more."""
 COMPARED_CLOSELY = 25

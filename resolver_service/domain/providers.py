@@ -1,4 +1,4 @@
-"""Who can serve: a provider, the references to its keys, and what sets it apart from others of its dialect."""
+"""The providers: addresses, references to keys, and what sets each apart from others of its dialect."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class AnswerRule:
-    """What an error answer of a provider comes to if it has all that is told here."""
+    """The disposition of error answers that match all of these."""
 
     disposition: Disposition
     status: int = 0
@@ -59,4 +59,4 @@ class Provider:
     responses: bool = False
     """It has the Responses API."""
     abilities: Mapping[str, Abilities] = field(default_factory=dict, hash=False)
-    """Of the models of which something is known, by `name_key`."""
+    """The abilities that are known, by the model's `name_key`."""

@@ -11,12 +11,12 @@ BACKLOG = 2048
 
 
 def listen(host: str, port: int, flag: str = "--listen") -> socket.socket:
-    """Where nobody else does. `flag` is the one that the address was told by."""
+    """Listens at an address that nothing else listens at. `flag` names it in errors."""
     return _bound(host, port, flag, listens=True)
 
 
 def reserve(host: str, port: int) -> socket.socket:
-    """Holds the address, at which nobody else listens now, for workers to `join`. It gets no connection."""
+    """Holds an address for workers to `join`. Nothing else may listen there. It gets no connection."""
     if port:
         # Shared ports are anybody's of the same user: another edge at this one would not be noticed.
         _bound(host, port).close()

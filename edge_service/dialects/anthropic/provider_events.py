@@ -179,7 +179,7 @@ _DELTAS: Mapping[str, Callable[[Events, _Delta, int], Sequence[Event]]] = Mappin
         "input_json_delta": Events._go_on_call,
     }
 )
-"""Citations are left out: nobody but clients of this dialect can ask for them."""
+"""Citations are left out: only clients of this dialect can ask for them."""
 
 _BLOCKS: Mapping[str, Callable[[Events, _Block, int], Sequence[Event]]] = MappingProxyType(
     {

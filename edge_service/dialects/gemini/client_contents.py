@@ -14,7 +14,7 @@ from edge_service.dialects.gemini.signatures import SKIP
 from edge_service.domain.errors import InvalidRequestError
 
 _HOSTED = ("executableCode", "codeExecutionResult", "toolCall", "toolResponse")
-"""What the tools that Google runs have left behind; nobody else knows them."""
+"""What Google's hosted tools leave in a conversation; other dialects do not have it."""
 
 _URL_SAFE = str.maketrans("-_", "+/")
 _GOOGLES = ("https://generativelanguage.googleapis.com/", "gs://", "files/")

@@ -126,7 +126,7 @@ def _sort(left: Fields, bound: frozenset[str], conversation: Contents) -> None:
 
 
 def _output(config: Fields) -> tuple[Output | None, list[str]]:
-    """The form of the answer; and the paths of what asks for one that nobody else has."""
+    """The form of the answer, and the paths of the fields that ask for one that other dialects do not have."""
     media_type = config.text("responseMimeType").lower()
     schema = config.raw("responseJsonSchema")
     own = config.raw("responseSchema")

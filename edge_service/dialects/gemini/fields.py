@@ -15,7 +15,7 @@ from edge_service.dialects.values import first_byte, is_null, request_fields
 from edge_service.domain.errors import InvalidRequestError
 
 _NAME = re.compile(r"[A-Za-z0-9_$-]{1,64}\Z")
-"""Names that may be told: what is left out stands in a header."""
+"""Names that can stand in a header: those of fields that are left out do."""
 
 _element = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
@@ -62,7 +62,7 @@ class Fields:
         return f"{self.path}.{name}" if self.path else name
 
     def left(self) -> tuple[str, ...]:
-        """The paths of those that nobody has taken."""
+        """The paths of the fields that are left."""
         return tuple(
             self.at(name if _NAME.match(name) else "?") for name, raw in self._left.items() if not is_null(raw)
         )
@@ -75,7 +75,7 @@ class Fields:
         return None if raw is None or is_null(raw) else raw
 
     def object_text(self, name: str) -> str:
-        """The JSON of an object into which nobody looks."""
+        """An object as JSON text, which is not looked into."""
         raw = self.raw(name)
         if raw is None:
             return "{}"

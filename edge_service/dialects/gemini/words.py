@@ -33,7 +33,7 @@ FINISHES: Mapping[str, Finish] = MappingProxyType(
         "CONTINUATION": Finish.PAUSED,
     }
 )
-"""A word that is not here is taken as `FILTERED`: it is an ending that nobody has called a good one."""
+"""An unknown word counts as `FILTERED`: it is not known to be a good ending."""
 
 FAILURES = frozenset(
     {

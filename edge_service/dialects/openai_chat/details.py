@@ -64,7 +64,7 @@ class Detail(Struct):
         return (self.id or "").removeprefix(MARK)
 
     def thought(self) -> Thinking:
-        """What nobody can be told to have made is left out: without its maker it is of no use."""
+        """The thought. A signature is left out if its maker is not known: it would be of no use."""
         text = self.text or self.summary or ""
         family = self.family
         if self.data and family is Family.GEMINI:
@@ -77,7 +77,7 @@ class Detail(Struct):
 
     @property
     def is_lost(self) -> bool:
-        """Whether there is something in it that nobody can use."""
+        """Whether it has something that cannot be used."""
         return bool(self.data or self.signature) and self.family is None
 
 

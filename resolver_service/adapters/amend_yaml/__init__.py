@@ -1,4 +1,5 @@
-"""Makes a YAML text say something else, and leaves everything alone that says the same as before."""
+"""Edits a YAML text in place, so that it says something else: what stays the same keeps its comments, order and
+quotes."""
 
 from resolver_service.adapters.amend_yaml.amending import amend
 

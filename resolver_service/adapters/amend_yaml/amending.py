@@ -1,28 +1,27 @@
-"""Compares two trees of plain data and carries the differences over into the text of the first."""
+"""Compares two documents, and edits the text of the first to say the second."""
 
 from __future__ import annotations
 
 import contextlib
 from bisect import bisect_left
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from itertools import takewhile
 
 from resolver_service.adapters.amend_yaml import writing
-from resolver_service.adapters.amend_yaml.narrowing import Edit, narrowed
+from resolver_service.adapters.amend_yaml.narrowing import Edit, agreeing, narrowed
 from resolver_service.adapters.amend_yaml.nodes import BREAK, AwkwardError, Layout, Node, layout
 from resolver_service.app.ports import AWKWARD, ReadOnlyError
 from resolver_service.domain.same import same
 
 _BOM = "\ufeff"
 _IDENTITY = ("id", "ref", "provider", "pool", "model")
-"""By these keys an item of a list is known again, whatever else of it has changed."""
+"""The keys by which an entry of a list is recognised, whatever else of it has changed."""
 
 
 def amend(text: bytes, old: object, new: object) -> bytes:
-    """The text, which stands for `old`, changed as little as may be so that it stands for `new`.
+    """The text, which says `old`, with as few changes as possible so that it says `new`.
 
-    Comments, order, quotes and line ends stay as they are wherever the two agree. Whether it came out right is for the
-    caller to see, by reading it. Raises `ReadOnlyError` for what is written in a way that cannot be changed.
+    Comments, order, quotes and line ends stay as they are wherever the two agree. The caller has to parse the result to
+    see whether it came out right. Raises `ReadOnlyError` for a text that is written in a way that cannot be changed.
     """
     decoded = text.decode("utf-8-sig")
     if same(old, new):
@@ -72,7 +71,7 @@ class _Amending:
         return self._edits
 
     def _spell_out(self, values: Mapping[Node, object]) -> None:
-        """What changes behind an anchor must not change where its aliases are."""
+        """Writes out the aliases of an anchor whose value changes: they must keep the old value."""
         changed = list(self._edits)
         for alias in self._at.aliases:
             anchor = alias.alias_of or alias
@@ -95,7 +94,7 @@ class _Amending:
     # --- One value ---
 
     def _change(self, node: Node, old: object, new: object) -> None:
-        """Raises `AwkwardError` if whatever the value is in has to be written anew."""
+        """Edits one value. Raises `AwkwardError` if what contains it has to be written anew."""
         if same(old, new):
             return
         before = len(self._edits)
@@ -111,7 +110,7 @@ class _Amending:
         if node.is_block:
             raise AwkwardError
         if node.start == node.end:
-            raise AwkwardError  # There is nothing to put something in the place of.
+            raise AwkwardError  # The value is empty: there is nothing to replace.
         instead = writing.scalar(new, node.style) if _is_scalar(new) else writing.flow(new)
         if node.style in ("|", ">"):
             instead += self._at.newline
@@ -121,7 +120,7 @@ class _Amending:
         """`column` is the block's that the key stands in; None within brackets."""
         before = len(self._edits)
         try:
-            # What said nothing yet may take as many lines as it likes.
+            # A value that was empty may become several lines.
             if column is None or _is_scalar(new) or not new or not (value.start == value.end or old in ([], {})):
                 self._change(value, old, new)
                 return
@@ -187,7 +186,7 @@ class _Amending:
             self._change(items[mine], old[mine], new[its])
         kept = [mine for mine, _ in matches]
         added: dict[int, list[object]] = {}
-        """What comes behind which item of the old ones; -1 before all that are kept."""
+        """The new items by the index of the old one that they follow; -1 for those before all that are kept."""
         behind, of_old = -1, {its: mine for mine, its in matches}
         for place, value in enumerate(new):
             if place in of_old:
@@ -216,7 +215,7 @@ class _Amending:
     # --- Text ---
 
     def _in_brackets(self, spans: Sequence[tuple[int, int]], kept: Sequence[int], added: dict[int, list[str]]) -> None:
-        """Takes out what is not kept, with its commas, and puts in what is added behind which."""
+        """Within brackets: removes what is not kept, with its commas, and inserts what is added after each entry."""
         for first, last in _gaps(kept, len(spans)):
             if first:
                 self._edits.append((spans[first - 1][1], spans[last][1], ""))
@@ -233,7 +232,7 @@ class _Amending:
             self._edits.append((end, end, "".join(between + text for text in texts)))
 
     def _drop_lines(self, starts: Sequence[int], ends: Sequence[int], kept: Sequence[int]) -> None:
-        """Takes out the entries of a block that are not kept, each with the comment above it."""
+        """Removes the entries of a block that are not kept, each with the comment above it."""
         for first, last in _gaps(kept, len(starts)):
             if not self._at.is_first_on_line(starts[first]):
                 # The first key of an item: it stands behind the item's hyphen, and so will the next.
@@ -258,7 +257,7 @@ def _is_scalar(value: object) -> bool:
 
 
 def _gaps(kept: Sequence[int], count: int) -> Iterator[tuple[int, int]]:
-    """The first and the last of each run of places that are not kept."""
+    """The first and last index of each run that is not kept."""
     before = -1
     for place in (*kept, count):
         if place > before + 1:
@@ -274,9 +273,9 @@ def _identity(value: object) -> Hashable:
 
 
 def _matches(old: Sequence[object], new: Sequence[object]) -> list[tuple[int, int]]:
-    """Which item of the old ones has become which of the new ones, in ascending order: as many as keep their order."""
-    head = _agreeing(old, new)
-    tail = _agreeing(old[head:][::-1], new[head:][::-1])
+    """Pairs of an old index and the new one that it has become, ascending: as many as keep their order."""
+    head = agreeing(old, new)
+    tail = agreeing(old[head:][::-1], new[head:][::-1])
     pairs = [(place, place) for place in range(head)]
     places: dict[Hashable, list[int]] = {}
     for place in range(head, len(old) - tail):
@@ -289,13 +288,9 @@ def _matches(old: Sequence[object], new: Sequence[object]) -> list[tuple[int, in
     return _with_likely(_ascending(pairs), old, new)
 
 
-def _agreeing(old: Sequence[object], new: Sequence[object]) -> int:
-    """How many at the beginning are the same."""
-    return sum(1 for _ in takewhile(lambda pair: same(*pair), zip(old, new, strict=False)))
-
-
 def _with_likely(matches: list[tuple[int, int]], old: Sequence[object], new: Sequence[object]) -> list[tuple[int, int]]:
-    """And what has become of those between them, where as many went as came: an entry may have got another name."""
+    """Adds pairs between these, where as many entries went as came and they are alike: an entry may have been
+    renamed."""
     found = []
     mine = its = 0
     for next_mine, next_its in (*matches, (len(old), len(new))):
@@ -316,7 +311,7 @@ def _alike(one: object, other: object) -> bool:
 
 
 def _ascending(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The longest part of it whose first numbers ascend; the second ones do anyway."""
+    """The longest subsequence whose first numbers ascend; the second ones do anyway."""
     ends: list[int] = []
     chain: list[int] = []
     before: list[int] = []

@@ -1,6 +1,6 @@
-"""Leaves out of a text, and of what it says, the entries of lists that a change has nothing to do with.
+"""Leaves out of a text, and of its document, the list entries that a change does not concern.
 
-To know where everything stands in a text of thousands of pools takes a third of a second, and a change is to one.
+To locate everything in a text of thousands of pools takes a third of a second, and a change is to one of them.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from resolver_service.domain.config_blocks import parts, place
 from resolver_service.domain.same import same
 
 Edit: TypeAlias = tuple[int, int, str]
-"""From where to where, and what stands there instead."""
-# What it stands for may be left out.
+"""Start and end in the text, and what replaces that."""
+# The anchor that it refers to may be left out.
 _ALIAS = re.compile(r"[\s\[{,]\*[^\s,\]}]")
 
 
@@ -29,10 +29,10 @@ class Narrowed:
     old: object
     new: object
     left_out: tuple[tuple[int, int], ...]
-    """From where to where in the whole text, in its order."""
+    """Start and end in the whole text, in order."""
 
     def widened(self, edits: Sequence[Edit]) -> list[Edit] | None:
-        """The edits as they are of the whole text. None if one touches a place where something was left out."""
+        """The same edits in the whole text. None if one touches a place where something was left out."""
         gone = list(accumulate((end - start for start, end in self.left_out), initial=0))
         places = [start - before for (start, _), before in zip(self.left_out, gone, strict=False)]
         found = []
@@ -45,10 +45,10 @@ class Narrowed:
 
 
 def narrowed(text: str, old: object, new: object) -> Narrowed | None:
-    """None if there is nothing to leave out, or the text is none that can be taken apart.
+    """The narrowed text; None if there is nothing to leave out, or the text cannot be taken apart.
 
-    Of each list the first and the last entry stay, and those beside the first and the last that differ: what is added
-    is written as they are.
+    Of each list the first and the last entry stay, and those next to the first and the last that differ: new entries
+    are written in their style.
     """
     found = None if _ALIAS.search(text) else parts(text)
     if found is None:
@@ -65,8 +65,8 @@ def narrowed(text: str, old: object, new: object) -> Narrowed | None:
         mine, its = _at(old, path), _at(new, path)
         if not isinstance(mine, list) or not isinstance(its, list) or len(mine) != len(texts):
             continue
-        head = _agreeing(mine, its)
-        tail = _agreeing(mine[head:][::-1], its[head:][::-1])
+        head = agreeing(mine, its)
+        tail = agreeing(mine[head:][::-1], its[head:][::-1])
         gaps = [(first, last) for first, last in ((1, head - 1), (len(mine) - tail + 1, len(mine) - 1)) if first < last]
         begins = list(accumulate(map(len, texts), initial=start))
         left_out += ((begins[first], begins[last]) for first, last in gaps)
@@ -84,7 +84,7 @@ def narrowed(text: str, old: object, new: object) -> Narrowed | None:
 
 
 def _places(value: object, path: tuple[Hashable, ...] = ()) -> Iterator[tuple[str, tuple[Hashable, ...]]]:
-    """Of lists that mappings lead to."""
+    """The placeholders of lists, with the keys that lead to them."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from _places(inner, (*path, key))
@@ -104,6 +104,6 @@ def _with(value: Any, path: tuple[Hashable, ...], instead: object) -> object:
     return {**value, path[0]: _with(value[path[0]], path[1:], instead)}
 
 
-def _agreeing(old: Sequence[object], new: Sequence[object]) -> int:
-    """How many at the beginning are the same."""
+def agreeing(old: Sequence[object], new: Sequence[object]) -> int:
+    """How many values at the beginning are the same."""
     return sum(1 for _ in takewhile(lambda pair: same(*pair), zip(old, new, strict=False)))

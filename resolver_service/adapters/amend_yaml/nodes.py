@@ -1,7 +1,7 @@
-"""A YAML text as a tree of places: where each value stands, down to the character.
+"""A YAML text as a tree of positions: where each value begins and ends, to the character.
 
-PyYAML's own nodes do not tell where an alias stands, and for a block they tell where the next one begins. So the tree
-is made of libyaml's events.
+PyYAML's own nodes do not tell where an alias is, and a block's node ends where the next one begins. So the tree is made
+from libyaml's events.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ _COMMENT_LINE = re.compile("([ \t]*)#")
 
 
 class AwkwardError(Exception):
-    """A construction of YAML that cannot be changed piece by piece."""
+    """A YAML construct that cannot be edited in place."""
 
 
 @dataclass(slots=True, eq=False)
 class Node:
     start: int
-    """Of its anchor and tag, if it has them."""
+    """Where its anchor or tag begins, if it has one."""
     end: int
     """Behind its last character. A literal block ends with its line, and nothing else does."""
     body: int = 0
-    """Of a collection: behind anchor, tag and opening bracket."""
+    """Of a collection: after anchor, tag and opening bracket."""
     is_flow: bool = True
     style: str = ""
     """Of a scalar: its quotes, `|` or `>`."""
@@ -53,7 +53,7 @@ class Layout:
     aliases: list[Node]
     newline: str
     starts: list[int] = field(default_factory=list)
-    """Of the lines."""
+    """Where each line begins."""
 
     def line(self, at: int) -> int:
         """Where the line of this place begins."""
@@ -68,7 +68,7 @@ class Layout:
         return at - self.line(at)
 
     def after(self, node: Node) -> int:
-        """Where the first line begins that has nothing of it."""
+        """Where the first line after the node begins."""
         if node.end > node.start and BREAK.fullmatch(self.text[node.end - 1]):
             return node.end
         return self.next_line(node.end)
@@ -82,19 +82,20 @@ class Layout:
         return found.end() if found else at
 
     def comment_column(self, line: int) -> int | None:
-        """Of the comment that is alone on the line that begins there; None if there is none."""
+        """The column of the comment that has the line to itself; None if there is none."""
         found = _COMMENT_LINE.match(self.text, line)
         return len(found[1]) if found else None
 
     def lead(self, at: int) -> int:
-        """Where the comment begins that belongs to what begins there: it stands right above it, in the same column."""
+        """Where the comment right above a place begins, if it is in the same column; else the place's own line."""
         line, column = self.line(at), self.column(at)
         while line > 0 and self.comment_column(self.line(line - 1)) == column:
             line = self.line(line - 1)
         return line
 
     def trail(self, line: int, column: int) -> int:
-        """Behind the comments that belong to what ends before this line: they are further in than the column."""
+        """The end of the comments that belong to what ends before this line: those that are indented further than the
+        column."""
         while line < len(self.text) and (self.comment_column(line) or 0) > column:
             line = self.next_line(line)
         return line
@@ -118,7 +119,7 @@ class Layout:
 
 
 def layout(text: str) -> Layout:
-    """Of a text that can be read. A byte order mark must not stand before it: libyaml does not count it."""
+    """The tree of a valid text. It must not begin with a byte order mark: libyaml does not count it."""
     stack: list[Node] = []
     anchors: dict[str, Node] = {}
     aliases: list[Node] = []
@@ -177,7 +178,7 @@ _NOTHING = Node(0, 0)
 
 
 def _last(node: Node) -> Node:
-    """A block's last entry, which ends where the block does: libyaml has it end where the next thing begins."""
+    """A block's last entry, which ends where the block does; by libyaml it would end where the next thing begins."""
     if node.items:
         return node.items[-1]
     if node.pairs:

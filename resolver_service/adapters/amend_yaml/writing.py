@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 WIDTH = 100
-"""Characters that a mapping or list may take on one line, where it could take several."""
+"""The most characters of a mapping or list on one line; longer ones take several."""
 
 # What every reader of YAML takes for a string, of whichever version, on a line and in brackets.
 _PLAIN = re.compile(r"[A-Za-z](?:[A-Za-z0-9_./@+-]|:(?=[A-Za-z0-9_/]))*(?: [A-Za-z0-9_./@+(][A-Za-z0-9_./@+()-]*)*\Z")
