@@ -243,7 +243,9 @@ def located(text: str | bytes, problems: Sequence[Problem]) -> Sequence[Problem]
     if not problems:
         return problems
     lines = _Lines(text.decode("utf-8-sig") if isinstance(text, bytes) else text)
-    return [Problem(it.path, it.message, lines.of(it.path)) for it in problems]
+    told = [Problem(it.path, it.message, lines.of(it.path)) for it in problems]
+    lines.let_go()
+    return told
 
 
 class _Lines:
@@ -274,6 +276,16 @@ class _Lines:
                 inside = {f"[{n}]": (each.start_mark.line + 1, each) for n, each in enumerate(node.value)}
             self._known[id(node)] = inside
         return inside
+
+    def let_go(self) -> None:
+        """Frees the nodes one by one: in one piece, those of a large text would hold up all other threads."""
+        nodes, self._root = [self._root], None
+        self._known.clear()
+        while nodes:
+            node = nodes.pop()
+            if isinstance(node, yaml.CollectionNode):
+                inside, node.value = node.value, []  # Aliases lead here again, and find nothing.
+                nodes += [value for _, value in inside] if isinstance(node, yaml.MappingNode) else inside
 
 
 _STEP = re.compile(r"\.?([A-Za-z_][A-Za-z0-9_-]*|\[\d+\])")

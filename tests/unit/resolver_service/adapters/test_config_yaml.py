@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from resolver_service.adapters import config_yaml
 from resolver_service.domain.catalog import Group
-from resolver_service.domain.config import ConfigError
+from resolver_service.domain.config import ConfigError, Problem
 from resolver_service.domain.policy import Policy
 
 EXAMPLE = Path(__file__).parents[4] / "config.example.yaml"
@@ -212,3 +213,11 @@ def test_a_mistake_in_a_very_large_text_has_its_line_too() -> None:
     with pytest.raises(ConfigError) as caught:
         config_yaml.load("# as large as it gets\n" * 60_000 + "nothing: here\n")
     assert caught.value.in_text().startswith("line 60001, nothing: unknown key")
+
+
+def test_a_text_that_is_nearly_all_aliases_is_let_go_of_in_a_moment() -> None:
+    """It stands for 9 to the power of 9 values."""
+    levels = [f"{letter}: &{letter} [{', '.join([f'*{before}'] * 9)}]" for before, letter in pairwise("abcdefghi")]
+    text = "\n".join(["a: &a [1, 2, 3, 4, 5, 6, 7, 8, 9]", *levels])
+    (problem,) = config_yaml.located(text, [Problem("i", "is too much")])
+    assert problem.line == 9
