@@ -1,4 +1,4 @@
-"""What the answers of providers, and failed calls, amount to."""
+"""Turns providers' error responses, and failed calls, into outcomes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from edge_service.domain.retry_after import retry_after_headers, retry_after_s
 
 MAX_ERROR_BYTES = 1024 * 1024
 ERROR_BODY_S = 1.0
-"""How long to wait for the body of an error answer: the status and the headers have told most of it."""
+"""How long to wait for the body of an error response: the status and the headers have told most of it."""
 
 _DISPOSITIONS = {
     UnreachableError: Disposition.UNREACHABLE,
@@ -36,7 +36,7 @@ _OF_THE_REQUEST = (Disposition.CLIENT_FAULT, Disposition.CONTEXT_LENGTH)
 
 
 def failure(error: StreamFailedError | UpstreamFailure | CredentialError) -> Outcome:
-    """What an attempt that came to no whole answer amounts to."""
+    """The outcome of an attempt that got no complete response."""
     if isinstance(error, StreamFailedError):
         return error.outcome
     if isinstance(error, CredentialError):
@@ -47,12 +47,12 @@ def failure(error: StreamFailedError | UpstreamFailure | CredentialError) -> Out
 async def refusal(
     response: UpstreamResponse, now: float, voice: Voice | None, rulings: Rulings = NO_RULINGS
 ) -> Outcome:
-    """What an answer with an error status amounts to; `now` is in seconds since the epoch. `voice` is the client's, or
+    """The outcome of a response with an error status; `now` is in seconds since the epoch. `voice` is the client's, or
     None if the provider speaks another dialect, so that nothing can be passed on."""
     try:
         body = await read_whole(response, MAX_ERROR_BYTES, within_s=ERROR_BODY_S)
     except (TimeoutError, UpstreamFailure):
-        body = None  # The status has said it.
+        body = None  # The status is enough.
     status = response.status
     error = ProviderError() if body is None else provider_errors.read(body)
     by_rule = rulings.of(status, body or b"")
@@ -78,7 +78,7 @@ async def refusal(
 def _passed_on(
     response: UpstreamResponse, body: bytes, voice: Voice, disposition: Disposition, after_s: float | None
 ) -> ErrorAnswer | None:
-    """The answer as it came, if it is one of the client's dialect."""
+    """The provider's response, if it is of the client's dialect and may be passed on as it came."""
     if _quotes_credential(response, body) or not (disposition in _OF_THE_REQUEST or voice.is_error_body(body)):
         return None
     shown = [*headers.to_client(response.headers), *retry_after_headers(response.headers, after_s)]
@@ -86,14 +86,14 @@ def _passed_on(
 
 
 def _quotes_credential(response: UpstreamResponse, body: bytes) -> bool:
-    """`Incorrect API key provided: sk-...`, whatever the status."""
+    """Whether the body quotes the credential, as in `Incorrect API key provided: sk-...`, whatever the status."""
     return response.quotes_credential(body) or response.quotes_credential(provider_errors.plain(body) or b"")
 
 
 def unusable(
     error: EmptyAnswerError | MalformedAnswerError | ReportedError, status: int, body: bytes, rulings: Rulings
 ) -> Outcome:
-    """What a success amounts to that has no answer in it."""
+    """The outcome of a response with a success status but no answer in it."""
     by_rule = rulings.of(status, body)
     if isinstance(error, ReportedError):
         return reported(status, provider_errors.read(body), by_rule)
@@ -102,9 +102,9 @@ def unusable(
 
 
 async def read_whole(response: UpstreamResponse, limit_bytes: int, within_s: float | None = None) -> bytes | None:
-    """The body; None if it is larger than the limit. Raises `UpstreamFailure`, or `TimeoutError` if what is not there
-    does not come in time."""
-    rest = response.rest()  # As nearly all come: then there is nothing to wait for.
+    """Reads the body; None if it is larger than the limit. Raises `UpstreamFailure`, or `TimeoutError` if the rest of
+    it does not arrive within `within_s`."""
+    rest = response.rest()  # Nearly always the whole body is there: nothing to wait for.
     if rest is not None:
         return rest if len(rest) <= limit_bytes else None
     parts: list[bytes] = []

@@ -1,4 +1,4 @@
-"""One call to a target: the request, how long it is waited for, and the connection that is given back."""
+"""One call to a target: its request, its time limits, and the release of its connection."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Asking:
     )
 
     call: Call
-    """Once the request has been put into the target's dialect."""
+    """Set by `put`."""
 
     def __init__(self, services: Services, incoming: Incoming, attempt: Attempt, record: Record) -> None:
         self._services = services
@@ -49,11 +49,11 @@ class Asking:
         self._response: UpstreamResponse | None = None
         self._waiting_from: float | None = None
         self._teller: Call | EventReader | None = None
-        """Knows how many tokens the answer has taken."""
+        """Knows how many tokens the response has used."""
         self.attempt = attempt
         self.opened_at = self._clock()
         self.is_bound = False
-        """The resolver has been told of the stored response."""
+        """The resolver has been told that this target made the stored response."""
         self.provider_request_id = ""
         """What the provider calls the request; empty until it has answered."""
 
@@ -63,7 +63,7 @@ class Asking:
         self._teller = self.call = request.of(self.attempt)
 
     async def send(self) -> UpstreamResponse:
-        """Sends the request and waits for the head of the answer. Raises `UpstreamFailure` or `CredentialError`."""
+        """Sends the request and waits for the head of the response. Raises `UpstreamFailure` or `CredentialError`."""
         written = self.call.written
         head = [] if self.call.is_translated else headers.to_upstream(self._incoming.headers)
         head += written.headers
@@ -79,27 +79,27 @@ class Asking:
         return self._response
 
     async def body(self) -> bytes | None:
-        """The body of an answer that is not streamed; None if it is too large. Raises `UpstreamFailure`."""
+        """The body of a response that is not streamed; None if it is too large. Raises `UpstreamFailure`."""
         self.wait()
         body = await read_whole(self.response, MAX_ANSWER_BYTES)
         self.waited()
         return body
 
     def reader(self) -> EventReader | None:
-        """The reader of a stream's events; None for one that is passed on unread."""
+        """The reader of the stream's events; None for a stream that is passed on unread."""
         reader = self.call.reader()
         self._teller = reader or self._teller
         return reader
 
     @property
     def tokens(self) -> Tokens | None:
-        """The tokens of the answer, as far as the provider has told by now."""
+        """The tokens that the response has used, as far as the provider has told by now."""
         usage = None if self._teller is None else self._teller.usage
         return None if usage is None else tokens(usage)
 
     @property
     def response(self) -> UpstreamResponse:
-        """From `send` until `release`."""
+        """The provider's response: there from `send` until `release`."""
         assert self._response is not None  # noqa: S101 - nobody looks at an answer that has not come
         return self._response
 
@@ -108,18 +108,18 @@ class Asking:
         return Rulings(self.attempt.rules, self._incoming.headers, self._incoming.body)
 
     def wait(self) -> None:
-        """From now on the provider is waited for: that time is not the gateway's."""
+        """Starts counting time as waiting for the provider, which is not the gateway's own time."""
         self._waiting_from = self._clock()
 
     def waited(self) -> None:
-        """Ends the time of waiting, if there was any."""
+        """Stops counting, if `wait` has started it."""
         if self._waiting_from is not None:
             self._record.upstream_s += self._clock() - self._waiting_from
             self._waiting_from = None
 
     async def drain(self) -> None:
         """Reads a complete stream to the end of its body, so that the connection can be used again."""
-        if self.response.rest() is not None:  # As it mostly is.
+        if self.response.rest() is not None:  # Mostly the end is there already.
             return
         try:
             async with asyncio.timeout(DRAIN_S):

@@ -1,4 +1,4 @@
-"""The relay of streams into which nobody looks: images, audio, transcripts. Their events may be as large as a file."""
+"""The relay of streams that are passed on unread: images, audio, transcripts. An event may be as large as a file."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from edge_service.app.relay import StreamFailedError
 from edge_service.domain.outcome import Disposition, Outcome
 
 _STATUS = 200
-"""Of all streams: others are read as refusals."""
+"""Every stream has it: responses with another status are read as errors."""
 
 
 class ByteRelay:
-    """A `Relay` to which any byte is content, and the proper end of the body the end of the stream."""
+    """A `Relay` for which any byte is content, and a stream is complete when its body ends properly."""
 
     __slots__ = ("complete", "has_content", "is_new_content")
 
     content_events = 0
-    """Nobody knows of any."""
+    """Events are not counted."""
 
     def __init__(self) -> None:
         self.has_content = False
@@ -23,7 +23,7 @@ class ByteRelay:
         self.complete = False
 
     def feed(self, data: bytes) -> bytes:
-        """What may be sent now: all of it."""
+        """Returns the bytes to send to the client: the whole piece."""
         self.is_new_content = bool(data)
         self.has_content = self.has_content or self.is_new_content
         return data

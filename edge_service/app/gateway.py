@@ -1,4 +1,4 @@
-"""Takes a client's request from its bytes to its answer."""
+"""Serves a client's request, from its bytes to the answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from edge_service.domain.needs import Operation
 
 
 class Gateway:
-    """Serves requests; holds nothing between them."""
+    """Serves requests; keeps no state between them."""
 
     def __init__(self, services: Services) -> None:
         self.clock = services.clock
@@ -46,8 +46,8 @@ class Gateway:
         read: Callable[[bytes, Headers], Asked | Countable],
         voice: Voice,
     ) -> None:
-        """Answers a request, with an error if need be. `read` makes the request of its body and headers, and may raise
-        `ApiError`; `voice` writes errors in the client's dialect."""
+        """Answers a request, with an error if need be. `read` parses the request from its body and headers, and may
+        raise `ApiError`; `voice` writes errors in the client's dialect."""
         record = Record(incoming.request_id, incoming.arrived_at)
         self._services.telemetry.began()
         try:

@@ -1,4 +1,4 @@
-"""The headers of answers to clients: the content type, who served, and how long that took."""
+"""The headers of answers to clients: the content type, the target that served, and the time that it took."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from edge_service.domain.plan import Attempt
 
 
 def own(record: Record, now: float, attempt: Attempt | None, opened: int) -> Headers:
-    """The gateway's own headers: who served or was tried last, if anyone was; how many were tried; the gateway's share
-    of the time so far, which goes into the record, too."""
+    """The gateway's own headers: the target that served or was tried last, if any; the number of attempts; the
+    gateway's share of the time so far, which is also put into the record."""
     record.overhead_s = overhead_s = now - record.arrived_at - record.upstream_s
     named = [] if attempt is None else [(b"x-forebay-target", attempt.target_id.encode())]
     return [
@@ -24,7 +24,7 @@ def own(record: Record, now: float, attempt: Attempt | None, opened: int) -> Hea
 
 
 def losses_of(record: Record, attempt: Attempt, written: Written) -> Headers:
-    """The fields of the request that were left out for this target. They go into the record, too."""
+    """The header with the request's fields that were left out for this target. They are also put into the record."""
     if not written.dropped:
         return []
     record.dropped, record.dialect = losses.told(written.dropped), attempt.dialect
@@ -32,12 +32,12 @@ def losses_of(record: Record, attempt: Attempt, written: Written) -> Headers:
 
 
 def early(record: Record, voice: Voice) -> Headers:
-    """For a stream that begins before a provider has answered."""
+    """The headers of a stream that begins before a provider has answered."""
     return [(b"content-type", voice.stream_type), (b"cache-control", b"no-cache"), *_common(record)]
 
 
 def _common(record: Record) -> Headers:
-    """The headers that are known before anyone has served."""
+    """The headers that are known before a target has served."""
     common = [(REQUEST_ID, record.request_id.encode())]
     if record.is_stale:
         common.append((b"x-forebay-stale", b"1"))
@@ -45,8 +45,8 @@ def _common(record: Record) -> Headers:
 
 
 def passed(answered: Headers, voice: Voice, *, stream: bool) -> Headers:
-    """For an answer in the provider's own dialect: as the provider sent them, but for the content type of a stream that
-    the client reads in another framing."""
+    """The headers of an answer that is passed through: as the provider sent them, but for the content type of a stream
+    that the client reads in another framing."""
     head = headers.to_client(answered)
     if stream and voice.stream_type != EVENT_STREAM:
         return [(name, voice.stream_type if name == b"content-type" else value) for name, value in head]
@@ -54,5 +54,5 @@ def passed(answered: Headers, voice: Voice, *, stream: bool) -> Headers:
 
 
 def translated(voice: Voice, *, stream: bool) -> Headers:
-    """For an answer that was translated."""
+    """The headers of an answer that was translated."""
     return [(b"content-type", voice.stream_type if stream else JSON)]

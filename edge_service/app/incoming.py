@@ -1,4 +1,4 @@
-"""What a walk is given: a client's request, and the world."""
+"""What a walk is given: the client's request, and the services that it uses."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from edge_service.domain.headers import Headers
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What a walk needs of the world."""
+    """The ports, clocks and settings that a walk uses."""
 
     resolver: Resolver
     upstream: Upstream
     clock: Callable[[], float]
-    """Seconds, finely graded, that never go back."""
+    """A monotonic clock in seconds, of high resolution."""
     wall_clock: Callable[[], float]
     """Seconds since the epoch."""
     telemetry: Telemetry
     estimator: Estimator
     heartbeat_s: float = 0.0
-    """How long the client of a stream goes without a sign of life; 0 for as long as it takes."""
+    """The period of the heartbeats to a client that waits for a stream; 0 for none."""
 
 
 @dataclass(slots=True)
@@ -35,6 +35,6 @@ class Incoming:
     headers: Headers
     body: bytes
     arrived_at: float
-    """On the walk's clock."""
+    """On the monotonic clock."""
     client_key: bytes = b""
     """SHA-256 of the key that the client shows; empty for none."""

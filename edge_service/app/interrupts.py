@@ -1,5 +1,5 @@
-"""One way to break off what a request is waiting for, whatever the reason: a time-out, a client that left, the
-gateway's own end."""
+"""One way to interrupt a request's task, whatever the reason: a time-out, a client that left, the gateway's
+shutdown."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Interrupts:
         self._cancelling = task.cancelling()
         self.now = loop.time
         self.deadlines: dict[Reason, float] = {}
-        """On the clock of `now`. A deadline that is set may be moved later in here directly; anything else is for
-        `within` and `lift`."""
+        """On the clock of `now`. A deadline that is set may be moved later by writing to this dict; all else goes
+        through `within` and `lift`."""
         self._timer: asyncio.Handle | None = None
         self._looks_at = 0.0
         """When the timer is due. The timer itself cannot tell: uvloop has none for what is due within half a
@@ -60,8 +60,8 @@ class Interrupts:
             self.deadlines.pop(reason, None)
 
     def fire(self, reason: Reason) -> None:
-        """Cancels the task, unless it has been already. Of several reasons, that the client left counts most, and that
-        the gateway stops counts more than a deadline, after which the walk would go on."""
+        """Cancels the task, unless it has been already. Of several reasons, a client that left counts most; a
+        shutdown counts more than a deadline, after which the walk would go on."""
         if self._closed:
             return
         if self.reason is None:
@@ -81,7 +81,7 @@ class Interrupts:
         return reason
 
     def close(self) -> None:
-        """Nothing is interrupted any more."""
+        """After this nothing is interrupted any more."""
         if self._closed:
             return
         self._closed = True

@@ -1,4 +1,4 @@
-"""What is recorded of a request, for the log and the metrics."""
+"""The record of a request, for the log and the metrics."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Tokens:
     """The tokens of an answer, as its provider counts them."""
 
     input: int = 0
-    """Cached ones too."""
+    """Cached input tokens included."""
     output: int = 0
-    """Those of reasoning too."""
+    """Reasoning tokens included."""
     cached: int = 0
 
 
 def tokens(usage: Usage) -> Tokens:
-    """The same from a provider's figures, within bounds, so that a wrong one does not spoil a counter."""
+    """The tokens from a provider's figures, bounded so that a wrong figure does not spoil a counter."""
     return Tokens(
         _bounded(usage.input_tokens),
         _bounded(usage.output_tokens),
@@ -33,7 +33,7 @@ def tokens(usage: Usage) -> Tokens:
 
 
 def _bounded(count: int) -> int:
-    # As nearly all are; `max` and `min` take ten times as long as a comparison.
+    # Nearly all are within bounds; `max` and `min` take ten times as long as a comparison.
     return count if 0 <= count <= MOST_TOKENS else max(0, min(count, MOST_TOKENS))
 
 
@@ -49,7 +49,7 @@ class Tried:
     provider_request_id: str = ""
     """What the provider calls the request; empty if it does not say."""
     tokens: Tokens | None = None
-    """Of an answer that broke off, as far as the provider has told; None if it has told none."""
+    """Used by a response that broke off, as far as the provider has told; None if it has told none."""
 
 
 class Record:
@@ -65,11 +65,12 @@ class Record:
     operation: Operation = Operation.GENERATE
     stream: bool = False
     status: int = 0
-    """Of the answer to the client; 0 if it left before. 200 for every stream that began, however it ended."""
+    """The HTTP status sent to the client; 0 if the client left before. 200 for every stream that began, however it
+    ended."""
     ending: str = "failed"
     """A word of `failover.Ending`."""
     code: str = ""
-    """Of the error that the client got, if it got one."""
+    """The code of the error that the client got; empty if it got none."""
     is_unmetered: bool = False
     """The client has limits, but a remembered plan was used, which enforces none."""
     is_stale: bool = False
@@ -82,7 +83,7 @@ class Record:
     upstream_s: float = 0.0
     """Spent waiting for providers, up to the first content."""
     overhead_s: float = 0.0
-    """The gateway's own share of the time until the answer began."""
+    """The gateway's own share of the time until the answer began, in seconds."""
     first_content_s: float | None = None
     """From the request's arrival to the first content of a stream."""
 
@@ -97,7 +98,7 @@ class Record:
 
     @property
     def tokens(self) -> Tokens | None:
-        """Of all attempts together; None if none was told."""
+        """The sum over all attempts; None if no provider told any."""
         if len(self.tried) == 1:
             return self.tried[0].tokens
         told = [tried.tokens for tried in self.tried if tried.tokens is not None]

@@ -1,4 +1,5 @@
-"""The commit point: reads a provider's stream, holds back what comes before content, and knows if it was complete."""
+"""The commit point: reads a provider's stream, holds back the events before its first content, and tells whether it
+was complete."""
 
 from __future__ import annotations
 
@@ -14,10 +15,10 @@ from edge_service.domain.sse import EventSplitter, EventTooLargeError, data_of, 
 
 MAX_HELD_BYTES = 256 * 1024
 MOST_ALONE = 8
-"""Events of a piece that are read by themselves before all others of it are taken apart."""
+"""The most events of a piece that are read one by one before the rest of the piece is split into events."""
 _CONTENT = EventKind.CONTENT
 _STATUS = 200
-"""Of all streams: others are read as refusals."""
+"""Every stream has it: responses with another status are read as errors."""
 
 
 class StreamFailedError(Exception):
@@ -50,22 +51,22 @@ class Relay:
         self._rulings = rulings
         self._stencils = reader if isinstance(reader, StencilReader) else None
         self._known: Callable[[bytes], Known | None] = nothing_known
-        """Of the next piece, as things stand."""
+        """Recognises the events at the beginning of the next piece by their bytes; see `dialects.stencil`."""
         self._splitter = EventSplitter()
         self._held: list[bytes] = []
         self._held_bytes = 0
         self.has_content = False
         """Content has come: from here on the stream cannot move to another target."""
         self.content_events = 0
-        """How many of its events had content in them."""
+        """The number of events with content."""
         self.is_new_content = False
-        """The last piece had content in it; pings and empty events do not count."""
+        """The last piece had content; pings and empty events are none."""
         self.complete = False
         """The terminal marker has come. What follows it is not relayed."""
 
     def feed(self, data: bytes) -> bytes:
-        """What may be sent now that this piece has arrived: nothing before the first content, unless the stream is
-        complete without any. Raises `StreamFailedError`."""
+        """Takes a piece of the stream and returns the bytes to send to the client: none before the first content,
+        unless the stream is complete without any. Raises `StreamFailedError`."""
         known = self._known(data)
         if known is not None:
             events, content, data = known
@@ -93,8 +94,8 @@ class Relay:
         return self.rest()
 
     def _read_first(self, data: bytes) -> bytes:
-        """Where a stream begins, and where an event has come in part, the next ones are likely to be like it: reads
-        some by themselves, until those behind are known. What is left."""
+        """Reads events one by one until the bytes behind them are recognised, and returns what is left. At the start of
+        a stream, and after an event that came in part, the next events are likely to be like the one just read."""
         if self._stencils is None or (self.has_content and not self._splitter.kept):
             return data
         for _ in range(MOST_ALONE):
@@ -126,14 +127,14 @@ class Relay:
                     break
 
     def rest(self) -> bytes:
-        """What is held back. After content it may be sent although the stream has failed: it came before that."""
+        """The bytes held back. After content they may be sent even if the stream has failed: they came before that."""
         held = b"".join(self._held)
         self._held.clear()
         return held
 
     def ended(self) -> bytes:
-        """The stream has ended by itself. What may still be sent; raises `StreamFailedError` unless it was complete: a
-        connection that was closed properly proves nothing."""
+        """Called at the end of the response body; returns the bytes still to send. Raises `StreamFailedError` if the
+        stream was not complete: that the connection was closed properly proves nothing."""
         tail = bytes(self._splitter.kept)
         if self.complete or self._is_terminal(tail):
             self.complete = True
@@ -145,8 +146,8 @@ class Relay:
         raise _failed(Disposition.EMPTY, "the provider's stream ended without content")
 
     def _is_terminal(self, tail: bytes) -> bool:
-        """Whether the stream breaks off in nothing but the blank line behind its terminal marker. Then it gets one: the
-        official SDKs read the marker at the end as well, while a browser would not."""
+        """Whether only the blank line after the terminal marker is missing. Then it is added: the official SDKs read a
+        marker without one at the end of the body, but a browser does not."""
         try:
             kind, event = self._reader.read(tail.rstrip(b"\r\n") + b"\n\n")
         except MalformedAnswerError:

@@ -1,4 +1,4 @@
-"""What a client gets to read: an answer at once, or a stream whose head may have to go out before there is content."""
+"""Writes the answer to the client: a whole one, or a stream whose head may have to be sent before there is content."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from edge_service.domain.headers import Headers, without_limits
 from edge_service.domain.plan import Plan
 
 SERVED = 200
-"""The status of every answer that is one, whichever success the provider called it."""
+"""The status of every successful answer, whichever 2xx status the provider sent."""
 
 
 class Reply:
-    """Begins and ends the answer. What lies between goes to `send` or `write`, once it has begun."""
+    """Begins and ends the answer. Once it has begun, the rest is written with `send` or `write`."""
 
     __slots__ = (
         "_beat",
@@ -50,20 +50,20 @@ class Reply:
         self._is_stopped = False
 
     def tell_limits(self, plan: Plan, now: float) -> None:
-        """What the client may still do stands at the head of its answer then, if it has limits, instead of what
-        providers say of others. Of a remembered plan nobody knows. `now` is in seconds since the epoch."""
+        """Puts the client's own rate limits into the answer's headers, if it has any, instead of the provider's. A
+        remembered plan has none: nobody knows them. `now` is in seconds since the epoch."""
         if plan.limits is not None:
             self._record.is_unmetered = plan.is_stale
             self._limits = [] if plan.is_stale else self._voice.limit_headers(plan.limits, now)
 
     def keep_warm(self, period_s: float, head: Headers) -> None:
-        """From now on until there is content, a stream's client gets a comment each period; before the first one its
-        answer begins, with this head, as a success. Nothing that is under way is disturbed by that."""
+        """Sends a heartbeat to a stream's client each period, until there is content. Before the first one the answer
+        begins, with this head, as a success. Attempts go on undisturbed."""
         self._period_s, self._early = period_s, self._limited(head)
         self._timer = asyncio.get_running_loop().call_later(period_s, self._due)
 
     async def begin(self, head: Headers, content: bytes) -> None:
-        """The beginning of a stream."""
+        """Sends the head and the first content of a stream."""
         if await self._has_begun_early():
             await self._client.send(content)
         else:
@@ -71,19 +71,19 @@ class Reply:
             await self._client.start(SERVED, self._limited(head), content)
 
     async def begin_and_end(self, head: Headers, content: bytes) -> None:
-        """All of a stream, which is there at once."""
+        """Sends a stream all of which is there at once."""
         if await self._has_begun_early():
             await self._client.end(content)
         else:
             await self.respond(head, content)
 
     async def respond(self, head: Headers, content: bytes) -> None:
-        """All of an answer that came whole."""
+        """Sends an answer that is not streamed."""
         self._record.status = SERVED
         await self._client.respond(SERVED, self._limited(head), content)
 
     async def refuse(self, error: UpstreamError, head: Headers) -> None:
-        """Tells of the most useful failure: in the provider's own words where they are of its dialect."""
+        """Sends the most useful failure: the provider's own body if it is of the client's dialect."""
         answer = error.outcome.answer()
         if await self._has_begun_early():
             said = None if answer is None else self._voice.said_event(answer.content)
@@ -101,7 +101,7 @@ class Reply:
         await self._client.end(self._voice.error_event(error))
 
     def close(self) -> None:
-        """Nothing more is sent, whatever is under way."""
+        """Sends nothing more, whatever is under way."""
         self._is_stopped = True
         if self._timer is not None:
             self._timer.cancel()
@@ -119,12 +119,13 @@ class Reply:
             self._has_begun = True
             self._record.status = SERVED
             await self._client.start(SERVED, self._early)
-        await self._client.send(self._voice.heartbeat)  # As long as the client does not keep up, there is no next one.
+        await self._client.send(self._voice.heartbeat)  # The next one waits until the client has taken this.
         if not self._is_stopped:
             self._timer = asyncio.get_running_loop().call_later(self._period_s, self._due)
 
     async def _has_begun_early(self) -> bool:
-        """Stops the heartbeats. One that is being sent is sent to its end: two can not write at a time."""
+        """Stops the heartbeats; tells whether the answer has begun with one. One that is being sent is finished first:
+        there may be only one writer at a time."""
         self._is_stopped = True
         if self._timer is not None:
             self._timer.cancel()

@@ -1,4 +1,4 @@
-"""One request on its way through its plan: the hands of the failover machine."""
+"""Walks one request through its plan: carries out what the failover machine decides."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ _DETAILS = {
 
 
 class Walk:
-    """Carries out the machine's commands and tells it what comes of them."""
+    """Carries out the failover machine's commands and tells it the results as events."""
 
     __slots__ = (
         "_asking",
@@ -105,17 +105,18 @@ class Walk:
         self._is_cut_short = False
         """The client allows less time than the policy."""
         self._is_sent = False
-        """All of a stream has been, since all of it was there at once."""
+        """The whole stream has been sent to the client, since all of it had arrived at once."""
         self._record = record
         self._asking: Asking | None = None
-        """Of the last attempt."""
+        """The call of the last attempt."""
         self._ready = b""
-        """What the answer begins with; of a stream that has begun, what it ends with."""
+        """Bytes to send next: the beginning of the answer or, once a stream has begun, its end."""
         self._relay: StreamRelay | ByteRelay | None = None
-        """Of the last attempt whose answer came in events."""
+        """The relay of the last attempt whose response was a stream."""
 
     async def run(self, allowed_s: float | None = None) -> None:
-        """Raises `ApiError` if there is no plan. The client may allow less time than the plan does."""
+        """Serves the request. `allowed_s` is the time that the client allows, which may be less than the plan's. Raises
+        `ApiError` if there is no plan."""
         if allowed_s is not None:
             self._limit(0.0, allowed_s)
         request = self._request
@@ -156,7 +157,7 @@ class Walk:
             while (attempt := await self._carry_out(commands)) is not None:
                 commands = await self._try(attempt)
                 if self._machine.state is _DONE:
-                    # The machine takes no more events, and what is left to do waits for nobody but the client.
+                    # The machine takes no more events, and all that is left is to write to the client.
                     self._interrupts.close()
         finally:
             if not self._is_closed:
@@ -165,7 +166,7 @@ class Walk:
             await self._release()
 
     def _limit(self, total_s: float, allowed_s: float | None) -> None:
-        """Sets the time for the whole request, which begins now, or for what the client allows with its arrival."""
+        """Sets the time limit of the whole request. The policy's begins now, the client's began on arrival."""
         if allowed_s is not None:
             left_s = max(_AT_ONCE_S, allowed_s - (self._clock() - self._incoming.arrived_at))
             self._is_cut_short = not total_s or left_s < total_s
@@ -173,7 +174,8 @@ class Walk:
         self._interrupts.within(_TOTAL, total_s)
 
     def _abandon(self) -> None:
-        """After a mistake of our own: whoever gets the request now answers it, and nobody is to wait for reports."""
+        """Cleans up after a bug in the gateway: the caller answers the client, and the resolver is not left waiting for
+        reports."""
         commands = [ReportClosed()] if self._machine.state is State.DONE else self._machine.draining()
         for command in commands:
             if isinstance(command, ReportFailed | ReportClosed):
@@ -204,7 +206,7 @@ class Walk:
         self._report(content, now - self._last.opened_at)
 
     def _note(self, attempt: Attempt, disposition: Disposition, status: int = 0) -> Tokens | None:
-        """That the attempt is over; what it has cost, if that is known."""
+        """Records that the attempt is over. Returns the tokens that it used, if they are known."""
         asking = self._last
         tokens, took_s = asking.tokens, self._clock() - asking.opened_at
         tried = Tried(attempt.target_id, disposition, status, took_s, asking.provider_request_id, tokens)
@@ -212,7 +214,9 @@ class Walk:
         return tokens
 
     def _broken_off(self, report: ReportFailed, told: Tokens | None) -> ReportFailed:
-        """Providers tell of tokens at the end, which not every answer reaches. A piece has one in it at least."""
+        """Adds to the report the tokens that a broken-off stream used. Providers tell them at the end, which it may not
+        have reached: then the input is the estimate, and each event with content counts as one token, the least that it
+        can have."""
         pieces = 0 if self._relay is None else self._relay.content_events
         if not pieces:
             return report
@@ -226,7 +230,7 @@ class Walk:
         return self._asking
 
     async def _carry_out(self, commands: list[Command]) -> Attempt | None:
-        """Does what the machine says; the attempt to open, if one is."""
+        """Carries out the commands. Returns the attempt to open, if there is one."""
         for command in commands:
             if isinstance(command, Open):
                 return command.attempt
@@ -263,14 +267,14 @@ class Walk:
             return self._interrupted(self._interrupts.take())
         except (StreamFailedError, UpstreamFailure, CredentialError) as error:
             if self._interrupts.reason is not None:
-                # What was interrupted came to its end as a failure of its own.
+                # The attempt failed only because it was interrupted: the interruption is what counts.
                 return self._interrupted(self._interrupts.take())
             return self._machine.failed(failure(error))
         finally:
             asking.waited()
 
     async def _whole(self, asking: Asking) -> list[Command]:
-        """An answer that comes all at once."""
+        """Handles a response that is not streamed."""
         body = await asking.body()
         status = asking.response.status
         if body is None:
@@ -286,7 +290,7 @@ class Walk:
         return self._machine.ended()
 
     async def _stream(self, asking: Asking) -> list[Command]:
-        """An answer that comes in events."""
+        """Handles a streamed response."""
         reader = asking.reader()
         relay = self._relay = ByteRelay() if reader is None else StreamRelay(reader, asking.rulings)
         asking.wait()
@@ -316,7 +320,8 @@ class Walk:
         return Made(made_id, self._incoming.client_key)
 
     def _bind(self, asking: Asking) -> None:
-        """Before the client hears of it, so that what it asks for then finds its way back."""
+        """Tells the resolver which target made a stored response, before the client learns its id: a request that
+        continues it must find that target."""
         if asking.call.made and not asking.is_bound:
             asking.is_bound = True
             self._report(ReportBound(asking.attempt, self._made(asking.call.made)))
@@ -331,7 +336,7 @@ class Walk:
         return self._machine.failed(Outcome(Disposition.TIMEOUT, detail=_DETAILS[reason]))
 
     async def _begin(self, _: Relay) -> None:
-        """Begins the answer with what is ready; of an answer that came at once, that is all."""
+        """Begins the answer to the client with the bytes that are ready: all of it, if the response came at once."""
         asking, voice, stream = self._last, self._request.voice, self._request.stream
         if asking.call.is_translated:
             head = heads.translated(voice, stream=stream)

@@ -6,8 +6,8 @@ from typing import TypeAlias
 
 
 class Pieces:
-    """A large body, in pieces that follow one another. Put together it would need as much memory again as what it is
-    made of, for as long as its answer takes. `bytes` of it does so."""
+    """A large body, as consecutive pieces. Joining them would take as much memory again, for as long as the response
+    takes; `bytes()` joins them."""
 
     __slots__ = ("pieces",)
 

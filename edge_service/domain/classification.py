@@ -1,5 +1,5 @@
-"""What an error answer amounts to: by the provider's own rules, else by its HTTP status, corrected by what its body
-says."""
+"""Classifies error responses: by the provider's configured rules, else by HTTP status, corrected by the error in the
+body."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ _BY_CLASS: Mapping[int, Disposition] = MappingProxyType({2: _OK, 3: _SERVER_ERRO
 
 @dataclass(slots=True)
 class ProviderError:
-    """What the body of an error says, as far as it matters here. Not its words: they quote prompts and keys."""
+    """The facts in the body of an error response. Its message is not kept: messages quote prompts and keys."""
 
     code: str = ""
     """OpenAI's `code`, Google's `reason`."""
     kind: str = ""
     """The `type` of OpenAI and Anthropic, Google's `status`."""
     hint: Disposition | None = None
-    """What its words come to, where the code leaves it open; see `hint`."""
+    """The disposition that its message tells, where the code leaves it open; see `hint`."""
     retry_after_s: float | None = None
     names_account: bool = False
-    """It is about the request, and yet quotes what identifies the gateway's account."""
+    """The error is about the request, and yet quotes what identifies the gateway's account."""
 
     @property
     def name(self) -> str:
-        """What happened in a word that is known here, so that it may be shown to anyone; empty if none is."""
+        """The code or kind, if it is one known here and so may be shown to anyone; else empty."""
         if _is_known(self.code):
             return self.code
         return self.kind if _is_known(self.kind) else ""
@@ -122,7 +122,7 @@ _VAGUE: Mapping[str, Disposition] = MappingProxyType(
         "failed_precondition": Disposition.CLIENT_FAULT,
     }
 )
-"""Codes that say what a status says. They count where there is none to go by: in a success, and in a 500."""
+"""Codes that say no more than a status does. They count where the status says nothing: in a success, and in a 500."""
 
 
 def _is_known(word: str) -> bool:
@@ -186,13 +186,13 @@ _OF_WHAT_IS_NAMED = _words(
 
 
 def hint(message: str, param: str = "") -> Disposition | None:
-    """What the words of an error come to, and the name of the field that it finds at fault. Only words that providers
-    use where they have no code are known; the first that fits counts."""
+    """The disposition that an error's message, and the name of the field at fault, tell; None if they tell none. Only
+    phrases of providers that send no code are known; the first that fits counts."""
     for pattern, disposition in _OF_THE_TARGET:
         if pattern.match(message):
             return disposition
     said = message.lower()
-    # Each of the words for a length has one of these in it. To look for them takes a tenth of what the pattern does.
+    # Each of the phrases about length contains one of these. Searching for them takes a tenth of the pattern's time.
     if ("context" in said or "exceed" in said or "too long" in said) and _OF_LENGTH.match(message):
         return _CONTEXT_LENGTH
     if _OF_WHAT_IS_NAMED.match(message):
@@ -204,8 +204,8 @@ _STATUS = re.compile(r"[45]\d\d\Z", re.ASCII)
 
 
 def classify(status: int, error: ProviderError | None = None) -> Disposition:
-    """The disposition of an answer with this HTTP status, and with this error in its body. A status that HTTP does not
-    know counts as broken; an error in a success that nothing is known of as the server's."""
+    """The disposition of an answer with this HTTP status, and with this error in its body. A status unknown
+    to HTTP counts as broken; an unknown error in a success as the server's."""
     by_status = _BY_STATUS.get(status) or _BY_CLASS.get(status // 100, _BROKEN)
     if error is None:
         return by_status
@@ -228,12 +228,12 @@ def classify(status: int, error: ProviderError | None = None) -> Disposition:
 
 
 Text: TypeAlias = Callable[[], str | None]
-"""A text with upper and lower case made alike, read only if somebody asks for it; None if it cannot be read."""
+"""Returns a case-folded text, which is read only when this is called; None if it cannot be read."""
 
 
 def ruled(rules: Iterable[AnswerRule], status: int, said: Text, asked: Text) -> Disposition | None:
-    """What the first rule that fits makes of an error answer; None if none does. `said` and `asked` are what answer and
-    request have in them, and are read once."""
+    """The disposition of the first rule that fits an error response; None if none fits. `said` and `asked` return the
+    text of the response and of the request; each is read once."""
     are_kept = False
     for rule in rules:
         if rule.status not in (0, status):
@@ -248,7 +248,7 @@ def ruled(rules: Iterable[AnswerRule], status: int, said: Text, asked: Text) -> 
 
 
 def _are_its_own(words: str, said: Text, asked: Text) -> bool:
-    """Whether the provider says these words, and does not merely repeat them. Errors quote the request, and nobody is
+    """Whether these words are the provider's own, not quoted from the request. Errors quote the request, and nobody is
     to be able to put a provider out of service by asking for "quota exhausted"."""
     if words not in (said() or ""):
         return False
@@ -260,14 +260,14 @@ _OF_THE_REQUEST = frozenset({Disposition.CLIENT_FAULT, Disposition.CONTEXT_LENGT
 
 
 def speaks_for_itself(status: int, disposition: Disposition) -> bool:
-    """Whether a client that sees this status is told no other thing than a rule has made of the answer."""
+    """Whether this status tells a client the same as the disposition that a rule gave the response."""
     by_status = classify(status)
     about_the_request = by_status is _CLIENT_FAULT or by_status is _MODEL_MISSING
     return by_status is disposition or (about_the_request and disposition in _OF_THE_REQUEST)
 
 
 def reported(status: int, error: ProviderError, by_rule: Disposition | None = None) -> Outcome:
-    """What a success comes to that has an error in it."""
+    """The outcome of a response with a success status and an error in its body."""
     detail = f"the provider reported an error: {error.name}" if error.name else "the provider reported an error"
     disposition = by_rule or classify(status, error)
     return Outcome(

@@ -8,8 +8,8 @@
   policy lets its disposition move on and attempts are left. Afterwards nothing moves.
 - A failure after which the provider may have run the request moves on once; and not at all if the request acts on the
   provider, unless the policy says of this very failure that it does.
-- What shares the cause of a failure is passed over: a credential that is used up or refused, a model that a provider
-  does not have.
+- Targets that share the cause of a failure are passed over: a credential that is used up or refused, a model that the
+  provider does not have.
 - Whatever happens, each opened attempt is reported once as failed or ended, and the decision is closed once: by the
   report that an attempt ended, or by one of its own behind the last failure.
 
@@ -39,7 +39,7 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Break off the attempt that is under way."""
+    """Cancel the attempt that is under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class ReportFailed:
     attempt: Attempt
     outcome: Outcome
     input_tokens: int = 0
-    """What had been used of an answer that broke off; the machine does not know."""
+    """Tokens that a broken-off response had used; filled in by the walk, since the machine does not know."""
     output_tokens: int = 0
 
 
@@ -71,7 +71,7 @@ class ReportEnded:
 
     attempt: Attempt
     input_tokens: int = 0
-    """What it cost, cached input and reasoning included; 0 where the provider does not say."""
+    """Tokens used, cached input and reasoning included; 0 if the provider does not say."""
     output_tokens: int = 0
 
 
@@ -99,7 +99,7 @@ class Finish:
 
     ending: Ending
     outcome: Outcome | None = None
-    """What to tell the client of, for `FAILED` and `INTERRUPTED`."""
+    """The failure to tell the client of, for `FAILED` and `INTERRUPTED`."""
 
 
 Command: TypeAlias = Open | Cancel | Relay | ReportFailed | ReportContent | ReportEnded | ReportClosed | Finish
@@ -116,7 +116,7 @@ _RESOLVING, _ATTEMPTING, _RELAYING, _DONE = State
 
 
 class IllegalEventError(Exception):
-    """The event cannot happen in this state: whoever drives the machine has lost count."""
+    """The event cannot happen in this state: a bug in the code that drives the machine."""
 
     code = "illegal_event"
 
@@ -141,14 +141,14 @@ _SHARED: Mapping[Disposition, Callable[[Attempt], object]] = MappingProxyType(
         Disposition.MODEL_MISSING: _OF_MODEL,
     }
 )
-"""What a failure is one of, where that is more than the target: those that have it in common fail alike."""
+"""What a failure concerns beyond its target, by disposition: targets that share it would fail alike."""
 
 _RELAY, _SERVED = Relay(), Finish(Ending.SERVED)
 _CLIENT_GONE = Outcome(Disposition.CANCELLED, detail="the client went away")
 _DRAINING = Outcome(Disposition.CANCELLED, detail="the gateway is shutting down")
 _EXPIRED = Outcome(Disposition.TIMEOUT, detail="the time for the whole request ran out")
 CUT_SHORT = Outcome(Disposition.TIMEOUT, detail="the time that the client allows ran out", is_blameless=True)
-"""No target is to be held answerable for the haste of a client."""
+"""Blameless: a client's short time limit says nothing of the target's health."""
 
 
 def _does_not_act() -> bool:
@@ -165,12 +165,12 @@ class Failover:
         self._plan: Plan | None = None
         self._acts: Callable[[], bool] = _does_not_act
         self._attempt: Attempt
-        """The last that was opened."""
+        """The last attempt that was opened."""
         self._ahead: tuple[Attempt, ...] = ()
-        """Those that may still be opened."""
+        """The attempts that may still be opened."""
         self._ambiguous_moved = False
         self.outcomes: list[Outcome] = []
-        """Of the attempts that failed, in their order."""
+        """The outcomes of the failed attempts, in order."""
         self.opened = 0
         """How many attempts were opened; the last of them is the one under way."""
 
@@ -179,8 +179,8 @@ class Failover:
         return self._state
 
     def resolved(self, plan: Plan, acts: Callable[[], bool] = _does_not_act) -> list[Command]:
-        """The resolver answered with a plan, which has at least one attempt. `acts` tells whether the request does more
-        at the provider than to be answered; it is asked when it matters, which is rarely."""
+        """The resolver answered with a plan, which has at least one attempt. `acts` tells whether the request has
+        side effects at the provider; it is called only when it matters, which is rarely."""
         self._expect("resolved")
         if not plan.attempts:
             raise IllegalEventError("'resolved' came without anything to try")
@@ -190,7 +190,7 @@ class Failover:
         return [self._open_next()]
 
     def failed(self, outcome: Outcome) -> list[Command]:
-        """The attempt is over: the target refused, broke or said nothing in time."""
+        """The attempt failed: the target refused, broke or was silent for too long."""
         self._expect("failed")
         self.outcomes.append(outcome)
         report = ReportFailed(self._attempt, outcome)
@@ -243,7 +243,7 @@ class Failover:
         return self._break_off(CUT_SHORT if by_client else _EXPIRED, Ending.FAILED)
 
     def draining(self) -> list[Command]:
-        """The grace that a shutdown gives is over."""
+        """The grace period of a shutdown is over."""
         self._expect("draining")
         ending = Ending.INTERRUPTED if self._state is _RELAYING else Ending.FAILED
         return self._break_off(_DRAINING, ending)
@@ -267,7 +267,7 @@ class Failover:
         return [Cancel(), ReportFailed(self._attempt, outcome), *self._finish(ending)]
 
     def _finish(self, ending: Ending) -> list[Command]:
-        """After a failure."""
+        """Finishes the request after a failure."""
         self._state = _DONE
         tell = None
         if ending is Ending.FAILED:

@@ -1,4 +1,4 @@
-"""What became of an attempt, and whether the request may move on from it."""
+"""How an attempt failed, and whether the request may move on to the next target."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 
 class Disposition(StrEnum):
-    """The words of `forebay/resolver/v1/plan.proto`, which tells what they mean."""
+    """The dispositions of `forebay/resolver/v1/plan.proto`, which explains them."""
 
     OK = "ok"
     RATE_LIMITED = "rate-limited"
@@ -49,7 +49,7 @@ AMBIGUOUS = frozenset({Disposition.TIMEOUT, Disposition.BROKEN})
 
 _QUOTA, _CREDENTIAL = Disposition.QUOTA, Disposition.CREDENTIAL
 _CREDENTIAL_STATUSES = frozenset({401, 402, 403})
-"""Answers that speak of the gateway's own account. Clients are told neither the status nor the body: it is not their
+"""Statuses about the gateway's own account. Clients are told neither the status nor the body: it is not their
 key that is wrong, and such bodies quote keys. A 403 that is about the request all the same is told like any other fault
 of it."""
 
@@ -59,12 +59,12 @@ class ErrorAnswer:
     """A provider's error answer as it came, for passing it on."""
 
     headers: tuple[tuple[bytes, bytes], ...]
-    """Those that clients may see."""
+    """The headers that clients may see."""
     content: bytes
 
 
 def no_answer() -> None:
-    """There is none that may be passed on."""
+    """The provider sent no answer that may be passed on."""
 
 
 @dataclass(slots=True)
@@ -75,21 +75,22 @@ class Outcome:
     status: int = 0
     """The provider's HTTP status; 0 if none came."""
     retry_after_s: float | None = None
-    """As the provider said it."""
+    """The wait that the provider asked for, in seconds; None if it asked for none."""
     answer: Callable[[], ErrorAnswer | None] = no_answer
-    """The provider's own, if it may be passed on: found out for the one failure that a client is told of."""
+    """Returns the provider's response if it may be passed on; called only for the one failure that a client is told
+    of."""
     detail: str = ""
     """What happened, in words that may be shown to anyone."""
     is_unfit: bool = False
     """Nothing was sent: the target's dialect cannot say what the request asks for."""
     is_blameless: bool = False
-    """It says nothing of the target's health."""
+    """The failure says nothing of the target's health."""
     by_rule: bool = False
-    """The disposition is what a rule of the provider's says, whatever the status stands for elsewhere."""
+    """The disposition comes from a configured rule of the provider, whatever the status means elsewhere."""
 
     @property
     def told_as(self) -> Disposition:
-        """As what the client hears of it."""
+        """The disposition that the client is told."""
         if self.by_rule:
             return self.disposition
         return Disposition.CREDENTIAL if self._is_of_the_account else self.disposition
@@ -126,11 +127,11 @@ _RANKS: Mapping[Disposition, int] = MappingProxyType(
 
 
 _UNFIT_RANK = 6
-"""Whatever a target has said is more useful."""
+"""Last: whatever a target has answered is more useful."""
 
 
 def most_useful(outcomes: list[Outcome]) -> Outcome:
-    """Of the failures of one request the one to tell the client of: the first by rank, of equals the last.
+    """The failure of a request to tell the client of: the first by rank, the last of equal rank.
 
     A failure that ended the walk because no other target would do better, such as a fault of the request itself, comes
     before them all.

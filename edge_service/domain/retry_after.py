@@ -1,11 +1,11 @@
-"""How long a provider asks to be left alone, in every form that providers say it.
+"""How long a provider asks clients to wait before they retry, in every form that providers use.
 
-Said outright, the first that is there counts:
+Of explicit waits, the first that is there counts:
 - `retry-after-ms`, which the official SDKs read first: https://github.com/openai/openai-python#retries
 - `Retry-After`, a number of seconds or an HTTP date: RFC 9110, 10.2.3
 - `google.rpc.RetryInfo` in the body: https://ai.google.dev/gemini-api/docs/troubleshooting
 
-Else by the time at which a rate limit is renewed:
+Else the time at which a rate limit is renewed:
 - `x-ratelimit-reset-requests: 6m0s`: https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers
 - `x-ratelimit-reset: 1741305600000`, seconds or an epoch: https://openrouter.ai/docs/api-reference/limits
 - `anthropic-ratelimit-tokens-reset: 2026-03-01T12:00:00Z`: https://docs.claude.com/en/api/rate-limits#response-headers
@@ -24,10 +24,10 @@ from edge_service.domain.headers import Headers, first
 from edge_service.domain.outcome import Disposition
 
 MAX_RETRY_AFTER_S = 30 * 24 * 3600.0
-"""Whoever asks for more is taken to ask for this: no quota is renewed less often than by the month."""
+"""Longer waits are cut to this: no quota is renewed less often than monthly."""
 
 STATUSES = frozenset({429, 503, 529})
-"""The answers that say when to come back."""
+"""The statuses of responses that say when to retry."""
 
 _NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
 _SPAN = re.compile(r"(?:\d+(?:\.\d+)?(?:d|h|ms|m|s|us|\u00b5s|\u03bcs|ns))+", re.ASCII)
@@ -48,18 +48,18 @@ _UNITS_S: Mapping[str, float] = MappingProxyType(
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d.*", re.ASCII | re.IGNORECASE)
 
 _EPOCH_S = 1e8
-"""A larger number is no wait but a point in time: as seconds it would be three years, as an epoch it is 1973."""
+"""A larger number is a time since the epoch, not a wait: as a wait it would be three years, as a time it is 1973."""
 _EPOCH_MS = 1e11
 
 
 def retry_after_s(
     headers: Headers, disposition: Disposition, now: float, in_body_s: float | None = None
 ) -> float | None:
-    """The seconds that an answer asks for, from 0 to `MAX_RETRY_AFTER_S`; None if it says nothing that can be read.
+    """The wait that a response asks for, in seconds from 0 to `MAX_RETRY_AFTER_S`; None if it gives none that is valid.
 
-    `now` is in seconds since the epoch, `in_body_s` what the body said. Never raises, whatever the bytes.
+    `now` is in seconds since the epoch, `in_body_s` is the wait that the body gives. Never raises, whatever the bytes.
     """
-    said = dict(reversed(headers))  # Of one that comes twice, the first counts.
+    said = dict(reversed(headers))  # Of a repeated header, the first counts.
     if b"retry-after-ms" in said:
         milliseconds = _number(_text(said[b"retry-after-ms"]))
         if milliseconds is not None:
@@ -79,8 +79,8 @@ def whole_seconds(seconds: float) -> str:
 
 
 def retry_after_headers(headers: Headers, after_s: float | None) -> Headers:
-    """What a client is told of the wait that an answer with these headers comes to, in forms that all clients know: in
-    seconds, and in milliseconds if the provider did so."""
+    """The headers that tell a client to wait so long: `Retry-After` in seconds, which all clients know, and in
+    milliseconds too if the provider's `headers` did so."""
     if after_s is None:
         return []
     told = [(b"retry-after", whole_seconds(after_s).encode())]
@@ -90,7 +90,7 @@ def retry_after_headers(headers: Headers, after_s: float | None) -> Headers:
 
 
 def http_s(value: str, now: float) -> float | None:
-    """What a Retry-After header asks for. A fraction is none of HTTP's forms, but providers send it."""
+    """The seconds that a Retry-After header asks for. HTTP allows no fractions, but providers send them."""
     return _first_of((_number, _date), value, now)
 
 
@@ -131,7 +131,7 @@ def _reset_s(headers: Headers, said: Mapping[bytes, bytes], disposition: Disposi
 
 
 def _remaining(name: bytes) -> bytes | None:
-    """The header that says what is left of the limit whose renewal this one tells; None if it tells none."""
+    """The name of the header that says what is left of the limit whose reset `name` tells; None if it tells none."""
     if name.startswith(b"x-ratelimit-reset"):
         return name.replace(b"reset", b"remaining", 1)
     if name.startswith(b"anthropic-ratelimit-") and name.endswith(b"-reset"):

@@ -21,7 +21,7 @@ class Outbox:
         self._unsent: dict[int, pb.ReportItem] = {}
         """Those of `_kept` that have not gone out on the stream that is open now."""
         self.dropped = 0
-        """How many have been given up."""
+        """The number of reports that were given up."""
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -36,7 +36,7 @@ class Outbox:
             self.dropped += 1
 
     def take(self) -> list[pb.ReportItem]:
-        """What has to go out, in order."""
+        """Returns the reports to send, in order."""
         items = list(self._unsent.values())
         self._unsent.clear()
         return items

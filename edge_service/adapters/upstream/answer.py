@@ -1,4 +1,4 @@
-"""A provider's answer on its way from the connection to whoever reads it."""
+"""A provider's response on its way from the connection to its reader."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ConnectionBrokenError(Exception):
 
 
 class Line(Protocol):
-    """What an answer comes over."""
+    """The connection that a response comes over."""
 
     def resume(self) -> None:
         """More may come."""
@@ -101,7 +101,7 @@ class Answer:
         return True
 
     def close(self) -> None:
-        """Nobody reads on. An answer that is not complete costs its connection."""
+        """Stops reading. If the response is not complete, its connection is closed."""
         line, self._line = self._line, None
         if line is not None:
             line.abort()
