@@ -1,4 +1,4 @@
-"""A stream behind its first content, on its way from the provider to the client."""
+"""Passes a stream on to the client after its first content."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _IDLE = Reason.IDLE
 
 
 class Passing:
-    """While the client keeps up, what comes is written in the moment in which it comes: nobody is woken for it. What
-    has to wait for the client is sent by whoever runs this."""
+    """While the client keeps up, each piece is written as it arrives, in the callback that brought it, without waking a
+    task. If the client does not keep up, the task that awaits `run` sends the rest."""
 
     __slots__ = ("_before", "_deadlines", "_idle_s", "_interrupts", "_late", "_now", "_relay", "_reply", "_write")
 
@@ -27,8 +27,8 @@ class Passing:
         idle_s: float,
         before: Callable[[], None] | None = None,
     ) -> None:
-        """`idle_s` is how long the provider may be without content, 0 for no limit; it runs already. `before` is called
-        before anything is sent."""
+        """`idle_s` is the longest silence that the provider may keep, 0 for no limit; its timer is running already.
+        `before` is called before anything is sent."""
         self._relay = relay
         self._reply = reply
         self._write = reply.write
@@ -37,10 +37,10 @@ class Passing:
         self._idle_s = idle_s
         self._before = before
         self._late = b""
-        """What the client was not ready for, or what is left."""
+        """The piece that the client was not ready for, or the last one."""
 
     async def run(self, response: UpstreamResponse) -> bytes:
-        """Until the stream is complete: what is left to be sent, with its end. Raises `StreamFailedError` or
+        """Passes on until the stream is complete. Returns what is still to be sent. Raises `StreamFailedError` or
         `UpstreamFailure`."""
         relay = self._relay
         try:

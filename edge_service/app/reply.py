@@ -16,7 +16,7 @@ SERVED = 200
 
 
 class Reply:
-    """Begins and ends the answer. Once it has begun, the rest is written with `send` or `write`."""
+    """Begins and ends the answer. In between `send` or `write` is called."""
 
     __slots__ = (
         "_beat",
@@ -97,7 +97,7 @@ class Reply:
         await self._client.respond(status, self._limited([*first, *head]), content)
 
     async def break_off(self, error: UpstreamError) -> None:
-        """Ends a stream that is not complete."""
+        """Ends a stream that is not complete, with an error event."""
         await self._client.end(self._voice.error_event(error))
 
     def close(self) -> None:

@@ -51,7 +51,7 @@ from edge_service.domain.outcome import Disposition, Outcome
 from edge_service.domain.plan import Attempt
 
 _AT_ONCE_S = 1e-6
-"""0 would be no limit."""
+"""The time that is left when none is: 0 would mean no limit."""
 
 # To look a member of an enumeration up takes Python 3.11 longer than a call: those that each request needs have names.
 _OK, _SERVED, _DONE = Disposition.OK, Ending.SERVED, State.DONE
@@ -103,7 +103,7 @@ class Walk:
         self._machine = Failover()
         self._is_closed = False
         self._is_cut_short = False
-        """The client allows less time than the policy."""
+        """The client's own limit is shorter than the policy's `total`."""
         self._is_sent = False
         """The whole stream has been sent to the client, since all of it had arrived at once."""
         self._record = record
@@ -392,4 +392,4 @@ _DONE_BY: Mapping[type[Command], Callable[[Walk, Any], Awaitable[None] | None]] 
         ReportClosed: Walk._report_closed,
     }
 )
-"""What carries out each command but `Open`."""
+"""The method for each command but `Open`."""

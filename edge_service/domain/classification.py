@@ -62,7 +62,7 @@ class ProviderError:
 
 
 MODERATED = "content_policy_violation"
-"""The code of a request whose content a provider's moderation refuses. Some say it with a 403 and no code."""
+"""For requests that a provider's moderation refuses. Some providers send a 403 without a code."""
 _OF_MODERATION = (MODERATED, "content_filter")
 
 _SPECIFIC: Mapping[str, Disposition] = MappingProxyType(
@@ -143,7 +143,8 @@ _MAY_BECOME: Mapping[Disposition, frozenset[Disposition]] = MappingProxyType(
         Disposition.SERVER_ERROR: frozenset({Disposition.QUOTA, Disposition.RATE_LIMITED, Disposition.OVERLOADED}),
     }
 )
-"""Which way a body may correct its status. A 404 counts as a missing model unless the body speaks of something else."""
+"""The dispositions that a body may change each status's into. A 404 counts as a missing model unless the body speaks of
+something else."""
 
 
 def _words(pattern: str) -> re.Pattern[str]:
@@ -204,8 +205,8 @@ _STATUS = re.compile(r"[45]\d\d\Z", re.ASCII)
 
 
 def classify(status: int, error: ProviderError | None = None) -> Disposition:
-    """The disposition of an answer with this HTTP status, and with this error in its body. A status unknown
-    to HTTP counts as broken; an unknown error in a success as the server's."""
+    """The disposition of an answer with this status, and with this error in its body. A status that HTTP does not
+    define counts as broken; an unknown error in a success as a server error."""
     by_status = _BY_STATUS.get(status) or _BY_CLASS.get(status // 100, _BROKEN)
     if error is None:
         return by_status

@@ -116,7 +116,7 @@ _RESOLVING, _ATTEMPTING, _RELAYING, _DONE = State
 
 
 class IllegalEventError(Exception):
-    """The event cannot happen in this state: a bug in the code that drives the machine."""
+    """The event cannot happen in this state: the driver of the machine has a defect."""
 
     code = "illegal_event"
 
@@ -179,8 +179,8 @@ class Failover:
         return self._state
 
     def resolved(self, plan: Plan, acts: Callable[[], bool] = _does_not_act) -> list[Command]:
-        """The resolver answered with a plan, which has at least one attempt. `acts` tells whether the request has
-        side effects at the provider; it is called only when it matters, which is rarely."""
+        """The resolver answered with a plan, which has at least one attempt. `acts` tells whether the request acts on
+        the provider beyond being answered; it is called only after an ambiguous failure."""
         self._expect("resolved")
         if not plan.attempts:
             raise IllegalEventError("'resolved' came without anything to try")

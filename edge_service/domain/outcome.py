@@ -82,7 +82,7 @@ class Outcome:
     detail: str = ""
     """What happened, in words that may be shown to anyone."""
     is_unfit: bool = False
-    """Nothing was sent: the target's dialect cannot say what the request asks for."""
+    """Nothing was sent: the target's dialect cannot express the request."""
     is_blameless: bool = False
     """The failure says nothing of the target's health."""
     by_rule: bool = False

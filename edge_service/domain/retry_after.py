@@ -105,11 +105,11 @@ one, has nothing to do with limits that are renewed by the minute."""
 
 
 def _reset_s(headers: Headers, said: Mapping[bytes, bytes], disposition: Disposition, now: float) -> float | None:
-    """When the limits that stand in the way are renewed; `said` are the same headers by name.
+    """Seconds until the exhausted limits are renewed.
 
-    Of those with nothing left it is the last, for all of them are needed. Where nobody says what is left it is the
-    soonest: too early costs one more refusal, too late an idle target. One that has something left may be what a
-    request ran into that needs more than that, but has nothing to do with an overload.
+    Of limits with nothing left it is the last one's time, since all of them are needed. If no provider header says what
+    is left it is the soonest: too early costs one more refusal, too late an idle target. A limit with something left
+    may be what a larger request ran into, but has nothing to do with an overload.
     """
     exhausted: list[float] = []
     unknown: list[float] = []
@@ -202,7 +202,7 @@ def _until(instant: datetime, now: float) -> float:
 
 
 def _clamped(seconds: float | None) -> float | None:
-    """`sum` and `-` of finite numbers may still overflow."""
+    """Within bounds; None for what is not finite, since sums and differences of finite numbers may overflow."""
     if seconds is None or not math.isfinite(seconds):
         return None
     if seconds <= 0.0:

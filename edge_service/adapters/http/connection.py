@@ -30,7 +30,7 @@ LINGER_S = 1.0
 """How long what a client still sends is read, and thrown away, after the last answer."""
 
 MOST_IN_VAIN = 8
-"""How many heads of a connection are different, one after the other, until none is kept any more: each is a loss."""
+"""After so many different heads in a row a connection's heads are not kept any more: each is a loss."""
 
 
 class Connection(HttpToolsProtocol):
@@ -47,27 +47,27 @@ class Connection(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._in_head = False
-        """Part of a head is there."""
+        """Part of a head has arrived."""
         self._in_body = False
         self._idle_bytes = 0
-        """Since the last part of a body, or the head before it."""
+        """Bytes since the last part of a body, or since the head before it."""
         self._is_deaf = False
-        """What comes is thrown away."""
+        """What arrives is thrown away."""
         self._offers_upgrade = False
         self._asked: tuple[bytes, bytes, str] | None = None
         """Method, target and version of the last request; mostly the next one's, too."""
         self._scope: Scope = {}
-        """What these mean: whatever is the same for each such request. Nobody adds to it."""
+        """The scope for these, with what is the same for each such request. It is copied, never changed."""
         self._first = b""
-        """What is being parsed, if nothing has come before it since the last answer."""
+        """The piece that is being parsed, if it is the first since the last answer."""
         self._known: KnownHead | None = None
         self._in_vain = 0
-        """How many heads have been different since one came again."""
+        """Different heads since one was repeated."""
         self._owed_bytes = 0
-        """What is still to come of a body whose head was known."""
+        """Bytes still to come of a body whose head was known, and not parsed."""
         self._lingering: asyncio.TimerHandle | None = None
         self._idle_from: float | None = self.loop.time()
-        """Since its beginning or its last answer; None while something else has come."""
+        """Since when the connection has been idle; None while a request is arriving or under way."""
         self._idling: asyncio.TimerHandle | None = None
 
     # From the transport.
@@ -118,7 +118,7 @@ class Connection(HttpToolsProtocol):
             self._expect_more()
 
     def _has_begun(self, known: KnownHead, data: bytes) -> bool:
-        """Begins a request without the parser, if this is its head."""
+        """Begins a request without the parser, if `data` begins with the known head."""
         read = known.read(data)
         if read is None:
             return False
@@ -137,7 +137,7 @@ class Connection(HttpToolsProtocol):
         return True
 
     def _go_on(self, data: bytes) -> None:
-        """With a body whose head the parser has not seen."""
+        """Continues a body whose head the parser has not seen."""
         owed = self._owed_bytes
         self.on_body(data[:owed])
         if len(data) < owed:
@@ -202,7 +202,7 @@ class Connection(HttpToolsProtocol):
         self.headers = []
 
     def _begin(self, scope: Scope, cycle: Cycle) -> None:
-        """A head is there that has been let in."""
+        """Begins a request whose head has been admitted."""
         self.cycle = scope[CYCLE] = cycle
         self._in_head, self._in_body, self._idle_bytes = False, True, 0
         task = self.loop.create_task(cycle.run(self.app, scope))
@@ -210,7 +210,7 @@ class Connection(HttpToolsProtocol):
         task.add_done_callback(self.tasks.discard)
 
     def _remember(self, data: bytes, scope: Scope) -> None:
-        """Data begins with a head that means this, on a connection that stays."""
+        """Keeps the head that `data` begins with, if it can be recognised by its bytes."""
         known = known_head(data, scope)
         if known is not None:
             self._in_vain += 1
@@ -238,11 +238,11 @@ class Connection(HttpToolsProtocol):
         """Raises `ApiError`, which stops the parser, if a request with such a head is not to be served."""
 
     def _reject(self, why: BaseException | None) -> None:
-        """The parser has stopped; `why`, if it was told to."""
+        """The parser has stopped; `why` is what stopped it, if it was one of our checks."""
         raise NotImplementedError
 
     def _expect_more(self) -> None:
-        """Something has been read, and there is to be more: of a request, or the next one."""
+        """Something was read, and more is expected: of this request, or the next one."""
 
     def on_body(self, body: bytes) -> None:
         self._idle_bytes = 0
@@ -268,8 +268,8 @@ class Connection(HttpToolsProtocol):
         self._idle_from = None
 
     def _look_whether_idle(self) -> None:
-        """To set a timer and lift it costs as much as all else at the end of a small request: this one runs on while
-        the connection is used."""
+        """Closes the connection if it has been idle for long enough. One timer runs on while the connection is used: to
+        set and cancel one for each request would cost as much as all else at its end."""
         self._idling = None
         if self._idle_from is None:
             return
@@ -288,7 +288,8 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def _linger(self) -> None:
-        """To close while bytes come in is to reset, and a reset may overtake the answer (RFC 9112, 9.6)."""
+        """Closes the connection slowly: to close it while bytes arrive resets it, and a reset may overtake the answer
+        (RFC 9112, 9.6)."""
         self._is_deaf = True
         if self._lingering is None:
             self.transport.write_eof()

@@ -1,8 +1,8 @@
 """One request and its answer on a client's connection.
 
-A request that is there in whole is taken at once, and a whole answer goes to the transport in one write; messages of
-ASGI are for whoever asks for them. It is taken for granted that names of headers are valid, and in lower case: they are
-our own, or a parser has read them.
+A request that has arrived in whole is taken at once, and a whole answer is written in one piece; ASGI messages are made
+only for applications that ask for them. Header names are taken to be valid and in lower case: they are our own, or a
+parser has read them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _MISTAKE = b"Internal Server Error"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What a cycle has of its connection."""
+    """The part of a connection that a cycle uses."""
 
     write: Callable[[bytes], None]
     is_closing: Callable[[], bool]
@@ -47,7 +47,7 @@ class Line:
 
 
 class Cycle:
-    """As `Connection` makes it. It is a `Client`, and called it is the `send` of ASGI."""
+    """Made by `Connection`. It is a `Client`; called, it is ASGI's `send`."""
 
     __slots__ = (
         "_is_awaited",
@@ -77,7 +77,8 @@ class Cycle:
         is_awaited: bool = False,
         keep_alive: bool = True,
     ) -> None:
-        """`is_head`: the answer is to have no body. `is_awaited`: the client sends its own when it is told to go on."""
+        """`is_head`: a HEAD request, whose answer has no body. `is_awaited`: the client waits for `100 Continue` before
+        it sends its body."""
         self._line = line
         self._is_head = is_head
         self._knows_chunks = knows_chunks
@@ -96,13 +97,13 @@ class Cycle:
         """All of the request has been read."""
         self._is_chunked = False
         self._left_bytes: int | None = None
-        """Of the answer, by the length that it tells."""
+        """Bytes of the answer that are still to come, by its content-length."""
         self._tell: Callable[[], None] | None = None
         self._news: asyncio.Event | None = None
-        """Made by whoever waits for some."""
+        """Set when something has arrived; made by whoever waits for that."""
 
     async def run(self, app: ASGIApp, scope: Scope) -> None:
-        """Has the request served. The client of an application that fails is told so, or cut off."""
+        """Has the application serve the request. If the application fails, the client gets a 500, or is cut off."""
         try:
             await app(scope, self.receive, self)
             if self.response_complete or self.disconnected:
@@ -146,8 +147,8 @@ class Cycle:
     # The request.
 
     def on_leaving(self, tell: Callable[[], None]) -> None:
-        """Calls if the client leaves before it has its answer; at once if it has left already. A task that waits for
-        `http.disconnect` would tell the same, at the cost of a task for each request."""
+        """Has `tell` called if the client leaves before it has its answer; at once if it has left already. Waiting for
+        `http.disconnect` would take a task for each request."""
         if self.disconnected:
             tell()
         else:
@@ -204,7 +205,7 @@ class Cycle:
         self._end()
 
     async def start(self, status: int, headers: Headers, content: bytes = b"") -> None:
-        """As the port says. A body whose length the headers do not tell is sent in chunks, to whoever knows them."""
+        """As the port says. Without a content-length the body is sent in chunks, if the client knows them."""
         if self._line.flow.write_paused:
             await self._line.flow.drain()
         if self.disconnected:
@@ -268,7 +269,7 @@ class Cycle:
         return head
 
     def _framed(self, content: bytes) -> bytes:
-        """Part of the body as it goes to the transport."""
+        """Part of the body, in chunks if need be."""
         if not self.has_begun or self.response_complete:
             raise RuntimeError("a body is behind a head, and ends once")
         if not content or self._is_head:

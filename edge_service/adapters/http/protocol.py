@@ -37,18 +37,18 @@ _log = structlog.get_logger("forebay.edge.http")
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a client may take."""
+    """The bounds on a client."""
 
     head_s: float = 10.0
-    """From the connection, or on one that has served from the first byte, until the head of a request is there."""
+    """Until a request's head is complete: from the connection's start, or later from the head's first byte."""
     head_bytes: int = 32 * 1024
-    """Of a head, and of whatever else comes without a part of the body: trailers, extensions of chunks."""
+    """The most of a head, and of anything else that is not part of a body: trailers, extensions of chunks."""
     body_idle_s: float = 30.0
     """Between two parts of the body."""
     body_s: float = 300.0
     """For the whole body."""
     stall_s: float = 60.0
-    """For which a client that is behind may read nothing at all."""
+    """How long a client with unsent data may read nothing."""
 
 
 def protocol(bounds: Bounds) -> type[Connection]:
@@ -241,8 +241,8 @@ class ClientProtocol(Connection):
 
 
 def _unread_bytes(transport: asyncio.Transport) -> int:
-    """What waits here and in the kernel, which has room for megabytes and takes more only when much of it has gone: by
-    this buffer alone, one who reads slowly would look like one who does not read."""
+    """The bytes that wait here and in the kernel. The kernel holds megabytes, and takes more only when much of it has
+    gone: by this buffer alone, a client that reads slowly would look like one that does not read."""
     waiting = transport.get_write_buffer_size()
     with contextlib.suppress(OSError, AttributeError):  # Not every system tells.
         answer = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))

@@ -25,7 +25,7 @@ _OPTIONS = (
 
 
 class Channels:
-    """Makes channels. Who opened one with certificates that have been renewed since learns it from `version`."""
+    """Makes gRPC channels. `version` goes up when the certificates are renewed."""
 
     def __init__(self, certificates: Certificates | None = None, name: str = "") -> None:
         """Without certificates they are plaintext. `name` is what the resolvers' certificates are for, if it is not the

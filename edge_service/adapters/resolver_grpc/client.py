@@ -1,4 +1,4 @@
-"""The resolvers that the edge knows of, as one."""
+"""All resolvers that the edge knows, used as one."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from edge_service.domain.remembered import RememberedPlans
 from forebay.resolver.v1 import resolver_service_pb2 as pb
 
 RESOLVE_TIMEOUT_S = 0.3
-"""For one resolver's answer. Whoever misses it is dropped, and another is asked."""
+"""How long one resolver may take. A stream that misses it is dropped, and another resolver is asked."""
 RESOLVE_TOTAL_S = 0.45
-"""For all of them together: a client hears within half a second that nobody can tell."""
+"""How long all of them together may take: a client hears within half a second that none can be asked."""
 RETRY_AFTER_S = 1.0
 _AUTHENTICATE = Operation.AUTHENTICATE
 _URGENT = (ReportFailed, ReportBound)
 _LAST = (ReportEnded, ReportClosed)
 LET_IN_S = 1.0
-"""For which a client that was let in is taken to be one who may send a large request. Whether it is served is asked
-with the request itself."""
+"""How long after a plan a client counts as known, and may send a large request. Whether that is served is asked with
+the request itself."""
 LONGEST_REMEMBERED = 256
 """Characters. What a reasoning suffix may be is not bounded, and what is remembered has to be."""
 
@@ -53,11 +53,11 @@ class ResolverClient:
         self._streams = [ResolveStream(address, token, self._channels) for address in addresses]
         self._keys = AffinityKeys(token)
         self._made_by: dict[str, ResolveStream] = {}
-        """By decision, until it is reported closed."""
+        """The stream that made each decision, until its last report."""
         self._remembered = RememberedPlans()
         self._clock = asyncio.get_running_loop().time
         self.management = ManagementClient(self._streams)
-        """The same resolvers, for whoever manages them."""
+        """The same resolvers' management side."""
 
     @property
     def is_ready(self) -> bool:
@@ -136,9 +136,9 @@ class ResolverClient:
         return min(self._streams, key=lambda s: (s in tried, not s.is_up))
 
     def _recall(self, question: Question) -> Plan | None:
-        """A remembered plan as a decision of its own: the one it was made for has been reported on, and reports that
-        look like repetitions are dropped. Of an unknown decision they still apply to the target. None for what
-        one target alone can serve: nobody here knows which one."""
+        """A remembered plan, with a decision id of its own: reports on the old id would be dropped as repetitions,
+        while those on an unknown one still apply to the target. None for a request that only one target can serve: it
+        is not known here which."""
         if question.goes_on_from is not None:
             return None
         now, client = self._clock(), question.client_key
@@ -159,8 +159,8 @@ class ResolverClient:
         return any(stream.is_up for stream in self._streams)
 
     def report(self, decision_id: str, report: Report, latency_s: float = 0.0) -> None:
-        """As the port says. A report goes to the resolver that made the plan; if that one is away, a failure goes to
-        one that is there and plans for it now. What was made is told to all of them: any may be asked for it."""
+        """As the port says. A report goes to the resolver that made the plan; a failure goes to another one if that one
+        is away. A stored response is told to all of them, since any may be asked for it."""
         made_by = self._made_by
         stream = made_by.pop(decision_id, None) if isinstance(report, _LAST) else made_by.get(decision_id)
         if stream is None:
@@ -173,7 +173,8 @@ class ResolverClient:
             stream.report(messages.outcome_report(decision_id, ReportClosed()))
 
     def _report_at_once(self, stream: ResolveStream, decision_id: str, report: ReportFailed | ReportBound) -> None:
-        """A failure matters to other edges, and what was made to whoever asks them for it."""
+        """Reports that others are waiting for: a failure concerns all edges, and a stored response whoever asks for it
+        next."""
         if isinstance(report, ReportBound):
             bound = messages.outcome_report(decision_id, report, affinity_key=self._keys.of(report.made))
             for each in self._streams:
@@ -196,7 +197,7 @@ class ResolverClient:
         raise UnavailableError("the resolver cannot be reached", retry_after_s=RETRY_AFTER_S)
 
     def renew(self, certificates: Certificates) -> None:
-        """The next connection to each resolver is made by these. May only be called if there were some before."""
+        """The next connection to each resolver uses these. Only if there were certificates before."""
         self._channels.renew(certificates)
         for stream in self._streams:
             stream.renewed()
@@ -232,19 +233,19 @@ def _refusal(error: grpc.aio.AioRpcError) -> ClientKeyError | None:
 
 
 def _key(question: Question) -> Hashable:
-    """What a plan is remembered under: all that it depends on.
+    """The key of a plan that depends on a request's needs.
 
-    Sizes are rounded, or hardly any request would find the plan of another. Of a plan that is recalled by mistake the
+    Sizes are rounded, or hardly any request would find another one's plan. If a plan is recalled that does not fit, the
     provider says so.
     """
     return _of_any_needs(question), question.needs.roughly
 
 
 def _of_any_needs(question: Question) -> Hashable:
-    """What a plan is remembered under that does not depend on needs."""
+    """The key of a plan that does not depend on needs."""
     return _name(question), question.stream, question.operation
 
 
 def _name(question: Question) -> str:
-    """In the form in which names are compared."""
+    """The name as names are compared."""
     return question.model.strip().casefold()

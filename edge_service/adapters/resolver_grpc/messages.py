@@ -40,13 +40,13 @@ _CREDENTIAL = Disposition.CREDENTIAL
 _CLOSED = pb.DecisionClosed()
 _LARGEST = 2**32 - 1
 MOST_ATTEMPTS = 4096
-"""That are kept as they were read; some KiB each."""
+"""Decoded attempts that are kept; some KiB each."""
 
 
 def resolve_request(
     question: Question, timeout_ms: int, affinity_key: bytes = b"", *, key_required: bool = False
 ) -> pb.ResolveRequest:
-    """`affinity_key` is that of what the question goes on from; empty for nothing."""
+    """`affinity_key` is that of the stored response which the question continues; empty for none."""
     request = pb.ResolveRequest(
         request_id=question.request_id,
         model=question.model,
@@ -92,7 +92,8 @@ def _allowance(message: plan_pb2.Allowance) -> Allowance:
 
 @lru_cache(maxsize=MOST_ATTEMPTS)
 def _attempt(wire: bytes) -> Attempt:
-    """The same attempt comes with plan after plan. To know it by its bytes takes a tenth of the time of reading it."""
+    """A decoded attempt. Plan after plan has the same ones, and to look one up by its bytes takes a tenth of the time
+    of decoding it."""
     message = plan_pb2.Attempt.FromString(wire)
     timeouts = message.timeouts
     return Attempt(
@@ -154,7 +155,8 @@ def _params(message: plan_pb2.Attempt) -> Params:
 
 
 def _connect_ms(timeouts: plan_pb2.Timeouts) -> float:
-    """Somewhat less than until something has to come: a provider that was never reached is not one that is silent."""
+    """The connect time-out, somewhat shorter than the time until something has to arrive: a provider that cannot be
+    reached must not be taken for a silent one."""
     limits = [0.9 * until for until in (timeouts.headers_ms, timeouts.first_content_ms) if until]
     return min([timeouts.connect_ms or math.inf, *limits]) if limits else timeouts.connect_ms
 
@@ -167,7 +169,7 @@ def _dispositions(numbers: Iterable[int]) -> frozenset[Disposition]:
 def outcome_report(
     decision_id: str, report: Report, latency_s: float = 0.0, affinity_key: bytes = b""
 ) -> pb.OutcomeReport:
-    """`affinity_key` is that of what was made, if that is what the report is of."""
+    """`affinity_key` is that of the stored response, for a report of one."""
     if isinstance(report, ReportEnded):  # As nearly all are.
         attempt = report.attempt
         ended = pb.AttemptEnded(
@@ -211,8 +213,8 @@ def _failed(report: ReportFailed) -> pb.AttemptFailed:
 
 
 def _told_as(outcome: Outcome) -> Disposition:
-    """A credential that no provider has refused is one that this edge cannot find: no reason to cool the target, for
-    other edges least of all. And one client's haste is no reason to cool it for the others."""
+    """The disposition to report. A credential that this edge cannot find, and a client's short time limit, say nothing
+    of the target: it must not cool for other edges and clients."""
     if outcome.is_blameless or outcome.is_unfit:
         return Disposition.CANCELLED
     if outcome.disposition is _CREDENTIAL and not outcome.status:
@@ -251,7 +253,7 @@ def api_error(status: status_pb2.Status) -> ApiError:
 
 
 def key_error(status: status_pb2.Status | None) -> ClientKeyError | None:
-    """A refusal as what it says of the client's key; None if it says nothing of it."""
+    """The client-key error that a refusal stands for; None for another refusal."""
     error = None if status is None else api_error(status)
     return error if isinstance(error, ClientKeyError) else None
 
@@ -267,7 +269,7 @@ def retry_after_s(status: status_pb2.Status) -> float | None:
 
 
 def _detail(status: status_pb2.Status, kind: Detail) -> Detail | None:
-    """The first detail of the kind, read into the message that stands for it."""
+    """The first detail of this message's type, decoded into it."""
     for detail in status.details:
         try:
             if detail.Unpack(kind):

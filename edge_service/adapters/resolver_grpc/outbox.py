@@ -42,7 +42,7 @@ class Outbox:
         return items
 
     def reopened(self) -> None:
-        """Another stream: what went out on the last one and was not acknowledged may never have arrived."""
+        """There is a new stream: reports that were sent on the last one and not acknowledged are sent again."""
         self._unsent = dict(self._kept)
 
     def acknowledged(self, ids: Iterable[int]) -> None:

@@ -22,14 +22,14 @@ BACKOFF_MAX_S = 1.0
 FLUSH_S = 0.5
 """How long the last reports may take when the edge stops."""
 GRACE_S = 0.5
-"""For listings that are under way on a channel that is replaced."""
+"""How long listings may go on on a channel that is replaced."""
 RIDE_S = 0.005
 """How long reports that are not urgent wait for something to go with."""
 TURNS = 3
-"""Of the event loop, for which questions wait for each other where several came at a time. They are long while much is
-going on, and next to nothing else."""
+"""Turns of the event loop for which questions wait for others, if several came with the last message. They are long
+while much is going on, and next to nothing otherwise."""
 PATIENCE_S = 2.0
-"""How long a connection may take to be made before it is told why it is not."""
+"""How long to wait for a connection before the reason that there is none is looked for, and logged."""
 
 _CLOSES = "x-forebay-closes"
 
@@ -43,10 +43,10 @@ class StreamLostError(Exception):
 
 
 class ResolveStream:
-    """Sends what is queued as one message, and hands each answer to whoever asked.
+    """Sends what is queued as one message, and hands each answer to its caller.
 
-    One message with questions is under way at a time: a resolver answers them one after the other anyway, and what is
-    asked meanwhile goes together, so that a question costs the less the more there are.
+    One message with questions is under way at a time. The resolver answers them one after the other anyway, and what is
+    asked meanwhile goes in the next message, so that a question costs less the more there are.
     """
 
     def __init__(self, address: str, token: str, channels: Channels) -> None:
@@ -54,7 +54,7 @@ class ResolveStream:
         self.is_up = False
         """The resolver has accepted the stream."""
         self.heeds_closes = False
-        """It has said that a report may close its decision; older ones let that pass."""
+        """The resolver heeds `OutcomeReport.closes`; older ones ignore it."""
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         self._channels = channels
         self._loop = asyncio.get_running_loop()
@@ -66,9 +66,9 @@ class ResolveStream:
         self._all_acknowledged = asyncio.Event()
         self._something_to_send = asyncio.Event()
         self._is_answered = asyncio.Event()
-        """The questions that were sent last have been."""
+        """Set once the last message's questions are answered."""
         self._riding: asyncio.TimerHandle | None = None
-        """While reports wait for something to go with."""
+        """Set while reports wait for a message to go with."""
         self._call: Call | None = None
         self._task = asyncio.create_task(self._keep_open(), name=f"resolve-stream {address}")
 
@@ -97,8 +97,8 @@ class ResolveStream:
             del self._waiting[number]
 
     def report(self, report: pb.OutcomeReport, *, at_once: bool = False) -> None:
-        """Never waits. The report is sent again on the next stream if it is not acknowledged on this one. Unless it is
-        to go at once it can be told together with what is asked next."""
+        """Never waits. The report is sent again on the next stream unless it is acknowledged on this one. If it is not
+        `at_once`, it waits a moment for a message to go with."""
         self._outbox.put(report)
         self._all_acknowledged.clear()
         if at_once:
@@ -122,18 +122,18 @@ class ResolveStream:
         return response
 
     async def administer(self, method: str, request: Message, caller: Caller, timeout_s: float) -> Any:
-        """A call of `PoolAdminService` for whom it is. Raises `grpc.aio.AioRpcError`."""
+        """Calls `PoolAdminService` with the caller's key and address. Raises `grpc.aio.AioRpcError`."""
         metadata = (*self._metadata, ("x-management-key", caller.key), ("x-forebay-client", caller.host or "unix"))
         return await getattr(self._admin, method)(request, timeout=timeout_s, metadata=metadata)
 
     def drop(self) -> None:
-        """Gives the stream up; another is opened."""
+        """Drops the stream and opens another."""
         self.is_up = False
         if self._call is not None:
             self._call.cancel()
 
     def renewed(self) -> None:
-        """There are other certificates. They are for the next connection: a stream that is open stays so."""
+        """The certificates have changed. The next connection uses the new ones; an open stream stays."""
         if not self.is_up and self._call is not None:
             self._call.cancel()  # With those before it may never be accepted.
 
@@ -188,7 +188,7 @@ class ResolveStream:
             backoff_s = min(BACKOFF_MAX_S, backoff_s * 2)
 
     async def _tell_why_not(self) -> None:
-        """Logs why the resolver cannot be reached, if it is not for long: who waits for a connection is not told."""
+        """Logs why there is still no connection: a call that waits for one is not told."""
         await asyncio.sleep(PATIENCE_S)
         try:
             await self._stub.ListModels(pb.ListModelsRequest(), timeout=PATIENCE_S, metadata=self._metadata)
@@ -245,7 +245,7 @@ class ResolveStream:
                 self._close_unwalked(answer)
 
     def _close_unwalked(self, answer: pb.ResolveAnswer) -> None:
-        """Nobody will walk this plan: a probe in it goes back at once."""
+        """Reports a plan that nobody will walk as closed, so that its probes go back."""
         if answer.HasField("plan"):
             closed = pb.OutcomeReport(decision_id=answer.plan.decision_id)
             closed.closed.SetInParent()

@@ -62,7 +62,7 @@ async def resolve(host: str, port: int) -> list[Address]:
 
 
 class Guard:
-    """Knows where providers may be."""
+    """Applies the egress rule to hosts."""
 
     def __init__(self, resolve: Resolve = resolve) -> None:
         self._resolve = resolve
@@ -79,7 +79,7 @@ class Guard:
         return allowed
 
     def check(self, host: str, *, allow_private: bool) -> None:
-        """As far as a host's own spelling tells, for a proxy resolves names itself. Raises as `allowed` does."""
+        """The same by the host's spelling alone, since a proxy resolves names itself. Raises as `allowed` does."""
         literal = self._literal(host)
         kind = None if literal is None else egress.refusal(literal, allow_private=allow_private)
         if kind is not None:

@@ -9,7 +9,7 @@ from typing import Protocol, TypeAlias
 from edge_service.domain.headers import Headers
 
 UNREAD_BYTES = 64 * 1024
-"""Beyond it the provider has to wait."""
+"""Beyond so many unread bytes no more is read from the provider."""
 
 Take: TypeAlias = Callable[[bytes], bool]
 
@@ -25,7 +25,7 @@ class Line(Protocol):
         """More may come."""
 
     def abort(self) -> None:
-        """No more is to come."""
+        """Closes the connection."""
 
 
 class Answer:
@@ -58,7 +58,8 @@ class Answer:
         self.is_complete = False
 
     async def part(self) -> bytes:
-        """What has come of the body since it was last asked for; empty at its end. Raises `ConnectionBrokenError`."""
+        """The part of the body that has arrived since the last call; empty at its end. Raises
+        `ConnectionBrokenError`."""
         while not self._parts:
             if self._error is not None:
                 raise self._error
@@ -77,7 +78,7 @@ class Answer:
         return part
 
     def rest(self) -> bytes | None:
-        """All that is left of the body, if its end is there; else None."""
+        """The rest of the body, if all of it has arrived; else None."""
         if not self.is_complete:
             return None
         rest = b"".join(self._parts)
@@ -85,8 +86,8 @@ class Answer:
         return rest
 
     async def pass_on(self, take: Take) -> bool:
-        """Hands each part of the body to `take` in the moment in which it comes, until that returns False: whether the
-        body has ended instead. Raises `ConnectionBrokenError`, or what `take` does."""
+        """Calls `take` with each part of the body as it arrives, until the body ends (True) or `take` returns False
+        (False). Raises `ConnectionBrokenError`, or what `take` does."""
         if self._parts and not take(await self.part()):
             return False
         if self._error is None and not self.is_complete:
@@ -110,7 +111,7 @@ class Answer:
     # For the connection.
 
     def add(self, parts: list[bytes]) -> bool:
-        """Whether more may come for now."""
+        """Takes parts of the body. Whether the connection may go on reading."""
         take, waiter = self._take, self._waiter
         if take is None or waiter is None or waiter.done():
             self._parts += parts
@@ -125,7 +126,7 @@ class Answer:
         return True
 
     def complete(self, parts: list[bytes]) -> None:
-        """No more comes than these, and the connection has no more to do with it."""
+        """Takes the last parts. The connection may be used for another request."""
         self._line = None
         if self._take is None:
             self._parts += parts
@@ -135,7 +136,7 @@ class Answer:
         self._wake()
 
     def break_off(self, error: ConnectionBrokenError) -> None:
-        """Nor has it if the rest does not come."""
+        """The connection broke before the answer was complete."""
         self._line = None
         self._error = error
         if not self.head_is_there.done():

@@ -26,15 +26,15 @@ _SIMPLE = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*").fullmatch
 
 
 class _Way(NamedTuple):
-    """What requests to one place with one secret have in common."""
+    """What requests with the same URL, headers of the provider and secret have in common."""
 
     origin: Origin
     beginning: bytes
-    """Of the head: the request line, and the host."""
+    """The beginning of the head: the request line and the host."""
     own: bytes
-    """The gateway's own headers, at its end."""
+    """The gateway's own headers, which stand last."""
     ends: int
-    """Between these."""
+    """The number of line ends between them."""
     hidden: Secret
 
 
@@ -145,7 +145,7 @@ class Response:
 
 
 class _Parts:
-    """A body as it comes. It is no generator, which would cost a microsecond a part."""
+    """The body's parts as they arrive. Not a generator, which would cost a microsecond a part."""
 
     __slots__ = ("_part",)
 

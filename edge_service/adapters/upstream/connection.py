@@ -26,8 +26,8 @@ from edge_service.domain.bodies import Body, Pieces
 from edge_service.domain.headers import Headers
 
 MAX_HEAD_BYTES = 64 * 1024
-"""Also of anything else that is no body, between two pieces of it: interim answers, a line without an end, of which the
-parser copies all with each piece that comes, a chunk's extensions, trailers."""
+"""The most of a head, and of anything else between two pieces of a body: interim answers, a line without an end (of
+which the parser copies all with each piece), a chunk's extensions, trailers."""
 MAX_HEADERS = 256
 JOINED_BYTES = 64 * 1024
 """A request up to this size goes out in one piece."""
@@ -40,7 +40,7 @@ Release: TypeAlias = Callable[["Connection"], None]
 
 
 class Connection(asyncio.Protocol):
-    """As the parser's and the transport's callbacks find it."""
+    """The callbacks of the parser and of the transport."""
 
     __slots__ = (
         "_answer",
@@ -72,19 +72,19 @@ class Connection(asyncio.Protocol):
         self._forget = forget
         self._transport: asyncio.Transport | None = None
         self._came: list[bytes] = []
-        """Pieces of the body that have been read and not been handed over: a read may have hundreds in it."""
+        """Pieces of the body from the present read, which may bring hundreds."""
         self.on_body = self._came.append
         self._parser = httptools.HttpResponseParser(self)  # It looks for its callbacks now.
         self._answer: Answer | None = None
         self._headers: Headers = []
         self._beside_bytes = 0
-        """What has come since the last read with a piece of a body in it."""
+        """Bytes since the last read that brought a piece of a body."""
         self._framed = False
         """The head says where the body ends."""
         self._is_interim = False
         self._is_paused = False
         self._is_sending = False
-        """The transport has more of the request than it likes."""
+        """The transport has not sent all of the request yet."""
         self._poll: select.poll | None = None
         self._fd = -1
         self.is_closed = False
@@ -111,7 +111,8 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_usable(self) -> bool:
-        """Whether it is open as far as can be told, now: there is nothing to read, the end least of all."""
+        """Whether the connection is open, as far as can be told now: there must be nothing to read, not even its
+        end."""
         if self.is_closed or self._transport is None or self._transport.is_closing():
             return False
         if self._poll is None:
@@ -120,7 +121,7 @@ class Connection(asyncio.Protocol):
         return not self._poll.poll(0)
 
     def abort(self) -> None:
-        """At once, whatever is under way."""
+        """Closes the connection at once, whatever is under way."""
         self.is_closed = True
         if self._transport is not None:
             self._transport.abort()

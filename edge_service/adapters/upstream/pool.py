@@ -1,4 +1,4 @@
-"""Connections to providers that are open and idle, and how new ones come about."""
+"""A pool of connections to providers: idle ones are used again, new ones are made."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from edge_service.domain.egress import Address
 IDLE_S = 30.0
 """How long an idle connection is kept, if its provider does not say that it keeps it for less."""
 MARGIN_S = 1.0
-"""How long before the provider does we close one."""
+"""How much sooner than the provider an idle connection is closed."""
 AGE_S = 600.0
-"""After which no request is sent on a connection any more: names get other addresses."""
+"""The age from which a connection is not used again: names get other addresses."""
 MOST_IDLE = 256
 """For each origin."""
 SWEEP_S = 5.0
@@ -31,11 +31,12 @@ class Origin(NamedTuple):
     """A name, or an address without brackets."""
     port: int
     allow_private: bool
-    """Who may not call private addresses never gets a connection of somebody who may."""
+    """Kept apart, so that a provider which may not be at a private address never gets the connection of one which
+    may."""
 
 
 class Pool:
-    """As many connections to each origin as there are requests under way, and some that wait for the next."""
+    """One connection for each request under way, and some idle ones for each origin."""
 
     def __init__(self, context: ssl.SSLContext, guard: Guard) -> None:
         self._context = context
@@ -67,7 +68,7 @@ class Pool:
         await asyncio.sleep(0)  # Their sockets are closed in the next turn of the loop.
 
     def _waiting(self, origin: Origin) -> Connection | None:
-        """The one that was used last: the others get to rest."""
+        """The idle connection that was used last, so that the others can expire."""
         idle = self._idle.get(origin)
         now = self._loop.time()
         while idle:
@@ -113,7 +114,7 @@ class Pool:
             self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
 
     def _sweep(self) -> None:
-        """Closes those that nobody has had a use for."""
+        """Closes idle connections that have expired."""
         self._sweeper = None
         now = self._loop.time()
         for origin, idle in list(self._idle.items()):

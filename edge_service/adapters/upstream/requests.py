@@ -1,4 +1,4 @@
-"""What a request to a provider has that the client's had not."""
+"""The headers and the path that the gateway gives to a request."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SHOWN: Mapping[str, tuple[bytes, bytes]] = MappingProxyType(
 
 
 def headers_for(dialect: str, auth_header: str, secret: bytes, always: Sequence[tuple[bytes, bytes]]) -> Headers:
-    """Those of the gateway's own: what it is, the credential if there is one, and what the provider is always told."""
+    """The gateway's own headers: its name, the credential if there is one, and the provider's fixed headers."""
     if not secret:
         return [*OWN, *always]
     name, before = _SHOWN[auth_header or dialect]
@@ -35,7 +35,7 @@ def headers_for(dialect: str, auth_header: str, secret: bytes, always: Sequence[
 
 
 def path_for(attempt: Attempt, path: str) -> str:
-    """Behind the base URL."""
+    """The path behind the base URL."""
     quirks = attempt.quirks
     if quirks.deployment_paths:
         # https://learn.microsoft.com/azure/ai-foundry/openai/reference; of responses the body alone says the model.

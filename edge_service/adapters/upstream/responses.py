@@ -1,4 +1,4 @@
-"""What becomes of every provider's answer before anyone else sees it."""
+"""What is done to every provider's answer first: credentials are looked for, and compression is undone."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ class Secret:
         return bool(self._secret) and self._secret in content.lower()
 
     def without(self, headers: Headers) -> Headers:
-        """The headers that do not have it in them. Hardly ever does any: all of them are looked through together."""
+        """The headers that do not contain it. As hardly ever any does, all are searched at once."""
         if not self._secret or self._secret not in b"\n".join([*map(b"".join, headers)]).lower():
             return headers
         return [(name, value) for name, value in headers if not self.is_in(name + value)]
 
 
 def encoding_of(headers: Headers) -> bytes | None:
-    """How the body is packed, which nobody has asked for; None if it is not."""
+    """The content encoding of the body, which was not asked for; None if there is none."""
     encoding = first(headers, b"content-encoding")
     return None if encoding is None or encoding.strip().lower() in _PLAIN else encoding
 
 
 async def unpacked(parts: AsyncIterable[bytes], encoding: bytes) -> AsyncGenerator[bytes, None]:
-    """Each step is yielded by itself, so that the caps of who reads are caps on it too. Raises `BrokenError`."""
+    """The decompressed body in bounded steps, so that its reader's limits hold. Raises `BrokenError`."""
     try:
         decoder = Decoder(encoding)
         async for part in parts:
@@ -50,7 +50,7 @@ async def unpacked(parts: AsyncIterable[bytes], encoding: bytes) -> AsyncGenerat
 
 
 async def passed_on(parts: AsyncIterable[bytes], take: Callable[[bytes], bool]) -> bool:
-    """`UpstreamResponse.pass_on`, of parts that have to be asked for."""
+    """`UpstreamResponse.pass_on` for an iterator of parts."""
     async for part in parts:
         if not take(part):
             return False

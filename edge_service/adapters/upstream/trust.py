@@ -1,4 +1,4 @@
-"""Whose word is taken for it that a provider is the one it says it is."""
+"""The certificate authorities by which providers are verified."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def ssl_context(extra_ca: Path | None = None) -> ssl.SSLContext:
 
 
 def tls_words(error: BaseException) -> str:
-    """What went wrong if it was TLS, which an operator mends elsewhere than a network; else nothing."""
+    """What went wrong, if it was TLS: an operator has to mend something else then than the network. Else empty."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
