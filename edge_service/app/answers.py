@@ -19,7 +19,7 @@ from edge_service.dialects import provider_errors
 from edge_service.dialects.exchange import EmptyAnswerError, MalformedAnswerError, ReportedError, Voice
 from edge_service.domain import headers
 from edge_service.domain.classification import ProviderError, classify, reported, speaks_for_itself
-from edge_service.domain.outcome import Disposition, ErrorAnswer, Outcome
+from edge_service.domain.outcome import OF_THE_REQUEST, Disposition, ErrorAnswer, Outcome
 from edge_service.domain.retry_after import retry_after_headers, retry_after_s
 
 MAX_ERROR_BYTES = 1024 * 1024
@@ -31,8 +31,6 @@ _DISPOSITIONS = {
     SilentError: Disposition.TIMEOUT,
     BrokenError: Disposition.BROKEN,
 }
-
-_OF_THE_REQUEST = (Disposition.CLIENT_FAULT, Disposition.CONTEXT_LENGTH)
 
 
 def failure(error: StreamFailedError | UpstreamFailure | CredentialError) -> Outcome:
@@ -70,7 +68,7 @@ async def refusal(
         return outcome
     if voice is not None:
         outcome.answer = partial(_passed_on, response, body, voice, disposition, outcome.retry_after_s)
-    elif disposition in _OF_THE_REQUEST and not _quotes_credential(response, body):
+    elif disposition in OF_THE_REQUEST and not _quotes_credential(response, body):
         outcome.detail = provider_errors.message(body) or outcome.detail
     return outcome
 
@@ -79,7 +77,7 @@ def _passed_on(
     response: UpstreamResponse, body: bytes, voice: Voice, disposition: Disposition, after_s: float | None
 ) -> ErrorAnswer | None:
     """The provider's response, if it is of the client's dialect and may be passed on as it came."""
-    if _quotes_credential(response, body) or not (disposition in _OF_THE_REQUEST or voice.is_error_body(body)):
+    if _quotes_credential(response, body) or not (disposition in OF_THE_REQUEST or voice.is_error_body(body)):
         return None
     shown = [*headers.to_client(response.headers), *retry_after_headers(response.headers, after_s)]
     return ErrorAnswer(tuple(shown), body)

@@ -25,7 +25,7 @@ from edge_service.domain.errors import UnavailableError, UpstreamError
 from edge_service.domain.failover import CUT_SHORT, Ending
 from edge_service.domain.headers import PROVIDER_REQUEST_ID, Headers
 from edge_service.domain.needs import Operation
-from edge_service.domain.outcome import Disposition, Outcome
+from edge_service.domain.outcome import OF_THE_REQUEST, Disposition, Outcome
 from edge_service.domain.plan import Attempt, Plan
 
 MOST_ASKED = 2
@@ -39,7 +39,7 @@ ESTIMATE = (b"x-forebay-estimate", b"1")
 _SHARE = 0.9
 """Of the time that is left, for providers: the gateway's own estimate takes some, too."""
 
-_FAULTS_OF_THE_REQUEST = frozenset({400, 413, 422})
+_STATUSES_OF_THE_REQUEST = frozenset({400, 413, 422})
 """Other statuses, such as 404 and 405, come from providers that speak the dialect but do not have this call."""
 
 _COUNTED = Outcome(Disposition.OK)
@@ -162,10 +162,7 @@ class Counting:
             await self._respond(self._shown_headers(attempt, count, asked), answer)
             return True
         await self._release()
-        if outcome.status in _FAULTS_OF_THE_REQUEST and outcome.disposition in (
-            Disposition.CLIENT_FAULT,
-            Disposition.CONTEXT_LENGTH,
-        ):
+        if outcome.status in _STATUSES_OF_THE_REQUEST and outcome.disposition in OF_THE_REQUEST:
             self._interrupts.close()
             error = UpstreamError(outcome, asked)
             self._record.code = error.code

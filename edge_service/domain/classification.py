@@ -10,7 +10,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import TypeAlias
 
-from edge_service.domain.outcome import Disposition, Outcome
+from edge_service.domain.outcome import OF_THE_REQUEST, Disposition, Outcome
 from edge_service.domain.plan import AnswerRule
 
 _BY_STATUS: Mapping[int, Disposition] = MappingProxyType(
@@ -257,14 +257,11 @@ def _are_its_own(words: str, said: Text, asked: Text) -> bool:
     return request is not None and words not in request
 
 
-_OF_THE_REQUEST = frozenset({Disposition.CLIENT_FAULT, Disposition.CONTEXT_LENGTH})
-
-
 def speaks_for_itself(status: int, disposition: Disposition) -> bool:
     """Whether this status tells a client the same as the disposition that a rule gave the response."""
     by_status = classify(status)
     about_the_request = by_status is _CLIENT_FAULT or by_status is _MODEL_MISSING
-    return by_status is disposition or (about_the_request and disposition in _OF_THE_REQUEST)
+    return by_status is disposition or (about_the_request and disposition in OF_THE_REQUEST)
 
 
 def reported(status: int, error: ProviderError, by_rule: Disposition | None = None) -> Outcome:

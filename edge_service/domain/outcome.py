@@ -46,6 +46,8 @@ MOVES_ON = frozenset(
 AMBIGUOUS = frozenset({Disposition.TIMEOUT, Disposition.BROKEN})
 """The provider may have run the request, and billed it: a request moves on from one of these once at most."""
 
+OF_THE_REQUEST = frozenset({Disposition.CLIENT_FAULT, Disposition.CONTEXT_LENGTH})
+"""The request itself is at fault, which its client is told in the provider's own words."""
 
 _QUOTA, _CREDENTIAL = Disposition.QUOTA, Disposition.CREDENTIAL
 _CREDENTIAL_STATUSES = frozenset({401, 402, 403})
