@@ -219,4 +219,4 @@ class Certificates:
     authorities: bytes
     """Authorities that the other end's certificate must be of; empty: none is asked for."""
     context: ssl.SSLContext = field(compare=False, repr=False)
-    """For a server that shows the certificate."""
+    """For connections' own end, a server or a client. A client's believes the authorities."""
