@@ -219,13 +219,13 @@ class ResolveStream:
         self._is_scheduled = False
         if self._call is None or not self.is_up:
             return  # What is kept goes with the next stream.
-        if self._call.is_behind:
-            self._loop.call_later(RIDE_S, self._send_soon)
-            return
-        self._is_due = False
         if self._riding is not None:
             self._riding.cancel()
             self._riding = None
+        if self._call.is_behind:
+            self._riding = self._loop.call_later(RIDE_S, self._send_soon)
+            return
+        self._is_due = False
         message = pb.ResolveStreamRequest(
             reports=self._outbox.take(),
             # Whoever stopped waiting must not take a turn.

@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc.aio
 import pytest
+from hyperframe.frame import WindowUpdateFrame
 
 from edge_service.adapters.resolver_grpc import stream as stream_module
 from edge_service.adapters.resolver_grpc.channels import Channels
@@ -129,3 +130,22 @@ async def test_a_resolver_that_makes_no_sense_is_left_and_tried_anew(monkeypatch
             with pytest.raises(StreamLostError):
                 await stream.resolve(pb.ResolveRequest(), 10)
     assert babbling.calls >= 2
+
+
+async def test_reports_wait_for_a_resolver_that_does_not_keep_up() -> None:
+    """They are kept, 1,000 at most: written without an end they would be kept twice."""
+    async with streaming(Echoing()) as stream:
+        await stream.resolve(pb.ResolveRequest(), 10)
+        call = stream._call
+        assert call is not None
+        call._stream_room_bytes = 0  # As if it had not read for a while.
+        written = set()
+        for _ in range(3):
+            stream.report(pb.OutcomeReport(), at_once=True)
+            for _ in range(5):  # Turns, in which whoever does not wait goes.
+                await asyncio.sleep(0)
+            written.add(bytes(call._unsent))
+        assert len(written) == 1, "one message waits, and no other behind it"
+        call._window_update(WindowUpdateFrame(1, window_increment=65_535))
+        while stream._outbox._unsent:
+            await asyncio.sleep(0.001)
