@@ -23,7 +23,7 @@ from resolver_service.app.refusals import (
     UnknownModelError,
     UnservableError,
 )
-from resolver_service.app.report import Bound, Closed, Ended, Event, Failed
+from resolver_service.app.report import Bound, Closed, Content, Ended, Event, Failed
 from resolver_service.domain import selection
 from resolver_service.domain.abilities import (
     CONTEXT,
@@ -121,8 +121,8 @@ def ms(seconds: float) -> int:
     return math.ceil(seconds * 1000)
 
 
-def event(report: resolver_service_pb2.OutcomeReport, path: str = "") -> Event | None:
-    """What the application learns from; None for a kind that it has no use for. Raises `InvalidRequestError`."""
+def event(report: resolver_service_pb2.OutcomeReport, path: str = "") -> Event:
+    """What the application learns from. Raises `InvalidRequestError`."""
     match report.WhichOneof("event"):
         case "ended":
             ended = report.ended
@@ -143,7 +143,7 @@ def event(report: resolver_service_pb2.OutcomeReport, path: str = "") -> Event |
                 raise InvalidRequestError(f"{path}bound.affinity_key", f"1 to {MAX_KEY_BYTES} bytes, not {size}")
             return Bound(report.bound.target_id, report.bound.affinity_key)
         case "content":
-            return None
+            return Content(report.content.target_id)
         case _:
             raise InvalidRequestError(f"{path}event", "one of failed, content, ended, closed and bound is required")
 

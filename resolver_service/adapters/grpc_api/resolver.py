@@ -21,7 +21,7 @@ from resolver_service.adapters.grpc_api.plans import PlanWriter
 from resolver_service.adapters.grpc_api.wire import tag, varint
 from resolver_service.app.access import ClientKeyError
 from resolver_service.app.limits import ClientLimitError
-from resolver_service.app.ports import Granted, ReportEffect, Revisions, SharedState, Telemetry, Wanted
+from resolver_service.app.ports import Granted, Revisions, SharedState, Telemetry, Wanted
 from resolver_service.app.refusals import (
     BoundElsewhereError,
     NoTargetError,
@@ -214,9 +214,9 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
         else:
             self._learn(report, event)
 
-    def _learn(self, report: pb.OutcomeReport, event: Event | None) -> None:
+    def _learn(self, report: pb.OutcomeReport, event: Event) -> None:
         reports, telemetry, decision_id = self._reports, self._telemetry, report.decision_id
-        effect: ReportEffect = "unused" if event is None else reports.apply(decision_id, event)
+        effect = reports.apply(decision_id, event)
         if isinstance(event, Ended):
             telemetry.reported("ended", effect)
             if effect == "applied":
