@@ -107,10 +107,22 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
                 granted = await self._granted([item.request for item in resolves])
                 for resolve, its_share in zip(resolves, granted, strict=True):
                     parts += self._answer(resolve, caller, its_share)
-                yield b"".join(parts)
+                response = b"".join(parts)
+                try:
+                    yield response
+                except GeneratorExit:
+                    self._take_back(response)
+                    raise
         finally:
             self._resolver.caller_left(caller)
             self._telemetry.stream_closed()
+
+    def _take_back(self, response: bytes) -> None:
+        """The stream broke before this was sent, as when a resolver that was frozen answers an edge that has given it
+        up: nobody has the plans in it, and nobody would close them."""
+        for answer in pb.ResolveStreamResponse.FromString(response).answers:
+            if answer.HasField("plan"):
+                self._reports.closed(answer.plan.decision_id)
 
     async def Explain(self, request: pb.ExplainRequest, context: Context) -> pb.ExplainResponse:
         try:
