@@ -134,6 +134,10 @@ class UnreachableError(UpstreamFailure):
     """No connection could be made: the provider has not seen the request."""
 
 
+class ShortageError(UpstreamFailure):
+    """This machine has nothing left to make a connection of: the provider has not seen the request, and is well."""
+
+
 class SilentError(UpstreamFailure):
     """Nothing came in time."""
 
