@@ -1,4 +1,4 @@
-"""The routes, and the answers where there is none."""
+"""The routes to models, and the answers to requests that have none."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def routes(
 
 
 class Direct:
-    """ASGI application: requests to models go past Starlette's routing, which costs more than the gateway's own reading
-    of a request. All others go through Starlette."""
+    """ASGI application. It bypasses Starlette's routing for requests to models, since that costs more than the
+    gateway's own reading of a request; all others go through Starlette."""
 
     def __init__(self, shedding: Shedding, routes: Iterable[Route]) -> None:
         self._shedding = shedding
@@ -71,7 +71,7 @@ class Direct:
 
 
 class ByMethod:
-    """One path of two APIs: OpenAI's models are read there, Gemini's called."""
+    """Dispatches by method a path that two APIs share: GET reads a model, POST is Gemini's call of one."""
 
     def __init__(self, apps: Mapping[str, ASGIApp]) -> None:
         self._apps = {**apps, "HEAD": apps["GET"]}
@@ -81,7 +81,7 @@ class ByMethod:
 
 
 async def http_error(request: Request, error: Exception) -> Response:
-    """Answers Starlette's own errors: no such route, or not with this method."""
+    """Answers Starlette's own errors: there is no such route, or it does not have this method."""
     assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for no other
     return _error_response(request, _HttpError(error.status_code, error.detail), error.headers)
 
