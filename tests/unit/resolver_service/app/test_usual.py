@@ -70,6 +70,11 @@ def test_no_more_is_tried_than_may_be(it: Resolving) -> None:
     assert [len(it.decide(name).attempts) for name in ("one-try", "pool")] == [1, 2]
 
 
+def test_who_excludes_one_gets_a_course_of_the_others(it: Resolving) -> None:
+    courses(it)
+    assert [it.plan("pool", excluded=("a/m#0",)) for _ in range(2)] == [["b/m#0"]] * 2
+
+
 async def test_while_some_target_counts_what_it_has_each_is_looked_at(it: Resolving) -> None:
     await it.configuration.offer((TEXT % ", max-concurrent: 1").encode())
     taken = it.decide("other")
