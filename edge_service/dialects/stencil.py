@@ -60,6 +60,7 @@ _PATTERNS = [_pattern(holes) for holes in range(1, MAX_HOLES + 1)]
 _PLAIN = bytes(range(0x20, 0x7F)).translate(None, b'"\\')
 """Any text of these bytes is a JSON string."""
 _string = msgspec.json.Decoder(str).decode
+_QUOTE = ord('"')
 
 
 class Stencil:
@@ -109,7 +110,7 @@ class Stencil:
         between those like it, or the piece is large; also if two holes are followed by the same bytes."""
         if len(piece) < self._two_bytes:
             string = piece[self._string]
-            if self._before + string + self._behind == piece and _is_text(string):
+            if self._before + string + self._behind == piece and text_of(string):
                 return 1, self._sent_before + string + self._sent_behind, b""
         if not piece.startswith(self._first) or len(piece) > MAX_EVENT_BYTES:
             return None
@@ -219,12 +220,14 @@ def _is_marked(event: bytes) -> bool:
     return event != event.translate(None, _ALL_MARKS)
 
 
-def _is_text(string: bytes) -> bool:
-    """Whether this is a string as JSON has it, and not the empty one. Of a lone surrogate it is denied."""
+def text_of(string: bytes) -> str:
+    """The text of a string as JSON has it, with nothing around it: a line end there would be one of the event's. Empty
+    if it is none, or has a lone surrogate in it."""
     try:
-        return bool(_string(string))
+        text = _string(string)
     except ValueError:
-        return False
+        return ""
+    return text if string[0] == _QUOTE == string[-1] else ""
 
 
 def _is_utf8(texts: bytes) -> bool:
