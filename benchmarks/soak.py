@@ -148,7 +148,7 @@ async def soak(it: Arrangement, seconds: float) -> Soaked:
     """The whole of it, between two moments of rest that should look alike."""
     before = await _at_rest(it)
     began_at = time.monotonic()
-    async with soak_clients.asking(it.url) as tally, _in_turn(it, began_at):
+    async with soak_clients.asking(it.url) as tally, _changing(it):
         for number in range(1, SAMPLES + 1):
             await asyncio.sleep(max(0.0, began_at + seconds * number / SAMPLES - time.monotonic()))
             for name, sample in it.look(time.monotonic() - began_at).items():
@@ -166,7 +166,7 @@ async def soak(it: Arrangement, seconds: float) -> Soaked:
 
 
 @contextlib.asynccontextmanager
-async def _in_turn(it: Arrangement, began_at: float) -> AsyncIterator[None]:
+async def _changing(it: Arrangement) -> AsyncIterator[None]:
     """Changes of the configuration for the time of the block."""
 
     async def change() -> None:

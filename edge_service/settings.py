@@ -1,5 +1,4 @@
-"""What the edge is told at its start: flags, and environment variables of the same names. The one place that reads the
-environment."""
+"""The edge's settings: flags, and environment variables of the same names. Nothing else reads the environment."""
 
 from __future__ import annotations
 
@@ -16,29 +15,30 @@ from urllib.parse import urlsplit
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 _USUAL_PORTS = {"http": ":80", "https": ":443"}
-_ELSEWHERE = re.compile(
+_OF_OTHERS = re.compile(
     r"FOREBAY_(RESOLVER.*|PLAINTEXT_NETWORK)=|"
     r".*_SERVICE_(HOST|PORT(_\w+)?)=|.*_PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?=|=(tcp|udp|sctp)://)"
 )
-"""What the resolver and the command are told, and Kubernetes of services called forebay-edge and the like."""
+"""Variables, with their values, that are not the edge's: the resolver's, the command's, and those that Kubernetes sets
+for services called forebay-edge and the like."""
 _ALIKE = 0.8
-"""Of 1: LISTN is like LISTEN, and what docker-compose has is like nothing."""
+"""How alike a misspelt name is, from 0 to 1. LISTN is that like LISTEN; no variable of docker-compose is like any."""
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """What a supervisor leaves to a worker: descriptors that are open, by their numbers."""
+    """What a worker inherits from its supervisor. Sockets are numbers of open file descriptors."""
 
     slot: int
-    """Which of the workers it is, from 0."""
+    """The worker's number, from 0."""
     port: int
-    """That was found where port 0 was asked for."""
+    """The port of `--listen`; where that is 0, the one that was found."""
     control: int
-    """To the supervisor."""
+    """The socket to the supervisor."""
     receiving: int
-    """Where connections are dealt to it."""
+    """The socket over which other workers pass connections to this one."""
     giving: tuple[int, ...]
-    """Where connections are dealt to each worker."""
+    """The sockets over which connections are passed to each worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,36 +52,37 @@ class Settings:
     drain_s: float
     drain_delay_s: float
     client_stall_s: float
-    """How long a client that is behind may read nothing."""
+    """How long a client may leave its answer unread."""
     heartbeat_s: float
-    """How long the client of a stream goes without a sign of life; 0 for as long as it takes."""
+    """The interval of comments to a client that waits for the first content of a stream; 0 for none."""
     max_concurrent: int
-    """Requests under way at a time."""
+    """The most requests under way at a time."""
     max_concurrent_per_key: int
-    """Of these, of one client key; 0 for no bound of its own."""
+    """The most with one client key; 0 for no limit of its own."""
     key_required: bool
-    """Nobody is served whose client key the resolver does not know, even where it has no clients."""
+    """A client key that the resolver knows is required even where its configuration has no clients."""
     tls: tuple[Path, Path] | None
     """The files of the certificate that clients are shown, and of its key; None: plain HTTP."""
     resolver_ca: Path | None
-    """The authorities of the resolvers' certificates; None: plaintext gRPC."""
+    """The authorities that the resolvers' certificates must be of; None: plaintext gRPC."""
     resolver_pair: tuple[Path, Path] | None
     """The files of the certificate that resolvers are shown, and of its key."""
     resolver_name: str
-    """What the resolvers' certificates are for; empty: the host of their address."""
+    """The host name that the resolvers' certificates are for; empty: that of their address."""
     cors_origins: frozenset[str]
-    """Whose pages in browsers may call the APIs of models; `*` alone for everyone's."""
+    """Origins whose pages may call the APIs of models from browsers; `*` alone for all."""
     credential_names: tuple[str, ...]
+    """Patterns of the environment variables that `env:` credentials may name."""
     upstream_ca: Path | None
-    """Certificate authorities to trust for providers beside the system's."""
+    """Certificate authorities to trust for providers besides the system's."""
     upstream_proxy: str = field(repr=False)
     """The URL of an HTTP proxy to call providers through, which may have a password in it; empty for none."""
     token: str = field(repr=False)
     """The services' shared secret; empty for none. From `FOREBAY_TOKEN` alone, since everyone can read arguments."""
     workers: int
-    """Processes that serve."""
+    """The number of processes that serve."""
     as_worker: Worker | None
-    """This process is one of several."""
+    """Set in a process that is one of these; None for a supervisor, or an edge that is one process."""
     environment: Mapping[str, str] = field(repr=False)
     """Where `env:` credentials are looked up, as far as `credential_names` allows."""
 
@@ -217,11 +218,11 @@ _FLAGS = (
 
 
 def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
-    """Exits with a message and status 2 if the arguments make no sense."""
+    """Exits with a message and status 2 if the settings are invalid; warns of misspelt variables on standard error."""
     parser = _parser(environment)
     given = parser.parse_args(arguments)
-    for odd in _odd(environment) if given.as_worker is None else ():
-        print(f"{parser.prog}: warning: {odd}", file=sys.stderr)
+    for warning in _misspelt(environment) if given.as_worker is None else ():
+        print(f"{parser.prog}: warning: {warning}", file=sys.stderr)
     token = environment.get("FOREBAY_TOKEN", "")
     if wrong := next(_mistakes(given, token), None):
         parser.error(wrong)
@@ -277,23 +278,30 @@ def _variable(flag: _Flag) -> str:
     return f"FOREBAY_EDGE_{flag.name.upper().replace('-', '_')}"
 
 
-def _odd(environment: Mapping[str, str]) -> Iterator[str]:
-    """What is to be said of variables that look like the edge's and are none."""
+def _misspelt(environment: Mapping[str, str]) -> Iterator[str]:
+    """A warning for each variable that looks like one of the edge's and is none.
+
+    The services have this once each, since they share nothing but the contract.
+    """
     own = ["FOREBAY_TOKEN", *map(_variable, _FLAGS)]
-    tails = {it: it.removeprefix("FOREBAY_").removeprefix("EDGE_") for it in own}
-    words = {before + tail: it for it, tail in tails.items() for before in ("", "EDGE_")}
+    # Names are compared by what tells them apart, with and without the service, which may be misspelt itself.
+    tails = {_tail(variable): variable for variable in own}
+    known = tails | {f"EDGE_{tail}": variable for tail, variable in tails.items()}
     for name, value in environment.items():
-        if not name.startswith("FOREBAY_") or name in own or _ELSEWHERE.match(f"{name}={value}"):
+        if not name.startswith("FOREBAY_") or name in own or _OF_OTHERS.match(f"{name}={value}"):
             continue
-        tail = name.removeprefix("FOREBAY_").removeprefix("EDGE_")
-        if likely := difflib.get_close_matches(tail, words, n=1, cutoff=_ALIKE):
-            yield f"{name} means nothing here; did you mean {words[likely[0]]}?"
+        if likely := difflib.get_close_matches(_tail(name), known, n=1, cutoff=_ALIKE):
+            yield f"{name} means nothing here; did you mean {known[likely[0]]}?"
         elif name.startswith("FOREBAY_EDGE_"):
             yield f"{name} means nothing here; --help has what does"
 
 
+def _tail(variable: str) -> str:
+    return variable.removeprefix("FOREBAY_").removeprefix("EDGE_")
+
+
 def _mistakes(given: argparse.Namespace, token: str) -> Iterator[str]:
-    """What makes no sense, in words; the first is told."""
+    """What is invalid, in words. Only the first is told."""
     resolvers = _listed(given.resolver)
     if not resolvers:
         yield "--resolver needs at least one address"
@@ -354,7 +362,8 @@ def is_address(address: str) -> bool:
 
 
 def _is_url(text: str) -> bool:
-    """Of a host, and of a port that there can be. A password with a '/' in it that is not quoted is taken for none."""
+    """Whether it has a host, and a port that is possible. False for a password with a '/' that is not percent-encoded,
+    whose beginning is taken for the port."""
     try:
         its = urlsplit(text)
         return its.scheme in _USUAL_PORTS and bool(its.hostname) and its.port != 0
@@ -373,7 +382,7 @@ def _host_and_port(address: str) -> tuple[str, int]:
 
 
 def is_local(address: str) -> bool:
-    """Whether the address is on this machine alone."""
+    """Whether only this machine can reach the address."""
     if address.startswith("unix:"):
         return True
     host = address.rpartition(":")[0].strip("[]")

@@ -1,5 +1,4 @@
-"""What the resolver is told at its start: flags, and environment variables of the same names. The one place that reads
-the environment."""
+"""The resolver's settings: flags, and environment variables of the same names. Nothing else reads the environment."""
 
 from __future__ import annotations
 
@@ -15,20 +14,23 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 _IN_A_STORES_QUERY = ("db", "ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
-"""What else the client would take could weaken TLS, or make of answers what nobody understands."""
-_ELSEWHERE = re.compile(
+"""The parameters that the URL of a store may have. Others that the client library takes could weaken TLS, or change how
+it decodes answers."""
+_OF_OTHERS = re.compile(
     r"FOREBAY_(EDGE_.*|RESOLVER(_CA|_CERT|_KEY|_NAME)?|PLAINTEXT_NETWORK)=|"
     r".*_SERVICE_(HOST|PORT(_\w+)?)=|.*_PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?=|=(tcp|udp|sctp)://)"
 )
-"""What the edge and the command are told, and Kubernetes of services called forebay-resolver and the like."""
+"""Variables, with their values, that are not the resolver's: the edge's, the command's, and those that Kubernetes sets
+for services called forebay-resolver and the like."""
 _ALIKE = 0.8
-"""Of 1: CONFG is like CONFIG, and what docker-compose has, such as CONFIG_DIR, is like nothing."""
+"""How alike a misspelt name is, from 0 to 1. CONFG is that like CONFIG; no variable of docker-compose, such as
+CONFIG_DIR, is like any."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     config: Path | None
-    """The configuration; with a store what an empty one begins with, or None."""
+    """The configuration file. With a store, None or what an empty store begins with."""
     listen: str
     """`HOST:PORT` or `unix:PATH`."""
     ops: tuple[str, int] | None
@@ -37,19 +39,20 @@ class Settings:
     drain_s: float
     check: bool
     state_dir: Path | None
-    """Where health, drains and turns outlive a restart, or a copy of what a store has; None: nowhere."""
+    """Where health, drains, turns, revisions and bindings outlive a restart; with a store, the place of a copy of its
+    configuration. None: nowhere."""
     tls: tuple[Path, Path] | None
     """The files of the certificate that callers are shown, and of its key; None: no TLS."""
     client_ca: Path | None
-    """The authorities that every caller must have a certificate of; None: callers need none."""
+    """The authorities of one of which every caller must have a certificate; None: callers need none."""
     provider_edits: bool
     """Whether the management API may change providers."""
     store: str = field(repr=False)
-    """The address of what resolvers share, which may have a password in it; empty for a resolver by itself."""
+    """The URL of the shared store, which may have a password in it; empty for a resolver by itself."""
     token: str = field(repr=False)
     """The services' shared secret; empty for none. From `FOREBAY_TOKEN` alone, since everyone can read arguments."""
     management_key: str = field(repr=False)
-    """What changes demand; empty: nobody may make any. From `FOREBAY_MANAGEMENT_KEY` alone."""
+    """The secret that `PoolAdminService` asks for; empty: that service is off. From `FOREBAY_MANAGEMENT_KEY` alone."""
 
 
 def _seconds(text: str) -> float:
@@ -122,11 +125,11 @@ _FLAGS = (
 
 
 def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
-    """Exits with a message and status 2 if the arguments make no sense."""
+    """Exits with a message and status 2 if the settings are invalid; warns of misspelt variables on standard error."""
     parser = _parser(environment)
     given = parser.parse_args(arguments)
-    for odd in _odd(environment):
-        print(f"{parser.prog}: warning: {odd}", file=sys.stderr)
+    for warning in _misspelt(environment):
+        print(f"{parser.prog}: warning: {warning}", file=sys.stderr)
     token, management_key = environment.get("FOREBAY_TOKEN", ""), environment.get("FOREBAY_MANAGEMENT_KEY", "")
     if wrong := next(_mistakes(given, token, management_key), None):
         parser.error(wrong)
@@ -174,23 +177,30 @@ def _variable(flag: _Flag) -> str:
     return f"FOREBAY_RESOLVER_{flag.name.upper().replace('-', '_')}"
 
 
-def _odd(environment: Mapping[str, str]) -> Iterator[str]:
-    """What is to be said of variables that look like the resolver's and are none."""
+def _misspelt(environment: Mapping[str, str]) -> Iterator[str]:
+    """A warning for each variable that looks like one of the resolver's and is none.
+
+    The services have this once each, since they share nothing but the contract.
+    """
     own = ["FOREBAY_TOKEN", "FOREBAY_MANAGEMENT_KEY", *map(_variable, _FLAGS)]
-    tails = {it: it.removeprefix("FOREBAY_").removeprefix("RESOLVER_") for it in own}
-    words = {before + tail: it for it, tail in tails.items() for before in ("", "RESOLVER_")}
+    # Names are compared by what tells them apart, with and without the service, which may be misspelt itself.
+    tails = {_tail(variable): variable for variable in own}
+    known = tails | {f"RESOLVER_{tail}": variable for tail, variable in tails.items()}
     for name, value in environment.items():
-        if not name.startswith("FOREBAY_") or name in own or _ELSEWHERE.match(f"{name}={value}"):
+        if not name.startswith("FOREBAY_") or name in own or _OF_OTHERS.match(f"{name}={value}"):
             continue
-        tail = name.removeprefix("FOREBAY_").removeprefix("RESOLVER_")
-        if likely := difflib.get_close_matches(tail, words, n=1, cutoff=_ALIKE):
-            yield f"{name} means nothing here; did you mean {words[likely[0]]}?"
+        if likely := difflib.get_close_matches(_tail(name), known, n=1, cutoff=_ALIKE):
+            yield f"{name} means nothing here; did you mean {known[likely[0]]}?"
         elif name.startswith("FOREBAY_RESOLVER_"):
             yield f"{name} means nothing here; --help has what does"
 
 
+def _tail(variable: str) -> str:
+    return variable.removeprefix("FOREBAY_").removeprefix("RESOLVER_")
+
+
 def _mistakes(given: argparse.Namespace, token: str, management_key: str) -> Iterator[str]:
-    """What makes no sense, in words; the first is told."""
+    """What is invalid, in words. Only the first is told."""
     if not given.config and (given.check or not given.store):
         yield "--config FILE (or FOREBAY_RESOLVER_CONFIG) is required"
     if not is_address(given.listen):
@@ -227,8 +237,8 @@ def is_address(address: str) -> bool:
 
 
 def _wrong_with_store(text: str, *, is_consented: bool) -> str:
-    """Empty if nothing is. It never has the address in it, where there may be a password: one with a '/' in it that is
-    not quoted is taken for no port."""
+    """What is wrong with the URL of a store; empty if nothing is. The message never quotes the URL, which may have a
+    password in it. (One with a '/' that is not percent-encoded ends the host and port early, and is refused.)"""
     nowhere = "not an address such as redis://127.0.0.1:6379/0"
     try:
         its = urlsplit(text)

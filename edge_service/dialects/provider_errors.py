@@ -1,15 +1,15 @@
-"""The bodies with which providers say what went wrong. Their shapes do not contradict each other, so that one reader
-takes them all: a provider of one dialect may well answer in the words of another that stands behind it.
+"""Reads the error bodies of all providers. One reader serves for all dialects, since their shapes do not contradict one
+another, and since a provider that speaks one dialect may pass on an error of another.
 
-- OpenAI: `{"error": {"message", "type", "param", "code"}}`, https://platform.openai.com/docs/guides/error-codes;
-  some that speak its dialect leave out the outer object (vLLM, Mistral) or put a status into `code` (OpenRouter);
-  in streams of the Responses API it stands in the event itself, or in its `response`
+- OpenAI: `{"error": {"message", "type", "param", "code"}}`, https://platform.openai.com/docs/guides/error-codes. Some
+  that speak its dialect leave out the outer object (vLLM, Mistral), or have an HTTP status as `code` (OpenRouter). In
+  streams of the Responses API the error is the event itself, or in its `response`
 - Anthropic: `{"type": "error", "error": {"type", "message"}}`, https://docs.claude.com/en/api/errors
 - Gemini: `{"error": {"code", "message", "status", "details"}}`, https://ai.google.dev/gemini-api/docs/troubleshooting,
-  with details as in https://cloud.google.com/apis/design/errors#error_details; as the only element of an array at times
-- what moderation refuses: OpenRouter adds `metadata` with `reasons` and `flagged_input`
-  (https://openrouter.ai/docs/api/reference/errors-and-debugging#moderation-errors), xAI has a string for an error, in
-  which it names team and key (https://github.com/UKGovernmentBEIS/inspect_ai/pull/2267); both with a 403
+  with details as in https://cloud.google.com/apis/design/errors#error_details; at times as the only element of an array
+- refused by moderation, both with a 403: OpenRouter adds `metadata` with `reasons` and `flagged_input`
+  (https://openrouter.ai/docs/api/reference/errors-and-debugging#moderation-errors); xAI has a string as `error`, which
+  names team and key (https://github.com/UKGovernmentBEIS/inspect_ai/pull/2267)
 """
 
 from __future__ import annotations
@@ -28,25 +28,16 @@ from edge_service.domain.retry_after import span_s
 _anything = msgspec.json.Decoder()
 
 _MAX_MESSAGE_CHARS = 1000
-"""What an error is about stands at its beginning."""
+"""A message says at its beginning what is wrong; further on it may quote the request at any length."""
 
 
 def read(body: bytes) -> ProviderError:
-    """What an error's body says; of one that cannot be read, nothing. Never raises."""
+    """The facts that an error body states; empty ones for a body that cannot be read. Never raises."""
     try:
-        said = _anything.decode(body)
+        error = _error_of(_anything.decode(body))
     except (ValueError, RecursionError):
         hidden = surrogates.hide(body)
         return ProviderError() if hidden is None else read(hidden.data)
-    if isinstance(said, list) and said:
-        said = said[0]
-    if not isinstance(said, dict):
-        return ProviderError()
-    error = said.get("error") or _of_response(said) or said
-    if not isinstance(error, dict):
-        words = _word(error)[:_MAX_MESSAGE_CHARS]
-        names_account = _MODERATED.match(words) is not None
-        return ProviderError(MODERATED if names_account else "", hint=hint(words), names_account=names_account)
     words = _word(error.get("message"))[:_MAX_MESSAGE_CHARS]
     names_account = _MODERATED.match(words) is not None
     is_moderated = names_account or _is_flagged(error.get("metadata"))
@@ -61,22 +52,28 @@ def read(body: bytes) -> ProviderError:
 
 
 _MODERATED = re.compile(r"content violates usage guidelines", re.IGNORECASE)
-"""At the very beginning: errors quote the request."""
+"""xAI's message. Matched at the very beginning: other errors may quote it as part of a request."""
 
 
 def _is_flagged(metadata: Any) -> bool:
+    """Whether this is what OpenRouter adds to a refusal by moderation."""
     return isinstance(metadata, dict) and ("flagged_input" in metadata or isinstance(metadata.get("reasons"), list))
 
 
-def _of_response(said: dict[str, Any]) -> Any:
-    """The error of an event that tells of a whole answer."""
+def _error_of(said: Any) -> dict[str, Any]:
+    """The error object in a decoded body; a string in its place is its message. Empty if there is neither."""
+    if isinstance(said, list) and said:
+        said = said[0]
+    if not isinstance(said, dict):
+        return {}
     response = said.get("response")
-    return response.get("error") if isinstance(response, dict) else None
+    error = said.get("error") or (response.get("error") if isinstance(response, dict) else None) or said
+    return error if isinstance(error, dict) else {"message": error}
 
 
 def plain(body: bytes) -> bytes | None:
-    """A JSON body without escapes and spaces, so that words can be searched for; None if it is not JSON. Never
-    raises."""
+    """A JSON body without spaces, and without escapes that it could do without, so that it can be searched for words;
+    None if it is not JSON. Never raises."""
     try:
         return msgspec.json.encode(_anything.decode(body))
     except (ValueError, RecursionError):
@@ -84,24 +81,21 @@ def plain(body: bytes) -> bytes | None:
 
 
 def message(body: bytes) -> str:
-    """The message of an error, for the client whose request is at fault; empty if there is none."""
+    """The message in an error body, for the client whose request is at fault; empty if there is none. Never raises."""
     try:
-        said = _anything.decode(body)
+        error = _error_of(_anything.decode(body))
     except (ValueError, RecursionError):
         return ""
-    if isinstance(said, list) and said:
-        said = said[0]
-    error = said.get("error") or said if isinstance(said, dict) else None
-    words = error.get("message") if isinstance(error, dict) else error
-    return _word(words)[:_MAX_MESSAGE_CHARS]
+    return _word(error.get("message"))[:_MAX_MESSAGE_CHARS]
 
 
 _Details: TypeAlias = tuple[str, Disposition | None, float | None]
+"""The reason, `Disposition.QUOTA` if a quota is used up, and the delay in seconds."""
 _NO_DETAILS: _Details = ("", None, None)
 
 
 def _of_details(said: Any) -> _Details:
-    """The reason, what is used up, and the delay, each if there is a detail of it."""
+    """The facts in Google's error details."""
     details = [detail for detail in _list(said) if isinstance(detail, dict)]
     return next(_reasons(details), ""), _quota(details), next(_delays(details), None)
 
@@ -120,12 +114,13 @@ def _delays(details: list[dict[str, Any]]) -> Iterator[float]:
 
 
 _LASTING = ("perday", "permonth")
+"""In lower case, the periods of limits that will not pass while a request waits."""
 
 
 def _quota(details: list[dict[str, Any]]) -> Disposition | None:
-    """Whether `google.rpc.QuotaFailure` means that the account is used up. Google sends it for each limit, those by the
-    minute too. It is only if the limit is by day or month and of no single model: with
-    `GenerateRequestsPerDayPerProjectPerModel` all other models go on serving."""
+    """`Disposition.QUOTA` if a `google.rpc.QuotaFailure` means that the account's quota is used up. Google sends one
+    also for limits by the minute, and for those of a single model, which leave all other models usable
+    (`GenerateRequestsPerDayPerProjectPerModel`): neither counts."""
     for detail in details:
         for violation in _list(detail.get("violations")):
             limit = _word(violation.get("quotaId")).lower() if isinstance(violation, dict) else ""
@@ -139,6 +134,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def _word(value: Any) -> str:
+    """A string as it is, and a small number, such as an HTTP status, as a string; empty for anything else."""
     if isinstance(value, str):
         return value
     return str(value) if type(value) is int and 0 <= value < 1000 else ""

@@ -1,12 +1,12 @@
-"""Recognises the events of a stream by their bytes.
+"""Translates the events of a stream without decoding each of them.
 
-Nearly all events of a stream differ from the one before in nothing but a few strings, such as `"content":"Hello"`. Once
-one of them has been decoded and translated, a `Stencil` keeps the bytes around these strings (the *holes*), as they
-came and as they were sent. Events with the same bytes around their holes are then translated by moving the strings,
-without decoding them, however many come in one piece.
+Most events of a stream differ from the one before only in the values of a few strings, such as `"content":"Hello"`.
+Once one such event has been decoded and translated, a `Stencil` keeps the bytes around these values (the *holes*), both
+as the provider sent them and as the client gets them. An event that has the same bytes around its holes is then
+translated by copying its strings into the client's bytes; several such events in one piece are translated together.
 
-What stands in a hole is checked to be a string as JSON has it, and not empty. So such an event is as valid as the one
-that was decoded, and means the same but for this string.
+Each value is checked to be a valid JSON string that is not empty. So an event that fits the stencil is as valid as the
+one that was decoded, and differs from it in the values of these strings alone.
 """
 
 from __future__ import annotations
@@ -23,29 +23,32 @@ from edge_service.dialects.exchange import EventKind, EventReader
 from edge_service.domain.sse import MAX_EVENT_BYTES
 
 Known: TypeAlias = tuple[int, bytes, bytes]
-"""What is known of a piece of a stream: the number of events with content that it begins with, what the client gets for
-them, and what follows them."""
+"""The events at the beginning of a piece that fit a stencil: how many they are, the bytes that the client gets for
+them, and the bytes of the piece that follow them. All of them have content."""
 
 _CONTENT = EventKind.CONTENT
 MAX_HOLES = 4
+"""In one event."""
 END_BYTES = 5
-"""At which events are cut: a longer end is found in longer steps, as long as its bytes are rare."""
+"""How many of an event's last bytes a piece is split at. The search moves on by as many at a time, as long as these
+bytes are rare in what is searched."""
 MOST_BEHIND = 5
-"""How many event ends are looked at, from behind: a stream ends with some events that have no content."""
+"""How many ends of events are looked at, from the end of a piece, to find the last event that fits: a stream ends with
+a few events without content."""
 MOST_STENCILS = 16
-"""In one stream. If no event is like the one before, making stencils is a loss."""
+"""For one stream. If no event fits the stencil of the one before, making stencils only costs time."""
 
 _HOLES = re.compile(
     rb'("(?<=[{,\s]")(?:content|reasoning_content|reasoning|arguments|text|obfuscation|thinking|partial_json)"\s*:\s*")'
     rb'((?:[^"\\\x00-\x1f]++|\\.)++)(?=")'
 )
-"""The holes: strings that differ from event to event. No quotation mark within a JSON string is bare, so that this
-finds no text that only looks like one."""
+"""A hole: a field whose value differs from event to event. Quotation marks within a JSON string are escaped, so this
+never matches inside of one."""
 _LF, _CRLF = b"\n\n", b"\r\n\r\n"
-"""Two line ends: an event that ends with one of these ends there, whatever follows."""
+"""The blank lines that end an event in any case. After a lone CR or a mixed one, what follows can matter."""
 _MARKS = [b"%c" % number for number in range(MAX_HOLES)]
-"""Bytes that no JSON string contains. The first stands for what is between two events, the others for what is between
-the holes of one."""
+"""Bytes that cannot occur in a JSON string, used as placeholders: the first for the bytes between two events, the
+others for the bytes between the holes of one event."""
 _ALL_MARKS = b"".join(_MARKS)
 _STRING = rb'(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))++'
 
@@ -56,14 +59,14 @@ def _pattern(holes: int) -> re.Pattern[bytes]:
 
 
 _PATTERNS = [_pattern(holes) for holes in range(1, MAX_HOLES + 1)]
-"""By the number of holes less one: what the texts of such events match."""
+"""By the number of holes less one: a piece of events with so many holes, reduced to its strings and placeholders."""
 _PLAIN = bytes(range(0x20, 0x7F)).translate(None, b'"\\')
-"""Any text of these bytes is a JSON string."""
+"""Bytes that need no escape: any sequence of them is a valid JSON string."""
 _string = msgspec.json.Decoder(str).decode
 
 
 class Stencil:
-    """The bytes that a number of events share, as they come and as they are sent."""
+    """The bytes that similar events share, as the provider sends them and as the client gets them."""
 
     __slots__ = (
         "_are_texts",
@@ -86,27 +89,30 @@ class Stencil:
     )
 
     def __init__(self, came: list[bytes], sent: list[bytes]) -> None:
-        """The bytes around the holes, of which there is at least one; the holes of an event are in one line."""
+        """The bytes before, between and after the holes, as they came and as they were sent. There is at least one
+        hole, and no line end between two of them."""
         self._first, *self._between, self._last = came
         self._sent_first, *self._sent_between, self._sent_last = sent
         self._texts = slice(len(self._first), -len(self._last))
-        """Of a piece: all but the bytes before the first hole and behind the last."""
+        """The part of a piece from its first hole to its last."""
         self._blank = _CRLF if self._last.endswith(_CRLF) else _LF
         self._end = self._last[-END_BYTES:]
         self._of_event = slice(len(self._first), len(self._end) - len(self._last) or None)
-        """Of an event without this end: its holes and what is between them."""
+        """The part of an event from its first hole to its last, once `_end` has been cut off."""
         self._are_texts = _PATTERNS[len(self._between)].fullmatch
-        # For a single event with one hole, as most come: the hole with its quotes, and what stands around these.
+        # For a single event with one hole, which is the most frequent case: the bytes around the string and its quotes.
         self._before, self._behind = self._first[:-1], self._last[1:]
         self._sent_before, self._sent_behind = self._sent_first[:-1], self._sent_last[1:]
         self._string = slice(len(self._before), -len(self._behind))
         least = 0 if self._between else 2 * (len(self._first) + len(self._last))
         self._two_bytes = min(least, MAX_EVENT_BYTES)
-        """A smaller piece cannot be two such events. 0 if an event has several holes."""
+        """A piece with fewer bytes is one event at most. 0 if an event has several holes."""
 
     def known(self, piece: bytes) -> Known | None:
-        """What is known of a piece that begins with an event. None if this event is another one, another one stands
-        between those like it, or the piece is large; also if two holes are followed by the same bytes."""
+        """Translates the events that fit at the beginning of a piece, which starts with an event. None if the first one
+        does not fit, if one between others that fit does not, or if the piece is large; the events then have to be
+        decoded. Also None if the bytes after one hole occur after another one too, so that it is not clear which hole
+        they end."""
         if len(piece) < self._two_bytes:
             string = piece[self._string]
             if self._before + string + self._behind == piece and _is_text(string):
@@ -122,8 +128,8 @@ class Stencil:
         return self._known(piece[self._texts], piece, behind)
 
     def _end_in(self, piece: bytes) -> int:
-        """The index behind the last event like it; 0 if there is none. To search for all of an event's end could be
-        very slow if it is long and repeats itself."""
+        """The index after the last event that may fit; 0 if there is none. A search for all of `_last` could take
+        quadratic time where it is long and repeats itself."""
         end, blank = len(piece), self._blank
         for _ in range(MOST_BEHIND):
             end = piece.rfind(blank, 0, end - 1) + len(blank)
@@ -132,11 +138,11 @@ class Stencil:
         return 0
 
     def _known(self, inner: bytes, events: bytes, behind: bytes) -> Known | None:
-        """The same for several events, or for one with several holes. `inner` is all but the bytes before the first
-        hole and behind the last."""
+        """As `known`, for several events or one with several holes. `inner` is `events` from the first hole to the
+        last."""
         of_event = self._of_event
         texts = [event[of_event] for event in events.split(self._end)[:-1]]
-        # Put together again it is what came, byte for byte, or else it is something else.
+        # Every event fits if, and only if, their texts give the same bytes again when joined.
         if (self._last + self._first).join(texts) != inner:
             return None
         if not self._between and all(texts) and not b"".join(texts).translate(None, _PLAIN):
@@ -158,15 +164,15 @@ class Stencil:
 
 
 def nothing_known(_: bytes) -> Known | None:
-    """For streams without a stencil."""
+    """Takes the place of `Stencil.known` while there is no stencil."""
     return None
 
 
 class StencilReader:
-    """An `EventReader` around another one: it recognises by their bytes the events that are like the last one that the
-    other has read.
+    """An `EventReader` around another one, which reads only the events that do not fit the stencil of the last event
+    with content that it has read.
 
-    The other reader must treat all events with content alike that differ in nothing but strings.
+    The other reader must translate events alike that differ in the values of their holes alone.
     """
 
     __slots__ = ("_made", "_reader", "known")
@@ -175,7 +181,7 @@ class StencilReader:
         self._reader = reader
         self._made = 0
         self.known: Callable[[bytes], Known | None] = nothing_known
-        """What the stencil of the last event with content knows of a piece."""
+        """The `known` of the present stencil."""
 
     @property
     def usage(self) -> Usage | None:
@@ -196,8 +202,8 @@ class StencilReader:
 
 
 def of(event: bytes, sent: bytes) -> Stencil | None:
-    """The stencil of an event with content, and of what was sent for it. None if there is no hole, the data is on
-    several lines, or it is not clear where the holes' texts go."""
+    """A stencil made from an event with content, and from what was sent for it. None if it has no hole or too many, if
+    its data is on several lines, or if the strings sent are not those that came, in their order."""
     came, texts = _apart(event)
     sent_apart, sent_texts = _apart(sent)
     if not 0 < len(texts) <= MAX_HOLES or texts != sent_texts:
@@ -210,17 +216,19 @@ def of(event: bytes, sent: bytes) -> Stencil | None:
 
 
 def _apart(event: bytes) -> tuple[list[bytes], list[bytes]]:
-    """The bytes around the holes, and the holes' texts."""
-    apart = _HOLES.split(event)  # What is around, the hole's name, the text, and so on.
+    """The bytes around the holes, and the strings in them."""
+    apart = _HOLES.split(event)  # Alternating: the bytes before a hole, its field's name, its string.
     return [*map(add, apart[::3], [*apart[1::3], b""])], apart[2::3]
 
 
 def _is_marked(event: bytes) -> bool:
+    """Whether the event has one of the placeholder bytes in it already."""
     return event != event.translate(None, _ALL_MARKS)
 
 
 def _is_text(string: bytes) -> bool:
-    """Whether this is a string as JSON has it, and not the empty one. Of a lone surrogate it is denied."""
+    """Whether this is a JSON string, with its quotes, that is not empty. False for one with half of a surrogate pair,
+    which JSON allows: it is left to the other reader."""
     try:
         return bool(_string(string))
     except ValueError:

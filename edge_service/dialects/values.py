@@ -1,4 +1,5 @@
-"""JSON of which no more is decoded than has to be, as every dialect reads it."""
+"""Reads and writes JSON for all dialects, and decodes no more of it than is needed: the values of fields stay raw bytes
+(`msgspec.Raw`) until somebody asks for them."""
 
 from __future__ import annotations
 
@@ -18,14 +19,15 @@ _string = msgspec.json.Decoder(str)
 
 
 def decode_object(data: bytes) -> dict[str, Raw]:
-    """The fields of a JSON object. Raises `msgspec.DecodeError`, `UnicodeDecodeError` or `RecursionError`."""
+    """The fields of a JSON object, their values raw. Raises `msgspec.DecodeError`, `UnicodeDecodeError` or
+    `RecursionError`."""
     if not data.isascii():
-        data.decode()  # What stays raw is checked for everything but its encoding.
+        data.decode()  # The decoder checks the syntax of raw values, but not their encoding.
     return _fields.decode(data)
 
 
 def request_fields(body: bytes) -> dict[str, Raw]:
-    """The fields of a client's request. Raises `InvalidRequestError`."""
+    """The fields of a client's request body, their values raw. Raises `InvalidRequestError`."""
     try:
         return decode_object(body)
     except msgspec.ValidationError as error:
@@ -33,21 +35,23 @@ def request_fields(body: bytes) -> dict[str, Raw]:
     except msgspec.DecodeError as error:
         raise InvalidRequestError(f"the body is not valid JSON: {error}") from error
     except UnicodeDecodeError as error:
-        # From none: this error holds all of what it could not decode.
+        # `from None`, since this exception holds the whole body.
         raise InvalidRequestError(f"the body is not valid UTF-8 (byte {error.start})") from None
     except RecursionError as error:
         raise InvalidRequestError("the body is nested too deeply") from error
 
 
 _LARGE_BYTES = 64 * 1024
+"""From here on, not to copy a value is worth the second piece."""
 NULL = Raw(b"null")
-"""Also of what is absent: a union with None would be read as None alone."""
+"""Also the default of optional raw fields: a field of type `Raw | None` would take nothing but null."""
 _HOLE = Raw(b"\0")
-"""Stands nowhere in JSON."""
+"""A placeholder: no JSON contains this byte."""
 
 
 def encode_around(large: str, fields: Mapping[str, Any]) -> Body:
-    """An object as the encoder has it. The field that may be `large` is not copied then."""
+    """Encodes an object. If the field called `large` is large, the result is in pieces, so that its value is not
+    copied."""
     value = memoryview(fields.get(large, _HOLE))
     if len(value) <= _LARGE_BYTES:
         return msgspec.json.encode(fields)
@@ -56,6 +60,7 @@ def encode_around(large: str, fields: Mapping[str, Any]) -> Body:
 
 
 def first_byte(raw: Raw) -> bytes:
+    """Tells the type of a raw value."""
     return bytes(memoryview(raw)[:1])
 
 
@@ -68,8 +73,8 @@ _MISSING = re.compile(r"Object missing required field `(?P<name>\w+)`")
 
 
 def typed(decoder: msgspec.json.Decoder[_T], json: bytes | Raw, path: str = "") -> _T:
-    """What a client has sent, all of it or the part at `path`. Raises `InvalidRequestError`, which names the field by
-    its path."""
+    """Decodes what a client has sent: its whole body, or the value at `path` in it. Raises `InvalidRequestError`, which
+    names the wrong field by its path in the body."""
     try:
         return decoder.decode(json)
     except msgspec.ValidationError as error:
@@ -82,7 +87,7 @@ def typed(decoder: msgspec.json.Decoder[_T], json: bytes | Raw, path: str = "") 
 
 
 def _wrong(said: str, path: str) -> InvalidRequestError:
-    """In the parser's words, but with the path from the outside."""
+    """The error for what msgspec `said`, whose path starts at the value that was decoded, not at the body."""
     where = _WHERE.search(said)
     if where is not None:
         said, path = said[: where.start()], (path + where["path"]).removeprefix(".")
@@ -96,5 +101,5 @@ def _wrong(said: str, path: str) -> InvalidRequestError:
 
 
 def pairs(raw: Raw, path: str) -> dict[str, str]:
-    """A client's map from strings to strings. Raises `InvalidRequestError`, likewise."""
+    """Decodes a client's object whose values are all strings. Raises `InvalidRequestError`, as `typed` does."""
     return {name: typed(_string, each, f"{path}.{name}") for name, each in typed(_fields, raw, path).items()}

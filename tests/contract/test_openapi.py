@@ -154,6 +154,30 @@ def test_the_example_is_what_the_schemas_describe() -> None:
         assert [str(error) for error in jsonschema_rs.validator_for(described).iter_errors(value)] == []
 
 
+@pytest.mark.parametrize(
+    ("rule", "fits"),
+    [
+        ({"status": 400, "disposition": "quota"}, True),
+        ({"body-contains": "exhausted", "disposition": "quota"}, True),
+        ({"disposition": "quota"}, False),
+        ({"status": 400, "disposition": "ok"}, False),
+        ({"status": 400, "disposition": "cancelled"}, False),
+    ],
+)
+def test_the_schemas_take_the_rules_that_the_resolver_takes(rule: dict[str, object], fits: bool) -> None:
+    described = {"$ref": "#/components/schemas/Rule", "components": {"schemas": dict(SCHEMAS)}}
+    assert jsonschema_rs.validator_for(described).is_valid(rule) is fits
+    assert is_taken([{**PROVIDERS[0], "rules": [rule]}], []) is fits
+
+
+def is_taken(providers: list[dict[str, Any]], pools: list[dict[str, Any]]) -> bool:
+    try:
+        config_yaml.load(json.dumps({"providers": providers, "model-pools": {"pools": pools}}))
+    except ConfigError:
+        return False
+    return True
+
+
 def test_what_the_schemas_bound_the_resolver_bounds_alike() -> None:
     """One beyond a bound is refused by both, and the bound itself by neither."""
     for what, inside, outside in (
@@ -165,9 +189,4 @@ def test_what_the_schemas_bound_the_resolver_bounds_alike() -> None:
             pool = {"id": "p", "members": [{"provider": "one", "model": "m", what: value}]}
             described = {"$ref": "#/components/schemas/Pool", "components": {"schemas": dict(SCHEMAS)}}
             assert jsonschema_rs.validator_for(described).is_valid(pool) is fits
-            try:
-                config_yaml.load(json.dumps({"providers": PROVIDERS, "model-pools": {"pools": [pool]}}))
-                taken = True
-            except ConfigError:
-                taken = False
-            assert taken is fits
+            assert is_taken(PROVIDERS, [pool]) is fits

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from edge_service.adapters.http import known_heads
-from edge_service.adapters.http.asgi import SHOWN, ClientGoneError, read_body, shown
+from edge_service.adapters.http.asgi import HEADERS_BY_NAME, ClientGoneError, headers_by_name, read_body
 from edge_service.adapters.http.client_keys import _KEPT as KEPT
 from edge_service.adapters.http.client_keys import client_key
 from edge_service.adapters.http.connection import MOST_IN_VAIN
@@ -34,8 +34,8 @@ class Knowing(ClientProtocol):
     bounds = _BOUNDS
     spared = 0
 
-    def _has_begun(self, known: KnownHead, data: bytes) -> bool:
-        is_spared = super()._has_begun(known, data)
+    def _begin_known(self, known: KnownHead, data: bytes) -> bool:
+        is_spared = super()._begin_known(known, data)
         self.spared += is_spared
         return is_spared
 
@@ -52,8 +52,8 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     """Notes all that there is to see of a request."""
     cycle: Cycle = scope[CYCLE]
     seen: list[object] = scope["state"]["seen"]
-    seen.append({name: value for name, value in scope.items() if name not in (CYCLE, SHOWN, KEPT, "state")})
-    seen.append((shown(scope), client_key(scope)))
+    seen.append({name: value for name, value in scope.items() if name not in (CYCLE, HEADERS_BY_NAME, KEPT, "state")})
+    seen.append((headers_by_name(scope), client_key(scope)))
     if scope["path"] != "/early":
         body = cycle.take()
         seen.append(("taken", body))

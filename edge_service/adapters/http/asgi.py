@@ -12,18 +12,18 @@ from edge_service.domain.headers import Headers
 MAX_BODY_BYTES = 20 * 1024 * 1024
 
 UNASKED_BYTES = 64 * 1024
-"""The most of a body that is read before the client's key is known, if it does not come at once."""
+"""How much of a body is read before the client's key is checked, unless all of it arrives at once."""
 
 
-SHOWN = "forebay.shown"
-"""The key in the scope under which `shown` keeps what it returns."""
+HEADERS_BY_NAME = "forebay.headers_by_name"
+"""The key in the scope under which `headers_by_name` keeps what it returns."""
 
 
-def shown(scope: Scope) -> dict[bytes, bytes]:
-    """The request's headers by name. If one comes twice the first counts."""
-    kept: dict[bytes, bytes] | None = scope.get(SHOWN)
+def headers_by_name(scope: Scope) -> dict[bytes, bytes]:
+    """The request's headers; of several with one name, the first."""
+    kept: dict[bytes, bytes] | None = scope.get(HEADERS_BY_NAME)
     if kept is None:
-        kept = scope[SHOWN] = dict(reversed(scope["headers"]))
+        kept = scope[HEADERS_BY_NAME] = dict(reversed(scope["headers"]))
     return kept
 
 
@@ -37,9 +37,9 @@ async def read_body(
     before_more: Callable[[], Awaitable[None]] | None = None,
     said_bytes: int = 0,
 ) -> bytes:
-    """The whole body. `before_more` is awaited once, before more is read of a body that is larger than `UNASKED_BYTES`,
-    by its length in the headers (`said_bytes`) or as it turns out. Raises `ClientGoneError`, `PayloadTooLargeError`, or
-    what `before_more` does."""
+    """Reads the whole body. If it is larger than `UNASKED_BYTES`, by its content-length (`said_bytes`) or by what has
+    arrived, `before_more` is awaited once before the next part is read. Raises `ClientGoneError`,
+    `PayloadTooLargeError`, or what `before_more` raises."""
     parts: list[bytes] = []
     size = 0
     while True:
@@ -59,12 +59,12 @@ async def read_body(
 
 
 def never(_: bytes) -> bool:
-    """For servers without a `write` of their own: every part goes by way of `send`, which may wait."""
+    """The `write` of a client whose server has none: every part is sent by `send`, which may wait."""
     return False
 
 
 class AsgiClient:
-    """A `Client`."""
+    """A `Client` over ASGI's `send`."""
 
     def __init__(self, send: Send, write: Callable[[bytes], bool] = never) -> None:
         """`write` is the server's way of writing without waiting, if it has one."""

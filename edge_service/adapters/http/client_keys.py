@@ -1,4 +1,4 @@
-"""The key that a client shows, wherever its API has it."""
+"""The API key in a client's request: in the header or the query parameter that the client's SDK uses."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from urllib.parse import parse_qsl, unquote_to_bytes, urlencode
 
 from starlette.types import Scope
 
-from edge_service.adapters.http.asgi import shown
+from edge_service.adapters.http.asgi import headers_by_name
 
 _KEPT = "forebay.client_key"
 _AS_BYTES = "latin-1"
-"""A character for each byte, whatever they mean."""
+"""Decodes and encodes any bytes without loss."""
 
 
 def client_key(scope: Scope) -> bytes:
-    """The SHA-256 of the key that the client shows; empty for none. The key has not been checked. It is computed once
-    for each request, so that limits and access go by the same key."""
+    """The SHA-256 of the client's key, which has not been checked; empty for none. It is kept in the scope, so that it
+    is computed once per request."""
     kept: bytes | None = scope.get(_KEPT)
     if kept is not None:
         return kept
-    head = shown(scope)
+    head = headers_by_name(scope)
     scheme, _, token = head.get(b"authorization", b"").partition(b" ")
     key = (
         (token.strip() if scheme.lower() == b"bearer" else b"")
@@ -33,7 +33,7 @@ def client_key(scope: Scope) -> bytes:
 
 
 def without_key(query: bytes) -> str:
-    """A query for a provider: all of it but the client's key."""
+    """The query without the client's key, to be passed on to a provider."""
     pairs = parse_qsl(query.decode(_AS_BYTES), keep_blank_values=True, encoding=_AS_BYTES)
     return urlencode([pair for pair in pairs if pair[0] != "key"], encoding=_AS_BYTES)
 

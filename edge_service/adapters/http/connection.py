@@ -1,13 +1,13 @@
-"""How requests follow one another on a client's connection, where uvicorn's way loses something.
+"""A client's connection: how requests follow one another on it. It extends uvicorn's protocol, and differs in this:
 
-- An offer to upgrade is passed over (RFC 9110, 7.8). The parser takes the body that follows it for another protocol.
-- One request at a time. uvicorn stops reading when a second one is there before the first has its answer, and so never
-  learns that the client has left. Here what follows a request under way is thrown away, and its answer ends the
-  connection, which tells the client to ask again (RFC 9112, 9.3.2).
-- HTTP/1.0 knows no chunks (RFC 9112, 7.1): its streams end where the connection does. It gets no second request.
-- An answer that ends the connection arrives even if the client is still sending.
-- A head that comes again is not parsed again (`known_heads`). Of that the parser sees nothing: it stays between two
-  requests.
+- An offer to upgrade is ignored (RFC 9110, 7.8). The parser takes the body behind such a head for the other protocol.
+- No pipelining. uvicorn stops reading when a second request arrives before the first one is answered, and so does not
+  notice that the client has left. Here whatever arrives behind the request under way is discarded, and the connection
+  is closed after its answer, so that the client sends again what was not answered (RFC 9112, 9.3.2).
+- HTTP/1.0 has no chunked coding (RFC 9112, 7.1): its streams end with the connection, which serves one request.
+- An answer that ends the connection reaches the client even if the client is still sending.
+- A head that is the same as the one before is not parsed again (`known_heads`). The parser sees nothing of such a
+  request, and so waits for the beginning of the next one all the while.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from edge_service.adapters.http.asgi import SHOWN
+from edge_service.adapters.http.asgi import HEADERS_BY_NAME
 from edge_service.adapters.http.cycle import CYCLE, Cycle, Line
 from edge_service.adapters.http.known_heads import KnownHead, known_head
 
 LINGER_S = 1.0
-"""How long what a client still sends is read, and thrown away, after the last answer."""
+"""How long what a client still sends is read, and discarded, after the last answer."""
 
 MOST_IN_VAIN = 8
-"""After so many different heads in a row a connection's heads are not kept any more: each is a loss."""
+"""After so many different heads in a row no more of this connection's heads are kept: to keep one takes time, which
+only its repetition saves."""
 
 
 class Connection(HttpToolsProtocol):
@@ -50,25 +51,30 @@ class Connection(HttpToolsProtocol):
         """Part of a head has arrived."""
         self._in_body = False
         self._idle_bytes = 0
-        """Bytes since the last part of a body, or since the head before it."""
+        """Bytes that have arrived since the last byte of a body, or since the head before it: those of a head, of
+        trailers or of chunk extensions."""
         self._is_deaf = False
-        """What arrives is thrown away."""
+        """Whatever arrives is discarded."""
         self._offers_upgrade = False
+        """The head that is being parsed offers another protocol."""
         self._asked: tuple[bytes, bytes, str] | None = None
-        """Method, target and version of the last request; mostly the next one's, too."""
+        """Method, target and version of the last request; the next one mostly has the same."""
         self._scope: Scope = {}
-        """The scope for these, with what is the same for each such request. It is copied, never changed."""
+        """The part of the scope that depends on these alone. It is copied, never changed."""
         self._first = b""
-        """The piece that is being parsed, if it is the first since the last answer."""
+        """The piece that is being parsed, if it begins with a request."""
         self._known: KnownHead | None = None
+        """The head of the last request that was parsed, if it can be recognised."""
         self._in_vain = 0
-        """Different heads since one was repeated."""
+        """How many different heads have been kept since one was repeated."""
         self._owed_bytes = 0
-        """Bytes still to come of a body whose head was known, and not parsed."""
+        """Bytes still to come of a body whose head was recognised, and not parsed."""
         self._lingering: asyncio.TimerHandle | None = None
+        """The timer of `_linger`."""
         self._idle_from: float | None = self.loop.time()
         """Since when the connection has been idle; None while a request is arriving or under way."""
         self._idling: asyncio.TimerHandle | None = None
+        """The timer that closes an idle connection."""
 
     # From the transport.
 
@@ -91,14 +97,14 @@ class Connection(HttpToolsProtocol):
         self.flow.resume_writing()
         if exc is None:
             self.transport.close()
-        self.parser = None  # type: ignore[assignment] # It holds on to this.
+        self.parser = None  # type: ignore[assignment] # It refers to this object, which would be freed late.
 
     def data_received(self, data: bytes) -> None:
         if self._is_deaf:
             return
         is_next = self._idle_from is not None and not self._in_body
         self._idle_from = None
-        if is_next and self._known is not None and self._has_begun(self._known, data):
+        if is_next and self._known is not None and self._begin_known(self._known, data):
             return
         self._idle_bytes += len(data)
         self._first = data if is_next else b""
@@ -117,8 +123,8 @@ class Connection(HttpToolsProtocol):
         if self._in_head or self._in_body or self.cycle is None or self.cycle.response_complete:
             self._expect_more()
 
-    def _has_begun(self, known: KnownHead, data: bytes) -> bool:
-        """Begins a request without the parser, if `data` begins with the known head."""
+    def _begin_known(self, known: KnownHead, data: bytes) -> bool:
+        """Begins a request without the parser if `data` begins with the known head; else returns False."""
         read = known.read(data)
         if read is None:
             return False
@@ -137,7 +143,7 @@ class Connection(HttpToolsProtocol):
         return True
 
     def _go_on(self, data: bytes) -> None:
-        """Continues a body whose head the parser has not seen."""
+        """Takes more of a body whose head the parser has not seen."""
         owed = self._owed_bytes
         self.on_body(data[:owed])
         if len(data) < owed:
@@ -152,7 +158,7 @@ class Connection(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            # It has skipped the body. Another one reads the same head without the offer, and then what follows.
+            # The parser is done for. Another one reads the same head without the offer, and then what follows it.
             self._offers_upgrade = False
             self._first = b""
             version = self.parser.get_http_version().encode()
@@ -180,8 +186,8 @@ class Connection(HttpToolsProtocol):
         if parser.should_upgrade() and method != b"CONNECT":
             self._offers_upgrade = True
             return
-        shown = dict(reversed(headers))
-        self._admit(method, version, shown)
+        by_name = dict(reversed(headers))
+        self._admit(method, version, by_name)
         asked = method, self.url, version
         if asked != self._asked:
             self._scope = self._scope_of(*asked)
@@ -191,18 +197,18 @@ class Connection(HttpToolsProtocol):
             self._line,
             is_head=method == b"HEAD",
             knows_chunks=not is_old,
-            is_awaited=b"expect" in shown and shown[b"expect"].lower() == b"100-continue" and not is_old,
+            expects_continue=b"expect" in by_name and by_name[b"expect"].lower() == b"100-continue" and not is_old,
             keep_alive=not is_old and parser.should_keep_alive(),
         )
-        scope = {**self._scope, "headers": headers, SHOWN: shown}
+        scope = {**self._scope, "headers": headers, HEADERS_BY_NAME: by_name}
         if self._first and self._in_vain < MOST_IN_VAIN and cycle.keep_alive:
             self._remember(self._first, scope)
         self._begin(scope, cycle)
-        # Trailers would be added to the list that the application has (RFC 9110, 6.5.1: they are to be kept apart).
+        # A list of its own for trailers, which must not be merged with the headers (RFC 9110, 6.5.1).
         self.headers = []
 
     def _begin(self, scope: Scope, cycle: Cycle) -> None:
-        """Begins a request whose head has been admitted."""
+        """Has the application serve a request whose head has been admitted."""
         self.cycle = scope[CYCLE] = cycle
         self._in_head, self._in_body, self._idle_bytes = False, True, 0
         task = self.loop.create_task(cycle.run(self.app, scope))
@@ -210,7 +216,7 @@ class Connection(HttpToolsProtocol):
         task.add_done_callback(self.tasks.discard)
 
     def _remember(self, data: bytes, scope: Scope) -> None:
-        """Keeps the head that `data` begins with, if it can be recognised by its bytes."""
+        """Keeps the head that `data` begins with, if it can be recognised when it comes again."""
         known = known_head(data, scope)
         if known is not None:
             self._in_vain += 1
@@ -234,15 +240,16 @@ class Connection(HttpToolsProtocol):
             "state": self.app_state,
         }
 
-    def _admit(self, method: bytes, version: str, shown: dict[bytes, bytes]) -> None:
-        """Raises `ApiError`, which stops the parser, if a request with such a head is not to be served."""
+    def _admit(self, method: bytes, version: str, by_name: dict[bytes, bytes]) -> None:
+        """Raises `ApiError`, which stops the parser, if a request with such a head is not served. `by_name` are its
+        headers; of several with one name, the first."""
 
     def _reject(self, why: BaseException | None) -> None:
-        """The parser has stopped; `why` is what stopped it, if it was one of our checks."""
+        """Refuses what the parser has stopped at; `why` is the exception of `_admit`, if it was that."""
         raise NotImplementedError
 
     def _expect_more(self) -> None:
-        """Something was read, and more is expected: of this request, or the next one."""
+        """Called when something has arrived and more is expected: of this request or the next one."""
 
     def on_body(self, body: bytes) -> None:
         self._idle_bytes = 0
@@ -268,8 +275,8 @@ class Connection(HttpToolsProtocol):
         self._idle_from = None
 
     def _look_whether_idle(self) -> None:
-        """Closes the connection if it has been idle for long enough. One timer runs on while the connection is used: to
-        set and cancel one for each request would cost as much as all else at its end."""
+        """Closes the connection if it has been idle for long enough. The timer goes on while the connection is in use:
+        to set and cancel one for each request would double the cost of a request's end."""
         self._idling = None
         if self._idle_from is None:
             return
@@ -288,8 +295,8 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def _linger(self) -> None:
-        """Closes the connection slowly: to close it while bytes arrive resets it, and a reset may overtake the answer
-        (RFC 9112, 9.6)."""
+        """Closes this direction, and goes on reading for a while. To close a connection at which bytes still arrive
+        resets it, and the reset may destroy the answer before the client has read it (RFC 9112, 9.6)."""
         self._is_deaf = True
         if self._lingering is None:
             self.transport.write_eof()

@@ -1,8 +1,8 @@
 """One request and its answer on a client's connection.
 
-A request that has arrived in whole is taken at once, and a whole answer is written in one piece; ASGI messages are made
-only for applications that ask for them. Header names are taken to be valid and in lower case: they are our own, or a
-parser has read them.
+The gateway takes a request body that has arrived completely without waiting (`take`), and writes a complete answer in
+one piece (`respond`). ASGI messages are made only for applications that use them. Header names are not checked, and
+must be in lower case: they are our own, or come from a parser.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _MISTAKE = b"Internal Server Error"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The part of a connection that a cycle uses."""
+    """What a `Cycle` uses of its connection."""
 
     write: Callable[[bytes], None]
     is_closing: Callable[[], bool]
     close: Callable[[], None]
-    """To be called when there is no more to write."""
+    """To be called when nothing more will be written."""
     answered: Callable[[], None]
     """To be called when an answer is complete."""
     flow: FlowControl
@@ -47,10 +47,11 @@ class Line:
 
 
 class Cycle:
-    """Made by `Connection`. It is a `Client`; called, it is ASGI's `send`."""
+    """One request and its answer. It is a `Client` for the gateway; its `receive`, and the object itself as `send`, are
+    for ASGI applications."""
 
     __slots__ = (
-        "_is_awaited",
+        "_expects_continue",
         "_is_chunked",
         "_is_head",
         "_is_taken",
@@ -74,36 +75,40 @@ class Cycle:
         *,
         is_head: bool = False,
         knows_chunks: bool = True,
-        is_awaited: bool = False,
+        expects_continue: bool = False,
         keep_alive: bool = True,
     ) -> None:
-        """`is_head`: a HEAD request, whose answer has no body. `is_awaited`: the client waits for `100 Continue` before
-        it sends its body."""
+        """`is_head`: a HEAD request, whose answer has no body. `expects_continue`: the client waits for `100 Continue`
+        before it sends its body."""
         self._line = line
         self._is_head = is_head
         self._knows_chunks = knows_chunks
-        self._is_awaited = is_awaited
+        self._expects_continue = expects_continue
         self.keep_alive = keep_alive
         self.disconnected = False
         """The client has left."""
         self.is_whole = False
-        """All of the request is there."""
+        """The request has arrived completely."""
         self.has_begun = False
-        """The answer has a head."""
+        """The head of the answer has been written."""
         self.response_complete = False
         self._parts: list[bytes] = []
+        """What has arrived of the body, and has not been read by the application."""
         self._unread_bytes = 0
+        """The size of these parts."""
         self._is_taken = False
-        """All of the request has been read."""
+        """The application has read all of the body."""
         self._is_chunked = False
         self._left_bytes: int | None = None
-        """Bytes of the answer that are still to come, by its content-length."""
+        """Bytes of the answer that its content-length still promises; None without one."""
         self._tell: Callable[[], None] | None = None
+        """To be called when the client leaves."""
         self._news: asyncio.Event | None = None
-        """Set when something has arrived; made by whoever waits for that."""
+        """Set when `receive` has something new to return; made when it first has to wait."""
 
     async def run(self, app: ASGIApp, scope: Scope) -> None:
-        """Has the application serve the request. If the application fails, the client gets a 500, or is cut off."""
+        """Has the application serve the request. If it fails, the client gets a 500; or the connection is closed, if
+        the answer has begun."""
         try:
             await app(scope, self.receive, self)
             if self.response_complete or self.disconnected:
@@ -119,7 +124,7 @@ class Cycle:
     # From the connection.
 
     def add(self, part: bytes) -> None:
-        """More of the body is there."""
+        """A part of the body has arrived."""
         if self.response_complete:
             return
         self._parts.append(part)
@@ -130,13 +135,13 @@ class Cycle:
             self._news.set()
 
     def complete(self) -> None:
-        """No more of the body comes."""
+        """The body is complete."""
         self.is_whole = True
         if self._news is not None:
             self._news.set()
 
     def leave(self) -> None:
-        """The client has left: whoever reads or serves is told, and nothing more is sent."""
+        """The client has left: the application is told, and nothing more is written."""
         self.disconnected = True
         if self._news is not None:
             self._news.set()
@@ -147,23 +152,23 @@ class Cycle:
     # The request.
 
     def on_leaving(self, tell: Callable[[], None]) -> None:
-        """Has `tell` called if the client leaves before it has its answer; at once if it has left already. Waiting for
-        `http.disconnect` would take a task for each request."""
+        """Has `tell` called if the client leaves before its answer is complete; at once if it has left already. To wait
+        for `http.disconnect` instead would take a task for each request."""
         if self.disconnected:
             tell()
         else:
             self._tell = tell
 
     def take(self) -> bytes | None:
-        """The body, if all of it is there; else it is to be received."""
-        if not self.is_whole or self._is_awaited or self.disconnected:
+        """The body, if it has arrived completely; else None, and `receive` gives it."""
+        if not self.is_whole or self._expects_continue or self.disconnected:
             return None
         return self._taken()
 
     async def receive(self) -> Message:
-        if self._is_awaited and not self._line.is_closing():
+        if self._expects_continue and not self._line.is_closing():
             self._line.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            self._is_awaited = False
+            self._expects_continue = False
         while not self.disconnected and not self.response_complete and not self._has_more():
             if self._news is None:
                 self._news = asyncio.Event()
@@ -179,11 +184,12 @@ class Cycle:
     def _taken(self) -> bytes:
         body = b"".join(self._parts)
         if self._unread_bytes > HIGH_WATER_LIMIT:
-            self._line.flow.resume_reading()  # Behind all of it as well, or the client's leaving would not be heard of.
+            # Even if the body is complete: while reading is paused, nobody notices that the client leaves.
+            self._line.flow.resume_reading()
         self._parts, self._unread_bytes, self._is_taken = [], 0, self.is_whole
         return body
 
-    # The answer. All of these wait while the client does not keep up.
+    # The answer. The coroutines wait while the client does not keep up.
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -205,7 +211,7 @@ class Cycle:
         self._end()
 
     async def start(self, status: int, headers: Headers, content: bytes = b"") -> None:
-        """As the port says. Without a content-length the body is sent in chunks, if the client knows them."""
+        """As the port says. A body without content-length is sent in chunks, unless the client speaks HTTP/1.0."""
         if self._line.flow.write_paused:
             await self._line.flow.drain()
         if self.disconnected:
@@ -261,15 +267,16 @@ class Cycle:
         elif not self.keep_alive:
             headers.append(_CLOSE)
         head = b"\r\n".join([_STATUS[status], *map(b": ".join, headers), b"", b""])
-        # Two for each line's end and for that of the head.
+        # CR and LF end each line, the status line too, and once more the head: any other control character is one too
+        # many, and would let a header's value begin a line of its own.
         if len(head) - len(head.translate(None, _CONTROL)) != 2 * len(headers) + 4:
             raise RuntimeError("a header with a control character in it")
         self.has_begun = True
-        self._is_awaited = False
+        self._expects_continue = False
         return head
 
     def _framed(self, content: bytes) -> bytes:
-        """Part of the body, in chunks if need be."""
+        """The bytes that send this part of the body: a chunk, or the part itself."""
         if not self.has_begun or self.response_complete:
             raise RuntimeError("a body is behind a head, and ends once")
         if not content or self._is_head:

@@ -1,8 +1,8 @@
-"""Deals connections out to several workers as evenly as can be.
+"""Distributes connections evenly over the workers.
 
-The kernel picks a listening socket by a hash of the addresses: of 32 clients that keep their connections one of two
-workers often gets twenty. So the worker that accepts a connection passes it on to the next one in turn, itself
-included.
+Where several sockets listen at one address, the kernel chooses between them by a hash of the client's address: of 32
+clients that keep their connections, one of two workers often gets twenty. So the worker that accepts a connection
+passes it on to the next worker in turn, itself included.
 """
 
 from __future__ import annotations
@@ -18,27 +18,29 @@ import structlog
 from edge_service.adapters.http.listening import BACKLOG
 
 AT_A_TIME = 64
-"""Connections that are accepted in a row before the event loop goes on."""
+"""Connections that are accepted in a row before the event loop serves others."""
 PAUSE_S = 1.0
-"""How long to wait when the system has no more descriptors."""
+"""How long no connections are accepted after the system has refused one, mostly for lack of file descriptors."""
 
 _log = structlog.get_logger("forebay.edge.http")
 
 
 @dataclass(frozen=True, slots=True)
 class Hands:
-    """The sockets by which workers pass connections to each other, by worker."""
+    """The Unix sockets over which workers pass connections to one another."""
 
     own: int
+    """The number of this worker."""
     receiving: socket.socket
     giving: Sequence[socket.socket]
+    """By the number of the worker that receives."""
 
 
 class Dealing:
-    """Accepts connections, in the place of an `asyncio.Server`. Until `deal_to` is called it keeps all of them."""
+    """Accepts connections, in place of an `asyncio.Server`. Until `deal_to` is called it keeps all of them."""
 
     def __init__(self, listening: socket.socket, hands: Hands, make: Callable[[], asyncio.Protocol]) -> None:
-        """`make` makes the protocol of a connection."""
+        """`make` returns the protocol for a new connection."""
         self._listening = listening
         self._hands = hands
         self._make = make
@@ -52,12 +54,12 @@ class Dealing:
         self._loop.add_reader(hands.receiving, self._receive)
 
     def deal_to(self, workers: Sequence[int]) -> None:
-        """These accept connections."""
+        """Takes the numbers of the workers that serve now, this one among them."""
         self._others = [each for each in workers if each != self._hands.own]
         self._turn = 0
 
     def close(self) -> None:
-        """Accepts no more. What others have dealt is still taken."""
+        """Accepts no more connections, but still takes those that other workers pass on."""
         if self._pausing is not None:
             self._pausing.cancel()
         if self._listening.fileno() != -1:
@@ -65,7 +67,8 @@ class Dealing:
             self._listening.close()
 
     async def wait_closed(self) -> None:
-        """As `asyncio.Server` has it. What is dealt from here on is for the worker that replaces this one."""
+        """As of `asyncio.Server`. Connections that are passed on from now on are left to the worker that replaces this
+        one, which has the same sockets."""
         self._loop.remove_reader(self._hands.receiving)
         await asyncio.gather(*self._beginning, return_exceptions=True)
 
@@ -85,7 +88,7 @@ class Dealing:
     def _deal(self, connection: socket.socket) -> None:
         turn, self._turn = self._turn, (self._turn + 1) % (len(self._others) + 1)
         if turn:
-            # One that has too many to take already leaves it here.
+            # If the other worker's queue is full, this one serves the connection itself.
             with contextlib.suppress(OSError):
                 socket.send_fds(self._hands.giving[self._others[turn - 1]], [b"\0"], [connection.fileno()])
                 connection.close()

@@ -1,6 +1,6 @@
-"""Sockets that listen, alone at their address or with other processes.
+"""Listening sockets, exclusive or shared with other processes.
 
-All raise `OSError`, which names the flag and the address.
+All functions raise `OSError` with a text that names the flag and the address.
 """
 
 from __future__ import annotations
@@ -11,20 +11,21 @@ BACKLOG = 2048
 
 
 def listen(host: str, port: int, flag: str = "--listen") -> socket.socket:
-    """Listens at an address that nothing else listens at. `flag` names it in errors."""
+    """Listens at an address that no other process uses. `flag` is where it was configured, for errors."""
     return _bound(host, port, flag, listens=True)
 
 
 def reserve(host: str, port: int) -> socket.socket:
-    """Holds an address for workers to `join`. Nothing else may listen there. It gets no connection."""
+    """Binds an address for workers to `join`, and holds it as long as the socket is open. It never listens. Raises
+    `OSError` also if another process shares the address already."""
     if port:
-        # Shared ports are anybody's of the same user: another edge at this one would not be noticed.
+        # Any process of the same user may share a port: without this, an edge that runs there would go unnoticed.
         _bound(host, port).close()
     return join(host, port)
 
 
 def join(host: str, port: int) -> socket.socket:
-    """Shares the address. It gets its part of the connections from the moment at which it listens."""
+    """Binds an address together with other processes. It gets connections once it listens."""
     return _bound(host, port, shared=True)
 
 

@@ -1,4 +1,5 @@
-"""What can be called, in the shapes of three APIs. Which one is meant, its client's headers tell.
+"""Lists the names that can be called, in the shape of OpenAI's, Anthropic's or Gemini's API. Their paths are the same,
+so the client's headers tell which one is meant.
 
 Sources: https://platform.openai.com/docs/api-reference/models, https://platform.claude.com/docs/en/api/models-list,
 https://ai.google.dev/api/models
@@ -65,6 +66,8 @@ def _gemini(model: Model) -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
+    """How one API writes an entry, a list of entries, and errors."""
+
     entry: Callable[[Model], dict[str, object]]
     listing: Callable[[list[dict[str, object]]], dict[str, object]]
     voice: Voice
@@ -77,7 +80,7 @@ _GOOGLE_HEADERS = (b"x-goog-api-key", b"x-goog-api-client")
 
 
 def shape_of(scope: Scope) -> Shape:
-    """The one that the client's API has."""
+    """The shape of the client's API: by a path that only one API has, else by the headers that its SDKs send."""
     named = {name for name, _ in scope["headers"]}
     if scope["path"].startswith("/v1beta/"):
         return _GEMINI
@@ -89,7 +92,7 @@ def shape_of(scope: Scope) -> Shape:
 
 
 def voice_of(scope: Scope) -> Voice:
-    """The voice for a client of which only the path is known."""
+    """The voice for a request that has no route's own: its path and headers tell the API."""
     return asked.ANTHROPIC if scope["path"].startswith("/v1/messages") else shape_of(scope).voice
 
 

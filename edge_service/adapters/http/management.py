@@ -1,7 +1,7 @@
 """The management API, `/v0/management/...`.
 
-The management key is verified, by the resolver, before a query or a body is looked at. Without it nobody learns
-anything, not even which paths exist.
+The resolver verifies the management key before the query or the body of a request is looked at. Without the key nobody
+learns anything, not even which methods a path has.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _log = structlog.get_logger("forebay.edge.management")
 
 
 def management_routes(management: Management, tell: Callable[[str], None]) -> list[Route]:
-    """`tell` is called with the code when an address is blocked for its wrong keys."""
+    """`tell` is called with the code of a refusal because of too many wrong keys."""
 
     async def described(_: Management, asked: requests.Asked) -> Answer:
         await management.authenticate(asked.caller)
@@ -41,7 +41,7 @@ def management_routes(management: Management, tell: Callable[[str], None]) -> li
     at: defaultdict[str, dict[str, Operation]] = defaultdict(dict)
     for operation in (*OPERATIONS, own):
         at[operation.path][operation.method] = operation
-    # A target's id has slashes in it. A route takes all methods: which ones there are is only for whoever has the key.
+    # `:path`, since a target's id has slashes in it. No `methods`: Starlette would tell them to whoever has no key.
     return [
         Route(f"{MANAGEMENT}{path.replace('{id}', '{id:path}')}", Resource(management, tell, operations))
         for path, operations in at.items()
@@ -78,7 +78,7 @@ class Resource:
         except ClientGoneError:
             return
         except NotServedError:
-            raise HTTPException(404) from None  # As of any path where nothing is.
+            raise HTTPException(404) from None  # The same answer as for any path without a route.
         except ApiError as error:
             if isinstance(error, TooManyFailedKeysError):
                 self._tell(error.code)
@@ -98,7 +98,7 @@ class Resource:
             raise MethodNotAllowedError("Method Not Allowed")
         body, said = await requests.read_json(scope, receive) if operation.body else (b"", None)
         asked = requests.read(scope, caller, operation.parameters, is_change=operation.is_change, body=body, said=said)
-        # A plain GET has its key verified by what it calls.
+        # A GET without a query needs no call for the key alone: the one that it makes has it verified.
         return await operation.serve(self._management, asked)
 
     def _also(self, error: ApiError) -> Headers:

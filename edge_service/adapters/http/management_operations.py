@@ -1,5 +1,5 @@
-"""The operations of the management API: one row for each method at each path. The routes, and the OpenAPI document, are
-made from the rows."""
+"""The operations of the management API, as a table with a row for each method of each path. The routes and the OpenAPI
+document are made from it."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ PAGE_SIZE = 20
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A success."""
+    """The answer to a call that succeeded."""
 
     content: bytes
     etag: str = ""
-    """Of the configuration; empty where the answer is not about it."""
+    """The etag of the configuration; empty for answers that do not depend on it."""
 
 
 Serve = Callable[[Management, Asked], Awaitable[Answer]]
@@ -45,27 +45,28 @@ Serve = Callable[[Management, Asked], Awaitable[Answer]]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One row."""
+    """A row of the table."""
 
     method: str
     path: str
     summary: str
     serve: Serve
     answer: str
-    """The name of the schema of a 200's body."""
+    """The name of the schema of the body of a 200."""
     body: str = ""
-    """The name of the schema of what it takes; empty for none."""
+    """The name of the schema of the request's body; empty if it has none."""
     query: tuple[str, ...] = ()
+    """Query parameters, besides `validate-only` of changes."""
     needs: str = ""
-    """The parameter of the query that it cannot do without."""
+    """The query parameter that is required; empty for none."""
     is_change: bool = False
-    """It changes the configuration: a tag may be asked for, it may only be validated, and it has an author."""
+    """It changes the configuration, and so takes `If-Match`, `validate-only` and `X-Forebay-Author`."""
     refusals: tuple[int, ...] = ()
-    """Statuses that are its own: `COMMON` are everyone's, `OF_CHANGES` those of every change."""
+    """Statuses besides those that every operation has (`COMMON`), every change (`OF_CHANGES`), and every body."""
 
     @property
     def parameters(self) -> frozenset[str]:
-        """Of the query."""
+        """All of its query parameters."""
         return frozenset((*self.query, "validate-only") if self.is_change else self.query)
 
     @property
@@ -136,7 +137,8 @@ async def _rollback(management: Management, asked: Asked) -> Answer:
 
 
 async def _status(management: Management, asked: Asked) -> Answer:
-    return await asyncio.to_thread(_told, await management.status(asked.caller))  # There may be very many targets.
+    # In a thread: there may be hundreds of thousands of targets.
+    return await asyncio.to_thread(_told, await management.status(asked.caller))
 
 
 def _told(status: Status) -> Answer:
@@ -168,7 +170,7 @@ _Count = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 
 
 class Explained(msgspec.Struct, rename="kebab", forbid_unknown_fields=True):
-    """What `explain` is asked."""
+    """The body of a request to `explain`."""
 
     model: str
     operation: Asking = Asking.GENERATE

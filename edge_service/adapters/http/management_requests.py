@@ -1,4 +1,4 @@
-"""Reads calls of the management API, and checks what can be checked without the configuration."""
+"""Reads and checks requests to the management API, as far as that is possible without the configuration."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from edge_service.domain.preconditions import PreconditionError, if_match
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 50
-"""Levels of JSON. A configuration has about ten; `params` may add some."""
+"""Levels of nesting in JSON. A configuration has about ten, and `params` may add some."""
 
 KEY = b"x-management-key"
 AUTHOR = b"x-forebay-author"
@@ -38,11 +38,11 @@ MAX_AUTHOR = 64
 """Characters."""
 
 _MAX_KEY_BYTES = 4096
-"""gRPC has 8 KiB for all metadata."""
+"""The key goes on as gRPC metadata, which has 8 KiB in all."""
 
 
 def caller(scope: Scope) -> Caller:
-    """Who calls. What cannot be a key counts as none."""
+    """Who calls: the key and the address. A value that cannot be a key counts as none."""
     return Caller(_shown_key(scope["headers"]), scope["client"][0] if scope["client"] else "")
 
 
@@ -58,25 +58,25 @@ def _shown_key(head: Headers) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One call. Its key has been verified, or the resolver will verify it with the call."""
+    """One request. Its key has been verified, or will be by the resolver as part of the call."""
 
     caller: Caller
     path: Mapping[str, str]
     query: Mapping[str, object]
-    """The parameters that were given."""
+    """The parameters that were given, as values: see `QUERY`."""
     change: Change
     """Without its etag, which `starting_from` adds."""
     tags: frozenset[str] | None
-    """The tags of `If-Match`; None if any configuration will do."""
+    """The entity tags of `If-Match`; None if the change may start from any configuration."""
     body: bytes = b""
     said: object = None
-    """The body, decoded."""
+    """The decoded body."""
 
     async def starting_from(self, management: Management) -> Change:
         """The change, with the etag of the configuration that it starts from. Raises `OutdatedError`."""
         if self.tags is None:
             return self.change
-        tags = self.tags - {""}  # No configuration has it, and to the resolver it would be no tag at all.
+        tags = self.tags - {""}  # No configuration has it, and to the resolver it would mean any.
         etag = next(iter(tags), "")
         if len(tags) > 1:
             etag = (await management.read(self.caller, Section.MODEL_POOLS)).etag
@@ -88,7 +88,7 @@ class Asked:
 def read(
     scope: Scope, caller: Caller, parameters: frozenset[str], *, is_change: bool, body: bytes = b"", said: object = None
 ) -> Asked:
-    """Raises `BadQuestionError`."""
+    """`body` and `said` are the body and what it decodes to. Raises `BadQuestionError`."""
     query = _query(scope["query_string"], parameters)
     change, tags = Change(), None
     if is_change:
@@ -102,19 +102,19 @@ def read(
 
 
 async def read_json(scope: Scope, receive: Receive) -> tuple[bytes, object]:
-    """The body, and what it says. Raises `BadQuestionError`, `PayloadTooLargeError` or `ClientGoneError`."""
+    """The body, and what it decodes to. Raises `BadQuestionError`, `PayloadTooLargeError` or `ClientGoneError`."""
     kind = headers.first(scope["headers"], b"content-type")
     if kind is not None and kind.partition(b";")[0].strip().lower() != b"application/json":
         raise BadQuestionError("the body has to be JSON: send it with 'content-type: application/json'")
     body = await read_body(receive, MAX_BODY_BYTES)
-    # In a thread: megabytes take a while, and streams must not wait for them.
+    # In a thread, since megabytes take a while, and streams must not wait that long.
     return body, await asyncio.to_thread(decoded, body)
 
 
 def decoded(body: bytes) -> object:
-    """JSON that cannot be read in two ways. Raises `BadQuestionError`."""
+    """Decodes JSON, and refuses what different parsers would read differently. Raises `BadQuestionError`."""
     try:
-        msgspec.json.decode(body)  # Stricter than the next one: about numbers, encodings and half characters.
+        msgspec.json.decode(body)  # Stricter than `json` about numbers, the encoding and halves of surrogate pairs.
         said: object = json.loads(body, object_pairs_hook=_without_repetition)
     except RecursionError:
         raise BadQuestionError("the JSON is nested too deeply") from None
@@ -152,7 +152,7 @@ def _query(query: bytes, parameters: frozenset[str]) -> Mapping[str, object]:
     found: dict[str, object] = {}
     for part in filter(None, query.split(b"&")):
         name, _, value = (_unquoted(half) for half in part.partition(b"="))
-        # Whoever misspells `validate-only` does not mean the change.
+        # Refused rather than ignored: whoever misspells `validate-only` must not change anything.
         if name not in parameters:
             raise BadQuestionError(f"there is no query parameter '{name[:200]}' here")
         if name in found:
@@ -169,7 +169,7 @@ def _unquoted(part: bytes) -> str:
 
 
 def number(text: str, name: str, least: int, most: int) -> int:
-    """Raises `BadQuestionError`."""
+    """Reads a number from `least` to `most`; `name` is for the error. Raises `BadQuestionError`."""
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(most)) and least <= int(text) <= most):
         raise BadQuestionError(f"{name} '{text[:200]}' is not a whole number from {least} to {most}")
     return int(text)
@@ -189,7 +189,7 @@ QUERY: Mapping[str, Callable[[str], object]] = MappingProxyType(
         "before": lambda text: number(text, "before", 1, MAX_REVISION),
     }
 )
-"""How each parameter is read, wherever it may stand."""
+"""Reads the value of each query parameter, which means the same in every operation that has it."""
 
 
 def _author(shown: bytes | None) -> str:

@@ -1,4 +1,4 @@
-"""The document that describes the management API: OpenAPI 3.1, https://spec.openapis.org/oas/v3.1.1"""
+"""The OpenAPI document of the management API, in version 3.1: https://spec.openapis.org/oas/v3.1.1"""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ _IN_PATH: Mapping[str, dict[str, Any]] = MappingProxyType(
 _SAID: Mapping[int, str] = MappingProxyType(
     {
         200: "done",
-        400: "the request is none, or the configuration would be invalid",
+        400: "the request is malformed, or the configuration would be invalid",
         401: "the management key is missing or wrong",
         403: "the resolver lets nobody change providers",
-        404: "there is no such thing; or no management API, since the resolver has no key for it",
+        404: "what is named does not exist; or there is no management API, since the resolver has no key for it",
         409: "something still uses it, or the configuration cannot be written",
         412: "the configuration has changed since",
         413: "the body is too large",

@@ -55,7 +55,7 @@ _NAME = {"type": "string", "minLength": 1, "pattern": r"\S"}
 _SECONDS = {"type": "number", "minimum": 0}
 _TOKENS = _whole(1, 1_000_000_000)
 _DURATION = {"type": "string", "pattern": r"^[0-9]{1,12}(\.[0-9]{1,12})?(ms|s|m|h)$", "examples": ["250ms", "90s"]}
-_FAILURES = _list(_words(*(d for d in Disposition if d not in (Disposition.OK, Disposition.CANCELLED))))
+_FAILURE = _words(*(d for d in Disposition if d not in (Disposition.OK, Disposition.CANCELLED)))
 _CAPABILITIES = _list(_words(*Capability))
 _STRATEGY = _words("round-robin", "priority")
 _FIELD_NAME = {"type": "string", "pattern": r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$"}
@@ -115,7 +115,7 @@ SCHEMAS: Mapping[str, Schema] = MappingProxyType(
                 total=_DURATION,
                 stream=_DURATION,
             ),
-            failover=_object(never=_FAILURES, also=_FAILURES),
+            failover=_object(never=_list(_FAILURE), also=_list(_FAILURE)),
         ),
         "Providers": _list(ref("Provider")),
         "Provider": _object(
@@ -156,12 +156,15 @@ SCHEMAS: Mapping[str, Schema] = MappingProxyType(
             headers={"type": "object", "maxProperties": 16, "additionalProperties": _TEXT},
             api_version=_TEXT,
         ),
-        "Rule": _object(
-            ("disposition",),
-            status=_whole(200, 599),
-            body_contains={"type": "string", "minLength": 1, "maxLength": 200},
-            disposition=_words(*Disposition),
-        ),
+        "Rule": {
+            **_object(
+                ("disposition",),
+                status=_whole(200, 599),
+                body_contains={"type": "string", "minLength": 1, "maxLength": 200},
+                disposition=_FAILURE,
+            ),
+            "anyOf": [{"required": ["status"]}, {"required": ["body-contains"]}],
+        },
         "Done": _answer(status={"const": "ok"}),
         "RolledBack": _answer(status={"const": "ok"}, revision=_COUNT),
         "Revisions": _answer(

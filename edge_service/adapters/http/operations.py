@@ -1,4 +1,5 @@
-"""What operators' tools ask: on an address of its own, so that it is not published with the API."""
+"""Metrics and health checks, at an address of their own (`--ops-listen`), so that they are not published with the
+API."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ class Metrics:
 
 
 async def is_alive() -> bool:
-    """Whoever answers is."""
+    """True: a process that can answer is alive."""
     return True
 
 
@@ -42,7 +43,7 @@ _JSON: Headers = [(b"content-type", b"application/json")]
 
 
 class Status:
-    """`GET /healthz` and `GET /readyz`: 200 if so, else 503."""
+    """`GET /healthz` and `GET /readyz`: 200 if the condition holds, else 503."""
 
     def __init__(self, holds: Callable[[], Awaitable[bool]]) -> None:
         self._holds = holds

@@ -1,7 +1,8 @@
-"""What uvicorn's HTTP protocol leaves open: clients that take their time, and requests that do not end.
+"""Guards connections against slow clients, endless requests and request smuggling, which uvicorn leaves open.
 
-llhttp, in its strict mode, refuses whatever two parsers could read in two ways: both kinds of length or one kind twice,
-line ends of one character, folded lines, control characters. The rest of that is here.
+llhttp, in its strict mode, refuses most of what two parsers could understand differently (RFC 9112, 11.2): both
+content-length and transfer-encoding, two lengths, bare CR or LF, folded lines, control characters. `_admit` refuses the
+rest.
 """
 
 from __future__ import annotations
@@ -37,29 +38,30 @@ _log = structlog.get_logger("forebay.edge.http")
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The bounds on a client."""
+    """How long a client may take, and how much it may send."""
 
     head_s: float = 10.0
-    """Until a request's head is complete: from the connection's start, or later from the head's first byte."""
+    """Until the head of a request is complete: of the first one from the beginning of the connection, of a later one
+    from its first byte."""
     head_bytes: int = 32 * 1024
-    """The most of a head, and of anything else that is not part of a body: trailers, extensions of chunks."""
+    """The size of a head, and of anything else that is not part of a body: trailers, chunk extensions."""
     body_idle_s: float = 30.0
-    """Between two parts of the body."""
+    """Between two parts of a body."""
     body_s: float = 300.0
-    """For the whole body."""
+    """For a whole body."""
     stall_s: float = 60.0
-    """How long a client with unsent data may read nothing."""
+    """How long a client may read nothing while there is something for it to read."""
 
 
 def protocol(bounds: Bounds) -> type[Connection]:
-    """The protocol under these bounds, for uvicorn to make one of per connection."""
+    """The protocol class with these bounds, of which uvicorn makes one object for each connection."""
     return type("BoundedProtocol", (ClientProtocol,), {"bounds": bounds})
 
 
 class ClientProtocol(Connection):
-    """One client's connection, bounded.
+    """A client's connection within `bounds`.
 
-    A request that arrives in one piece, as nearly all do, sets no timer.
+    A request that arrives in one piece sets no timer, and nearly all do.
     """
 
     bounds = Bounds()
@@ -73,12 +75,16 @@ class ClientProtocol(Connection):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._reading: asyncio.TimerHandle | None = None
+        """The timer for the head or the body that is arriving."""
         self._body_began_at = 0.0
         self._body_moved_at = 0.0
+        """When the last part of the body arrived."""
         self._is_over = False
-        """The last answer has been written, though perhaps not sent."""
+        """The last answer has been written, though it may wait to be sent."""
         self._stall: asyncio.TimerHandle | None = None
+        """The timer for a client that does not read."""
         self._unread_bytes = 0
+        """How much it had not read when that timer was set."""
 
     # From the transport.
 
@@ -105,29 +111,29 @@ class ClientProtocol(Connection):
 
     # From the connection.
 
-    def _admit(self, method: bytes, version: str, shown: dict[bytes, bytes]) -> None:
+    def _admit(self, method: bytes, version: str, by_name: dict[bytes, bytes]) -> None:
         if self._reading is not None:
             self._lift_reading()
         if version not in ("1.1", "1.0"):
             raise InvalidRequestError("the versions of HTTP that are served are 1.1 and 1.0")
         if method == b"CONNECT":
             raise InvalidRequestError("this is no proxy: it does not CONNECT")
-        if self._idle_bytes > self.bounds.head_bytes:  # Else it has the room, with whatever came along.
+        if self._idle_bytes > self.bounds.head_bytes:  # The head is a part of these bytes, and seldom needs counting.
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if size > self.bounds.head_bytes:
                 raise HeadersTooLargeError(f"the headers are larger than {self.bounds.head_bytes} bytes")
-        if len(shown) < len(self.headers):
+        if len(by_name) < len(self.headers):
             names = [name for name, _ in self.headers]
             for name in (b"host", b"transfer-encoding"):
                 if names.count(name) > 1:
                     raise InvalidRequestError(f"there is more than one header '{name.decode()}'")
-        if b"host" not in shown and version == "1.1":
+        if b"host" not in by_name and version == "1.1":
             raise InvalidRequestError("there is no Host header")
-        coding = shown.get(b"transfer-encoding")
+        coding = by_name.get(b"transfer-encoding")
         if coding is not None and (version != "1.1" or coding.strip().lower() != b"chunked"):
             raise InvalidRequestError("the only transfer coding is 'chunked', and HTTP/1.0 has none")
-        # Now, while nothing of the body has been read: later on, closing may overtake the answer.
-        if int(shown.get(b"content-length", b"0")) > MAX_BODY_BYTES:
+        # Before any of the body is read: the client learns of it as early as can be.
+        if int(by_name.get(b"content-length", b"0")) > MAX_BODY_BYTES:
             raise PayloadTooLargeError(f"the body is larger than {MAX_BODY_BYTES} bytes")
 
     def _expect_more(self) -> None:
@@ -141,8 +147,8 @@ class ClientProtocol(Connection):
                 self._body_began_at = self._body_moved_at = self.loop.time()
                 self._reading = self.loop.call_later(self.bounds.body_idle_s, self._look_at_body)
             else:
-                # The timer of an idle connection is uvicorn's, and ends with any byte: a line end, the rest of a body
-                # whose request has been answered.
+                # Any byte ends the time of an idle connection, even if it begins no request: a line end, or the rest of
+                # a body whose request has been answered.
                 self._reading = self.loop.call_later(self.bounds.head_s, self._head_is_late)
         elif not self._idle_bytes:
             self._body_moved_at = self.loop.time()
@@ -167,7 +173,7 @@ class ClientProtocol(Connection):
         if now < due:
             self._reading = self.loop.call_at(due, self._look_at_body)
         elif self.flow.read_paused:
-            # It is us who do not read.
+            # The client is not late: reading is paused, since the application has not taken what came before.
             self._body_moved_at = now
             self._reading = self.loop.call_later(self.bounds.body_idle_s, self._look_at_body)
         else:
@@ -241,8 +247,9 @@ class ClientProtocol(Connection):
 
 
 def _unread_bytes(transport: asyncio.Transport) -> int:
-    """The bytes that wait here and in the kernel. The kernel holds megabytes, and takes more only when much of it has
-    gone: by this buffer alone, a client that reads slowly would look like one that does not read."""
+    """The bytes that wait to be read by the client, in the transport's buffer and in the kernel's. The kernel's holds
+    megabytes, and takes more only after much of it has been sent. So by the transport's alone, a client that reads
+    slowly would look like one that does not read at all."""
     waiting = transport.get_write_buffer_size()
     with contextlib.suppress(OSError, AttributeError):  # Not every system tells.
         answer = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))

@@ -1,4 +1,4 @@
-"""Error bodies for requests that were not read: in the dialect that the path tells."""
+"""Error bodies for requests that are refused before they are read, in the dialect of their path."""
 
 from __future__ import annotations
 

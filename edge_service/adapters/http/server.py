@@ -1,4 +1,4 @@
-"""The HTTP server: when it says where it serves, and how it stops."""
+"""The HTTP server: uvicorn's, with a start and a shutdown of our own."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from edge_service.adapters.http.dealing import Dealing, Hands
 from edge_service.app.draining import UnderWay
 
 ENDING_S = 1.0
-"""How long clients are given to read the error when the grace is over, before they are cut off."""
+"""How long clients may take to read the error that ends their request after the grace period, before their connections
+are aborted."""
 
 _CLOSE = (b"connection", b"close")
-"""Sent while draining: clients connect again, to another edge, and the server closes the connection after its
-answer."""
+"""Sent with each answer while draining. The server closes the connection after it, and the client's next one goes to
+another edge."""
 
 
 class SignalFreeServer(uvicorn.Server):
-    """Leaves signals to whoever runs it: uvicorn would end by the signal, not with status 0."""
+    """Leaves signals to its owner: uvicorn would end the process by the signal, not with status 0."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -34,8 +35,8 @@ class SignalFreeServer(uvicorn.Server):
 
 
 class Server(SignalFreeServer):
-    """Stops in this order: not ready, then closed to new connections, then, after the grace, an error to whoever is
-    still served."""
+    """Stops in this order: it reports that it is not ready, accepts no more connections after `delay_s`, and after
+    another `drain_s` ends the requests that are left with an error."""
 
     def __init__(
         self,
@@ -48,11 +49,11 @@ class Server(SignalFreeServer):
         scheme: str = "http",
         also: str = "",
     ) -> None:
-        """`scheme` and `also` are for the line that is printed once it serves."""
+        """`scheme` and `also` are parts of the line that is printed once it serves."""
         super().__init__(
             uvicorn.Config(
                 app,
-                interface="asgi3",  # It would look for a coroutine function, which an application need not be.
+                interface="asgi3",  # uvicorn detects it by `iscoroutinefunction`, which is false for our applications.
                 http=http,
                 ws="none",
                 lifespan="on",
@@ -62,7 +63,7 @@ class Server(SignalFreeServer):
                 server_header=False,
                 proxy_headers=False,
                 timeout_keep_alive=75,
-                # It never comes to that: uvicorn would cancel, and not wait for what comes of it.
+                # Never reached: uvicorn would cancel the requests, and not wait for them to answer.
                 timeout_graceful_shutdown=math.ceil(drain_s + ENDING_S) + 1,
             )
         )
@@ -73,7 +74,7 @@ class Server(SignalFreeServer):
         self._also = also
 
     def stop(self) -> None:
-        """Begins to stop, and returns at once."""
+        """Begins the shutdown; returns at once."""
         self._under_way.drain()
         self.server_state.default_headers.append(_CLOSE)
         self.should_exit = True
@@ -101,22 +102,22 @@ class Server(SignalFreeServer):
                 timer.cancel()
 
     def _cut_off(self) -> None:
-        # uvloop waits for ever to close a transport that has something left to write.
+        # Aborted, since uvloop closes a transport only after all has been written, which may be never.
         for connection in list(self.server_state.connections):
             connection.transport.abort()
 
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """What a worker needs to serve at an address that it shares."""
+    """What a worker needs to serve at a shared address."""
 
     listening: socket.socket
-    """Bound, and not listening yet."""
+    """Bound, but not listening yet."""
     hands: Hands
     serves: Callable[[], None]
     """Called once connections are accepted."""
     leaves: Callable[[], None]
-    """Called when soon they will not be."""
+    """Called when the worker is about to stop accepting them."""
 
 
 class WorkerServer(Server):
@@ -138,7 +139,7 @@ class WorkerServer(Server):
         self._dealt_to: Sequence[int] = ()
 
     def deal_to(self, workers: Sequence[int]) -> None:
-        """These accept connections."""
+        """Takes the numbers of the workers that serve now."""
         self._dealt_to = workers
         if self._dealing is not None:
             self._dealing.deal_to(workers)

@@ -1,4 +1,4 @@
-"""Requests for models: from the first byte of one to the last of its answer."""
+"""The routes of requests to models: reads a request from its connection, and hands it to the gateway."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from urllib.parse import parse_qs
 
 from starlette.types import Receive, Scope, Send
 
-from edge_service.adapters.http.asgi import UNASKED_BYTES, AsgiClient, ClientGoneError, never, read_body, shown
+from edge_service.adapters.http.asgi import (
+    UNASKED_BYTES,
+    AsgiClient,
+    ClientGoneError,
+    headers_by_name,
+    never,
+    read_body,
+)
 from edge_service.adapters.http.client_keys import client_key, without_key
 from edge_service.adapters.http.cycle import CYCLE, Cycle
 from edge_service.app.draining import UnderWay
@@ -28,11 +35,11 @@ from edge_service.domain.headers import Headers
 _CLIENT_GONE = Reason.CLIENT_GONE
 
 _EMBEDDING = {gemini.paths.Method.EMBED: False, gemini.paths.Method.EMBED_MANY: True}
-"""The methods that give embeddings, and whether for many contents."""
+"""The methods for embeddings, and whether they take many contents."""
 
 
 class Conversations:
-    """A route whose request is all in its body. A plain ASGI application, since it is on the data path."""
+    """A route whose requests are in their bodies completely. A plain ASGI application, since it is on the data path."""
 
     def __init__(self, serving: Serving, read: Callable[[bytes, Headers], Asked | Countable], voice: Voice) -> None:
         self._serving = serving
@@ -50,7 +57,7 @@ class Generations:
         self._serving = serving
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        behind = scope["path_params"]["id"]
+        behind = scope["path"].partition("/models/")[2]
         called = gemini.paths.read(behind)
         stream = called is not None and called.method is gemini.paths.Method.STREAM
         array = stream and parse_qs(scope["query_string"]).get(b"alt") != [b"sse"]
@@ -68,9 +75,10 @@ class Generations:
 
 
 class StoredResponses:
-    """`/v1/responses/{id}`, and what is below it."""
+    """`/v1/responses/{id}`, and the paths below it."""
 
     def __init__(self, serving: Serving, behind: str = "") -> None:
+        """`behind` is the rest of the path after the id."""
         self._serving = serving
         self._behind = behind
 
@@ -84,7 +92,7 @@ class StoredResponses:
 
 
 class Serving:
-    """What all routes of requests have in common: from the first byte of one to the last of its answer."""
+    """What all of these routes share: serves one request, from its body to the last byte of its answer."""
 
     def __init__(self, gateway: Gateway, under_way: UnderWay) -> None:
         self._gateway = gateway
@@ -99,9 +107,9 @@ class Serving:
         voice: Voice,
     ) -> None:
         cycle: Cycle | None = scope.get(CYCLE)
-        # Our own server's `send` is one, unless somebody has something to add to what is sent.
+        # With our own server `send` is the cycle, unless a middleware has wrapped it to add headers (`cors`).
         client = send if isinstance(send, Cycle) else AsgiClient(send, cycle.write if cycle is not None else never)
-        request_id, key = headers.request_id(shown(scope).get(headers.REQUEST_ID)), client_key(scope)
+        request_id, key = headers.request_id(headers_by_name(scope).get(headers.REQUEST_ID)), client_key(scope)
         interrupts = Interrupts()
         self._under_way.enter(interrupts)
         try:
@@ -115,31 +123,31 @@ class Serving:
                     # What is left of the body stays unread, so the connection is of no more use.
                     await _refuse(client, error, voice, request_id, (b"connection", b"close"))
                     return
-            # Without our own server nobody tells: what is sent after the client has left is dropped in silence.
+            # Another server does not tell when the client leaves, and silently drops what is sent afterwards.
             if cycle is not None:
                 cycle.on_leaving(partial(interrupts.fire, _CLIENT_GONE))
-            # It has arrived when all of it is here: the time that the client takes to send it is not the gateway's.
+            # The clock starts once the request is complete: how long the client takes to send it is not our latency.
             incoming = Incoming(request_id, scope["headers"], body, self._gateway.clock(), key)
             await self._gateway.serve(incoming, client, interrupts, read, voice)
         except Exception:
             if not client.has_begun:
                 await _refuse(client, MistakeError(), voice, request_id)
-            raise  # For the server to log it.
+            raise  # The server logs it.
         finally:
             self._under_way.leave(interrupts)
             interrupts.close()
 
     async def _body(self, scope: Scope, receive: Receive, interrupts: Interrupts, request_id: str) -> bytes:
-        """The body. Asks `Gateway.authenticate` about the client of a large one before all of it is read. Raises what
-        these two do, or `UnavailableError` if the gateway shuts down before the body is complete."""
-        head = shown(scope)
+        """The body. The client's key is checked before all of a large one is read. Raises what `read_body` and
+        `Gateway.authenticate` raise, or `UnavailableError` if the gateway shuts down before the body is complete."""
+        head = headers_by_name(scope)
         authenticate = partial(self._gateway.authenticate, request_id, client_key(scope))
-        # The server has seen to it that a length is a number.
+        # The server has refused a length that is no number.
         said_bytes = int(head.get(b"content-length") or 0)
         try:
             if said_bytes <= UNASKED_BYTES or b"expect" not in head:
                 return await read_body(receive, before_more=authenticate, said_bytes=said_bytes)
-            await authenticate()  # The client is given a sign to send the body when it is asked for.
+            await authenticate()  # First, since the client sends the body only once it is read (`100 Continue`).
             return await read_body(receive)
         except asyncio.CancelledError:
             if interrupts.take() is not Reason.DRAINING:

@@ -1,5 +1,5 @@
-"""Turns requests away while too many are under way, in all or of one client key: before any work, and in a few
-words."""
+"""Load shedding: refuses requests, before any work is done for them, while too many are under way in total or with one
+client key."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ EXEMPT = frozenset({"/healthz", "/readyz"})
 """A health check must not take a busy edge for a dead one."""
 
 MOST_MANAGING = 32
-"""Requests of the management API at a time. They have a bound of their own: while models are asked for more than can be
-served, an operator has to be able to do something about it, and whoever guesses keys must not keep models from being
-served."""
+"""Concurrent requests of the management API. They have a limit of their own, so that operators can act while the edge
+is overloaded, and whoever guesses management keys cannot take the place of requests to models."""
 
 RETRY_AFTER_S = 1.0
 
@@ -27,11 +26,11 @@ _BUSY = "the gateway is serving as many requests as it can"
 
 
 class Shedding:
-    """ASGI middleware: at most so many requests at a time, from the first byte of each to the last of its answer."""
+    """ASGI middleware that limits concurrent requests. One counts from its head to the last byte of its answer."""
 
     def __init__(self, app: ASGIApp, most: int, most_per_key: int, tell: Callable[[str], None]) -> None:
-        """`most_per_key` is the bound for one client key, and for all requests without one; 0 for no bound. `tell` is
-        called with the code of each refusal."""
+        """`most` is the limit in total, `most_per_key` that for each client key, and for all requests without a key
+        together; 0 for none. `tell` is called with the code of each refusal."""
         self._app = app
         self._tell = tell
         self._most = most
@@ -39,7 +38,7 @@ class Shedding:
         self._under_way = 0
         self._managing = 0
         self._of_key: dict[bytes, int] = {}
-        """Requests under way, by the key's SHA-256; never 0."""
+        """How many requests are under way, by the key's SHA-256; without zeros."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in EXEMPT:
@@ -50,14 +49,14 @@ class Shedding:
             await self.serve(self._app, scope, receive, send)
 
     async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves a request to a model with this application, unless it is turned away."""
+        """Has this application serve a request to a model, unless there are too many."""
         if self._under_way >= self._most:
             await self._refuse(scope, send, OverloadedError(_BUSY, retry_after_s=RETRY_AFTER_S))
             return
         self._under_way += 1
         try:
             if self._most_per_key:
-                await self._serve_in_turn(app, scope, receive, send)
+                await self._serve_by_key(app, scope, receive, send)
             else:
                 await app(scope, receive, send)
         finally:
@@ -73,7 +72,7 @@ class Shedding:
         finally:
             self._managing -= 1
 
-    async def _serve_in_turn(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve_by_key(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         key = client_key(scope)
         count = self._of_key.get(key, 0)
         if count >= self._most_per_key:

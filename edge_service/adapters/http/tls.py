@@ -1,13 +1,13 @@
-"""HTTPS: a layer between the socket's transport and a client's connection.
+"""TLS: a layer between the socket's transport and a client's connection.
 
-The event loops' own TLS would do for a server that trusts its clients. What it cannot do, and this does:
+It takes the place of the event loop's own TLS, and differs in this:
 
-- The bounds of `protocol` measure what has not been sent. Here that is what the socket's transport has, and nothing is
-  hidden in a buffer above it.
-- To close takes as long as the client reads on. Theirs is cut off after a fixed time, whatever was still to be sent.
-- One direction can be closed by itself, so that what is refused while the client still sends gets its answer.
-- A handshake is a connection like any other: it is counted, it has a time, and it ends when the edge does.
-- A certificate that is renewed is for the handshakes from then on, and no other connection notices.
+- All that has not been sent is in the buffer of the socket's transport, where `protocol` looks for clients that do not
+  read. asyncio and uvloop have another buffer above it.
+- Closing takes as long as the client goes on reading. Theirs is cut off after a fixed time, whatever is left to send.
+- One direction can be closed by itself (`write_eof`), so that a refusal reaches a client that is still sending.
+- A connection counts from the beginning of its handshake, which has a time limit and ends when the edge stops.
+- A renewed certificate is used for new handshakes; existing connections do not notice.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ READ_BYTES = 256 * 1024
 
 
 class Certificate:
-    """The server's certificate. After `renew`, new connections get the new one."""
+    """The server's certificate; after `renew`, another one for new connections."""
 
     def __init__(self, certificates: Certificates) -> None:
         self.context = certificates.context
@@ -43,12 +43,12 @@ class Certificate:
 
 
 def over_tls(inner: type[Connection], certificate: Certificate, handshake_s: float) -> type[asyncio.Protocol]:
-    """The protocol over TLS, for uvicorn to make one of per connection."""
+    """The protocol class `inner` over TLS, of which uvicorn makes one object for each connection."""
     return type("TlsProtocol", (Tls,), {"inner": inner, "certificate": certificate, "handshake_s": handshake_s})
 
 
 class Tls(asyncio.Protocol):
-    """The socket's side: what comes is decrypted, and handed to the connection."""
+    """The protocol at the socket's transport: decrypts what arrives, and hands it to the connection."""
 
     inner: type[Connection]
     certificate: Certificate
@@ -91,7 +91,7 @@ class Tls(asyncio.Protocol):
             return
         except ssl.SSLError:
             if self._connection is None:
-                self.transport.close()  # It may have said why.
+                self.transport.close()  # Not aborted: an alert that tells why may be waiting to be sent.
             else:
                 self.transport.abort()
             return
@@ -103,7 +103,8 @@ class Tls(asyncio.Protocol):
             self.transport.close()
 
     def eof_received(self) -> None:
-        """Whether or not it is announced, the transport closes itself: every request tells its own length."""
+        """Lets the transport close itself, even without `close_notify`: a forged end cannot pass for the end of a
+        request, since each tells its own length."""
 
     def pause_writing(self) -> None:
         if self._connection is not None:
@@ -119,14 +120,15 @@ class Tls(asyncio.Protocol):
         if self._connection is not None:
             self._connection.connection_lost(exc)
 
-    # From the server, while hands are shaken: afterwards it has the connection itself.
+    # From the server, during the handshake: afterwards it knows the connection itself.
 
     def shutdown(self) -> None:
-        """The server stops: there is no request yet that could be finished."""
+        """Called when the server stops. There is no request yet that could be finished."""
         self.transport.abort()
 
     def _shake_hands(self) -> Connection:
-        """Goes on with the handshake; the connection, once it is done. Raises `ssl.SSLError`."""
+        """Continues the handshake. Returns the connection once it is done; raises `ssl.SSLWantReadError` until then,
+        and `ssl.SSLError` if it fails."""
         self._tls.do_handshake()
         self._too_late.cancel()
         self._connections.discard(self)
@@ -135,7 +137,7 @@ class Tls(asyncio.Protocol):
         return self._connection
 
     def _decrypt(self) -> tuple[bytes, bool]:
-        """What has come, and whether the client has said that no more will."""
+        """What has arrived, and whether the client has announced its end (`close_notify`)."""
         parts: list[bytes] = []
         with contextlib.suppress(ssl.SSLWantReadError):
             while self._incoming.pending or self._tls.pending():
@@ -147,14 +149,14 @@ class Tls(asyncio.Protocol):
 
 
 class TlsTransport(asyncio.Transport):
-    """The connection's side: what it writes is encrypted, and handed to the socket's transport at once."""
+    """The transport of the connection: encrypts what it writes, and hands it to the socket's transport at once."""
 
     def __init__(self, transport: asyncio.Transport, tls: ssl.SSLObject, outgoing: ssl.MemoryBIO) -> None:
         self._transport = transport
         self._tls = tls
         self._outgoing = outgoing
         self.has_said_goodbye = False
-        """`close_notify` has been sent: nothing more is, and what comes is thrown away."""
+        """`close_notify` has been sent: nothing is sent after it, and what arrives is discarded."""
 
     def flush(self) -> None:
         if self._outgoing.pending and not self._transport.is_closing():
@@ -208,7 +210,7 @@ class TlsTransport(asyncio.Transport):
         if self.has_said_goodbye:
             return
         self.has_said_goodbye = True
-        # It wants to read the client's own, which is not waited for (RFC 8446, 6.1).
+        # It raises because the client's `close_notify` has not come, which need not be waited for (RFC 8446, 6.1).
         with contextlib.suppress(ssl.SSLError):
             self._tls.unwrap()
         self.flush()

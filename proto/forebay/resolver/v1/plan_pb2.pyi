@@ -35,19 +35,19 @@ class _DispositionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Dispositi
     DISPOSITION_CREDENTIAL: _Disposition.ValueType  # 4
     """401 or 403: the provider does not accept the credential."""
     DISPOSITION_MODEL_MISSING: _Disposition.ValueType  # 5
-    """404: the provider does not serve this model."""
+    """404: the provider does not have this model."""
     DISPOSITION_OVERLOADED: _Disposition.ValueType  # 6
     """503 or 529."""
     DISPOSITION_SERVER_ERROR: _Disposition.ValueType  # 7
     """Any other 5xx, or a redirect."""
     DISPOSITION_TIMEOUT: _Disposition.ValueType  # 8
-    """Silence: nothing came in time, or 504 or 408. The provider may have run the request."""
+    """No answer within the time-outs, or 504 or 408. The provider may have run the request all the same."""
     DISPOSITION_BROKEN: _Disposition.ValueType  # 9
-    """An answer that was cut or malformed. The provider may have run the request."""
+    """An answer that was cut off, or is malformed. The provider may have run the request."""
     DISPOSITION_UNREACHABLE: _Disposition.ValueType  # 10
     """No connection could be made: the provider never saw the request."""
     DISPOSITION_EMPTY: _Disposition.ValueType  # 11
-    """A success without anything in it."""
+    """A 2xx answer with nothing in it: an empty body, no choices, a stream without content or end marker."""
     DISPOSITION_CLIENT_FAULT: _Disposition.ValueType  # 12
     """The request itself is at fault; no other target would take it either."""
     DISPOSITION_CONTEXT_LENGTH: _Disposition.ValueType  # 13
@@ -68,19 +68,19 @@ DISPOSITION_QUOTA: Disposition.ValueType  # 3
 DISPOSITION_CREDENTIAL: Disposition.ValueType  # 4
 """401 or 403: the provider does not accept the credential."""
 DISPOSITION_MODEL_MISSING: Disposition.ValueType  # 5
-"""404: the provider does not serve this model."""
+"""404: the provider does not have this model."""
 DISPOSITION_OVERLOADED: Disposition.ValueType  # 6
 """503 or 529."""
 DISPOSITION_SERVER_ERROR: Disposition.ValueType  # 7
 """Any other 5xx, or a redirect."""
 DISPOSITION_TIMEOUT: Disposition.ValueType  # 8
-"""Silence: nothing came in time, or 504 or 408. The provider may have run the request."""
+"""No answer within the time-outs, or 504 or 408. The provider may have run the request all the same."""
 DISPOSITION_BROKEN: Disposition.ValueType  # 9
-"""An answer that was cut or malformed. The provider may have run the request."""
+"""An answer that was cut off, or is malformed. The provider may have run the request."""
 DISPOSITION_UNREACHABLE: Disposition.ValueType  # 10
 """No connection could be made: the provider never saw the request."""
 DISPOSITION_EMPTY: Disposition.ValueType  # 11
-"""A success without anything in it."""
+"""A 2xx answer with nothing in it: an empty body, no choices, a stream without content or end marker."""
 DISPOSITION_CLIENT_FAULT: Disposition.ValueType  # 12
 """The request itself is at fault; no other target would take it either."""
 DISPOSITION_CONTEXT_LENGTH: Disposition.ValueType  # 13
@@ -102,16 +102,16 @@ class _OperationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Operation.V
     OPERATION_COUNT: _Operation.ValueType  # 3
     """Counting tokens: moves no turn, takes no probe, binds nothing."""
     OPERATION_RETRIEVE: _Operation.ValueType  # 4
-    """Something that was made before, such as a stored response: `affinity_key` alone says where, and there is no model. The
-    plan is the one target that made it. Moves no turn, takes no probe, binds nothing.
+    """Reads, cancels or deletes what a provider has stored, such as a response. `affinity_key` identifies it, and there is no
+    model: the plan is the one target that made it, whatever its health. Moves no turn, takes no probe, binds nothing.
     """
     OPERATION_AUTHENTICATE: _Operation.ValueType  # 5
-    """Whether the client's key is known, before anything else of its request has been read. There is no model, and the plan
+    """Only checks the client's key, so that a caller can do so before it has read the request. There is no model, and the plan
     has no attempts. Counts towards no limit.
     """
 
 class Operation(_Operation, metaclass=_OperationEnumTypeWrapper):
-    """What a request asks of a model."""
+    """The kind of request. One that the resolver does not know is refused: INVALID_ARGUMENT."""
 
 OPERATION_UNSPECIFIED: Operation.ValueType  # 0
 """Treated as OPERATION_GENERATE."""
@@ -120,18 +120,20 @@ OPERATION_EMBED: Operation.ValueType  # 2
 OPERATION_COUNT: Operation.ValueType  # 3
 """Counting tokens: moves no turn, takes no probe, binds nothing."""
 OPERATION_RETRIEVE: Operation.ValueType  # 4
-"""Something that was made before, such as a stored response: `affinity_key` alone says where, and there is no model. The
-plan is the one target that made it. Moves no turn, takes no probe, binds nothing.
+"""Reads, cancels or deletes what a provider has stored, such as a response. `affinity_key` identifies it, and there is no
+model: the plan is the one target that made it, whatever its health. Moves no turn, takes no probe, binds nothing.
 """
 OPERATION_AUTHENTICATE: Operation.ValueType  # 5
-"""Whether the client's key is known, before anything else of its request has been read. There is no model, and the plan
+"""Only checks the client's key, so that a caller can do so before it has read the request. There is no model, and the plan
 has no attempts. Counts towards no limit.
 """
 Global___Operation: _TypeAlias = Operation  # noqa: Y015
 
 @_typing.final
 class Timeouts(_message.Message):
-    """How long each phase of one attempt may take, in milliseconds. Zero means no limit."""
+    """How long each phase of one attempt may take, in milliseconds. Zero: no limit. An answer that is not streamed is bounded by
+    `connect_ms` and `Plan.total_ms` alone: providers send its headers only when all of it is there.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -141,15 +143,17 @@ class Timeouts(_message.Message):
     IDLE_MS_FIELD_NUMBER: _builtins.int
     STREAM_MS_FIELD_NUMBER: _builtins.int
     connect_ms: _builtins.int
-    """Until the connection, TLS included, stands."""
+    """Until the connection is established, TLS handshake included."""
     headers_ms: _builtins.int
-    """Streams only: until the response headers are there."""
+    """Streams only: from the start of the attempt until the response headers arrive."""
     first_content_ms: _builtins.int
-    """Streams only: until the first content event."""
+    """Streams only: from the start of the attempt until the first content event, which has text, reasoning, a tool call, a
+    refusal or media in it.
+    """
     idle_ms: _builtins.int
-    """After first content: between two content events."""
+    """Streams only: between two content events."""
     stream_ms: _builtins.int
-    """After first content: the whole stream."""
+    """Streams only: from the first content to the end of the stream."""
     def __init__(
         self,
         *,
@@ -169,16 +173,22 @@ Global___Timeouts: _TypeAlias = Timeouts  # noqa: Y015
 
 @_typing.final
 class FailoverPolicy(_message.Message):
-    """Which dispositions move on to the next target, as differences from the defaults."""
+    """After which dispositions the next target is tried. By default it is, after every failure but CLIENT_FAULT,
+    CONTEXT_LENGTH and CANCELLED. After TIMEOUT or BROKEN, which may have been billed, it is once per request at most.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     NEVER_FIELD_NUMBER: _builtins.int
     ALSO_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def never(self) -> _containers.RepeatedScalarFieldContainer[Global___Disposition.ValueType]: ...
+    def never(self) -> _containers.RepeatedScalarFieldContainer[Global___Disposition.ValueType]:
+        """Dispositions after which it is not, against the default."""
+
     @_builtins.property
-    def also(self) -> _containers.RepeatedScalarFieldContainer[Global___Disposition.ValueType]: ...
+    def also(self) -> _containers.RepeatedScalarFieldContainer[Global___Disposition.ValueType]:
+        """Dispositions after which it is, against the default."""
+
     def __init__(
         self,
         *,
@@ -195,7 +205,9 @@ Global___FailoverPolicy: _TypeAlias = FailoverPolicy  # noqa: Y015
 
 @_typing.final
 class AnswerRule(_message.Message):
-    """What the operator knows of a provider's error answers: the first rule of an attempt that fits settles the disposition."""
+    """How the operator has configured an error answer of this provider to be classified. The first rule that matches decides;
+    if none does, the usual classification holds.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -203,9 +215,9 @@ class AnswerRule(_message.Message):
     BODY_CONTAINS_FIELD_NUMBER: _builtins.int
     DISPOSITION_FIELD_NUMBER: _builtins.int
     status: _builtins.int
-    """The HTTP status that it fits; zero for any. An error within a success has the status of the success."""
+    """The HTTP status that it matches; zero for any. An error inside a 2xx answer has that answer's status."""
     body_contains: _builtins.str
-    """Words in the answer's body, upper and lower case alike; empty for any."""
+    """Text that the answer's body must contain, compared case-insensitively; empty for any."""
     disposition: Global___Disposition.ValueType
     """Never OK and never CANCELLED."""
     def __init__(
@@ -250,7 +262,7 @@ Global___Header: _TypeAlias = Header  # noqa: Y015
 
 @_typing.final
 class Quirks(_message.Message):
-    """In what a provider differs from others that speak its dialect."""
+    """How a provider differs from others that speak its dialect. The words are those of `quirks` in config.example.yaml."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -290,52 +302,54 @@ class Quirks(_message.Message):
     MAX_STOPS_FIELD_NUMBER: _builtins.int
     CALL_ID_CHARS_FIELD_NUMBER: _builtins.int
     max_tokens_field: _builtins.str
-    """What its requests call the most tokens to generate: max_tokens or max_completion_tokens. Empty: max_tokens."""
+    """The field of requests that limits the tokens to generate: max_tokens or max_completion_tokens. Empty: max_tokens."""
     system_role: _builtins.str
-    """The role of system prompts: system or developer. Empty: system."""
+    """The role of system messages: system or developer. Empty: system."""
     auth_header: _builtins.str
-    """Where the credential stands: `bearer` is `authorization: Bearer ...`; else the name of a header that holds it alone:
-    x-api-key, x-goog-api-key or api-key. Empty: as the dialect has it.
+    """The header that carries the credential: x-api-key, x-goog-api-key or api-key, with the credential as its value, or
+    `bearer` for `authorization: Bearer ...`. Empty: as the dialect has it.
     """
     api_version: _builtins.str
-    """The query parameter `api-version`; empty for none."""
+    """The value of the query parameter `api-version`; empty for none."""
     deployment_paths: _builtins.bool
-    """Paths are of Azure's older form, `/openai/deployments/MODEL/chat/completions`, behind the base URL."""
+    """Paths have Azure's older form: `/openai/deployments/MODEL/chat/completions`, appended to the base URL."""
     effort_field: _builtins.str
-    """Where they stand: reasoning_effort, or reasoning.effort within the object. Empty: reasoning_effort."""
+    """The field for reasoning effort: reasoning_effort, or reasoning.effort for `effort` in the object `reasoning`. Empty:
+    reasoning_effort.
+    """
     max_stops: _builtins.int
-    """How many stop sequences it takes. Zero: 4."""
+    """The most stop sequences that it accepts. Zero: 4."""
     call_id_chars: _builtins.int
-    """How many letters and digits the ids of calls must have, for one that takes no others. Zero: any will do."""
+    """The exact length, in letters and digits, that it demands of tool call ids. Zero: it accepts any."""
     @_builtins.property
     def drop(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Top-level fields of a request that it does not take."""
+        """Top-level request fields that it rejects; they are removed."""
 
     @_builtins.property
     def headers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Header]:
-        """Sent with every request. Never credentials, never of one connection alone."""
+        """Sent with every request. Never credentials or hop-by-hop headers."""
 
     @_builtins.property
     def takes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What requests may have in them that it knows, though many do not: metadata, service_tier, tools.strict, top_k, user,
-        verbosity, messages.file, messages.refusal.
+        """Features that it supports, though many providers do not: messages.file, messages.refusal, metadata, service_tier,
+        tools.strict, top_k, user, verbosity and the like.
         """
 
     @_builtins.property
     def lacks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Likewise what it does not know, though most do: tools, output.schema, seed and the like."""
+        """Features that it does not support, though most providers do: tools, output.schema, seed and the like."""
 
     @_builtins.property
     def rename(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Top-level fields of a request that it calls by other names: seed to random_seed."""
+        """Top-level request fields that it has another name for, by their usual name: seed to random_seed."""
 
     @_builtins.property
     def efforts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The words that it takes for how hard to think, from none to max. Empty: not known."""
+        """The values of reasoning effort that it accepts, of: none, minimal, low, medium, high, xhigh, max. Empty: not known."""
 
     @_builtins.property
     def thoughts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The fields of messages in which it takes thoughts back: reasoning_content, reasoning, reasoning_details."""
+        """The fields of messages in which it accepts earlier reasoning: reasoning_content, reasoning, reasoning_details."""
 
     def __init__(
         self,
@@ -366,7 +380,7 @@ Global___Quirks: _TypeAlias = Quirks  # noqa: Y015
 
 @_typing.final
 class Attempt(_message.Message):
-    """One target to try: all that is needed to call it, but for the secret itself."""
+    """One target to try: everything needed to call it, except for the secret itself."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -396,42 +410,44 @@ class Attempt(_message.Message):
     dialect: _builtins.str
     """The protocol that the provider speaks: openai, anthropic or gemini."""
     base_url: _builtins.str
-    """As the provider's own SDK takes it, without a trailing slash."""
+    """As the provider's own SDK expects it (OpenAI's with /v1, Anthropic's and Gemini's without), without a trailing slash."""
     upstream_model: _builtins.str
     """The model's id at the provider."""
     credential_ref: _builtins.str
-    """`env:NAME` or `file:PATH`, to be resolved by the caller; empty for a provider that asks for none."""
+    """`env:NAME` or `file:PATH`, for the caller to resolve; empty for a provider that needs no credential."""
     allow_private: _builtins.bool
-    """The provider may be on loopback or a private network."""
+    """The operator allows this provider's address to be on loopback or a private network."""
     path: _builtins.str
-    """How the plan came to this target, such as `coding-high/claude-sonnet-4/kiro`."""
+    """The names that led to this target, such as `coding-high/claude-sonnet-4/kiro`: cluster, pool, provider."""
     reasoning: _builtins.str
-    """What was in parentheses behind the name, such as `high` or `64000`; empty for none."""
+    """The reasoning suffix of the name that was asked for, or the configured default of the member: `high` of `name(high)`,
+    `64000` of `name(64000)`; empty for none.
+    """
     probe: _builtins.bool
-    """This attempt is the one that finds out whether a cooled target is well again."""
+    """The target's cool-down has ended, and this attempt is the only one that tries it until its outcome is known."""
     health_generation: _builtins.int
-    """To be echoed in the reports about this attempt."""
+    """To be sent back in the reports about this attempt. It tells failures before a cool-down from those after it."""
     responses: _builtins.bool
     """The provider has the Responses API."""
     params_set_json: _builtins.bytes
-    """What becomes of a request's top-level fields, in the provider's own names. A field stands in one of the three:
-    these replace what the client said; a JSON object, empty for none.
+    """Changes to a request's top-level fields, by the provider's own names; a field is in one of the three at most. These
+    override what the client sent; a JSON object, empty for none.
     """
     params_default_json: _builtins.bytes
-    """These fill in what the client left out; a JSON object, empty for none."""
+    """These apply where the client sent nothing; a JSON object, empty for none."""
     max_output_tokens: _builtins.int
-    """The most tokens that the model generates; zero where it is not known."""
+    """The most tokens that the model can generate; zero if not known."""
     @_builtins.property
     def timeouts(self) -> Global___Timeouts: ...
     @_builtins.property
     def failover(self) -> Global___FailoverPolicy: ...
     @_builtins.property
     def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___AnswerRule]:
-        """In the order in which they are asked."""
+        """In the order in which they are tried."""
 
     @_builtins.property
     def quirks(self) -> Global___Quirks:
-        """Absent if the provider is like others of its dialect."""
+        """Absent if the provider has none."""
 
     @_builtins.property
     def params_drop(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -471,7 +487,7 @@ Global___Attempt: _TypeAlias = Attempt  # noqa: Y015
 
 @_typing.final
 class Plan(_message.Message):
-    """The answer to a resolve: the attempts to walk, in order, and how far."""
+    """The answer to a resolve: which targets to try, in which order, and under which limits."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -484,23 +500,27 @@ class Plan(_message.Message):
     DEPENDS_ON_NEEDS_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
-    """To be echoed in every report about this plan."""
+    """To be sent back in every report about this plan."""
     attempts_allowed: _builtins.int
     total_ms: _builtins.int
-    """Until content has reached the client, in milliseconds. Zero means no limit."""
+    """How long all attempts together may take until the whole answer, or the first content of a stream, is there; in
+    milliseconds. Zero: no limit.
+    """
     revision: _builtins.int
-    """Of the configuration that the plan was made from."""
+    """The revision of the configuration that the plan was made from."""
     name: _builtins.str
-    """The configured spelling of the name that was found, without a reasoning suffix."""
+    """The name that was found, as the configuration spells it, without a reasoning suffix."""
     depends_on_needs: _builtins.bool
-    """Of some targets behind the name it is known what they can do: a request with other needs may get other attempts."""
+    """The abilities of some targets behind the name are known, so a request with other `Needs` may get other attempts. Whoever
+    caches plans must then keep them apart by needs.
+    """
     @_builtins.property
     def attempts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Attempt]:
-        """At most `attempts_allowed` of them; a target stands here once."""
+        """In the order to try them; at most `attempts_allowed`, and each target once."""
 
     @_builtins.property
     def limits(self) -> Global___ClientLimits:
-        """What the client may still do. Absent if it has no limits."""
+        """What is left of the client's limits. Absent if it has none."""
 
     def __init__(
         self,
@@ -524,7 +544,7 @@ Global___Plan: _TypeAlias = Plan  # noqa: Y015
 
 @_typing.final
 class Allowance(_message.Message):
-    """One of a client's limits, this request counted."""
+    """One of a client's limits, with this request already counted."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -534,7 +554,7 @@ class Allowance(_message.Message):
     limit: _builtins.int
     remaining: _builtins.int
     reset_ms: _builtins.int
-    """Until all of it is there again, in milliseconds."""
+    """Until `remaining` is back at `limit`, in milliseconds."""
     def __init__(
         self,
         *,

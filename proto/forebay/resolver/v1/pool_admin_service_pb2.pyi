@@ -501,8 +501,9 @@ class ListRevisionsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     BEFORE_REVISION_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
+    """The most to return, up to 200. Zero: 50."""
     before_revision: _builtins.int
-    """Only revisions before it; zero for the newest."""
+    """Only revisions older than this one; zero for the newest."""
     def __init__(
         self,
         *,
@@ -528,7 +529,7 @@ class Revision(_message.Message):
     DIFF_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     created_at: _builtins.int
-    """Seconds since the epoch."""
+    """Seconds since the Unix epoch."""
     author: _builtins.str
     summary: _builtins.str
     diff: _builtins.str
@@ -555,7 +556,9 @@ class ListRevisionsResponse(_message.Message):
 
     REVISIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def revisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Revision]: ...
+    def revisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Revision]:
+        """The newest first."""
+
     def __init__(
         self,
         *,
@@ -712,7 +715,7 @@ class DrainRequest(_message.Message):
     DRAINED_FIELD_NUMBER: _builtins.int
     target_id: _builtins.str
     drained: _builtins.bool
-    """False puts the target back."""
+    """False lets the target back in."""
     def __init__(
         self,
         *,
@@ -759,14 +762,14 @@ Global___GetStatusRequest: _TypeAlias = GetStatusRequest  # noqa: Y015
 
 @_typing.final
 class OutcomeCount(_message.Message):
-    """How often something came of a target's attempts, of late."""
+    """How many of a target's recent attempts had this outcome."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     DISPOSITION_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
     disposition: _builtins.str
-    """A word of `failover` in the configuration, or `ok`."""
+    """As `failover` in the configuration names it, or `ok`."""
     count: _builtins.int
     def __init__(
         self,
@@ -794,16 +797,16 @@ class TargetStatus(_message.Message):
     RECENT_FIELD_NUMBER: _builtins.int
     target_id: _builtins.str
     state: _builtins.str
-    """ready, cooling, probing, drained or disabled."""
+    """ready, cooling, probing (its cool-down has ended, and the outcome of a probe is awaited), drained or disabled."""
     reason: _builtins.str
-    """Why it cools: a word of `failover` in the configuration; empty if it does not."""
+    """Why it is cooling or probing, as `failover` in the configuration names it; empty if it is neither."""
     retry_after_ms: _builtins.int
-    """Until it may be tried again, in milliseconds from now; zero where no time is known."""
+    """Milliseconds until it may be tried again; zero if not known."""
     in_flight: _builtins.int
-    """Requests that are there now, where anybody counts them: see `max-concurrent`."""
+    """Requests in flight, counted only where some provider of the configuration has `max-concurrent`."""
     @_builtins.property
     def recent(self) -> _containers.RepeatedCompositeFieldContainer[Global___OutcomeCount]:
-        """Within the last five minutes."""
+        """Attempts of the last five minutes."""
 
     def __init__(
         self,
@@ -833,11 +836,11 @@ class ReplicaStatus(_message.Message):
     DEGRADED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     revision: _builtins.int
-    """That it serves from."""
+    """The revision of the configuration that it serves from."""
     seen_ms_ago: _builtins.int
-    """Since it was last heard of, in milliseconds; zero for the one that answers."""
+    """Milliseconds since it was last heard from; zero for the one that answers."""
     degraded: _builtins.bool
-    """It works without the shared store, which it has lost, or has not been heard of for so long that it must have."""
+    """It has lost its connection to the shared store, or has not been heard from for so long that it must have."""
     def __init__(
         self,
         *,
@@ -864,7 +867,7 @@ class GetStatusResponse(_message.Message):
     TARGETS_LEFT_OUT_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     targets_left_out: _builtins.int
-    """Of very many targets those that a message has no room for. Ready ones that were not asked of late are the first to go."""
+    """How many targets are missing because the message would be too large. Idle ready targets are left out first."""
     @_builtins.property
     def targets(self) -> _containers.RepeatedCompositeFieldContainer[Global___TargetStatus]: ...
     @_builtins.property

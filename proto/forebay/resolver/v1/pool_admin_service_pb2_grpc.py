@@ -26,22 +26,34 @@ if _version_not_supported:
 
 
 class PoolAdminServiceStub:
-    """Changes to the configuration and to health, for whoever holds the management key: every call carries it as
-    `x-management-key: KEY` in its metadata, and neither the shared token nor a client key can stand in for it. The token
-    stands in `authorization: Bearer TOKEN`, as in every call: the two are different secrets, and one call shows both.
-    UNAUTHENTICATED without the key; UNIMPLEMENTED, whatever is shown, from a resolver that has no key; RESOURCE_EXHAUSTED with
-    ErrorInfo.reason TOO_MANY_FAILED_KEYS and RetryInfo for an address that has shown five wrong ones within a minute. Who calls
-    for somebody else says for which address: `x-forebay-client: 192.0.2.1`.
+    """Reads and changes the configuration, and targets' health.
 
-    A message's JSON fields hold the same objects as the configuration file, in its kebab-case spelling. An etag is the
-    one of the configuration that the change starts from; empty for any; ABORTED if it is no longer that one. An author is
-    whoever makes the change, for the list of revisions; empty for unknown.
+    Authentication: every call has to carry the management key in its metadata, as `x-management-key: KEY`; neither the shared
+    token nor a client key can replace it. A resolver with a shared token demands that as well, in
+    `authorization: Bearer TOKEN`, as for every call. Errors:
+    UNAUTHENTICATED    the management key is missing or wrong
+    UNIMPLEMENTED      this resolver has no management key, so the service is switched off
+    RESOURCE_EXHAUSTED this address has shown five wrong keys within a minute, and is refused even with the right one:
+    ErrorInfo.reason is TOO_MANY_FAILED_KEYS, RetryInfo tells how long. A proxy names the address of its
+    own client in `x-forebay-client: 192.0.2.1`
 
-    INVALID_ARGUMENT with a BadRequest, whose fields are paths of the configuration, for a change that is none or leads to an
-    invalid configuration; NOT_FOUND for what is not there; FAILED_PRECONDITION where ErrorInfo.reason is IN_USE (a pool that
-    clusters use), READ_ONLY (a configuration that cannot be written) or PROVIDERS_LOCKED (a resolver without
-    --allow-provider-edits). UNAVAILABLE where resolvers share a store: ErrorInfo.reason is STORE_AWAY if nothing was changed,
-    MAY_HAVE_BEEN_APPLIED if nobody can tell, NOT_EVERYWHERE if it is done, and some resolver has not taken it over yet.
+    Fields that recur:
+    *_json             the same objects as in the configuration file, in its kebab-case spelling
+    etag               in a response, identifies the configuration; in a request, the one that the change starts from, empty
+    for any
+    validate_only      checks the change and makes none; `revision` and `etag` are then those in effect
+    author             who makes the change, for the list of revisions; empty for unknown
+
+    A change that is answered with OK is valid, durable and in effect. Errors of changes:
+    INVALID_ARGUMENT    the change, or the configuration with it, is invalid: BadRequest has a violation for each mistake, whose
+    field is a path in the configuration
+    NOT_FOUND           what is to be changed does not exist
+    ABORTED             the configuration is no longer the one of `etag`, or its file has been edited meanwhile
+    FAILED_PRECONDITION ErrorInfo.reason is IN_USE (clusters use the pool), READ_ONLY (the configuration cannot be written) or
+    PROVIDERS_LOCKED (the resolver runs without --allow-provider-edits)
+    UNAVAILABLE         ErrorInfo.reason is REVISION_NOT_KEPT (the state directory cannot be written; nothing was changed) or,
+    where resolvers share a store: STORE_AWAY (nothing was changed), MAY_HAVE_BEEN_APPLIED (the store did
+    not answer) or NOT_EVERYWHERE (the change is made, but not yet in effect at every resolver)
     """
 
     def __init__(self, channel):
@@ -138,22 +150,34 @@ class PoolAdminServiceStub:
 
 
 class PoolAdminServiceServicer:
-    """Changes to the configuration and to health, for whoever holds the management key: every call carries it as
-    `x-management-key: KEY` in its metadata, and neither the shared token nor a client key can stand in for it. The token
-    stands in `authorization: Bearer TOKEN`, as in every call: the two are different secrets, and one call shows both.
-    UNAUTHENTICATED without the key; UNIMPLEMENTED, whatever is shown, from a resolver that has no key; RESOURCE_EXHAUSTED with
-    ErrorInfo.reason TOO_MANY_FAILED_KEYS and RetryInfo for an address that has shown five wrong ones within a minute. Who calls
-    for somebody else says for which address: `x-forebay-client: 192.0.2.1`.
+    """Reads and changes the configuration, and targets' health.
 
-    A message's JSON fields hold the same objects as the configuration file, in its kebab-case spelling. An etag is the
-    one of the configuration that the change starts from; empty for any; ABORTED if it is no longer that one. An author is
-    whoever makes the change, for the list of revisions; empty for unknown.
+    Authentication: every call has to carry the management key in its metadata, as `x-management-key: KEY`; neither the shared
+    token nor a client key can replace it. A resolver with a shared token demands that as well, in
+    `authorization: Bearer TOKEN`, as for every call. Errors:
+    UNAUTHENTICATED    the management key is missing or wrong
+    UNIMPLEMENTED      this resolver has no management key, so the service is switched off
+    RESOURCE_EXHAUSTED this address has shown five wrong keys within a minute, and is refused even with the right one:
+    ErrorInfo.reason is TOO_MANY_FAILED_KEYS, RetryInfo tells how long. A proxy names the address of its
+    own client in `x-forebay-client: 192.0.2.1`
 
-    INVALID_ARGUMENT with a BadRequest, whose fields are paths of the configuration, for a change that is none or leads to an
-    invalid configuration; NOT_FOUND for what is not there; FAILED_PRECONDITION where ErrorInfo.reason is IN_USE (a pool that
-    clusters use), READ_ONLY (a configuration that cannot be written) or PROVIDERS_LOCKED (a resolver without
-    --allow-provider-edits). UNAVAILABLE where resolvers share a store: ErrorInfo.reason is STORE_AWAY if nothing was changed,
-    MAY_HAVE_BEEN_APPLIED if nobody can tell, NOT_EVERYWHERE if it is done, and some resolver has not taken it over yet.
+    Fields that recur:
+    *_json             the same objects as in the configuration file, in its kebab-case spelling
+    etag               in a response, identifies the configuration; in a request, the one that the change starts from, empty
+    for any
+    validate_only      checks the change and makes none; `revision` and `etag` are then those in effect
+    author             who makes the change, for the list of revisions; empty for unknown
+
+    A change that is answered with OK is valid, durable and in effect. Errors of changes:
+    INVALID_ARGUMENT    the change, or the configuration with it, is invalid: BadRequest has a violation for each mistake, whose
+    field is a path in the configuration
+    NOT_FOUND           what is to be changed does not exist
+    ABORTED             the configuration is no longer the one of `etag`, or its file has been edited meanwhile
+    FAILED_PRECONDITION ErrorInfo.reason is IN_USE (clusters use the pool), READ_ONLY (the configuration cannot be written) or
+    PROVIDERS_LOCKED (the resolver runs without --allow-provider-edits)
+    UNAVAILABLE         ErrorInfo.reason is REVISION_NOT_KEPT (the state directory cannot be written; nothing was changed) or,
+    where resolvers share a store: STORE_AWAY (nothing was changed), MAY_HAVE_BEEN_APPLIED (the store did
+    not answer) or NOT_EVERYWHERE (the change is made, but not yet in effect at every resolver)
     """
 
     def GetModelPools(self, request, context):
@@ -176,7 +200,7 @@ class PoolAdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeletePool(self, request, context):
-        """FAILED_PRECONDITION names the clusters that use it.
+        """FAILED_PRECONDITION, IN_USE has the clusters that use it in ErrorInfo.metadata["clusters"], comma-separated.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -226,43 +250,44 @@ class PoolAdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Rollback(self, request, context):
-        """Makes a new revision with the content of an old one, but for clients, which stay as they are.
+        """Makes a new revision with the content of an old one. Clients stay as they are: a key that was removed since does not come
+        back.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ApplyConfiguration(self, request, context):
-        """Puts a whole configuration file into effect. Where resolvers share the configuration this is the way in for a file, and
-        may change providers as a file may; else the file is changed, under the same rules as by any other method.
+        """Replaces the whole configuration. A resolver by itself writes it to its file, and refuses changes of providers as for any
+        other method. Resolvers that share a store watch no file, so this is how one is loaded, and it may change providers.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ClearCooldown(self, request, context):
-        """Ends a target's cool-down, and that of its credential and its model if they cool. NOT_FOUND if no name leads to it.
+        """Ends the cool-downs of a target, of its credential and of its model at the provider. NOT_FOUND if no name leads to it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Drain(self, request, context):
-        """Takes a target out of new plans, or puts it back. NOT_FOUND if no name leads to it.
+        """Keeps a target out of new plans, or lets it back in. NOT_FOUND if no name leads to it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetStatus(self, request, context):
-        """Every target and every replica, as they are now.
+        """The present state of every target, and of every resolver that shares the store.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ExplainName(self, request, context):
-        """ResolverService.Explain, for whoever holds the management key: it shows everything.
+        """ResolverService.Explain for operators: it asks for no client key, and shows every name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -365,22 +390,34 @@ def add_PoolAdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PoolAdminService:
-    """Changes to the configuration and to health, for whoever holds the management key: every call carries it as
-    `x-management-key: KEY` in its metadata, and neither the shared token nor a client key can stand in for it. The token
-    stands in `authorization: Bearer TOKEN`, as in every call: the two are different secrets, and one call shows both.
-    UNAUTHENTICATED without the key; UNIMPLEMENTED, whatever is shown, from a resolver that has no key; RESOURCE_EXHAUSTED with
-    ErrorInfo.reason TOO_MANY_FAILED_KEYS and RetryInfo for an address that has shown five wrong ones within a minute. Who calls
-    for somebody else says for which address: `x-forebay-client: 192.0.2.1`.
+    """Reads and changes the configuration, and targets' health.
 
-    A message's JSON fields hold the same objects as the configuration file, in its kebab-case spelling. An etag is the
-    one of the configuration that the change starts from; empty for any; ABORTED if it is no longer that one. An author is
-    whoever makes the change, for the list of revisions; empty for unknown.
+    Authentication: every call has to carry the management key in its metadata, as `x-management-key: KEY`; neither the shared
+    token nor a client key can replace it. A resolver with a shared token demands that as well, in
+    `authorization: Bearer TOKEN`, as for every call. Errors:
+    UNAUTHENTICATED    the management key is missing or wrong
+    UNIMPLEMENTED      this resolver has no management key, so the service is switched off
+    RESOURCE_EXHAUSTED this address has shown five wrong keys within a minute, and is refused even with the right one:
+    ErrorInfo.reason is TOO_MANY_FAILED_KEYS, RetryInfo tells how long. A proxy names the address of its
+    own client in `x-forebay-client: 192.0.2.1`
 
-    INVALID_ARGUMENT with a BadRequest, whose fields are paths of the configuration, for a change that is none or leads to an
-    invalid configuration; NOT_FOUND for what is not there; FAILED_PRECONDITION where ErrorInfo.reason is IN_USE (a pool that
-    clusters use), READ_ONLY (a configuration that cannot be written) or PROVIDERS_LOCKED (a resolver without
-    --allow-provider-edits). UNAVAILABLE where resolvers share a store: ErrorInfo.reason is STORE_AWAY if nothing was changed,
-    MAY_HAVE_BEEN_APPLIED if nobody can tell, NOT_EVERYWHERE if it is done, and some resolver has not taken it over yet.
+    Fields that recur:
+    *_json             the same objects as in the configuration file, in its kebab-case spelling
+    etag               in a response, identifies the configuration; in a request, the one that the change starts from, empty
+    for any
+    validate_only      checks the change and makes none; `revision` and `etag` are then those in effect
+    author             who makes the change, for the list of revisions; empty for unknown
+
+    A change that is answered with OK is valid, durable and in effect. Errors of changes:
+    INVALID_ARGUMENT    the change, or the configuration with it, is invalid: BadRequest has a violation for each mistake, whose
+    field is a path in the configuration
+    NOT_FOUND           what is to be changed does not exist
+    ABORTED             the configuration is no longer the one of `etag`, or its file has been edited meanwhile
+    FAILED_PRECONDITION ErrorInfo.reason is IN_USE (clusters use the pool), READ_ONLY (the configuration cannot be written) or
+    PROVIDERS_LOCKED (the resolver runs without --allow-provider-edits)
+    UNAVAILABLE         ErrorInfo.reason is REVISION_NOT_KEPT (the state directory cannot be written; nothing was changed) or,
+    where resolvers share a store: STORE_AWAY (nothing was changed), MAY_HAVE_BEEN_APPLIED (the store did
+    not answer) or NOT_EVERYWHERE (the change is made, but not yet in effect at every resolver)
     """
 
     @staticmethod

@@ -27,22 +27,34 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class PoolAdminServiceStub:
-    """Changes to the configuration and to health, for whoever holds the management key: every call carries it as
-    `x-management-key: KEY` in its metadata, and neither the shared token nor a client key can stand in for it. The token
-    stands in `authorization: Bearer TOKEN`, as in every call: the two are different secrets, and one call shows both.
-    UNAUTHENTICATED without the key; UNIMPLEMENTED, whatever is shown, from a resolver that has no key; RESOURCE_EXHAUSTED with
-    ErrorInfo.reason TOO_MANY_FAILED_KEYS and RetryInfo for an address that has shown five wrong ones within a minute. Who calls
-    for somebody else says for which address: `x-forebay-client: 192.0.2.1`.
+    """Reads and changes the configuration, and targets' health.
 
-    A message's JSON fields hold the same objects as the configuration file, in its kebab-case spelling. An etag is the
-    one of the configuration that the change starts from; empty for any; ABORTED if it is no longer that one. An author is
-    whoever makes the change, for the list of revisions; empty for unknown.
+    Authentication: every call has to carry the management key in its metadata, as `x-management-key: KEY`; neither the shared
+    token nor a client key can replace it. A resolver with a shared token demands that as well, in
+    `authorization: Bearer TOKEN`, as for every call. Errors:
+      UNAUTHENTICATED    the management key is missing or wrong
+      UNIMPLEMENTED      this resolver has no management key, so the service is switched off
+      RESOURCE_EXHAUSTED this address has shown five wrong keys within a minute, and is refused even with the right one:
+                         ErrorInfo.reason is TOO_MANY_FAILED_KEYS, RetryInfo tells how long. A proxy names the address of its
+                         own client in `x-forebay-client: 192.0.2.1`
 
-    INVALID_ARGUMENT with a BadRequest, whose fields are paths of the configuration, for a change that is none or leads to an
-    invalid configuration; NOT_FOUND for what is not there; FAILED_PRECONDITION where ErrorInfo.reason is IN_USE (a pool that
-    clusters use), READ_ONLY (a configuration that cannot be written) or PROVIDERS_LOCKED (a resolver without
-    --allow-provider-edits). UNAVAILABLE where resolvers share a store: ErrorInfo.reason is STORE_AWAY if nothing was changed,
-    MAY_HAVE_BEEN_APPLIED if nobody can tell, NOT_EVERYWHERE if it is done, and some resolver has not taken it over yet.
+    Fields that recur:
+      *_json             the same objects as in the configuration file, in its kebab-case spelling
+      etag               in a response, identifies the configuration; in a request, the one that the change starts from, empty
+                         for any
+      validate_only      checks the change and makes none; `revision` and `etag` are then those in effect
+      author             who makes the change, for the list of revisions; empty for unknown
+
+    A change that is answered with OK is valid, durable and in effect. Errors of changes:
+      INVALID_ARGUMENT    the change, or the configuration with it, is invalid: BadRequest has a violation for each mistake, whose
+                          field is a path in the configuration
+      NOT_FOUND           what is to be changed does not exist
+      ABORTED             the configuration is no longer the one of `etag`, or its file has been edited meanwhile
+      FAILED_PRECONDITION ErrorInfo.reason is IN_USE (clusters use the pool), READ_ONLY (the configuration cannot be written) or
+                          PROVIDERS_LOCKED (the resolver runs without --allow-provider-edits)
+      UNAVAILABLE         ErrorInfo.reason is REVISION_NOT_KEPT (the state directory cannot be written; nothing was changed) or,
+                          where resolvers share a store: STORE_AWAY (nothing was changed), MAY_HAVE_BEEN_APPLIED (the store did
+                          not answer) or NOT_EVERYWHERE (the change is made, but not yet in effect at every resolver)
     """
 
     @_typing.overload
@@ -54,7 +66,7 @@ class PoolAdminServiceStub:
     ReplaceModelPools: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.ReplaceModelPoolsRequest, _pool_admin_service_pb2.ReplaceModelPoolsResponse]
     UpsertPool: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.UpsertPoolRequest, _pool_admin_service_pb2.UpsertPoolResponse]
     DeletePool: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.DeletePoolRequest, _pool_admin_service_pb2.DeletePoolResponse]
-    """FAILED_PRECONDITION names the clusters that use it."""
+    """FAILED_PRECONDITION, IN_USE has the clusters that use it in ErrorInfo.metadata["clusters"], comma-separated."""
     UpsertCluster: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.UpsertClusterRequest, _pool_admin_service_pb2.UpsertClusterResponse]
     DeleteCluster: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.DeleteClusterRequest, _pool_admin_service_pb2.DeleteClusterResponse]
     GetProviders: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.GetProvidersRequest, _pool_admin_service_pb2.GetProvidersResponse]
@@ -64,38 +76,52 @@ class PoolAdminServiceStub:
     DeleteProvider: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.DeleteProviderRequest, _pool_admin_service_pb2.DeleteProviderResponse]
     ListRevisions: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.ListRevisionsRequest, _pool_admin_service_pb2.ListRevisionsResponse]
     Rollback: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.RollbackRequest, _pool_admin_service_pb2.RollbackResponse]
-    """Makes a new revision with the content of an old one, but for clients, which stay as they are."""
+    """Makes a new revision with the content of an old one. Clients stay as they are: a key that was removed since does not come
+    back.
+    """
     ApplyConfiguration: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.ApplyConfigurationRequest, _pool_admin_service_pb2.ApplyConfigurationResponse]
-    """Puts a whole configuration file into effect. Where resolvers share the configuration this is the way in for a file, and
-    may change providers as a file may; else the file is changed, under the same rules as by any other method.
+    """Replaces the whole configuration. A resolver by itself writes it to its file, and refuses changes of providers as for any
+    other method. Resolvers that share a store watch no file, so this is how one is loaded, and it may change providers.
     """
     ClearCooldown: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.ClearCooldownRequest, _pool_admin_service_pb2.ClearCooldownResponse]
-    """Ends a target's cool-down, and that of its credential and its model if they cool. NOT_FOUND if no name leads to it."""
+    """Ends the cool-downs of a target, of its credential and of its model at the provider. NOT_FOUND if no name leads to it."""
     Drain: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.DrainRequest, _pool_admin_service_pb2.DrainResponse]
-    """Takes a target out of new plans, or puts it back. NOT_FOUND if no name leads to it."""
+    """Keeps a target out of new plans, or lets it back in. NOT_FOUND if no name leads to it."""
     GetStatus: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.GetStatusRequest, _pool_admin_service_pb2.GetStatusResponse]
-    """Every target and every replica, as they are now."""
+    """The present state of every target, and of every resolver that shares the store."""
     ExplainName: _grpc.UnaryUnaryMultiCallable[_pool_admin_service_pb2.ExplainNameRequest, _pool_admin_service_pb2.ExplainNameResponse]
-    """ResolverService.Explain, for whoever holds the management key: it shows everything."""
+    """ResolverService.Explain for operators: it asks for no client key, and shows every name."""
 
 @_typing.type_check_only
 class PoolAdminServiceAsyncStub(PoolAdminServiceStub):
-    """Changes to the configuration and to health, for whoever holds the management key: every call carries it as
-    `x-management-key: KEY` in its metadata, and neither the shared token nor a client key can stand in for it. The token
-    stands in `authorization: Bearer TOKEN`, as in every call: the two are different secrets, and one call shows both.
-    UNAUTHENTICATED without the key; UNIMPLEMENTED, whatever is shown, from a resolver that has no key; RESOURCE_EXHAUSTED with
-    ErrorInfo.reason TOO_MANY_FAILED_KEYS and RetryInfo for an address that has shown five wrong ones within a minute. Who calls
-    for somebody else says for which address: `x-forebay-client: 192.0.2.1`.
+    """Reads and changes the configuration, and targets' health.
 
-    A message's JSON fields hold the same objects as the configuration file, in its kebab-case spelling. An etag is the
-    one of the configuration that the change starts from; empty for any; ABORTED if it is no longer that one. An author is
-    whoever makes the change, for the list of revisions; empty for unknown.
+    Authentication: every call has to carry the management key in its metadata, as `x-management-key: KEY`; neither the shared
+    token nor a client key can replace it. A resolver with a shared token demands that as well, in
+    `authorization: Bearer TOKEN`, as for every call. Errors:
+      UNAUTHENTICATED    the management key is missing or wrong
+      UNIMPLEMENTED      this resolver has no management key, so the service is switched off
+      RESOURCE_EXHAUSTED this address has shown five wrong keys within a minute, and is refused even with the right one:
+                         ErrorInfo.reason is TOO_MANY_FAILED_KEYS, RetryInfo tells how long. A proxy names the address of its
+                         own client in `x-forebay-client: 192.0.2.1`
 
-    INVALID_ARGUMENT with a BadRequest, whose fields are paths of the configuration, for a change that is none or leads to an
-    invalid configuration; NOT_FOUND for what is not there; FAILED_PRECONDITION where ErrorInfo.reason is IN_USE (a pool that
-    clusters use), READ_ONLY (a configuration that cannot be written) or PROVIDERS_LOCKED (a resolver without
-    --allow-provider-edits). UNAVAILABLE where resolvers share a store: ErrorInfo.reason is STORE_AWAY if nothing was changed,
-    MAY_HAVE_BEEN_APPLIED if nobody can tell, NOT_EVERYWHERE if it is done, and some resolver has not taken it over yet.
+    Fields that recur:
+      *_json             the same objects as in the configuration file, in its kebab-case spelling
+      etag               in a response, identifies the configuration; in a request, the one that the change starts from, empty
+                         for any
+      validate_only      checks the change and makes none; `revision` and `etag` are then those in effect
+      author             who makes the change, for the list of revisions; empty for unknown
+
+    A change that is answered with OK is valid, durable and in effect. Errors of changes:
+      INVALID_ARGUMENT    the change, or the configuration with it, is invalid: BadRequest has a violation for each mistake, whose
+                          field is a path in the configuration
+      NOT_FOUND           what is to be changed does not exist
+      ABORTED             the configuration is no longer the one of `etag`, or its file has been edited meanwhile
+      FAILED_PRECONDITION ErrorInfo.reason is IN_USE (clusters use the pool), READ_ONLY (the configuration cannot be written) or
+                          PROVIDERS_LOCKED (the resolver runs without --allow-provider-edits)
+      UNAVAILABLE         ErrorInfo.reason is REVISION_NOT_KEPT (the state directory cannot be written; nothing was changed) or,
+                          where resolvers share a store: STORE_AWAY (nothing was changed), MAY_HAVE_BEEN_APPLIED (the store did
+                          not answer) or NOT_EVERYWHERE (the change is made, but not yet in effect at every resolver)
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -104,7 +130,7 @@ class PoolAdminServiceAsyncStub(PoolAdminServiceStub):
     ReplaceModelPools: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.ReplaceModelPoolsRequest, _pool_admin_service_pb2.ReplaceModelPoolsResponse]  # type: ignore[assignment]
     UpsertPool: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.UpsertPoolRequest, _pool_admin_service_pb2.UpsertPoolResponse]  # type: ignore[assignment]
     DeletePool: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.DeletePoolRequest, _pool_admin_service_pb2.DeletePoolResponse]  # type: ignore[assignment]
-    """FAILED_PRECONDITION names the clusters that use it."""
+    """FAILED_PRECONDITION, IN_USE has the clusters that use it in ErrorInfo.metadata["clusters"], comma-separated."""
     UpsertCluster: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.UpsertClusterRequest, _pool_admin_service_pb2.UpsertClusterResponse]  # type: ignore[assignment]
     DeleteCluster: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.DeleteClusterRequest, _pool_admin_service_pb2.DeleteClusterResponse]  # type: ignore[assignment]
     GetProviders: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.GetProvidersRequest, _pool_admin_service_pb2.GetProvidersResponse]  # type: ignore[assignment]
@@ -114,37 +140,51 @@ class PoolAdminServiceAsyncStub(PoolAdminServiceStub):
     DeleteProvider: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.DeleteProviderRequest, _pool_admin_service_pb2.DeleteProviderResponse]  # type: ignore[assignment]
     ListRevisions: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.ListRevisionsRequest, _pool_admin_service_pb2.ListRevisionsResponse]  # type: ignore[assignment]
     Rollback: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.RollbackRequest, _pool_admin_service_pb2.RollbackResponse]  # type: ignore[assignment]
-    """Makes a new revision with the content of an old one, but for clients, which stay as they are."""
+    """Makes a new revision with the content of an old one. Clients stay as they are: a key that was removed since does not come
+    back.
+    """
     ApplyConfiguration: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.ApplyConfigurationRequest, _pool_admin_service_pb2.ApplyConfigurationResponse]  # type: ignore[assignment]
-    """Puts a whole configuration file into effect. Where resolvers share the configuration this is the way in for a file, and
-    may change providers as a file may; else the file is changed, under the same rules as by any other method.
+    """Replaces the whole configuration. A resolver by itself writes it to its file, and refuses changes of providers as for any
+    other method. Resolvers that share a store watch no file, so this is how one is loaded, and it may change providers.
     """
     ClearCooldown: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.ClearCooldownRequest, _pool_admin_service_pb2.ClearCooldownResponse]  # type: ignore[assignment]
-    """Ends a target's cool-down, and that of its credential and its model if they cool. NOT_FOUND if no name leads to it."""
+    """Ends the cool-downs of a target, of its credential and of its model at the provider. NOT_FOUND if no name leads to it."""
     Drain: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.DrainRequest, _pool_admin_service_pb2.DrainResponse]  # type: ignore[assignment]
-    """Takes a target out of new plans, or puts it back. NOT_FOUND if no name leads to it."""
+    """Keeps a target out of new plans, or lets it back in. NOT_FOUND if no name leads to it."""
     GetStatus: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.GetStatusRequest, _pool_admin_service_pb2.GetStatusResponse]  # type: ignore[assignment]
-    """Every target and every replica, as they are now."""
+    """The present state of every target, and of every resolver that shares the store."""
     ExplainName: _aio.UnaryUnaryMultiCallable[_pool_admin_service_pb2.ExplainNameRequest, _pool_admin_service_pb2.ExplainNameResponse]  # type: ignore[assignment]
-    """ResolverService.Explain, for whoever holds the management key: it shows everything."""
+    """ResolverService.Explain for operators: it asks for no client key, and shows every name."""
 
 class PoolAdminServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Changes to the configuration and to health, for whoever holds the management key: every call carries it as
-    `x-management-key: KEY` in its metadata, and neither the shared token nor a client key can stand in for it. The token
-    stands in `authorization: Bearer TOKEN`, as in every call: the two are different secrets, and one call shows both.
-    UNAUTHENTICATED without the key; UNIMPLEMENTED, whatever is shown, from a resolver that has no key; RESOURCE_EXHAUSTED with
-    ErrorInfo.reason TOO_MANY_FAILED_KEYS and RetryInfo for an address that has shown five wrong ones within a minute. Who calls
-    for somebody else says for which address: `x-forebay-client: 192.0.2.1`.
+    """Reads and changes the configuration, and targets' health.
 
-    A message's JSON fields hold the same objects as the configuration file, in its kebab-case spelling. An etag is the
-    one of the configuration that the change starts from; empty for any; ABORTED if it is no longer that one. An author is
-    whoever makes the change, for the list of revisions; empty for unknown.
+    Authentication: every call has to carry the management key in its metadata, as `x-management-key: KEY`; neither the shared
+    token nor a client key can replace it. A resolver with a shared token demands that as well, in
+    `authorization: Bearer TOKEN`, as for every call. Errors:
+      UNAUTHENTICATED    the management key is missing or wrong
+      UNIMPLEMENTED      this resolver has no management key, so the service is switched off
+      RESOURCE_EXHAUSTED this address has shown five wrong keys within a minute, and is refused even with the right one:
+                         ErrorInfo.reason is TOO_MANY_FAILED_KEYS, RetryInfo tells how long. A proxy names the address of its
+                         own client in `x-forebay-client: 192.0.2.1`
 
-    INVALID_ARGUMENT with a BadRequest, whose fields are paths of the configuration, for a change that is none or leads to an
-    invalid configuration; NOT_FOUND for what is not there; FAILED_PRECONDITION where ErrorInfo.reason is IN_USE (a pool that
-    clusters use), READ_ONLY (a configuration that cannot be written) or PROVIDERS_LOCKED (a resolver without
-    --allow-provider-edits). UNAVAILABLE where resolvers share a store: ErrorInfo.reason is STORE_AWAY if nothing was changed,
-    MAY_HAVE_BEEN_APPLIED if nobody can tell, NOT_EVERYWHERE if it is done, and some resolver has not taken it over yet.
+    Fields that recur:
+      *_json             the same objects as in the configuration file, in its kebab-case spelling
+      etag               in a response, identifies the configuration; in a request, the one that the change starts from, empty
+                         for any
+      validate_only      checks the change and makes none; `revision` and `etag` are then those in effect
+      author             who makes the change, for the list of revisions; empty for unknown
+
+    A change that is answered with OK is valid, durable and in effect. Errors of changes:
+      INVALID_ARGUMENT    the change, or the configuration with it, is invalid: BadRequest has a violation for each mistake, whose
+                          field is a path in the configuration
+      NOT_FOUND           what is to be changed does not exist
+      ABORTED             the configuration is no longer the one of `etag`, or its file has been edited meanwhile
+      FAILED_PRECONDITION ErrorInfo.reason is IN_USE (clusters use the pool), READ_ONLY (the configuration cannot be written) or
+                          PROVIDERS_LOCKED (the resolver runs without --allow-provider-edits)
+      UNAVAILABLE         ErrorInfo.reason is REVISION_NOT_KEPT (the state directory cannot be written; nothing was changed) or,
+                          where resolvers share a store: STORE_AWAY (nothing was changed), MAY_HAVE_BEEN_APPLIED (the store did
+                          not answer) or NOT_EVERYWHERE (the change is made, but not yet in effect at every resolver)
     """
 
     @_abc_1.abstractmethod
@@ -175,7 +215,7 @@ class PoolAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _pool_admin_service_pb2.DeletePoolRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_pool_admin_service_pb2.DeletePoolResponse, _abc.Awaitable[_pool_admin_service_pb2.DeletePoolResponse]]:
-        """FAILED_PRECONDITION names the clusters that use it."""
+        """FAILED_PRECONDITION, IN_USE has the clusters that use it in ErrorInfo.metadata["clusters"], comma-separated."""
 
     @_abc_1.abstractmethod
     def UpsertCluster(
@@ -233,7 +273,9 @@ class PoolAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _pool_admin_service_pb2.RollbackRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_pool_admin_service_pb2.RollbackResponse, _abc.Awaitable[_pool_admin_service_pb2.RollbackResponse]]:
-        """Makes a new revision with the content of an old one, but for clients, which stay as they are."""
+        """Makes a new revision with the content of an old one. Clients stay as they are: a key that was removed since does not come
+        back.
+        """
 
     @_abc_1.abstractmethod
     def ApplyConfiguration(
@@ -241,8 +283,8 @@ class PoolAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _pool_admin_service_pb2.ApplyConfigurationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_pool_admin_service_pb2.ApplyConfigurationResponse, _abc.Awaitable[_pool_admin_service_pb2.ApplyConfigurationResponse]]:
-        """Puts a whole configuration file into effect. Where resolvers share the configuration this is the way in for a file, and
-        may change providers as a file may; else the file is changed, under the same rules as by any other method.
+        """Replaces the whole configuration. A resolver by itself writes it to its file, and refuses changes of providers as for any
+        other method. Resolvers that share a store watch no file, so this is how one is loaded, and it may change providers.
         """
 
     @_abc_1.abstractmethod
@@ -251,7 +293,7 @@ class PoolAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _pool_admin_service_pb2.ClearCooldownRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_pool_admin_service_pb2.ClearCooldownResponse, _abc.Awaitable[_pool_admin_service_pb2.ClearCooldownResponse]]:
-        """Ends a target's cool-down, and that of its credential and its model if they cool. NOT_FOUND if no name leads to it."""
+        """Ends the cool-downs of a target, of its credential and of its model at the provider. NOT_FOUND if no name leads to it."""
 
     @_abc_1.abstractmethod
     def Drain(
@@ -259,7 +301,7 @@ class PoolAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _pool_admin_service_pb2.DrainRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_pool_admin_service_pb2.DrainResponse, _abc.Awaitable[_pool_admin_service_pb2.DrainResponse]]:
-        """Takes a target out of new plans, or puts it back. NOT_FOUND if no name leads to it."""
+        """Keeps a target out of new plans, or lets it back in. NOT_FOUND if no name leads to it."""
 
     @_abc_1.abstractmethod
     def GetStatus(
@@ -267,7 +309,7 @@ class PoolAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _pool_admin_service_pb2.GetStatusRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_pool_admin_service_pb2.GetStatusResponse, _abc.Awaitable[_pool_admin_service_pb2.GetStatusResponse]]:
-        """Every target and every replica, as they are now."""
+        """The present state of every target, and of every resolver that shares the store."""
 
     @_abc_1.abstractmethod
     def ExplainName(
@@ -275,6 +317,6 @@ class PoolAdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _pool_admin_service_pb2.ExplainNameRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_pool_admin_service_pb2.ExplainNameResponse, _abc.Awaitable[_pool_admin_service_pb2.ExplainNameResponse]]:
-        """ResolverService.Explain, for whoever holds the management key: it shows everything."""
+        """ResolverService.Explain for operators: it asks for no client key, and shows every name."""
 
 def add_PoolAdminServiceServicer_to_server(servicer: PoolAdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -22,8 +22,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Needs(_message.Message):
-    """What a request needs a model to be able to do. A target of which it is known that it cannot is left out of the plan; one
-    of which nothing is known may be tried.
+    """What a request needs of a model. A target that is known not to offer it is left out of the plan; one whose abilities are
+    not configured may be tried.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -32,12 +32,12 @@ class Needs(_message.Message):
     ESTIMATED_INPUT_TOKENS_FIELD_NUMBER: _builtins.int
     MAX_OUTPUT_TOKENS_FIELD_NUMBER: _builtins.int
     estimated_input_tokens: _builtins.int
-    """Rather too few than too many: a target that is left out for them is not tried. Zero for unknown."""
+    """Better too low than too high: a target whose context is too small for it is never tried. Zero for unknown."""
     max_output_tokens: _builtins.int
-    """As the client limits it; zero for not at all."""
+    """The limit that the client sets on its answer; zero for none."""
     @_builtins.property
     def capabilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """tools, vision, json-schema, reasoning, audio, embeddings. A word that the resolver does not know asks for nothing."""
+        """Any of: tools, vision, json-schema, reasoning, audio, embeddings. Words that the resolver does not know are ignored."""
 
     def __init__(
         self,
@@ -72,31 +72,33 @@ class ResolveRequest(_message.Message):
     AFFINITY_REQUIRED_FIELD_NUMBER: _builtins.int
     CLIENT_KEY_REQUIRED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Chosen by the caller; joins its log lines with the resolver's."""
+    """Chosen by the caller; the resolver logs it, so that the log lines of both can be joined."""
     model: _builtins.str
     """The name as the client sent it, with its reasoning suffix if it has one."""
     operation: _plan_pb2.Operation.ValueType
     stream: _builtins.bool
-    """The answer is to be streamed. It may take longer then, and counts as in flight for as long, should nobody close it."""
+    """The answer will be streamed. Such a request may take longer, and so counts as in flight for longer if its end is never
+    reported.
+    """
     client_key_sha256: _builtins.bytes
     """SHA-256 of the client's key, 32 bytes; empty for none."""
     affinity_key: _builtins.bytes
-    """An HMAC made by the caller; requests that share it prefer the same target."""
-    timeout_ms: _builtins.int
-    """How long the caller waits for this answer, in milliseconds. Required in a stream item."""
-    will_report: _builtins.bool
-    """The caller will report what becomes of the attempts. Only such requests get probes, and count as in flight."""
-    edge_id: _builtins.str
-    """Which of its instances the caller asks with, for whoever reads along. Nothing depends on it, and the edge leaves it
-    empty: the resolver tells edges apart by their streams.
+    """Identifies what a provider has stored and the request refers to, such as a stored response: an HMAC made by the caller, of
+    at most 64 bytes. The target that AttemptBound was reported for with this key is the one that has it. Empty for none.
     """
+    timeout_ms: _builtins.int
+    """How long the caller waits for this answer, in milliseconds. Required in a stream item, which has no deadline of its own."""
+    will_report: _builtins.bool
+    """The caller will report the outcomes of the attempts. Only such requests get probes and count as in flight."""
+    edge_id: _builtins.str
+    """Identifies the caller's instance, for debugging alone: the resolver ignores it, and the edge leaves it empty."""
     affinity_required: _builtins.bool
-    """Only the target that the affinity key is bound to, or another model with the same credential at its provider, may serve.
-    A key that is bound to nothing binds to nothing: the plan is as any other, but of one attempt. For a client that the
-    configuration knows there is none then: NOT_FOUND, UNBOUND.
+    """Only the target that `affinity_key` is bound to may serve or, if it is not behind the name, one with the same provider and
+    credential. If the key is bound to nothing, the plan is as usual but has one attempt; where the configuration has clients
+    the answer is NOT_FOUND, UNBOUND instead.
     """
     client_key_required: _builtins.bool
-    """Nobody is served whose key is not known. Without it that holds only where the configuration has clients."""
+    """Refuses a client whose key is not known even where the configuration has no clients, which otherwise serves everyone."""
     @_builtins.property
     def needs(self) -> Global___Needs: ...
     @_builtins.property
@@ -155,7 +157,7 @@ class ResolveItem(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     REQUEST_FIELD_NUMBER: _builtins.int
     id: _builtins.int
-    """Unique within the stream; its answer carries the same."""
+    """Unique within the stream; the answer carries the same id."""
     @_builtins.property
     def request(self) -> Global___ResolveRequest: ...
     def __init__(
@@ -179,7 +181,7 @@ class ReportItem(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     REPORT_FIELD_NUMBER: _builtins.int
     id: _builtins.int
-    """Unique within the stream; its acknowledgement carries the same."""
+    """Unique within the stream; the acknowledgement carries the same id."""
     @_builtins.property
     def report(self) -> Global___OutcomeReport: ...
     def __init__(
@@ -232,7 +234,7 @@ class ResolveAnswer(_message.Message):
     def plan(self) -> _plan_pb2.Plan: ...
     @_builtins.property
     def error(self) -> _status_pb2.Status:
-        """An item's error never ends the stream."""
+        """Concerns this item alone: the stream goes on."""
 
     def __init__(
         self,
@@ -292,8 +294,8 @@ class OutcomeReport(_message.Message):
     CLOSES_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     closes: _builtins.bool
-    """Nothing more will come of the plan: as if a DecisionClosed came right after the event. Only a resolver that says so in the
-    metadata at the start of its ResolveStream (`x-forebay-closes: 1`) is sure to heed it.
+    """This is the last report about the plan: the same as a DecisionClosed right after it. Older resolvers ignore it; one that
+    does not sends `x-forebay-closes: 1` in the initial metadata of ResolveStream.
     """
     @_builtins.property
     def failed(self) -> Global___AttemptFailed: ...
@@ -328,7 +330,7 @@ Global___OutcomeReport: _TypeAlias = OutcomeReport  # noqa: Y015
 
 @_typing.final
 class AttemptFailed(_message.Message):
-    """The attempt is over and did not serve."""
+    """The attempt failed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -343,11 +345,11 @@ class AttemptFailed(_message.Message):
     health_generation: _builtins.int
     disposition: _plan_pb2.Disposition.ValueType
     retry_after_ms: _builtins.int
-    """As the provider said it, in milliseconds; zero for unsaid. The resolver clamps it."""
+    """How long the provider asked to wait, in milliseconds; zero if it did not. The resolver clamps it."""
     status: _builtins.int
     """HTTP status; zero if none came."""
     input_tokens: _builtins.int
-    """Of an answer that broke off: what had been used by then, rather too low; zero if nothing had come."""
+    """Tokens that an answer had used when it broke off, better too low than too high; zero if nothing had come."""
     output_tokens: _builtins.int
     def __init__(
         self,
@@ -370,7 +372,7 @@ Global___AttemptFailed: _TypeAlias = AttemptFailed  # noqa: Y015
 
 @_typing.final
 class AttemptContent(_message.Message):
-    """The attempt's first content is there."""
+    """The attempt's first content has arrived, so that the plan goes no further: probes of its other targets go back."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -380,8 +382,8 @@ class AttemptContent(_message.Message):
     target_id: _builtins.str
     health_generation: _builtins.int
     latency_ms: _builtins.int
-    """From opening the attempt to its first content, for whoever reads along: no plan depends on it, and what callers measure
-    stands in their own metrics, as in the edge's forebay_first_content_seconds.
+    """From the start of the attempt to its first content, in milliseconds, for debugging alone: the resolver ignores it. The
+    edge's own metric is forebay_first_content_seconds, which counts from the arrival of the request.
     """
     def __init__(
         self,
@@ -400,7 +402,7 @@ Global___AttemptContent: _TypeAlias = AttemptContent  # noqa: Y015
 
 @_typing.final
 class AttemptEnded(_message.Message):
-    """The attempt served and is over."""
+    """The attempt's answer is complete."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -430,7 +432,9 @@ Global___AttemptEnded: _TypeAlias = AttemptEnded  # noqa: Y015
 
 @_typing.final
 class AttemptBound(_message.Message):
-    """The attempt made something that only its target knows, such as a stored response: who asks for it by this key goes there."""
+    """The attempt made something that its provider stores, such as a response. Requests that refer to it by this key go to this
+    target.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -455,7 +459,7 @@ Global___AttemptBound: _TypeAlias = AttemptBound  # noqa: Y015
 
 @_typing.final
 class DecisionClosed(_message.Message):
-    """Nothing more will come of this plan: a probe that was not used goes back, and nothing of it is in flight."""
+    """No more reports about this plan will follow: probes that it did not use are returned, and it is no longer in flight."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -492,7 +496,7 @@ Global___ExplainRequest: _TypeAlias = ExplainRequest  # noqa: Y015
 
 @_typing.final
 class TargetExplanation(_message.Message):
-    """One target of the walk, in or out."""
+    """One target behind the name, in the plan or not."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -504,11 +508,11 @@ class TargetExplanation(_message.Message):
     target_id: _builtins.str
     path: _builtins.str
     available: _builtins.bool
-    """It would be in the plan."""
+    """Whether it is in the plan."""
     reason: _builtins.str
-    """Why it stands where it stands, or why it is out, in words."""
+    """Why it has its place in the plan, or why it is not in it; for people."""
     retry_after_ms: _builtins.int
-    """Until it may be tried again, in milliseconds from now; zero where no time is known."""
+    """Milliseconds until it may be tried again; zero if not known."""
     def __init__(
         self,
         *,
@@ -560,7 +564,7 @@ Global___ExplainResponse: _TypeAlias = ExplainResponse  # noqa: Y015
 
 @_typing.final
 class ListModelsRequest(_message.Message):
-    """UNAUTHENTICATED as Resolve. Names that the key may not call are not there."""
+    """Errors: UNAUTHENTICATED, as of Resolve. Names that the key may not call are not listed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -586,7 +590,7 @@ Global___ListModelsRequest: _TypeAlias = ListModelsRequest  # noqa: Y015
 
 @_typing.final
 class Capabilities(_message.Message):
-    """Words of `Needs.capabilities`."""
+    """In the words of `Needs.capabilities`. A message, so that none can be told from unknown."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -619,16 +623,16 @@ class ModelEntry(_message.Message):
     MAX_OUTPUT_TOKENS_FIELD_NUMBER: _builtins.int
     CAPABILITIES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The name to call, in its own spelling."""
+    """The name to call, as configured."""
     kind: _builtins.str
     """pool, cluster or model."""
     description: _builtins.str
     created_at: _builtins.int
-    """Seconds since the epoch: when the configuration that it comes from took effect."""
+    """When the current configuration took effect, in seconds since the Unix epoch."""
     provider: _builtins.str
     """For a raw model, the first provider that serves it."""
     context_tokens: _builtins.int
-    """What all targets behind the name have in common; zero or absent where it is not known of one, or they differ.
+    """What all targets behind the name share; zero or absent if not known of one of them, or if they differ.
     Tokens of a request and its answer together.
     """
     max_output_tokens: _builtins.int
@@ -718,7 +722,9 @@ class WatchRequest(_message.Message):
 
     AFTER_REVISION_FIELD_NUMBER: _builtins.int
     after_revision: _builtins.int
-    """Only what came after it; zero for the present state and all that follows."""
+    """The last revision that the caller knows: only later ones are sent. Zero for the present one and those that follow. In
+    either case the targets that are not ready at present are sent too.
+    """
     def __init__(
         self,
         *,
@@ -786,7 +792,9 @@ class HealthChanged(_message.Message):
     RETRY_AFTER_MS_FIELD_NUMBER: _builtins.int
     target_id: _builtins.str
     state: _builtins.str
+    """ready, cooling, probing or drained; as in TargetStatus."""
     retry_after_ms: _builtins.int
+    """Milliseconds until it may be tried again; zero if not known."""
     def __init__(
         self,
         *,

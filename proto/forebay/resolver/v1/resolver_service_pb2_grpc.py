@@ -26,19 +26,23 @@ if _version_not_supported:
 
 
 class ResolverServiceStub:
-    """Turns model names into plans, and learns from what became of them.
+    """Turns model names into plans, and learns from the outcomes that callers report.
 
     Errors of Resolve, of Explain and of an item of ResolveStream:
-    INVALID_ARGUMENT   the request is malformed, or no target behind the name can serve what it needs; BadRequest names the
-    fields. ErrorInfo.reason is CONTEXT_LENGTH_EXCEEDED or NEEDS_UNMET in the second case
-    NOT_FOUND          no such name, or not for this key; ErrorInfo.metadata["closest"] has the closest ones, comma-separated
-    RESOURCE_EXHAUSTED every target cools for a rate or quota limit; RetryInfo tells until when, ErrorInfo.reason why. Or
-    the client has reached a limit of its own: ErrorInfo.reason is CLIENT_REQUESTS, CLIENT_TOKENS or
-    CLIENT_CONCURRENT, and a ClientLimits stands among the details
-    UNAVAILABLE        every target is broken, drained, disabled or full; RetryInfo where the time is known; ErrorInfo.reason
-    is BUSY where a target is only full
-    UNAUTHENTICATED    the shared token is missing or wrong; or, with ErrorInfo.reason CLIENT_KEY_MISSING, CLIENT_KEY_UNKNOWN
-    or CLIENT_KEY_EXPIRED, the client's key
+    INVALID_ARGUMENT   the request is malformed: BadRequest names the fields. Or no target behind the name can serve it:
+    ErrorInfo.reason is then CONTEXT_LENGTH_EXCEEDED or NEEDS_UNMET, or BOUND_ELSEWHERE where another
+    name leads to the target that stores what the request refers to
+    NOT_FOUND          no such name, or not for this key: ErrorInfo.reason is MODEL_NOT_FOUND, and metadata["closest"] has the
+    closest names, comma-separated. UNBOUND where no target is known to store what is referred to
+    RESOURCE_EXHAUSTED no target is available, and at least one cools down for a rate or quota limit: ErrorInfo.reason is
+    RATE_LIMITED. Or the client has reached a limit of its own: CLIENT_REQUESTS, CLIENT_TOKENS or
+    CLIENT_CONCURRENT, with a ClientLimits among the details. RetryInfo tells how long to wait
+    UNAVAILABLE        no target is available for other reasons: ErrorInfo.reason is BUSY where one is only full, else
+    UNAVAILABLE. RetryInfo where it is known how long to wait
+    UNAUTHENTICATED    the shared token is missing or wrong; or the client's key is: ErrorInfo.reason is then
+    CLIENT_KEY_MISSING, CLIENT_KEY_UNKNOWN or CLIENT_KEY_EXPIRED
+    INTERNAL           a defect of the resolver, which its log describes
+    ErrorInfo.domain is `forebay`.
     """
 
     def __init__(self, channel):
@@ -80,19 +84,23 @@ class ResolverServiceStub:
 
 
 class ResolverServiceServicer:
-    """Turns model names into plans, and learns from what became of them.
+    """Turns model names into plans, and learns from the outcomes that callers report.
 
     Errors of Resolve, of Explain and of an item of ResolveStream:
-    INVALID_ARGUMENT   the request is malformed, or no target behind the name can serve what it needs; BadRequest names the
-    fields. ErrorInfo.reason is CONTEXT_LENGTH_EXCEEDED or NEEDS_UNMET in the second case
-    NOT_FOUND          no such name, or not for this key; ErrorInfo.metadata["closest"] has the closest ones, comma-separated
-    RESOURCE_EXHAUSTED every target cools for a rate or quota limit; RetryInfo tells until when, ErrorInfo.reason why. Or
-    the client has reached a limit of its own: ErrorInfo.reason is CLIENT_REQUESTS, CLIENT_TOKENS or
-    CLIENT_CONCURRENT, and a ClientLimits stands among the details
-    UNAVAILABLE        every target is broken, drained, disabled or full; RetryInfo where the time is known; ErrorInfo.reason
-    is BUSY where a target is only full
-    UNAUTHENTICATED    the shared token is missing or wrong; or, with ErrorInfo.reason CLIENT_KEY_MISSING, CLIENT_KEY_UNKNOWN
-    or CLIENT_KEY_EXPIRED, the client's key
+    INVALID_ARGUMENT   the request is malformed: BadRequest names the fields. Or no target behind the name can serve it:
+    ErrorInfo.reason is then CONTEXT_LENGTH_EXCEEDED or NEEDS_UNMET, or BOUND_ELSEWHERE where another
+    name leads to the target that stores what the request refers to
+    NOT_FOUND          no such name, or not for this key: ErrorInfo.reason is MODEL_NOT_FOUND, and metadata["closest"] has the
+    closest names, comma-separated. UNBOUND where no target is known to store what is referred to
+    RESOURCE_EXHAUSTED no target is available, and at least one cools down for a rate or quota limit: ErrorInfo.reason is
+    RATE_LIMITED. Or the client has reached a limit of its own: CLIENT_REQUESTS, CLIENT_TOKENS or
+    CLIENT_CONCURRENT, with a ClientLimits among the details. RetryInfo tells how long to wait
+    UNAVAILABLE        no target is available for other reasons: ErrorInfo.reason is BUSY where one is only full, else
+    UNAVAILABLE. RetryInfo where it is known how long to wait
+    UNAUTHENTICATED    the shared token is missing or wrong; or the client's key is: ErrorInfo.reason is then
+    CLIENT_KEY_MISSING, CLIENT_KEY_UNKNOWN or CLIENT_KEY_EXPIRED
+    INTERNAL           a defect of the resolver, which its log describes
+    ErrorInfo.domain is `forebay`.
     """
 
     def Resolve(self, request, context):
@@ -103,14 +111,15 @@ class ResolverServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResolveStream(self, request_iterator, context):
-        """The same for many requests over one stream: what the edge uses. The outcomes of a message are applied before its resolves.
+        """The same for many requests over one stream, as the edge uses it. Reports in a message are applied before its resolves are
+        answered.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Explain(self, request, context):
-        """What Resolve would answer now, with reasons. Moves no turn and takes no probe.
+        """What Resolve would answer now, and why. Moves no turn, takes no probe, counts towards no limit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -124,14 +133,15 @@ class ResolverServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Report(self, request, context):
-        """What became of attempts, for services without the stream. Applied in the order given.
+        """Outcomes of attempts, for callers without the stream. Applied in the order given; what is reported twice counts once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Watch(self, request, context):
-        """Revisions and health as they change, resumable by revision.
+        """Configuration revisions and targets' health as they change, resumable by revision. A slow reader misses states that did
+        not last, never the present one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -179,19 +189,23 @@ def add_ResolverServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ResolverService:
-    """Turns model names into plans, and learns from what became of them.
+    """Turns model names into plans, and learns from the outcomes that callers report.
 
     Errors of Resolve, of Explain and of an item of ResolveStream:
-    INVALID_ARGUMENT   the request is malformed, or no target behind the name can serve what it needs; BadRequest names the
-    fields. ErrorInfo.reason is CONTEXT_LENGTH_EXCEEDED or NEEDS_UNMET in the second case
-    NOT_FOUND          no such name, or not for this key; ErrorInfo.metadata["closest"] has the closest ones, comma-separated
-    RESOURCE_EXHAUSTED every target cools for a rate or quota limit; RetryInfo tells until when, ErrorInfo.reason why. Or
-    the client has reached a limit of its own: ErrorInfo.reason is CLIENT_REQUESTS, CLIENT_TOKENS or
-    CLIENT_CONCURRENT, and a ClientLimits stands among the details
-    UNAVAILABLE        every target is broken, drained, disabled or full; RetryInfo where the time is known; ErrorInfo.reason
-    is BUSY where a target is only full
-    UNAUTHENTICATED    the shared token is missing or wrong; or, with ErrorInfo.reason CLIENT_KEY_MISSING, CLIENT_KEY_UNKNOWN
-    or CLIENT_KEY_EXPIRED, the client's key
+    INVALID_ARGUMENT   the request is malformed: BadRequest names the fields. Or no target behind the name can serve it:
+    ErrorInfo.reason is then CONTEXT_LENGTH_EXCEEDED or NEEDS_UNMET, or BOUND_ELSEWHERE where another
+    name leads to the target that stores what the request refers to
+    NOT_FOUND          no such name, or not for this key: ErrorInfo.reason is MODEL_NOT_FOUND, and metadata["closest"] has the
+    closest names, comma-separated. UNBOUND where no target is known to store what is referred to
+    RESOURCE_EXHAUSTED no target is available, and at least one cools down for a rate or quota limit: ErrorInfo.reason is
+    RATE_LIMITED. Or the client has reached a limit of its own: CLIENT_REQUESTS, CLIENT_TOKENS or
+    CLIENT_CONCURRENT, with a ClientLimits among the details. RetryInfo tells how long to wait
+    UNAVAILABLE        no target is available for other reasons: ErrorInfo.reason is BUSY where one is only full, else
+    UNAVAILABLE. RetryInfo where it is known how long to wait
+    UNAUTHENTICATED    the shared token is missing or wrong; or the client's key is: ErrorInfo.reason is then
+    CLIENT_KEY_MISSING, CLIENT_KEY_UNKNOWN or CLIENT_KEY_EXPIRED
+    INTERNAL           a defect of the resolver, which its log describes
+    ErrorInfo.domain is `forebay`.
     """
 
     @staticmethod

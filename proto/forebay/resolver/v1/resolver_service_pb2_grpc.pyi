@@ -27,19 +27,23 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ResolverServiceStub:
-    """Turns model names into plans, and learns from what became of them.
+    """Turns model names into plans, and learns from the outcomes that callers report.
 
     Errors of Resolve, of Explain and of an item of ResolveStream:
-      INVALID_ARGUMENT   the request is malformed, or no target behind the name can serve what it needs; BadRequest names the
-                         fields. ErrorInfo.reason is CONTEXT_LENGTH_EXCEEDED or NEEDS_UNMET in the second case
-      NOT_FOUND          no such name, or not for this key; ErrorInfo.metadata["closest"] has the closest ones, comma-separated
-      RESOURCE_EXHAUSTED every target cools for a rate or quota limit; RetryInfo tells until when, ErrorInfo.reason why. Or
-                         the client has reached a limit of its own: ErrorInfo.reason is CLIENT_REQUESTS, CLIENT_TOKENS or
-                         CLIENT_CONCURRENT, and a ClientLimits stands among the details
-      UNAVAILABLE        every target is broken, drained, disabled or full; RetryInfo where the time is known; ErrorInfo.reason
-                         is BUSY where a target is only full
-      UNAUTHENTICATED    the shared token is missing or wrong; or, with ErrorInfo.reason CLIENT_KEY_MISSING, CLIENT_KEY_UNKNOWN
-                         or CLIENT_KEY_EXPIRED, the client's key
+      INVALID_ARGUMENT   the request is malformed: BadRequest names the fields. Or no target behind the name can serve it:
+                         ErrorInfo.reason is then CONTEXT_LENGTH_EXCEEDED or NEEDS_UNMET, or BOUND_ELSEWHERE where another
+                         name leads to the target that stores what the request refers to
+      NOT_FOUND          no such name, or not for this key: ErrorInfo.reason is MODEL_NOT_FOUND, and metadata["closest"] has the
+                         closest names, comma-separated. UNBOUND where no target is known to store what is referred to
+      RESOURCE_EXHAUSTED no target is available, and at least one cools down for a rate or quota limit: ErrorInfo.reason is
+                         RATE_LIMITED. Or the client has reached a limit of its own: CLIENT_REQUESTS, CLIENT_TOKENS or
+                         CLIENT_CONCURRENT, with a ClientLimits among the details. RetryInfo tells how long to wait
+      UNAVAILABLE        no target is available for other reasons: ErrorInfo.reason is BUSY where one is only full, else
+                         UNAVAILABLE. RetryInfo where it is known how long to wait
+      UNAUTHENTICATED    the shared token is missing or wrong; or the client's key is: ErrorInfo.reason is then
+                         CLIENT_KEY_MISSING, CLIENT_KEY_UNKNOWN or CLIENT_KEY_EXPIRED
+      INTERNAL           a defect of the resolver, which its log describes
+    ErrorInfo.domain is `forebay`.
     """
 
     @_typing.overload
@@ -49,61 +53,77 @@ class ResolverServiceStub:
     Resolve: _grpc.UnaryUnaryMultiCallable[_resolver_service_pb2.ResolveRequest, _resolver_service_pb2.ResolveResponse]
     """One plan for one request, for any service that makes its own provider calls."""
     ResolveStream: _grpc.StreamStreamMultiCallable[_resolver_service_pb2.ResolveStreamRequest, _resolver_service_pb2.ResolveStreamResponse]
-    """The same for many requests over one stream: what the edge uses. The outcomes of a message are applied before its resolves."""
+    """The same for many requests over one stream, as the edge uses it. Reports in a message are applied before its resolves are
+    answered.
+    """
     Explain: _grpc.UnaryUnaryMultiCallable[_resolver_service_pb2.ExplainRequest, _resolver_service_pb2.ExplainResponse]
-    """What Resolve would answer now, with reasons. Moves no turn and takes no probe."""
+    """What Resolve would answer now, and why. Moves no turn, takes no probe, counts towards no limit."""
     ListModels: _grpc.UnaryUnaryMultiCallable[_resolver_service_pb2.ListModelsRequest, _resolver_service_pb2.ListModelsResponse]
     """Every name that can be called: pools, clusters, raw models, in the order of the configuration."""
     Report: _grpc.UnaryUnaryMultiCallable[_resolver_service_pb2.ReportRequest, _resolver_service_pb2.ReportResponse]
-    """What became of attempts, for services without the stream. Applied in the order given."""
+    """Outcomes of attempts, for callers without the stream. Applied in the order given; what is reported twice counts once."""
     Watch: _grpc.UnaryStreamMultiCallable[_resolver_service_pb2.WatchRequest, _resolver_service_pb2.WatchResponse]
-    """Revisions and health as they change, resumable by revision."""
+    """Configuration revisions and targets' health as they change, resumable by revision. A slow reader misses states that did
+    not last, never the present one.
+    """
 
 @_typing.type_check_only
 class ResolverServiceAsyncStub(ResolverServiceStub):
-    """Turns model names into plans, and learns from what became of them.
+    """Turns model names into plans, and learns from the outcomes that callers report.
 
     Errors of Resolve, of Explain and of an item of ResolveStream:
-      INVALID_ARGUMENT   the request is malformed, or no target behind the name can serve what it needs; BadRequest names the
-                         fields. ErrorInfo.reason is CONTEXT_LENGTH_EXCEEDED or NEEDS_UNMET in the second case
-      NOT_FOUND          no such name, or not for this key; ErrorInfo.metadata["closest"] has the closest ones, comma-separated
-      RESOURCE_EXHAUSTED every target cools for a rate or quota limit; RetryInfo tells until when, ErrorInfo.reason why. Or
-                         the client has reached a limit of its own: ErrorInfo.reason is CLIENT_REQUESTS, CLIENT_TOKENS or
-                         CLIENT_CONCURRENT, and a ClientLimits stands among the details
-      UNAVAILABLE        every target is broken, drained, disabled or full; RetryInfo where the time is known; ErrorInfo.reason
-                         is BUSY where a target is only full
-      UNAUTHENTICATED    the shared token is missing or wrong; or, with ErrorInfo.reason CLIENT_KEY_MISSING, CLIENT_KEY_UNKNOWN
-                         or CLIENT_KEY_EXPIRED, the client's key
+      INVALID_ARGUMENT   the request is malformed: BadRequest names the fields. Or no target behind the name can serve it:
+                         ErrorInfo.reason is then CONTEXT_LENGTH_EXCEEDED or NEEDS_UNMET, or BOUND_ELSEWHERE where another
+                         name leads to the target that stores what the request refers to
+      NOT_FOUND          no such name, or not for this key: ErrorInfo.reason is MODEL_NOT_FOUND, and metadata["closest"] has the
+                         closest names, comma-separated. UNBOUND where no target is known to store what is referred to
+      RESOURCE_EXHAUSTED no target is available, and at least one cools down for a rate or quota limit: ErrorInfo.reason is
+                         RATE_LIMITED. Or the client has reached a limit of its own: CLIENT_REQUESTS, CLIENT_TOKENS or
+                         CLIENT_CONCURRENT, with a ClientLimits among the details. RetryInfo tells how long to wait
+      UNAVAILABLE        no target is available for other reasons: ErrorInfo.reason is BUSY where one is only full, else
+                         UNAVAILABLE. RetryInfo where it is known how long to wait
+      UNAUTHENTICATED    the shared token is missing or wrong; or the client's key is: ErrorInfo.reason is then
+                         CLIENT_KEY_MISSING, CLIENT_KEY_UNKNOWN or CLIENT_KEY_EXPIRED
+      INTERNAL           a defect of the resolver, which its log describes
+    ErrorInfo.domain is `forebay`.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Resolve: _aio.UnaryUnaryMultiCallable[_resolver_service_pb2.ResolveRequest, _resolver_service_pb2.ResolveResponse]  # type: ignore[assignment]
     """One plan for one request, for any service that makes its own provider calls."""
     ResolveStream: _aio.StreamStreamMultiCallable[_resolver_service_pb2.ResolveStreamRequest, _resolver_service_pb2.ResolveStreamResponse]  # type: ignore[assignment]
-    """The same for many requests over one stream: what the edge uses. The outcomes of a message are applied before its resolves."""
+    """The same for many requests over one stream, as the edge uses it. Reports in a message are applied before its resolves are
+    answered.
+    """
     Explain: _aio.UnaryUnaryMultiCallable[_resolver_service_pb2.ExplainRequest, _resolver_service_pb2.ExplainResponse]  # type: ignore[assignment]
-    """What Resolve would answer now, with reasons. Moves no turn and takes no probe."""
+    """What Resolve would answer now, and why. Moves no turn, takes no probe, counts towards no limit."""
     ListModels: _aio.UnaryUnaryMultiCallable[_resolver_service_pb2.ListModelsRequest, _resolver_service_pb2.ListModelsResponse]  # type: ignore[assignment]
     """Every name that can be called: pools, clusters, raw models, in the order of the configuration."""
     Report: _aio.UnaryUnaryMultiCallable[_resolver_service_pb2.ReportRequest, _resolver_service_pb2.ReportResponse]  # type: ignore[assignment]
-    """What became of attempts, for services without the stream. Applied in the order given."""
+    """Outcomes of attempts, for callers without the stream. Applied in the order given; what is reported twice counts once."""
     Watch: _aio.UnaryStreamMultiCallable[_resolver_service_pb2.WatchRequest, _resolver_service_pb2.WatchResponse]  # type: ignore[assignment]
-    """Revisions and health as they change, resumable by revision."""
+    """Configuration revisions and targets' health as they change, resumable by revision. A slow reader misses states that did
+    not last, never the present one.
+    """
 
 class ResolverServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Turns model names into plans, and learns from what became of them.
+    """Turns model names into plans, and learns from the outcomes that callers report.
 
     Errors of Resolve, of Explain and of an item of ResolveStream:
-      INVALID_ARGUMENT   the request is malformed, or no target behind the name can serve what it needs; BadRequest names the
-                         fields. ErrorInfo.reason is CONTEXT_LENGTH_EXCEEDED or NEEDS_UNMET in the second case
-      NOT_FOUND          no such name, or not for this key; ErrorInfo.metadata["closest"] has the closest ones, comma-separated
-      RESOURCE_EXHAUSTED every target cools for a rate or quota limit; RetryInfo tells until when, ErrorInfo.reason why. Or
-                         the client has reached a limit of its own: ErrorInfo.reason is CLIENT_REQUESTS, CLIENT_TOKENS or
-                         CLIENT_CONCURRENT, and a ClientLimits stands among the details
-      UNAVAILABLE        every target is broken, drained, disabled or full; RetryInfo where the time is known; ErrorInfo.reason
-                         is BUSY where a target is only full
-      UNAUTHENTICATED    the shared token is missing or wrong; or, with ErrorInfo.reason CLIENT_KEY_MISSING, CLIENT_KEY_UNKNOWN
-                         or CLIENT_KEY_EXPIRED, the client's key
+      INVALID_ARGUMENT   the request is malformed: BadRequest names the fields. Or no target behind the name can serve it:
+                         ErrorInfo.reason is then CONTEXT_LENGTH_EXCEEDED or NEEDS_UNMET, or BOUND_ELSEWHERE where another
+                         name leads to the target that stores what the request refers to
+      NOT_FOUND          no such name, or not for this key: ErrorInfo.reason is MODEL_NOT_FOUND, and metadata["closest"] has the
+                         closest names, comma-separated. UNBOUND where no target is known to store what is referred to
+      RESOURCE_EXHAUSTED no target is available, and at least one cools down for a rate or quota limit: ErrorInfo.reason is
+                         RATE_LIMITED. Or the client has reached a limit of its own: CLIENT_REQUESTS, CLIENT_TOKENS or
+                         CLIENT_CONCURRENT, with a ClientLimits among the details. RetryInfo tells how long to wait
+      UNAVAILABLE        no target is available for other reasons: ErrorInfo.reason is BUSY where one is only full, else
+                         UNAVAILABLE. RetryInfo where it is known how long to wait
+      UNAUTHENTICATED    the shared token is missing or wrong; or the client's key is: ErrorInfo.reason is then
+                         CLIENT_KEY_MISSING, CLIENT_KEY_UNKNOWN or CLIENT_KEY_EXPIRED
+      INTERNAL           a defect of the resolver, which its log describes
+    ErrorInfo.domain is `forebay`.
     """
 
     @_abc_1.abstractmethod
@@ -120,7 +140,9 @@ class ResolverServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_resolver_service_pb2.ResolveStreamRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_resolver_service_pb2.ResolveStreamResponse], _abc.AsyncIterator[_resolver_service_pb2.ResolveStreamResponse]]:
-        """The same for many requests over one stream: what the edge uses. The outcomes of a message are applied before its resolves."""
+        """The same for many requests over one stream, as the edge uses it. Reports in a message are applied before its resolves are
+        answered.
+        """
 
     @_abc_1.abstractmethod
     def Explain(
@@ -128,7 +150,7 @@ class ResolverServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _resolver_service_pb2.ExplainRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_resolver_service_pb2.ExplainResponse, _abc.Awaitable[_resolver_service_pb2.ExplainResponse]]:
-        """What Resolve would answer now, with reasons. Moves no turn and takes no probe."""
+        """What Resolve would answer now, and why. Moves no turn, takes no probe, counts towards no limit."""
 
     @_abc_1.abstractmethod
     def ListModels(
@@ -144,7 +166,7 @@ class ResolverServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _resolver_service_pb2.ReportRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_resolver_service_pb2.ReportResponse, _abc.Awaitable[_resolver_service_pb2.ReportResponse]]:
-        """What became of attempts, for services without the stream. Applied in the order given."""
+        """Outcomes of attempts, for callers without the stream. Applied in the order given; what is reported twice counts once."""
 
     @_abc_1.abstractmethod
     def Watch(
@@ -152,6 +174,8 @@ class ResolverServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _resolver_service_pb2.WatchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_resolver_service_pb2.WatchResponse], _abc.AsyncIterator[_resolver_service_pb2.WatchResponse]]:
-        """Revisions and health as they change, resumable by revision."""
+        """Configuration revisions and targets' health as they change, resumable by revision. A slow reader misses states that did
+        not last, never the present one.
+        """
 
 def add_ResolverServiceServicer_to_server(servicer: ResolverServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from resolver_service.adapters.history_memory import MemoryHistory
+from resolver_service.app import configure
 from resolver_service.app.configure import FILE, Configuration, Proposal
 from resolver_service.app.ports import ConflictError, Kept, Parsed, PastRevision
 from resolver_service.domain.catalog import Catalog
@@ -88,6 +89,16 @@ async def test_a_proposal_from_what_is_no_longer_in_effect_is_not_written() -> N
     with pytest.raises(ConflictError):
         await configuration.accept(proposal, write)
     assert configuration.current.text == b"by hand"
+
+
+async def test_an_end_right_after_a_change_is_a_quiet_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(configure, "GONE_S", 0.0)
+    loop, problems = asyncio.get_running_loop(), []
+    loop.set_exception_handler(lambda _, problem: problems.append(problem))
+    assert await Configuration(empty, Clock(), b"first").offer(b"second")
+    await loop.shutdown_default_executor()
+    await asyncio.sleep(0)
+    assert problems == []
 
 
 async def test_the_same_content_is_no_new_revision() -> None:

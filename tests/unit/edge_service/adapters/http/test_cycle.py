@@ -43,7 +43,7 @@ class Peer:
         self.closed = 0
         self.answered = 0
         line = Line(self.writes.append, lambda: False, self._close, self._answer, self.flow, self.server)
-        given = {"is_head": False, "knows_chunks": True, "is_awaited": False, "keep_alive": True, **options}
+        given = {"is_head": False, "knows_chunks": True, "expects_continue": False, "keep_alive": True, **options}
         self.cycle = Cycle(line, **given)
 
     @property
@@ -95,7 +95,7 @@ async def test_there_may_be_none() -> None:
 
 
 async def test_nothing_is_taken_of_who_has_left_or_waits_for_a_sign() -> None:
-    left, waits = Peer().cycle, Peer(is_awaited=True).cycle
+    left, waits = Peer().cycle, Peer(expects_continue=True).cycle
     for it in (left, waits):
         it.add(b"whole")
         it.complete()
@@ -145,7 +145,7 @@ async def test_after_the_answer_nobody_is_there() -> None:
 
 
 async def test_a_client_that_waits_for_a_sign_gets_one() -> None:
-    peer = Peer(is_awaited=True)
+    peer = Peer(expects_continue=True)
     it = peer.cycle
     coming = asyncio.create_task(it.receive())
     await asyncio.sleep(0)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from starlette.types import Scope
 
-from edge_service.adapters.http.asgi import MAX_BODY_BYTES, shown
+from edge_service.adapters.http.asgi import MAX_BODY_BYTES, headers_by_name
 from edge_service.adapters.http.client_keys import client_key
 from edge_service.adapters.http.known_heads import MOST_BYTES, KnownHead, known_head
 
@@ -36,7 +36,7 @@ def test_a_head_that_comes_again_means_the_same_but_for_its_length(
     assert (length_bytes, there) == (int(length), body)
     assert again["headers"] == scope(length=length)["headers"]
     assert again["path"] == "/v1/chat/completions"
-    assert shown(again) == dict(scope(length=length)["headers"])
+    assert headers_by_name(again) == dict(scope(length=length)["headers"])
     assert client_key(again) == client_key(scope())
 
 

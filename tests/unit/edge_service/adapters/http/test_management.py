@@ -1,4 +1,4 @@
-"""The management API over a `PoolAdminService` in memory, as product.md and issue 5 have it: statuses and bodies."""
+"""The management API over a `PoolAdminService` in memory: statuses and bodies."""
 
 from __future__ import annotations
 
