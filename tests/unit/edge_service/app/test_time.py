@@ -417,16 +417,29 @@ async def test_a_stream_may_take_only_so_long_however_much_it_says() -> None:
     assert b"the stream took too long" in world.said
 
 
-@pytest.mark.parametrize("rest", [[HANG], [BrokenError("reset")], [b"more", 0.5, b"and more"]])
+@pytest.mark.parametrize(
+    ("rest", "over_at"), [([HANG], DRAIN_S), ([BrokenError("reset")], 0.0), ([b"more", 0.5, b"and more"], 0.5)]
+)
 @timed
-async def test_whatever_follows_the_terminal_marker_the_client_is_served_and_the_connection_left(
-    rest: list[Part],
+async def test_whatever_follows_the_terminal_marker_the_client_is_served_and_the_connection_read_to_its_end(
+    rest: list[Part], over_at: float
 ) -> None:
     world = World(Scripted(HELLO, DONE, *rest))
     await world.chat()
     assert (world.client.got[-1], world.record.ending, world.answers[0].was_left) == ((0, "end"), "served", True)
-    assert asyncio.get_running_loop().time() <= DRAIN_S
+    assert asyncio.get_running_loop().time() == over_at
     assert b"more" not in world.said
+
+
+@timed
+async def test_who_is_slow_to_read_of_a_failure_keeps_no_connection_meanwhile() -> None:
+    world, left = World(Scripted(b"{}", status=503)), list[bool]()
+    world.client.reads.clear()
+    loop = asyncio.get_running_loop()
+    loop.call_later(60.0, lambda: left.append(world.answers[0].was_left))
+    loop.call_later(60.0, world.client.reads.set)
+    await world.chat(stream=False)
+    assert (left, world.answered_at) == ([True], 60)
 
 
 @timed
