@@ -195,8 +195,8 @@ def _around_the_u_octet(prefix_bits: int) -> Callable[[int], int]:
     before = 64 - prefix_bits
 
     def read(address: int) -> int:
-        high = (address >> 64) & ((1 << before) - 1)
-        return high << (32 - before) | (address >> (56 - (32 - before))) & ((1 << (32 - before)) - 1)
+        behind = (address >> (24 + before)) & ((1 << (32 - before)) - 1)
+        return address >> 64 << (32 - before) | behind
 
     return read
 

@@ -4,11 +4,19 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from edge_service.adapters.upstream.responses import Secret
 from edge_service.app.answers import failure, read_whole, refusal, unusable
-from edge_service.app.ports import ShortageError, UnreachableError
+from edge_service.app.ports import (
+    BrokenError,
+    CredentialError,
+    ShortageError,
+    SilentError,
+    UnreachableError,
+    UpstreamFailure,
+)
 from edge_service.app.rulings import NO_RULINGS, Rulings
 from edge_service.dialects.asked import OPENAI
-from edge_service.dialects.exchange import EmptyAnswerError, MalformedAnswerError, ReportedError
+from edge_service.dialects.exchange import EmptyAnswerError, MalformedAnswerError, ReportedError, Voice
 from edge_service.domain.errors import UpstreamError
 from edge_service.domain.headers import Headers
 from edge_service.domain.outcome import Disposition, Outcome
@@ -21,15 +29,18 @@ class Answer:
     """A provider's answer that is all there."""
 
     def __init__(
-        self, status: int, *head: tuple[bytes, bytes], body: bytes = ERROR, is_known_to_be: bool = False
+        self,
+        status: int,
+        *head: tuple[bytes, bytes],
+        body: bytes = ERROR,
+        is_known_to_be: bool = False,
+        secret: bytes = b"",
     ) -> None:
         self.status = status
         self.headers: Headers = list(head)
         self._body = body
         self._is_known_to_be = is_known_to_be
-
-    def quotes_credential(self, content: bytes) -> bool:
-        return False
+        self.quotes_credential = Secret(secret).is_in
 
     def rest(self) -> bytes | None:
         return self._body if self._is_known_to_be else None
@@ -108,6 +119,67 @@ async def test_an_answer_whose_status_is_no_error_is_not_passed_on_as_one(
 ) -> None:
     outcome = await refusal(Answer(status), 0.0, OPENAI)
     assert (outcome.disposition, outcome.status, outcome.answer()) == (disposition, status, None)
+
+
+KEY = b"sk-1/2"
+
+
+@pytest.mark.parametrize("voice", [OPENAI, None])
+@pytest.mark.parametrize("status", [400, 429, 500])
+@pytest.mark.parametrize("quoted", [KEY, KEY.upper(), b"sk-1\\/2", b"\\u0073k-1/2", KEY + b"\xff"])
+async def test_an_error_that_quotes_the_credential_is_told_to_nobody(
+    quoted: bytes, status: int, voice: Voice | None
+) -> None:
+    answer = Answer(status, body=b'{"error": {"message": "no such key: %b"}}' % quoted, secret=KEY)
+    outcome = await refusal(answer, 0.0, voice)
+    assert (outcome.answer(), outcome.detail) == (None, f"HTTP {status}")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "detail"),
+    [
+        (400, b'{"error": {"message": "too hot"}}', "too hot"),
+        (400, b'{"error": {"message": "too long", "code": "context_length_exceeded"}}', "too long"),
+        (400, b"<h1>too hot</h1>", "HTTP 400"),
+        (429, b'{"error": {"message": "of our account", "type": "rate_limit_error"}}', "HTTP 429, rate_limit_error"),
+        (500, b'{"error": {"message": "at line 7"}}', "HTTP 500"),
+        (
+            400,
+            b'{"error": {"message": "content violates usage guidelines of team 1"}}',
+            "HTTP 400, content_policy_violation",
+        ),
+    ],
+)
+async def test_of_another_dialects_errors_the_client_hears_what_is_wrong_with_its_request(
+    status: int, body: bytes, detail: str
+) -> None:
+    outcome = await refusal(Answer(status, body=body), 0.0, None)
+    assert (outcome.answer(), outcome.detail) == (None, detail)
+
+
+@pytest.mark.parametrize(
+    ("status", "is_passed_on"), [(400, True), (422, True), (429, False), (500, False), (503, False)]
+)
+async def test_what_is_not_in_the_clients_dialect_is_passed_on_only_where_its_request_is_at_fault(
+    status: int, is_passed_on: bool
+) -> None:
+    outcome = await refusal(Answer(status, body=b"<h1>no</h1>"), 0.0, OPENAI)
+    assert (outcome.answer() is not None) is is_passed_on
+
+
+@pytest.mark.parametrize(
+    ("error", "disposition", "detail"),
+    [
+        (UnreachableError("no route"), Disposition.UNREACHABLE, "no route"),
+        (SilentError("nothing"), Disposition.TIMEOUT, "nothing"),
+        (BrokenError("cut"), Disposition.BROKEN, "cut"),
+        (CredentialError("env:X_API_KEY is not set"), Disposition.CREDENTIAL, ""),
+    ],
+)
+def test_a_call_that_failed_below_http_is_told_without_where_secrets_are(
+    error: UpstreamFailure | CredentialError, disposition: Disposition, detail: str
+) -> None:
+    assert failure(error) == Outcome(disposition, detail=detail)
 
 
 # --- A provider's own rules ------------------------------------------------------------------------------------------

@@ -68,8 +68,16 @@ class Provider:
 class Passed:
     """A stream under way, behind its first content."""
 
-    def __init__(self, relay: Relay | ByteRelay | None = None, before: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        relay: Relay | ByteRelay | None = None,
+        before: Callable[[], None] | None = None,
+        idle_s: float = IDLE_S,
+        **within_s: float,
+    ) -> None:
+        """`within_s` are other time limits, by reason."""
         self.client, self.provider = Client(), Provider()
+        self._idle_s, self._within_s = idle_s, within_s
         if relay is None:
             relay = Relay(EventReader("chat"))
             relay.feed(HELLO)
@@ -78,9 +86,14 @@ class Passed:
     async def _run(self, relay: Relay | ByteRelay, before: Callable[[], None] | None) -> bytes:
         response: Any = self.provider
         reply, interrupts = Reply(self.client, OPENAI, Record("r", 0.0)), Interrupts()
-        interrupts.within(Reason.IDLE, IDLE_S)
+        interrupts.within(Reason.IDLE, self._idle_s)
+        for reason, seconds in self._within_s.items():
+            interrupts.within(Reason[reason], seconds)
         try:
-            return await Passing(relay, reply, interrupts, IDLE_S, before).run(response)
+            return await Passing(relay, reply, interrupts, self._idle_s, before).run(response)
+        except asyncio.CancelledError:
+            self.reason = interrupts.reason
+            raise
         finally:
             interrupts.close()
 
@@ -129,6 +142,45 @@ async def test_while_the_client_takes_its_time_the_provider_is_not_silent() -> N
     assert ([at for at, _ in it.client.got], asyncio.get_running_loop().time()) == ([580], 580 + IDLE_S - 1)
 
 
+@timed
+async def test_once_the_client_has_it_the_provider_s_silence_is_counted_again() -> None:
+    it = Passed()
+    await asyncio.sleep(80)
+    it.client.reads.clear()
+    it.provider.says(HELLO)
+    later(500, it.client.reads.set)
+    with pytest.raises(asyncio.CancelledError):
+        await it.task
+    assert (asyncio.get_running_loop().time(), it.reason) == (580 + IDLE_S, Reason.IDLE)
+
+
+@timed
+async def test_without_a_limit_a_provider_may_be_silent_for_as_long_as_the_stream_may_take() -> None:
+    it = Passed(idle_s=0.0, STREAM=1000.0)
+    later(1, it.provider.says, HELLO)
+    with pytest.raises(asyncio.CancelledError):
+        await it.task
+    assert (asyncio.get_running_loop().time(), it.reason) == (1000, Reason.STREAM)
+
+
+@timed
+async def test_nothing_is_sent_twice_to_a_client_that_was_behind() -> None:
+    class Drops(ByteRelay):
+        """As a reader does that drops the terminal marker."""
+
+        def feed(self, data: bytes) -> bytes:
+            self.complete = data == DONE
+            return b"" if self.complete else data
+
+    it = Passed(Drops())
+    await asyncio.sleep(1)
+    it.client.reads.clear()
+    it.provider.says(b"a")
+    later(1, it.client.reads.set)
+    later(2, it.provider.says, DONE)
+    assert (await it.task, it.got) == (b"", [b"a"])
+
+
 @pytest.mark.parametrize("pings", [[], [PING] * 8])
 @timed
 async def test_content_puts_the_end_of_patience_off_and_nothing_else_does(pings: list[bytes]) -> None:
@@ -149,6 +201,7 @@ async def test_what_came_before_a_failure_is_sent() -> None:
     with pytest.raises(StreamFailedError) as raised:
         await it.task
     assert raised.value.outcome.disposition is Disposition.BROKEN
+    assert "JSON" in raised.value.outcome.detail, "its own reason, not that the marker is missing"
     assert b'"hello"' in b"".join(what for what in it.got if isinstance(what, bytes))
 
 

@@ -71,5 +71,11 @@ def test_a_huge_answer_is_read_as_far_as_an_error_would_be() -> None:
     assert not fits("exhausted", b"x" * LOOKED_AT_BYTES + b"exhausted")
 
 
+@pytest.mark.parametrize(("more", "counts"), [(0, True), (1, False)])
+def test_what_a_huge_request_says_is_not_looked_at_so_that_no_words_count(more: int, counts: bool) -> None:
+    asked = b'{"x": "%s"}' % (b"y" * (LOOKED_AT_BYTES - 9 + more))
+    assert fits("quota exhausted", b"quota exhausted", asked) is counts
+
+
 def test_without_rules_nothing_is_ruled() -> None:
     assert NO_RULINGS.of(400, b"quota exhausted") is None

@@ -6,14 +6,16 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from functools import partial
 
 import pytest
 
+from edge_service.app.asking import DRAIN_S
 from edge_service.app.gateway import Gateway
 from edge_service.app.incoming import Incoming, Services
 from edge_service.app.interrupts import Interrupts, Reason
-from edge_service.app.ports import Question, Report
+from edge_service.app.ports import BrokenError, Question, Report, UpstreamFailure
 from edge_service.app.record import Record
 from edge_service.dialects.asked import HEARTBEAT, OPENAI, chat_completion
 from edge_service.dialects.asked_plain import passed_on
@@ -31,8 +33,9 @@ HANG = 1e6
 TIMEOUTS = Timeouts(headers_s=60.0, first_content_s=120.0, idle_s=90.0)
 PING, HELLO = b": ping\n\n", delta(content="hello")
 
-Part = float | bytes
-"""Seconds that a provider lets pass, or what it says. The first seconds pass before the head."""
+Part = float | bytes | UpstreamFailure
+"""Seconds that a provider lets pass, what it says, or what becomes of the connection. The first seconds pass before the
+head."""
 
 
 class Scripted:
@@ -65,6 +68,8 @@ class Scripted:
         for part in self.parts:
             if isinstance(part, bytes):
                 yield part
+            elif isinstance(part, UpstreamFailure):
+                raise part
             else:
                 await asyncio.sleep(part)
 
@@ -83,7 +88,9 @@ class World:
         ]
         self._plan = Plan("d", tuple(attempts), 10, total_s)
         self.opened = 0
+        self._arrived: list[Scripted] = []
         self.reports: list[Report] = []
+        self.latencies_s: list[float] = []
         self.record = Record("", 0.0)
         self.client = Client()
 
@@ -93,14 +100,17 @@ class World:
 
     def report(self, decision_id: str, report: Report, latency_s: float = 0.0) -> None:
         self.reports.append(report)
+        self.latencies_s.append(latency_s)
 
     async def send(self, attempt: Attempt, path: str, headers: Headers, body: bytes, method: str = "POST") -> Scripted:
+        assert all(answer.was_left for answer in self._arrived), "one connection at a time"
         answer = self.answers[self.opened]
         self.opened += 1
         answer.head = headers
         if answer.parts and isinstance(answer.parts[0], float):
             wait_s, *answer.parts = answer.parts  # type: ignore[assignment]
             await asyncio.sleep(wait_s)
+        self._arrived.append(answer)
         return answer
 
     def began(self) -> None:
@@ -347,3 +357,102 @@ async def test_the_request_id_goes_to_the_provider_and_its_own_into_the_record()
     await world.chat((b"x-request-id", b"of the client"), stream=False)
     assert [dict(answer.head)[b"x-request-id"] for answer in world.answers] == [b"r-1", b"r-1"]
     assert [tried.provider_request_id for tried in world.record.tried] == ["req_1", ""]
+
+
+@timed
+async def test_the_headers_of_the_client_are_for_providers_of_its_dialect() -> None:
+    world = World(Scripted(status=503), Scripted(status=503))
+    own, other = world._plan.attempts
+    world._plan = world._plan._replace(attempts=(own, replace(other, dialect="anthropic")))
+    asked = b'{"model": "chat", "messages": [{"role": "user", "content": "hi"}]}'
+    await world.chat((b"openai-beta", b"of the client"), stream=False, ask=lambda _, head: chat_completion(asked, head))
+    heads = [dict(answer.head) for answer in world.answers]
+    assert [head.get(b"openai-beta") for head in heads] == [b"of the client", None]
+    assert [head.get(b"content-type") for head in heads] == [b"application/json"] * 2
+    assert [b"anthropic-version" in head for head in heads] == [False, True]
+
+
+# --- What is counted as whose time -----------------------------------------------------------------------------------
+
+REFUSES = (4.0, b"{}")
+
+
+@pytest.mark.parametrize(
+    ("stream", "serves", "waited_s", "took_s"),
+    [
+        (False, [1.0, 2.0, completion("hello"), 3.0], 6.0, 6.0),
+        (True, [1.0, PING, 2.0, HELLO, 10.0, HELLO, DONE], 3.0, 13.0),
+        (True, [1.0, 2.0, HELLO + DONE], 3.0, 3.0),
+    ],
+)
+@timed
+async def test_what_providers_take_is_not_the_gateways_own_time(
+    stream: bool, serves: list[Part], waited_s: float, took_s: float
+) -> None:
+    await asyncio.sleep(50)
+    world = World(Scripted(*REFUSES, status=503), Scripted(*serves), resolve_s=0.25)
+    await world.chat(stream=stream)
+    record = world.record
+    assert (record.resolve_s, record.upstream_s, record.overhead_s) == (0.25, 4.0 + waited_s, 0.25)
+    assert [tried.seconds for tried in record.tried] == [4.0, took_s]
+    assert record.first_content_s == (0.25 + 4.0 + waited_s if stream else None)
+    assert max(world.latencies_s) == (waited_s if stream else 0.0)
+
+
+@timed
+async def test_what_the_client_allows_is_counted_from_when_it_came() -> None:
+    await asyncio.sleep(50)
+    world = World(Scripted(HANG), resolve_s=2.0)
+    await world.chat(allows(b"2.5"))
+    assert (world.opened, world.answered_at) == (1, 52.5)
+
+
+@timed
+async def test_a_stream_may_take_only_so_long_however_much_it_says() -> None:
+    world = World(Scripted(HELLO, *[60.0, HELLO] * 10, DONE))
+    (attempt,) = world._plan.attempts
+    world._plan = world._plan._replace(attempts=(replace(attempt, timeouts=replace(TIMEOUTS, stream_s=200.0)),))
+    await world.chat()
+    assert world.client.got[-1] == (200, "end")
+    assert b"the stream took too long" in world.said
+
+
+@pytest.mark.parametrize(
+    ("rest", "over_at"), [([HANG], DRAIN_S), ([BrokenError("reset")], 0.0), ([b"more", 0.5, b"and more"], 0.5)]
+)
+@timed
+async def test_whatever_follows_the_terminal_marker_the_client_is_served_and_the_connection_read_to_its_end(
+    rest: list[Part], over_at: float
+) -> None:
+    world = World(Scripted(HELLO, DONE, *rest))
+    await world.chat()
+    assert (world.client.got[-1], world.record.ending, world.answers[0].was_left) == ((0, "end"), "served", True)
+    assert asyncio.get_running_loop().time() == over_at
+    assert b"more" not in world.said
+
+
+@timed
+async def test_who_is_slow_to_read_of_a_failure_keeps_no_connection_meanwhile() -> None:
+    world, left = World(Scripted(b"{}", status=503)), list[bool]()
+    world.client.reads.clear()
+    loop = asyncio.get_running_loop()
+    loop.call_later(60.0, lambda: left.append(world.answers[0].was_left))
+    loop.call_later(60.0, world.client.reads.set)
+    await world.chat(stream=False)
+    assert (left, world.answered_at) == ([True], 60)
+
+
+@timed
+async def test_a_client_that_leaves_before_there_is_a_plan_leaves_nothing_behind() -> None:
+    world = World(Scripted(), resolve_s=10.0)
+    await world.chat(CLIENT_GONE=5.0)
+    assert (world.client.got, world.reports, world.opened, world.record.ending) == ([], [], 0, "gone")
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+@timed
+async def test_sdks_are_kept_from_repeating_a_walk_of_more_than_one_target(failures: int) -> None:
+    world = World(*[Scripted(b"{}", status=503) for _ in range(failures)])
+    await world.chat(stream=False)
+    _, head, _ = world.client.got[0][1]  # type: ignore[misc]
+    assert dict(head).get(b"x-should-retry") == (b"false" if failures > 1 else None)

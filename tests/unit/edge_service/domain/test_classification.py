@@ -48,32 +48,44 @@ CODES: dict[str, tuple[Disposition, ...]] = {
     "something_new": UNSAID,
     "insufficient_quota": (QUOTA, QUOTA, QUOTA, MISSING, QUOTA, QUOTA, OVERLOADED),
     "billing_hard_limit_reached": (QUOTA, QUOTA, QUOTA, MISSING, QUOTA, QUOTA, OVERLOADED),
+    "billing_not_active": (QUOTA, QUOTA, QUOTA, MISSING, QUOTA, QUOTA, OVERLOADED),
+    "credit_balance_exhausted": (QUOTA, QUOTA, QUOTA, MISSING, QUOTA, QUOTA, OVERLOADED),
     "billing_error": (QUOTA, QUOTA, QUOTA, MISSING, QUOTA, QUOTA, OVERLOADED),
     "invalid_api_key": (CREDENTIAL, CREDENTIAL, *UNSAID[2:]),
+    "account_deactivated": (CREDENTIAL, CREDENTIAL, *UNSAID[2:]),
     "authentication_error": (CREDENTIAL, CREDENTIAL, *UNSAID[2:]),
     "API_KEY_INVALID": (CREDENTIAL, CREDENTIAL, *UNSAID[2:]),
+    "API_KEY_SERVICE_BLOCKED": (CREDENTIAL, CREDENTIAL, *UNSAID[2:]),
+    "SERVICE_DISABLED": (CREDENTIAL, CREDENTIAL, *UNSAID[2:]),
     "model_not_found": (MISSING, MISSING, MISSING, *UNSAID[3:]),
     "DeploymentNotFound": (MISSING, MISSING, MISSING, *UNSAID[3:]),
     "context_length_exceeded": (CONTEXT, CONTEXT, *UNSAID[2:]),
+    "exceed_context_size_error": (CONTEXT, CONTEXT, *UNSAID[2:]),
     "previous_response_not_found": (FAULT, FAULT, CREDENTIAL, FAULT, *UNSAID[4:]),
     "content_policy_violation": (FAULT, FAULT, FAULT, FAULT, *UNSAID[4:]),
     "content_filter": (FAULT, FAULT, FAULT, FAULT, *UNSAID[4:]),
     "rate_limit_exceeded": (LIMITED, *UNSAID[1:5], LIMITED, OVERLOADED),
     "rate_limit_error": (LIMITED, *UNSAID[1:5], LIMITED, OVERLOADED),
     "RESOURCE_EXHAUSTED": (LIMITED, *UNSAID[1:5], LIMITED, OVERLOADED),
+    "slow_down": (OVERLOADED, *UNSAID[1:5], OVERLOADED, OVERLOADED),
     "overloaded": (OVERLOADED, *UNSAID[1:5], OVERLOADED, OVERLOADED),
     "overloaded_error": (OVERLOADED, *UNSAID[1:5], OVERLOADED, OVERLOADED),
+    "server_is_overloaded": (OVERLOADED, *UNSAID[1:5], OVERLOADED, OVERLOADED),
+    "service_unavailable_error": (OVERLOADED, *UNSAID[1:5], OVERLOADED, OVERLOADED),
     "UNAVAILABLE": (OVERLOADED, *UNSAID[1:5], OVERLOADED, OVERLOADED),
     "permission_error": (CREDENTIAL, *UNSAID[1:]),
     "PERMISSION_DENIED": (CREDENTIAL, *UNSAID[1:]),
+    "UNAUTHENTICATED": (CREDENTIAL, *UNSAID[1:]),
     "not_found_error": (MISSING, *UNSAID[1:]),
     "NOT_FOUND": (MISSING, *UNSAID[1:]),
     "timeout_error": (TIMEOUT, *UNSAID[1:]),
     "DEADLINE_EXCEEDED": (TIMEOUT, *UNSAID[1:]),
     "server_error": UNSAID,
     "api_error": UNSAID,
+    "INTERNAL": UNSAID,
     "invalid_request_error": (FAULT, *UNSAID[1:]),
     "INVALID_ARGUMENT": (FAULT, *UNSAID[1:]),
+    "FAILED_PRECONDITION": (FAULT, *UNSAID[1:]),
     "request_too_large": (FAULT, *UNSAID[1:]),
     "400": (FAULT, *UNSAID[1:]),
     "402": (QUOTA, *UNSAID[1:]),
@@ -92,6 +104,11 @@ def test_a_code_corrects_a_status_that_says_less(code: str, dispositions: tuple[
     assert said == dict(zip(STATUSES, dispositions, strict=True))
     if not code.isdecimal():
         assert {status: classify(status, ProviderError(kind=code)) for status in STATUSES} == said
+
+
+@pytest.mark.parametrize("words", [OK, Disposition.CANCELLED, Disposition.UNREACHABLE])
+def test_an_error_makes_no_success_of_an_answer_and_says_nothing_of_the_way_to_it(words: Disposition) -> None:
+    assert classify(200, ProviderError(hint=words)) is SERVER_ERROR
 
 
 @pytest.mark.parametrize("status", [402, 408, 503, 504, 529, 0, 100, 600])
@@ -164,6 +181,8 @@ def test_no_message_takes_long_to_read(message: str) -> None:
 
 
 def test_only_known_words_are_repeated() -> None:
+    known = [code for code in CODES if code.replace("_", "").isalpha() and code != "something_new"]
+    assert [(ProviderError(code).name, ProviderError("x", code).name) for code in known] == [(c, c) for c in known]
     assert ProviderError("insufficient_quota", "x").name == "insufficient_quota"
     assert ProviderError("429", "RESOURCE_EXHAUSTED").name == "RESOURCE_EXHAUSTED"
     assert ProviderError("sk-12345", "sk-12345").name == ""
@@ -220,6 +239,17 @@ def test_texts_are_read_only_where_a_rule_asks_for_them() -> None:
     assert ruled(RULES, 418, unread, unread) is OVERLOADED
     assert ruled(RULES[:1], 500, unread, unread) is None
     assert ruled(RULES[:1], 400, lambda: "something else", unread) is None
+
+
+def test_each_text_is_read_once_however_many_rules_ask_for_it() -> None:
+    read: list[str] = []
+
+    def text(which: str) -> str:
+        read.append(which)
+        return "strasse, exhausted"
+
+    assert ruled(RULES[2:] * 3, 400, lambda: text("said"), lambda: text("asked")) is None
+    assert sorted(read) == ["asked", "said"]
 
 
 def test_what_a_rule_says_of_an_error_within_a_success_counts() -> None:

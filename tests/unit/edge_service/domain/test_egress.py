@@ -25,6 +25,7 @@ KINDS = {
         "fd00:ec2::23",
         "fd20:ce::254",
         "fd00:42::42",
+        "fd00:a9fe:a9fe::254",
         "::ffff:169.254.169.254",
         "::ffff:a9fe:a9fe",
         "::169.254.169.254",
@@ -32,9 +33,9 @@ KINDS = {
         "64:ff9b::169.254.169.254",
         "64:ff9b::6464:64c8",
         "64:ff9b:1::a9fe:a9fe",
-        "64:ff9b:1:a9fe:a9:fe00::",  # behind 48 bits: RFC 6052, 2.2
-        "64:ff9b:1:a9:fe:a9fe::",  # behind 56
-        "64:ff9b:1:0:a9:fea9:fe00:0",  # behind 64
+        "64:ff9b:1:6464:64:c800::",  # behind 48 bits: RFC 6052, 2.2
+        "64:ff9b:1:64:64:64c8::",  # behind 56
+        "64:ff9b:1:0:64:6464:c800:0",  # behind 64
         "2002:a9fe:a9fe::1",
         "2001:0:a9fe:a9fe::1",  # a Teredo server
         "2001:0:102:304:0:0:5601:5601",  # a Teredo client
@@ -72,6 +73,8 @@ KINDS = {
         "64:ff9b:1::8.8.8.8",
         "100::1",
         "2001::1",
+        "2001:2::1",
+        "2001:1ff:ffff::1",
         "2001:db8::1",
         "2002:7f00:1::",
         "2002:c0a8:101::1",
@@ -95,6 +98,7 @@ KINDS = {
         "172.15.255.255",
         "172.32.0.0",
         "223.255.255.255",
+        "2001:200::1",
         "2606:4700::6810:1",
         "2a00:1450:4001::200e",
         "2002:808:808::1",
@@ -148,7 +152,7 @@ SPELLINGS = {
         "169.0xfea9fe",
     ],
     "0.0.0.0": ["0", "0x0", "00", "0.0"],
-    "255.255.255.255": ["4294967295", "0xffffffff"],
+    "255.255.255.255": ["4294967295", "0xffffffff", "255.255.255.255", "255.255.65535"],
     "::1": ["::1", "[::1]", "0:0:0:0:0:0:0:1"],
     "fe80::1": ["fe80::1%eth0", "[fe80::1%25eth0]", "FE80:0::1"],
     "::ffff:169.254.169.254": ["::ffff:169.254.169.254", "[::ffff:a9fe:a9fe]", "0:0:0:0:0:FFFF:A9FE:A9FE"],
@@ -171,6 +175,7 @@ def test_an_address_is_recognised_in_every_spelling(address: str, spelled: str) 
         "localhost",
         "08",
         "1.2.3.4.5",
+        "1.2.3.4.0",
         "256.0.0.1",
         "1.2.3.256",
         "4294967296",
@@ -192,7 +197,20 @@ def test_what_is_no_address_is_a_name(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["metadata.google.internal", "METADATA.google.internal.", "metadata", "instance-data.ec2.internal"]
+    "name",
+    [
+        "metadata.google.internal",
+        "METADATA.google.internal.",
+        "metadata.goog",
+        "metadata",
+        "instance-data",
+        "instance-data.ec2.internal",
+        "metadata.azure.internal",
+        "metadata.oraclecloud.com",
+        "metadata.packet.net",
+        "metadata.platformequinix.com",
+        "metadata.tencentyun.com",
+    ],
 )
 def test_metadata_services_are_known_by_name(name: str) -> None:
     assert egress.is_metadata_name(name)

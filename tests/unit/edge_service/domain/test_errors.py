@@ -12,12 +12,17 @@ from edge_service.domain.outcome import Disposition, Outcome
     [
         (errors.ApiError, 500, "internal_error"),
         (errors.InvalidRequestError, 400, "invalid_request"),
+        (errors.ContextLengthError, 400, "context_length_exceeded"),
+        (errors.NeedsUnmetError, 400, "needs_unmet"),
         (errors.RequestTimeoutError, 408, "request_timeout"),
         (errors.HeadersTooLargeError, 431, "headers_too_large"),
         (errors.OverloadedError, 503, "overloaded"),
         (errors.PayloadTooLargeError, 413, "request_too_large"),
         (errors.ModelNotFoundError, 404, "model_not_found"),
+        (errors.NoSuchMethodError, 404, "not_found"),
+        (errors.ResponseNotFoundError, 404, "response_not_found"),
         (errors.LimitedError, 429, "rate_limited"),
+        (errors.TooManyConcurrentError, 429, "too_many_concurrent"),
         (errors.ClientKeyError, 401, "invalid_api_key"),
         (errors.ClientLimitError, 429, "rate_limit_exceeded"),
         (errors.UnavailableError, 503, "unavailable"),
@@ -27,6 +32,18 @@ def test_every_error_has_a_status_and_a_stable_code(kind: type[ApiError], status
     error = kind("words", param="model")
     assert (error.status, error.code, error.message, error.param) == (status, code, "words", "model")
     assert str(error) == "words"
+
+
+def test_who_compresses_a_body_is_told_how_to_send_it() -> None:
+    error = errors.EncodedBodyError()
+    assert (error.status, error.code, error.param) == (415, "unsupported_media_type", "content-encoding")
+    assert error.headers == [(b"content-type", b"application/json"), (b"accept-encoding", b"identity")]
+
+
+def test_a_target_whose_dialect_cannot_say_it_is_no_provider_that_refuses() -> None:
+    error = UpstreamError(Outcome(Disposition.CLIENT_FAULT, detail="seed", is_unfit=True), 1)
+    assert (error.status, error.code) == (400, "inexpressible")
+    assert "provider" not in error.message
 
 
 @pytest.mark.parametrize(("seconds", "header"), [(None, None), (0.0, "1"), (0.2, "1"), (1.0, "1"), (19.2, "20")])

@@ -87,6 +87,19 @@ def test_nothing_else_of_the_providers_reaches_the_client(name: bytes) -> None:
     assert headers.to_client([(name, b"v")]) == []
 
 
+@pytest.mark.parametrize("value", [b"a\rb", b"a\nb", b"\x00", b"\x08", b"a\x1f", b"\x7f"])
+def test_what_no_server_would_send_is_left_out_and_nothing_else(value: bytes) -> None:
+    fit = [(b"openai-a", b"1\t2"), (b"openai-b", b"\xff ~")]
+    assert headers.to_client([fit[0], (b"openai-c", value), fit[1]]) == fit
+    assert headers.to_client(fit) == fit
+
+
+def test_limits_are_told_apart_from_all_else() -> None:
+    others = [(b"content-type", b"a/b"), (b"openai-version", b"1"), (b"anthropic-version", b"2")]
+    limits = [(b"x-ratelimit-limit-requests", b"3"), (b"anthropic-ratelimit-tokens-limit", b"4")]
+    assert headers.without_limits([limits[0], *others, limits[1]]) == others
+
+
 def test_repeated_headers_and_their_order_stay() -> None:
     pairs = [(b"openai-b", b"1"), (b"openai-a", b"2"), (b"openai-b", b"3")]
     assert headers.to_upstream(pairs) == headers.to_client(pairs) == pairs

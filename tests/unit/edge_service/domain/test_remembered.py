@@ -29,9 +29,9 @@ def test_a_plan_is_recalled_for_a_minute() -> None:
 
 def test_plans_that_differ_in_the_turn_alone_are_recalled_in_turn() -> None:
     plans = RememberedPlans()
-    for made in (plan(A, B), plan(A, B), plan(B, A)):
+    for made in (plan(A, B, C), plan(A, C, B), plan(B, C, A), plan(C, A, B)):
         plans.remember(ME, "k", made, 0.0)
-    assert firsts(plans, 6) == ["a", "a", "b", "a", "a", "b"]
+    assert firsts(plans, 8) == ["a", "a", "b", "c"] * 2
 
 
 def test_a_plan_of_other_targets_displaces_those_before_it() -> None:
@@ -86,6 +86,13 @@ def test_the_number_of_plans_is_bounded_and_the_least_used_go_first() -> None:
     plans.remember(ME, "d", plan(A), 0.0)
     assert [plans.recall(ME, key, 0.0) is not None for key in "abcd"] == [True, False, True, True]
     assert len(plans) == 3
+
+
+def test_what_is_remembered_again_is_not_the_least_used() -> None:
+    plans = RememberedPlans(most=3)
+    for key in ("a", "b", "a", "c"):
+        plans.remember(ME, key, plan(A), 0.0)
+    assert [plans.recall(ME, key, 0.0) is not None for key in "abc"] == [True, False, True]
 
 
 def test_the_number_of_turns_is_bounded() -> None:

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 
 from edge_service.adapters.upstream import pool as its_module
 from edge_service.adapters.upstream.addresses import Guard
-from edge_service.adapters.upstream.pool import Origin, Pool
+from edge_service.adapters.upstream.pool import IDLE_S, MARGIN_S, Origin, Pool
 from edge_service.adapters.upstream.trust import ssl_context
 from edge_service.app.ports import UnreachableError
 from tests.support.faulty_upstream import Connection, Provider, Script, provider, says
@@ -72,7 +72,46 @@ async def test_one_that_the_provider_closes_soon_is_not_kept(pool: Pool, seconds
         assert server.accepted == connections
 
 
-Setting = Callable[[pytest.MonkeyPatch], None]
+@pytest.mark.parametrize(("said_s", "kept_s"), [(5, 5 - MARGIN_S), (60, IDLE_S)])
+async def test_one_is_kept_for_less_than_the_provider_keeps_it_and_never_for_long(
+    pool: Pool, said_s: int, kept_s: float
+) -> None:
+    loop = asyncio.get_running_loop()
+    async with provider(keeps(said_s)) as server:
+        began_at = loop.time()
+        await ask(pool, server)
+        (idle,) = pool._idle[origin(server)]
+        assert began_at <= idle.expires_at - kept_s <= loop.time()
+
+
+async def test_none_is_kept_beyond_its_age(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(its_module, "AGE_S", 10.0)
+    async with provider(says("hi")) as server:
+        await ask(pool, server)
+        (idle,) = pool._idle[origin(server)]
+        assert idle.expires_at == idle.opened_at + 10.0
+
+
+async def test_one_whose_time_is_over_is_closed_instead_of_used(pool: Pool) -> None:
+    async with provider(says("hi")) as server:
+        await ask(pool, server)
+        (idle,) = pool._idle[origin(server)]
+        idle.expires_at = 0.0
+        await ask(pool, server)
+        assert (server.accepted, idle.is_closed) == (2, True)
+
+
+async def test_what_a_sweep_leaves_the_next_one_finds(pool: Pool) -> None:
+    async with provider(says("hi")) as server:
+        await asyncio.gather(ask(pool, server), ask(pool, server))
+        first, second = pool._idle[origin(server)]
+        for expired, left in ((first, [second]), (second, [])):
+            assert pool._sweeper is not None
+            pool._sweeper.cancel()
+            expired.expires_at = 0.0
+            pool._sweep()
+            assert (expired.is_closed, pool._idle.get(origin(server), [])) == (True, left)
+        assert (pool._idle, pool._sweeper) == ({}, None)
 
 
 @pytest.mark.parametrize(("name", "value"), [("IDLE_S", 0.0), ("AGE_S", 0.0), ("MOST_IDLE", 0)])
