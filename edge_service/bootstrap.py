@@ -73,7 +73,9 @@ def create(settings: Settings, under_way: UnderWay, log: Callable[[Record, float
     """To be called where an event loop runs. The lifespan of the application closes what it opened. `log` writes
     of each request."""
     credentials = LocalCredentials(settings.environment, settings.credential_names)
-    proofs = Followed(Files(settings.resolver_pair, settings.resolver_ca)) if settings.resolver_ca else None
+    proofs = None
+    if settings.resolver_ca:
+        proofs = Followed(Files(settings.resolver_pair, settings.resolver_ca), is_client=True)
     channels = Channels(proofs.current, settings.resolver_name) if proofs else Channels()
     resolver = ResolverClient(settings.resolvers, settings.token, channels, key_required=settings.key_required)
     calling, upstream = _upstream(settings, credentials)

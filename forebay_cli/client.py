@@ -24,6 +24,8 @@ CHANGE_S = 20.0
 
 _ERROR_DOMAIN = "forebay"
 
+_UNCERTAIN = "the change may have been made all the same: look before you repeat it"
+
 _OF_THE_STORE = {"STORE_AWAY", "MAY_HAVE_BEEN_APPLIED", "NOT_EVERYWHERE"}
 """Refusals whose text is complete."""
 
@@ -98,14 +100,11 @@ class ResolverClient:
         return self._call(self._stub.ListModels, pb.ListModelsRequest(client_key_sha256=self._client_key))
 
     def clear(self, target_id: str, management_key: str) -> None:
-        self._call(
-            self._admin.ClearCooldown, admin_pb.ClearCooldownRequest(target_id=target_id), management_key, CHANGE_S
-        )
+        self._change(self._admin.ClearCooldown, admin_pb.ClearCooldownRequest(target_id=target_id), management_key)
 
     def drain(self, target_id: str, management_key: str, *, drained: bool) -> None:
-        self._call(
-            self._admin.Drain, admin_pb.DrainRequest(target_id=target_id, drained=drained), management_key, CHANGE_S
-        )
+        request = admin_pb.DrainRequest(target_id=target_id, drained=drained)
+        self._change(self._admin.Drain, request, management_key)
 
     def status(self, management_key: str) -> admin_pb.GetStatusResponse:
         method: Callable[..., admin_pb.GetStatusResponse] = self._admin.GetStatus
@@ -117,14 +116,14 @@ class ResolverClient:
 
     def roll_back(self, revision: int, author: str, management_key: str) -> admin_pb.RollbackResponse:
         method: Callable[..., admin_pb.RollbackResponse] = self._admin.Rollback
-        return self._call(method, admin_pb.RollbackRequest(revision=revision, author=author), management_key, CHANGE_S)
+        return self._change(method, admin_pb.RollbackRequest(revision=revision, author=author), management_key)
 
     def apply(
         self, text: bytes, author: str, management_key: str, *, validate_only: bool
     ) -> admin_pb.ApplyConfigurationResponse:
         method: Callable[..., admin_pb.ApplyConfigurationResponse] = self._admin.ApplyConfiguration
         request = admin_pb.ApplyConfigurationRequest(text=text, author=author, validate_only=validate_only)
-        return self._call(method, request, management_key, CHANGE_S)
+        return self._change(method, request, management_key, is_made=not validate_only)
 
     def health(self, service: str) -> str:
         """The health protocol's word for the state of a service, such as `SERVING`."""
@@ -132,16 +131,37 @@ class ResolverClient:
         response = self._call(stub.Check, health_pb2.HealthCheckRequest(service=service))
         return str(health_pb2.HealthCheckResponse.ServingStatus.Name(response.status))
 
-    def _call(
-        self, method: Callable[..., Response], request: Any, management_key: str = "", usual_s: float = READ_S
-    ) -> Response:
-        # The token has `authorization` to itself: a call may have to show both.
-        key = (("x-management-key", management_key),) if management_key else ()
-        timeout_s = self._timeout_s or usual_s
+    def _call(self, method: Callable[..., Response], request: Any, management_key: str = "") -> Response:
+        timeout_s = self._timeout_s or READ_S
         try:
-            return method(request, timeout=timeout_s, metadata=(*self._metadata, *key))
+            return method(request, timeout=timeout_s, metadata=self._shown(management_key))
         except grpc.RpcError as error:
             raise self._refusal(error, timeout_s) from None
+
+    def _change(
+        self, method: Callable[..., Response], request: Any, management_key: str, *, is_made: bool = True
+    ) -> Response:
+        """`is_made` is False for one that is only checked."""
+        timeout_s = self._timeout_s or CHANGE_S
+        try:
+            return method(request, timeout=timeout_s, metadata=self._shown(management_key))
+        except grpc.RpcError as error:
+            if is_made and (how := self._lost(error, timeout_s)):
+                raise CallError(f"{how}; {_UNCERTAIN}") from None
+            raise self._refusal(error, timeout_s) from None
+
+    def _shown(self, management_key: str) -> tuple[tuple[str, str], ...]:
+        # The token has `authorization` to itself: a call may have to show both.
+        return (*self._metadata, ("x-management-key", management_key)) if management_key else self._metadata
+
+    def _lost(self, error: Any, timeout_s: float) -> str:
+        """How the answer to a question that was sent got lost; empty if it was not."""
+        code, details = error.code(), str(error.details())
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            return f"{self.address} did not answer within {timeout_s:g} s"
+        if code is grpc.StatusCode.UNAVAILABLE and "Stream removed" in details:  # gRPC's words for a broken connection
+            return f"{self.address} went away before it answered"
+        return ""
 
     def _refusal(self, error: Any, timeout_s: float) -> CallError:
         info = _error_info(error)

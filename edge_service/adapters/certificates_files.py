@@ -47,9 +47,10 @@ class Files:
 class Followed:
     """What is in the files. Raises `CertificateError` if it cannot be used when this is made."""
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: Files, *, is_client: bool = False) -> None:
         self._files = files
-        self.current = load(files)
+        self._is_client = is_client
+        self.current = load(files, is_client=is_client)
 
     async def follow(self, use: Callable[[Certificates], None]) -> None:
         """Hands over what is in the files whenever it has changed, until cancelled. What cannot be used changes
@@ -63,7 +64,7 @@ class Followed:
                 continue
             told = look
             try:
-                self.current = await asyncio.to_thread(load, self._files)
+                self.current = await asyncio.to_thread(load, self._files, is_client=self._is_client)
             except CertificateError as error:
                 _log.warning("certificate_rejected", files=str(self._files), error=str(error), kept="the one before")
             else:
@@ -71,16 +72,19 @@ class Followed:
                 _log.info("certificate_renewed", files=str(self._files))
 
 
-def load(files: Files) -> Certificates:
-    """What is in the files, if it goes together. Warns of a key that everyone may read. Raises `CertificateError`."""
+def load(files: Files, *, is_client: bool = False) -> Certificates:
+    """What is in the files, if it goes together, for a server or for a client. Warns of a key that everyone may read.
+    Raises `CertificateError`."""
     found = _read(files)
     chain, key, authorities = found
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT if is_client else ssl.PROTOCOL_TLS_SERVER)
     if files.authorities is not None:
-        _check_certificates(files.authorities, authorities)
+        _believe(context, files.authorities, authorities)
     if files.pair is not None:
         certificate_path, key_path = files.pair
-        _check_certificates(certificate_path, chain)
+        _believe(
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), certificate_path, chain
+        )  # Only to see that there are certificates.
         _load_pair(context, certificate_path, key_path)
         with contextlib.suppress(OSError):
             if stat.S_IMODE(key_path.stat().st_mode) & stat.S_IROTH:
@@ -136,9 +140,10 @@ def _load_pair(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
         ) from None
 
 
-def _check_certificates(path: Path, text: bytes) -> None:
+def _believe(context: ssl.SSLContext, path: Path, text: bytes) -> None:
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # As gRPC does: an authority need not be a root.
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=text.decode("ascii", "ignore"))
+        context.load_verify_locations(cadata=text.decode("ascii", "ignore"))
     except (ssl.SSLError, ValueError):
         raise CertificateError(f"{path} is no file of certificates in PEM: put one or more there") from None
 

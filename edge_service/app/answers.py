@@ -8,6 +8,7 @@ from functools import partial
 from edge_service.app.ports import (
     BrokenError,
     CredentialError,
+    ShortageError,
     SilentError,
     UnreachableError,
     UpstreamFailure,
@@ -28,6 +29,7 @@ ERROR_BODY_S = 1.0
 
 _DISPOSITIONS = {
     UnreachableError: Disposition.UNREACHABLE,
+    ShortageError: Disposition.UNREACHABLE,
     SilentError: Disposition.TIMEOUT,
     BrokenError: Disposition.BROKEN,
 }
@@ -39,7 +41,8 @@ def failure(error: StreamFailedError | UpstreamFailure | CredentialError) -> Out
         return error.outcome
     if isinstance(error, CredentialError):
         return Outcome(Disposition.CREDENTIAL)  # Where it was looked for is not the client's business.
-    return Outcome(_DISPOSITIONS[type(error)], detail=str(error))
+    is_blameless = isinstance(error, ShortageError)
+    return Outcome(_DISPOSITIONS[type(error)], detail=str(error), is_blameless=is_blameless)
 
 
 async def refusal(

@@ -134,6 +134,10 @@ class UnreachableError(UpstreamFailure):
     """No connection could be made: the provider has not seen the request."""
 
 
+class ShortageError(UpstreamFailure):
+    """This machine has nothing left to make a connection of: the provider has not seen the request, and is well."""
+
+
 class SilentError(UpstreamFailure):
     """Nothing came in time."""
 
@@ -219,4 +223,4 @@ class Certificates:
     authorities: bytes
     """Authorities that the other end's certificate must be of; empty: none is asked for."""
     context: ssl.SSLContext = field(compare=False, repr=False)
-    """For a server that shows the certificate."""
+    """For connections' own end, a server or a client. A client's believes the authorities."""

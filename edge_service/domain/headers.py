@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import compress
 from operator import itemgetter
+from typing import TypeAlias
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -28,6 +29,8 @@ _TO_UPSTREAM_PREFIXES = (b"openai-", b"anthropic-", b"x-stainless-")
 _TO_CLIENT_PREFIXES = (b"openai-", b"anthropic-", b"x-ratelimit-")
 _LIMITS = (b"x-ratelimit-", b"anthropic-ratelimit-")
 _TO_CLIENT = frozenset({b"content-type"})
+_USUAL_OPTIONS = frozenset({b"keep-alive", b"close"})
+"""Of a connection, which name no header that would pass."""
 
 # Whose account it is: the client's own would not fit the gateway's credential, and the gateway's is not the client's
 # business.
@@ -40,34 +43,55 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}\Z")
 
 def to_upstream(headers: Sequence[tuple[bytes, bytes]]) -> Headers:
     """The client's headers that a provider of the same dialect may see."""
+    passing, options_at = _passing_upstream(tuple(map(_NAME, headers)))
     # A server may leave the white space behind a value in its place (RFC 9112, 5.1); no client library sends it on.
-    return [
-        (name, value.strip(b" \t")) for name, value in compress(headers, _are_for_upstream(tuple(map(_NAME, headers))))
-    ]
+    seen = [(name, value.strip(b" \t")) for name, value in compress(headers, passing)]
+    return _without_named(seen, headers, options_at) if options_at else seen
 
 
 def to_client(headers: Sequence[tuple[bytes, bytes]]) -> Headers:
     """The provider's headers that the client may see. Retry-After is not among them: it is read and written anew."""
-    seen = list(compress(headers, _are_for_client(tuple(map(_NAME, headers)))))
+    passing, options_at = _passing_to_client(tuple(map(_NAME, headers)))
+    seen = list(compress(headers, passing))
+    if options_at:
+        seen = _without_named(seen, headers, options_at)
     if not _CONTROL.search(b"\t".join(map(_VALUE, seen))):
         return seen
     # A server refuses to send these, and with them the whole answer.
     return [(name, value) for name, value in seen if not _CONTROL.search(value)]
 
 
-# A client, and a provider, sends headers of the same names over and over.
+def _without_named(seen: Headers, headers: Sequence[tuple[bytes, bytes]], options_at: tuple[int, ...]) -> Headers:
+    """Without the headers that a `connection` header names, which are for one connection (RFC 9110, 7.6.1)."""
+    options = b",".join([headers[at][1] for at in options_at]).lower()
+    if options in _USUAL_OPTIONS:
+        return seen
+    named = {option.strip(b" \t") for option in options.split(b",")}
+    return [(name, value) for name, value in seen if name not in named]
+
+
+# A client, and a provider, sends headers of the same names over and over. Which of them pass, and where a `connection`
+# header stands:
+
+_Passing: TypeAlias = tuple[tuple[bool, ...], tuple[int, ...]]
 
 
 @lru_cache(maxsize=256)
-def _are_for_upstream(names: tuple[bytes, ...]) -> tuple[bool, ...]:
-    return tuple(name.startswith(_TO_UPSTREAM_PREFIXES) and name not in _ACCOUNT for name in names)
+def _passing_upstream(names: tuple[bytes, ...]) -> _Passing:
+    passing = tuple(name.startswith(_TO_UPSTREAM_PREFIXES) and name not in _ACCOUNT for name in names)
+    return passing, _options_at(names)
 
 
 @lru_cache(maxsize=256)
-def _are_for_client(names: tuple[bytes, ...]) -> tuple[bool, ...]:
-    return tuple(
+def _passing_to_client(names: tuple[bytes, ...]) -> _Passing:
+    passing = tuple(
         (name in _TO_CLIENT or name.startswith(_TO_CLIENT_PREFIXES)) and name not in _ACCOUNT for name in names
     )
+    return passing, _options_at(names)
+
+
+def _options_at(names: tuple[bytes, ...]) -> tuple[int, ...]:
+    return tuple(at for at, name in enumerate(names) if name == b"connection")
 
 
 def without_limits(headers: Iterable[tuple[bytes, bytes]]) -> Headers:

@@ -172,7 +172,8 @@ class Configuration:
 
 
 def _let_go(parts: list[object]) -> None:
-    asyncio.get_running_loop().run_in_executor(None, let_go, parts)
+    with contextlib.suppress(RuntimeError):  # There are no threads any more: the process ends, and this with it.
+        asyncio.get_running_loop().run_in_executor(None, let_go, parts)
 
 
 def _past(before: Revision, after: Revision, author: str) -> PastRevision:

@@ -181,7 +181,7 @@ class HealthChanged:
 Tell: TypeAlias = Callable[[HealthChanged], None]
 
 ReportEffect: TypeAlias = Literal["applied", "repeated", "unknown_target", "unused", "invalid"]
-"""What a report led to. A repeated one was applied before; an unused one is of a kind that nothing is learned from."""
+"""What a report led to. A repeated one was applied before; nothing was to be learned from an unused one."""
 
 
 class Telemetry(Protocol):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 
 class ProbeBook:
     """Which decisions hold probes, so that those which were not used can go back when the decision closes."""
@@ -20,6 +22,16 @@ class ProbeBook:
         self._forget(now)
         self.handed_out += 1
         self._held.setdefault(decision_id, (now, []))[1].append(scope)
+
+    def passed_by(self, decision_id: str, serving: Container[str]) -> list[str]:
+        """The scopes whose probes the decision held and will not use, since a target with the scopes `serving` serves
+        it."""
+        held = self._held.get(decision_id)
+        if held is None:
+            return []
+        taken_at, scopes = held
+        self._held[decision_id] = taken_at, [scope for scope in scopes if scope in serving]
+        return [scope for scope in scopes if scope not in serving]
 
     def closed(self, decision_id: str) -> list[str]:
         """The scopes whose probes the decision held."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
@@ -41,6 +41,12 @@ class Ended(NamedTuple):
     output_tokens: int = 0
 
 
+class Content(NamedTuple):
+    """An attempt's first content is there: the walk goes no further."""
+
+    target_id: str
+
+
 @dataclass(frozen=True, slots=True)
 class Closed:
     """Nothing more will come of the decision."""
@@ -54,7 +60,7 @@ class Bound(NamedTuple):
     """By which the edge asks for it."""
 
 
-Event: TypeAlias = Failed | Ended | Closed | Bound
+Event: TypeAlias = Failed | Content | Ended | Closed | Bound
 
 
 class Reports:
@@ -118,6 +124,12 @@ class Reports:
         self._cool(failed, machine.scope_failed(scopes, failed.disposition), now)
         return "applied"
 
+    def _content(self, decision_id: str, content: Content) -> ReportEffect:
+        scopes = self._revisions.current.catalog.scopes.get(content.target_id, ())
+        unused = self._probes.passed_by(decision_id, scopes)
+        self._give_back(decision_id, unused)
+        return "applied" if unused else "unused"
+
     def _bound(self, decision_id: str, bound: Bound) -> ReportEffect:
         target = self._revisions.current.catalog.targets.get(bound.target_id)
         if target is None:
@@ -129,12 +141,16 @@ class Reports:
         self._in_flight.closed(decision_id)
         self._limits.closed(decision_id, self._clock())
         self._bindings.closed(decision_id)
-        for scope in self._probes.closed(decision_id):
+        self._give_back(decision_id, self._probes.closed(decision_id))
+        return "applied"
+
+    def _give_back(self, decision_id: str, scopes: Iterable[str]) -> None:
+        """The decision does not need the probes of these scopes any more."""
+        for scope in scopes:
             before = self._health.get(scope)
             after = machine.probe_returned(before, holder=decision_id)
             self._health.put(scope, after)
             self._probes.returned += after is not before
-        return "applied"
 
     def _cool(self, event: Failed, scope: str, now: float) -> None:
         before = self._health.get(scope)
@@ -164,6 +180,7 @@ class Reports:
 _APPLIED_BY: Mapping[type[Event], Callable[[Reports, str, Any], ReportEffect]] = MappingProxyType(
     {
         Ended: Reports._ended,
+        Content: Reports._content,
         Failed: Reports._failed,
         Bound: Reports._bound,
         Closed: lambda reports, decision_id, _: reports.closed(decision_id),

@@ -88,6 +88,22 @@ async def test_a_probe_that_was_not_used_goes_back_when_its_decision_is_closed(i
     assert (await it.resolve("solo", will_report=True)).attempts[0].probe
 
 
+async def test_a_stream_that_has_begun_holds_no_probes_of_others(it: Served) -> None:
+    """Both members have reached a limit. A stream may go on for minutes after its content is there, and nothing moves
+    any more: whoever comes next is not to wait for its end."""
+    plan = await it.resolve("Turns", will_report=True)
+    await it.report(*(failed(plan, RATE_LIMITED, retry_after_ms=10_000, number=at) for at in (0, 1)))
+    it.clock.now += 10
+    stream = await it.resolve("Turns", will_report=True)
+    assert [a.probe for a in stream.attempts] == [True, True]
+    assert (await refused(it.resolving("Turns", will_report=True))).retry_after_s == 60.0
+    await it.report(content(stream))
+    second = await it.resolve("Turns", will_report=True)
+    assert [(a.target_id, a.probe) for a in second.attempts] == [(stream.attempts[1].target_id, True)]
+    await it.report(ended(stream), closed(stream))
+    assert await it.first("Turns", will_report=True) == stream.attempts[0].target_id
+
+
 async def test_a_probe_nobody_tells_of_is_handed_out_again_when_its_lease_is_over(it: Served) -> None:
     await cool_down_is_over(it)
     await it.resolve("solo", will_report=True)

@@ -93,6 +93,16 @@ async def test_a_request_without_a_model_names_the_field(it: Served, model: str)
     assert (await refused(explain)).fields == ["request.model"]
 
 
+async def test_an_operation_that_it_does_not_know_is_refused_and_takes_no_turn(it: Served) -> None:
+    """As a newer edge may send one: to take it for another would be to plan for what nobody asked."""
+    refusal = await refused(it.resolving("Turns", operation=77))
+    assert (refusal.code, refusal.fields) == (INVALID_ARGUMENT, ["operation"])
+    assert refusal.message == "operation: this resolver knows no operation 77"
+    explain = it.call("Explain", pb.ExplainRequest(request=pb.ResolveRequest(model="Turns", operation=77)))
+    assert (await refused(explain)).fields == ["request.operation"]
+    assert await it.first("Turns") == "one/m#0"
+
+
 async def test_members_take_turns(it: Served) -> None:
     assert [await it.first("turns") for _ in range(4)] == ["one/m#0", "two/m#0"] * 2
 

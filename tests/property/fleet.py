@@ -18,7 +18,7 @@ from resolver_service.adapters.stores_sqlite import SqliteState
 from resolver_service.app.decisions import Decision, PlannedAttempt
 from resolver_service.app.receipts import KEPT_S
 from resolver_service.app.refusals import NoTargetError
-from resolver_service.app.report import Closed, Ended, Event, Failed
+from resolver_service.app.report import Closed, Content, Ended, Event, Failed
 from resolver_service.domain.health import PROBE_LEASE_S, WELL, Availability, Health
 from resolver_service.domain.policy import Disposition, OnExhausted
 from resolver_service.domain.selection import targets_of
@@ -102,6 +102,8 @@ class Walk:
             case failover.ReportEnded(attempt):
                 ended = Ended(attempt.target_id, attempt.health_generation)
                 return [Letter(self.decision.id, ended), Letter(self.decision.id, Closed())]
+            case ReportContent(attempt):
+                return [Letter(self.decision.id, Content(attempt.target_id))]
             case ReportClosed():
                 return [Letter(self.decision.id, Closed())]
         return []
@@ -300,7 +302,7 @@ class Fleet:
         after = self.states()
         if now - self.delivered.get(letter, -KEPT_S) < KEPT_S:
             assert after == before, "a report counted twice"
-        elif effect == "applied" and not isinstance(letter.event, Closed):
+        elif effect == "applied" and not isinstance(letter.event, Closed | Content):
             self.delivered[letter] = now
         for scope in before.keys() | after.keys():
             self._check_change(letter, scope, before.get(scope, WELL), after.get(scope, WELL), latest)
@@ -309,7 +311,8 @@ class Fleet:
         event = letter.event
         if before == after:
             return
-        if isinstance(event, Closed):
+        if isinstance(event, Closed | Content):
+            assert isinstance(event, Closed) or scope not in self.scopes.get(event.target_id, ())
             assert before.probe_holder == letter.decision_id
             assert (after.generation, after.cooling_until_at) == (before.generation, before.cooling_until_at)
             assert not after.probe_holder

@@ -270,12 +270,19 @@ def test_a_limit_only_cuts(made: Rotating, rounds: int, limit: int) -> None:
     assert cut == Order(whole.targets[:limit], whole.took)
 
 
-@given(tangles() | pools(most=8) | clusters(), st.integers(0, 200), st.none() | st.integers(1, 10))
+@given(
+    tangles() | pools(most=8) | clusters(),
+    st.fixed_dictionaries({"pool": st.integers(0, 200), "cluster": st.integers(0, 200)}),
+    st.none() | st.integers(1, 10),
+)
 @settings(max_examples=300)
 def test_where_all_are_available_nobody_needs_to_be_asked(
-    entry: Group | RawModel, turn: int, limit: int | None
+    entry: Group | RawModel, taken: dict[str, int], limit: int | None
 ) -> None:
-    assert order(entry, None, lambda _: turn, limit) == order(entry, lambda _: True, lambda _: turn, limit)
+    def turns(key: TurnKey) -> int:
+        return taken[key[0].partition(":")[0]]
+
+    assert order(entry, None, turns, limit) == order(entry, lambda _: True, turns, limit)
 
 
 def expected(entry: Group | RawModel, made: Rotating) -> tuple[list[str], list[TurnKey]]:

@@ -56,21 +56,33 @@ def reload(*, limit: str, disabled: bool, attempts: int) -> Step:
     return lambda it: asyncio.run(it.configuration.offer(text))
 
 
+def recover(it: Resolving) -> None:
+    for target in TARGETS:
+        if target in it.configuration.current.catalog.targets:
+            it.operator.clear(target)
+            it.operator.undrain(target)
+
+
 targets = st.sampled_from(TARGETS)
 dispositions = st.sampled_from([Disposition.RATE_LIMITED, Disposition.CREDENTIAL, Disposition.OVERLOADED])
+
+
+def requests() -> st.SearchStrategy[Step]:
+    return st.builds(
+        resolve,
+        st.sampled_from(["ring", "Ring", "walk", "able", "over", "m", "only", "n(high)"]),
+        excluded=st.just(frozenset[str]()) | st.frozensets(targets, max_size=1),
+        needs=st.just(NO_NEEDS) | st.just(Needs(input_tokens=2000)),
+        counting=st.sampled_from([False, False, True]),
+        close=st.sampled_from([True, True, False]),
+    )
+
+
 steps = st.one_of(
-    *[
-        st.builds(
-            resolve,
-            st.sampled_from(["ring", "Ring", "walk", "able", "over", "m", "only", "n(high)"]),
-            excluded=st.just(frozenset[str]()) | st.frozensets(targets, max_size=1),
-            needs=st.just(NO_NEEDS) | st.just(Needs(input_tokens=2000)),
-            counting=st.sampled_from([False, False, True]),
-            close=st.sampled_from([True, True, False]),
-        )
-    ]
-    * 4,
+    # Each made anew: one strategy that stands there eight times is drawn from as if it stood there once.
+    *(requests() for _ in range(8)),
     st.builds(lambda target, why: lambda it: it.fail(target, why), targets, dispositions),
+    st.just(recover),
     st.builds(lambda target, drained: lambda it: it.drains.put(target, drained=drained), targets, st.booleans()),
     st.builds(lambda seconds: lambda it: it.clock.advance(seconds), st.sampled_from([1, 31, 301])),
     st.builds(

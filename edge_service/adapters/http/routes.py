@@ -24,6 +24,9 @@ from edge_service.dialects.anthropic.wire import COUNT_PATH
 from edge_service.domain import headers
 from edge_service.domain.errors import ApiError, MistakeError
 
+MODELS = ("/v1/models/", "/v1beta/models/")
+"""A model's name stands behind these, and with Gemini what is asked of it."""
+
 
 def routes(
     gateway: Gateway, resolver: Resolver, under_way: UnderWay, is_ready: Callable[[], Awaitable[bool]]
@@ -39,7 +42,7 @@ def routes(
         Route("/v1/messages", Conversations(serving, asked.message, asked.ANTHROPIC), methods=["POST"]),
         Route(COUNT_PATH, Conversations(serving, counting.of_message, asked.ANTHROPIC), methods=["POST"]),
         *(Route(f"/{version}/models", ListModels(resolver), methods=["GET"]) for version in ("v1", "v1beta")),
-        *(Route(f"/{version}/models/{{id:path}}", model, methods=["GET", "POST"]) for version in ("v1", "v1beta")),
+        *(Route(f"{before}{{id:path}}", model, methods=["GET", "POST"]) for before in MODELS),
         Route("/v1/completions", Conversations(serving, asked_plain.text_completion, asked.OPENAI), methods=["POST"]),
         Route("/v1/embeddings", Conversations(serving, asked_plain.embeddings, asked.OPENAI), methods=["POST"]),
         *(
@@ -60,13 +63,17 @@ class Direct:
     gateway's own reading of a request; all others go through Starlette."""
 
     def __init__(self, shedding: Shedding, routes: Iterable[Route]) -> None:
+        endpoints = {route.path: route.endpoint for route in routes}
         self._shedding = shedding
-        self._conversations = {r.path: r.endpoint for r in routes if isinstance(r.endpoint, Conversations)}
+        self._conversations = {path: app for path, app in endpoints.items() if isinstance(app, Conversations)}
+        self._generations = next(app for app in endpoints.values() if isinstance(app, ByMethod))
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        conversation = self._conversations.get(scope.get("path", ""))
-        if conversation is not None and scope["type"] == "http" and scope["method"] == "POST":
-            return self._shedding.serve(conversation, scope, receive, send)
+        if scope["type"] == "http" and scope["method"] == "POST":
+            path: str = scope["path"]
+            app = self._conversations.get(path) or (self._generations if path.startswith(MODELS) else None)
+            if app is not None:
+                return self._shedding.serve(app, scope, receive, send)
         return self._shedding(scope, receive, send)
 
 
@@ -76,8 +83,8 @@ class ByMethod:
     def __init__(self, apps: Mapping[str, ASGIApp]) -> None:
         self._apps = {**apps, "HEAD": apps["GET"]}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._apps[scope["method"]](scope, receive, send)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return self._apps[scope["method"]](scope, receive, send)
 
 
 async def http_error(request: Request, error: Exception) -> Response:

@@ -57,7 +57,7 @@ class Generations:
         self._serving = serving
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        behind = scope["path_params"]["id"]
+        behind = scope["path"].partition("/models/")[2]
         called = gemini.paths.read(behind)
         stream = called is not None and called.method is gemini.paths.Method.STREAM
         array = stream and parse_qs(scope["query_string"]).get(b"alt") != [b"sse"]

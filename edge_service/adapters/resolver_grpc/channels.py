@@ -1,11 +1,20 @@
-"""Channels to resolvers: plaintext, or TLS by certificates that may be renewed."""
+"""Ways to resolvers: plaintext, or TLS by certificates that may be renewed."""
 
 from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import grpc
 import grpc.aio
 
+from edge_service.adapters.resolver_grpc.streaming_call import KEEPALIVE_S, KEEPALIVE_TIMEOUT_S, StreamingCall
 from edge_service.app.ports import Certificates
+
+CONNECT_S = 1.0
+"""How long a connection to one address may take to be made, TLS included."""
 
 _OPTIONS = (
     # The default waits for seconds before it notices that a resolver is back.
@@ -17,26 +26,25 @@ _OPTIONS = (
     ("grpc.dns_min_time_between_resolutions_ms", 1000),
     # Nor does a proxy that the environment names for other things stand in between.
     ("grpc.enable_http_proxy", 0),
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_time_ms", int(KEEPALIVE_S * 1000)),
+    ("grpc.keepalive_timeout_ms", int(KEEPALIVE_TIMEOUT_S * 1000)),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.max_receive_message_length", 16 * 1024 * 1024),
 )
 
 
 class Channels:
-    """Makes gRPC channels. `version` goes up when the certificates are renewed."""
+    """Makes gRPC channels, and connections for one call each."""
 
     def __init__(self, certificates: Certificates | None = None, name: str = "") -> None:
         """Without certificates they are plaintext. `name` is what the resolvers' certificates are for, if it is not the
         host of their address."""
         self._certificates = certificates
+        self._name = name
         self._options = (*_OPTIONS, ("grpc.ssl_target_name_override", name)) if name else _OPTIONS
-        self.version = 0
 
     def renew(self, certificates: Certificates) -> None:
         self._certificates = certificates
-        self.version += 1
 
     def open(self, address: str) -> grpc.aio.Channel:
         if self._certificates is None:
@@ -44,3 +52,33 @@ class Channels:
         it = self._certificates
         credentials = grpc.ssl_channel_credentials(it.authorities, it.key or None, it.chain or None)
         return grpc.aio.secure_channel(address, credentials, options=self._options)
+
+    async def call(
+        self, address: str, method: str, metadata: Sequence[tuple[str, str]], receive: Callable[[bytes], None]
+    ) -> StreamingCall:
+        """Connects for one call, whose parameters are those of `StreamingCall`. Raises `OSError`: `TimeoutError` and
+        those of TLS are some."""
+        its = self._certificates
+        host, _, port = address.rpartition(":")
+        host = "localhost" if address.startswith("unix:") else host.removeprefix("[").removesuffix("]")
+        tls: dict[str, Any] = {} if its is None else {"ssl": its.context, "server_hostname": self._name or host}
+        if its is not None:
+            its.context.set_alpn_protocols(["h2"])
+
+        def begin() -> StreamingCall:
+            return StreamingCall(method, host, metadata, receive, scheme="http" if its is None else "https")
+
+        loop = asyncio.get_running_loop()
+        if address.startswith("unix:"):
+            async with asyncio.timeout(CONNECT_S):
+                _, call = await loop.create_unix_connection(begin, address.removeprefix("unix:"), **tls)
+            return call
+        failure = OSError(f"{host} has no address")
+        for *_, there in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            try:
+                async with asyncio.timeout(CONNECT_S):
+                    _, call = await loop.create_connection(begin, str(there[0]), int(there[1]), **tls)
+                return call
+            except OSError as error:
+                failure = error
+        raise failure

@@ -9,10 +9,11 @@ from typing import Any
 
 import grpc.aio
 import structlog
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from edge_service.adapters.resolver_grpc.channels import Channels
 from edge_service.adapters.resolver_grpc.outbox import Outbox
+from edge_service.adapters.resolver_grpc.streaming_call import CallEndedError, StreamingCall
 from edge_service.domain.management import Caller
 from forebay.resolver.v1 import pool_admin_service_pb2_grpc, resolver_service_pb2_grpc
 from forebay.resolver.v1 import resolver_service_pb2 as pb
@@ -29,13 +30,12 @@ TURNS = 3
 """Turns of the event loop for which questions wait for others, if several came with the last message. They are long
 while much is going on, and next to nothing otherwise."""
 PATIENCE_S = 2.0
-"""How long to wait for a connection before the reason that there is none is looked for, and logged."""
+"""How long there may be no connection before the reason is logged."""
 
 _CLOSES = "x-forebay-closes"
+_METHOD = "/forebay.resolver.v1.ResolverService/ResolveStream"
 
 _log = structlog.get_logger("forebay.edge.resolver")
-
-Call = grpc.aio.StreamStreamCall[pb.ResolveStreamRequest, pb.ResolveStreamResponse]
 
 
 class StreamLostError(Exception):
@@ -64,16 +64,21 @@ class ResolveStream:
         self._resolves: list[pb.ResolveItem] = []
         self._outbox = Outbox()
         self._all_acknowledged = asyncio.Event()
-        self._something_to_send = asyncio.Event()
-        self._is_answered = asyncio.Event()
-        """Set once the last message's questions are answered."""
+        self._turns = 1
+        """Turns of the event loop until the next message."""
+        self._is_due = False
+        """There is something to send that waits for nothing but its turn, and the last message's answers."""
+        self._is_scheduled = False
+        self._is_answered = True
+        """The last message's questions are answered."""
         self._riding: asyncio.TimerHandle | None = None
         """Set while reports wait for a message to go with."""
-        self._call: Call | None = None
+        self._call: StreamingCall | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+        """Channels that were replaced."""
         self._task = asyncio.create_task(self._keep_open(), name=f"resolve-stream {address}")
 
     def _open_channel(self) -> None:
-        self._version = self._channels.version
         self._channel = self._channels.open(self.address)
         self._stub: Any = resolver_service_pb2_grpc.ResolverServiceStub(self._channel)
         self._admin: Any = pool_admin_service_pb2_grpc.PoolAdminServiceStub(self._channel)
@@ -84,7 +89,7 @@ class ResolveStream:
         answer: asyncio.Future[pb.ResolveAnswer] = self._loop.create_future()
         self._waiting[number] = answer
         self._resolves.append(pb.ResolveItem(id=number, request=request))
-        self._something_to_send.set()
+        self._send_soon()
         timer = self._loop.call_later(timeout_s, _is_late, answer)  # A fifth of what `asyncio.timeout` costs.
         try:
             return await answer
@@ -102,9 +107,9 @@ class ResolveStream:
         self._outbox.put(report)
         self._all_acknowledged.clear()
         if at_once:
-            self._something_to_send.set()
+            self._send_soon()
         elif self._riding is None:
-            self._riding = self._loop.call_later(RIDE_S, self._something_to_send.set)
+            self._riding = self._loop.call_later(RIDE_S, self._send_soon)
 
     @property
     def reports_dropped(self) -> int:
@@ -130,119 +135,130 @@ class ResolveStream:
         """Drops the stream and opens another."""
         self.is_up = False
         if self._call is not None:
-            self._call.cancel()
+            self._call.abort()
 
     def renewed(self) -> None:
         """The certificates have changed. The next connection uses the new ones; an open stream stays."""
-        if not self.is_up and self._call is not None:
-            self._call.cancel()  # With those before it may never be accepted.
+        closing = asyncio.create_task(self._channel.close(grace=GRACE_S))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+        self._open_channel()
 
     async def aclose(self) -> None:
         if len(self._outbox):
-            self._something_to_send.set()
+            self._send_soon()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(FLUSH_S):
                     await self._all_acknowledged.wait()
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
-        await self._channel.close()
+        await asyncio.gather(self._channel.close(), *self._closing)
 
     async def _keep_open(self) -> None:
         backoff_s = BACKOFF_MIN_S
-        last_code: grpc.StatusCode | None = None
+        away_since, told = self._loop.time(), ""
         while True:
-            if self._version != self._channels.version:
-                replaced = self._channel
-                self._open_channel()
-                await replaced.close(grace=GRACE_S)
-            telling = asyncio.create_task(self._tell_why_not())
             try:
-                call: Call = self._stub.ResolveStream(metadata=self._metadata, wait_for_ready=True)
-                self._call = call
-                # The resolver sends them at once if it accepts the stream. `wait_for_connection` tells less: that the
-                # request went out.
-                said = await call.initial_metadata()
-                telling.cancel()
-                if not call.done():
-                    self.is_up = True
-                    self.heeds_closes = said.get(_CLOSES) == "1"
-                    backoff_s, last_code = BACKOFF_MIN_S, None
-                    _log.info("resolver_connected", address=self.address, reports_dropped=self._outbox.dropped)
-                await self._exchange(call)
-                _log.info("resolver_closed_the_stream", address=self.address)
-            except grpc.aio.AioRpcError as error:
-                if error.code() is not last_code:  # Once per reason, not once per try.
-                    last_code = error.code()
-                    _log.warning("resolver_lost", address=self.address, code=last_code.name, details=error.details())
-            except asyncio.CancelledError:
-                # `drop` cancels the call, and whoever waits for a call is told so as if its own task were cancelled.
-                task = asyncio.current_task()
-                if task is None or task.cancelling():
-                    raise
-                _log.warning("resolver_stream_dropped", address=self.address)
+                call = await self._open()
+                backoff_s, told = BACKOFF_MIN_S, ""
+                await self._use(call)
+                away_since = self._loop.time()
+            except (CallEndedError, OSError) as error:
+                reason = str(error) or type(error).__name__
+                is_refused = isinstance(error, CallEndedError) and error.code is not grpc.StatusCode.UNAVAILABLE
+                if reason != told and (is_refused or self._loop.time() - away_since >= PATIENCE_S):
+                    told = reason  # Once per reason, not once per try.
+                    _log.warning("resolver_unreachable", address=self.address, details=reason)
             finally:
-                telling.cancel()
                 self.is_up = False
+                if self._call is not None:
+                    await self._call.aclose()
+                    self._call = None
                 self._lose_all()
             await asyncio.sleep(backoff_s)
             backoff_s = min(BACKOFF_MAX_S, backoff_s * 2)
 
-    async def _tell_why_not(self) -> None:
-        """Logs why there is still no connection: a call that waits for one is not told."""
-        await asyncio.sleep(PATIENCE_S)
-        try:
-            await self._stub.ListModels(pb.ListModelsRequest(), timeout=PATIENCE_S, metadata=self._metadata)
-        except grpc.aio.AioRpcError as error:
-            _log.warning("resolver_unreachable", address=self.address, details=error.details())
+    async def _open(self) -> StreamingCall:
+        """Raises `OSError`, or `CallEndedError` if the resolver does not accept the stream."""
+        call = self._call = await self._channels.call(self.address, _METHOD, self._metadata, self._receive)
+        # The resolver accepts the stream before anything is asked. A connection alone would tell less.
+        said = await call.accepted
+        self.heeds_closes = said.get(_CLOSES) == "1"
+        return call
 
-    async def _exchange(self, call: Call) -> None:
-        self._is_answered.set()
+    async def _use(self, call: StreamingCall) -> None:
+        """Until it ends."""
+        self.is_up = True
+        _log.info("resolver_connected", address=self.address, reports_dropped=self._outbox.dropped)
+        self._turns = 1
+        self._is_answered = True
         self._outbox.reopened()
-        if len(self._outbox):
-            self._something_to_send.set()
-        writing = asyncio.create_task(self._write(call))
+        if self._resolves or len(self._outbox):
+            self._send_soon()
         try:
-            async for response in call:
-                self._hand_out(response)
-        finally:
-            writing.cancel()
-            await asyncio.gather(writing, return_exceptions=True)
+            await call.ended
+        except CallEndedError as error:
+            if error.code is grpc.StatusCode.OK:
+                _log.info("resolver_closed_the_stream", address=self.address)
+            elif error.code is grpc.StatusCode.CANCELLED:
+                _log.warning("resolver_stream_dropped", address=self.address)
+            else:
+                _log.warning("resolver_lost", address=self.address, code=error.code.name, details=error.details)
 
-    async def _write(self, call: Call) -> None:
-        several = False
-        while True:
-            await self._something_to_send.wait()
-            if several:
-                for _ in range(TURNS):
-                    await asyncio.sleep(0)
-            self._something_to_send.clear()
-            if self._riding is not None:
-                self._riding.cancel()
-                self._riding = None
-            message = pb.ResolveStreamRequest(
-                reports=self._outbox.take(),
-                # Whoever stopped waiting must not take a turn.
-                resolves=[item for item in self._resolves if item.id in self._waiting],
-            )
-            self._resolves.clear()
-            if message.resolves:
-                several = len(message.resolves) > 1
-                self._is_answered.clear()
-            await call.write(message)
-            await self._is_answered.wait()
+    def _send_soon(self) -> None:
+        """Not in this turn of the loop: others may have something that goes with it."""
+        self._is_due = True
+        if self._is_answered and self.is_up and not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_soon(self._send, self._turns)
+
+    def _send(self, turns: int) -> None:
+        if turns > 1:
+            self._loop.call_soon(self._send, turns - 1)
+            return
+        self._is_scheduled = False
+        if self._call is None or not self.is_up:
+            return  # What is kept goes with the next stream.
+        if self._riding is not None:
+            self._riding.cancel()
+            self._riding = None
+        if self._call.is_behind:
+            self._riding = self._loop.call_later(RIDE_S, self._send_soon)
+            return
+        self._is_due = False
+        message = pb.ResolveStreamRequest(
+            reports=self._outbox.take(),
+            # Whoever stopped waiting must not take a turn.
+            resolves=[item for item in self._resolves if item.id in self._waiting],
+        )
+        self._resolves.clear()
+        if message.resolves:
+            self._turns = TURNS if len(message.resolves) > 1 else 1
+            self._is_answered = False
+        self._call.write(message.SerializeToString())
+
+    def _receive(self, message: bytes) -> None:
+        try:
+            response = pb.ResolveStreamResponse.FromString(message)
+        except DecodeError:
+            self.drop()
+        else:
+            self._hand_out(response)
 
     def _hand_out(self, response: pb.ResolveStreamResponse) -> None:
         self._outbox.acknowledged(response.acknowledged)
         if not len(self._outbox):
             self._all_acknowledged.set()
-        if response.answers:
-            self._is_answered.set()
         for answer in response.answers:
             waiting = self._waiting.get(answer.id)
             if waiting is not None and not waiting.done():
                 waiting.set_result(answer)
             else:
                 self._close_unwalked(answer)
+        if response.answers:
+            self._is_answered = True
+            if self._is_due:
+                self._send_soon()
 
     def _close_unwalked(self, answer: pb.ResolveAnswer) -> None:
         """Reports a plan that nobody will walk as closed, so that its probes go back."""

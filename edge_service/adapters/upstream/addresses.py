@@ -7,6 +7,8 @@ a name that is resolved twice, once for the rule and once for the connection, ca
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from ipaddress import ip_address
@@ -33,12 +35,24 @@ _WORDS: Mapping[Kind, str] = MappingProxyType(
     }
 )
 
+_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
 Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
 T = TypeVar("T")
 
 
 class ConnectError(Exception):
     """No connection could be made: nothing was sent."""
+
+
+def shortage_words(error: BaseException) -> str:
+    """What this machine has too little of, if that is why there is no connection. Else empty."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _SHORTAGES:
+            return f"the gateway's machine: {os.strerror(cause.errno)}"
+        cause = cause.__cause__ or cause.__context__
+    return ""
 
 
 class Warnings:

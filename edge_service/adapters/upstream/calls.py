@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 import httpx2
 
-from edge_service.adapters.upstream.addresses import ConnectError, Warnings
+from edge_service.adapters.upstream.addresses import ConnectError, Warnings, shortage_words
 from edge_service.adapters.upstream.answer import Answer, ConnectionBrokenError
 from edge_service.adapters.upstream.pool import Origin, Pool
 from edge_service.adapters.upstream.requests import headers_for, path_for
 from edge_service.adapters.upstream.responses import Secret, encoding_of, passed_on, unpacked
 from edge_service.adapters.upstream.trust import tls_words
-from edge_service.app.ports import BrokenError, UnreachableError
+from edge_service.app.ports import BrokenError, ShortageError, UnreachableError
 from edge_service.domain.bodies import Body
 from edge_service.domain.headers import Headers
 from edge_service.domain.plan import Attempt
@@ -57,6 +57,9 @@ class Calls:
         try:
             answer = await self._pool.send(way.origin, head, body, attempt.timeouts.connect_s or None)
         except ConnectError as error:
+            if shortage := shortage_words(error):
+                self._warnings.give("connecting_failed", way.origin.host, shortage)
+                raise ShortageError(shortage) from error
             words = tls_words(error)
             if words:
                 self._warnings.give("tls_failed", way.origin.host, str(error))

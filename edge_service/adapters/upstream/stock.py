@@ -7,10 +7,11 @@ from types import MappingProxyType
 
 import httpx2
 
+from edge_service.adapters.upstream.addresses import shortage_words
 from edge_service.adapters.upstream.requests import headers_for, path_for
 from edge_service.adapters.upstream.responses import Secret, encoding_of, passed_on, unpacked
 from edge_service.adapters.upstream.trust import tls_words
-from edge_service.app.ports import BrokenError, SilentError, UnreachableError, UpstreamFailure
+from edge_service.app.ports import BrokenError, ShortageError, SilentError, UnreachableError, UpstreamFailure
 from edge_service.domain.bodies import Body
 from edge_service.domain.headers import Headers
 from edge_service.domain.plan import Attempt
@@ -106,6 +107,8 @@ class Httpx2Response:
 
 def _failure(error: httpx2.TransportError) -> UpstreamFailure:
     kind = FAILURES.get(type(error), BrokenError)
+    if kind is UnreachableError and (shortage := shortage_words(error)):
+        return ShortageError(shortage)
     name = type(error).__name__
     if kind is BrokenError or not str(error):
         return kind(tls_words(error) or name)  # What is no HTTP is quoted in these errors, and quotes in its turn.

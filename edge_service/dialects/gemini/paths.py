@@ -17,6 +17,9 @@ class Method(StrEnum):
     EMBED_MANY = "batchEmbedContents"
 
 
+_METHODS = {method.value: method for method in Method}
+
+
 @dataclass(frozen=True, slots=True)
 class Called:
     model: str
@@ -26,6 +29,5 @@ class Called:
 def read(behind: str) -> Called | None:
     """None if no method that is known is called. The path's escapes are resolved already."""
     model, colon, word = behind.rpartition(":")
-    if not colon or word not in set(Method):
-        return None
-    return Called(model, Method(word))
+    method = _METHODS.get(word) if colon else None
+    return None if method is None else Called(model, method)

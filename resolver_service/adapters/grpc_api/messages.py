@@ -23,7 +23,7 @@ from resolver_service.app.refusals import (
     UnknownModelError,
     UnservableError,
 )
-from resolver_service.app.report import Bound, Closed, Ended, Event, Failed
+from resolver_service.app.report import Bound, Closed, Content, Ended, Event, Failed
 from resolver_service.domain import selection
 from resolver_service.domain.abilities import (
     CONTEXT,
@@ -53,6 +53,7 @@ _FROM_WIRE = {number: disposition for disposition, number in TO_WIRE.items()}
 # Looking them up in their module, request by request, would cost more than the comparisons.
 _EMBED, _COUNT = plan_pb2.OPERATION_EMBED, plan_pb2.OPERATION_COUNT
 _RETRIEVE, _AUTHENTICATE = plan_pb2.OPERATION_RETRIEVE, plan_pb2.OPERATION_AUTHENTICATE
+_OPERATIONS = frozenset(plan_pb2.Operation.values())
 _CAPABILITIES = {c.value: c for c in Capability}
 _NEEDS_FIELDS = {CONTEXT: "estimated_input_tokens", OUTPUT: "max_output_tokens"}
 _NONE: frozenset[Any] = frozenset()
@@ -72,6 +73,9 @@ def query(request: resolver_service_pb2.ResolveRequest, path: str = "") -> Query
     """`path` leads to the request, for the fields that errors name. Raises `InvalidRequestError`."""
     operation, model, excluded = request.operation, request.model, request.excluded_targets
     affinity_key, affinity_required = request.affinity_key, request.affinity_required
+    if operation not in _OPERATIONS:
+        # From a newer caller. Taken for another one it would take a turn, a probe, and targets that may be unfit.
+        raise InvalidRequestError(f"{path}operation", f"this resolver knows no operation {operation}")
     retrieving = operation == _RETRIEVE
     if not (model.strip() or retrieving or operation == _AUTHENTICATE):
         raise InvalidRequestError(f"{path}model", "a model name is required")
@@ -117,8 +121,8 @@ def ms(seconds: float) -> int:
     return math.ceil(seconds * 1000)
 
 
-def event(report: resolver_service_pb2.OutcomeReport, path: str = "") -> Event | None:
-    """What the application learns from; None for a kind that it has no use for. Raises `InvalidRequestError`."""
+def event(report: resolver_service_pb2.OutcomeReport, path: str = "") -> Event:
+    """What the application learns from. Raises `InvalidRequestError`."""
     match report.WhichOneof("event"):
         case "ended":
             ended = report.ended
@@ -139,7 +143,7 @@ def event(report: resolver_service_pb2.OutcomeReport, path: str = "") -> Event |
                 raise InvalidRequestError(f"{path}bound.affinity_key", f"1 to {MAX_KEY_BYTES} bytes, not {size}")
             return Bound(report.bound.target_id, report.bound.affinity_key)
         case "content":
-            return None
+            return Content(report.content.target_id)
         case _:
             raise InvalidRequestError(f"{path}event", "one of failed, content, ended, closed and bound is required")
 

@@ -21,7 +21,7 @@ from resolver_service.adapters.grpc_api.plans import PlanWriter
 from resolver_service.adapters.grpc_api.wire import tag, varint
 from resolver_service.app.access import ClientKeyError
 from resolver_service.app.limits import ClientLimitError
-from resolver_service.app.ports import Granted, ReportEffect, Revisions, SharedState, Telemetry, Wanted
+from resolver_service.app.ports import Granted, Revisions, SharedState, Telemetry, Wanted
 from resolver_service.app.refusals import (
     BoundElsewhereError,
     NoTargetError,
@@ -107,10 +107,22 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
                 granted = await self._granted([item.request for item in resolves])
                 for resolve, its_share in zip(resolves, granted, strict=True):
                     parts += self._answer(resolve, caller, its_share)
-                yield b"".join(parts)
+                response = b"".join(parts)
+                try:
+                    yield response
+                except GeneratorExit:
+                    self._take_back(response)
+                    raise
         finally:
             self._resolver.caller_left(caller)
             self._telemetry.stream_closed()
+
+    def _take_back(self, response: bytes) -> None:
+        """The stream broke before this was sent, as when a resolver that was frozen answers an edge that has given it
+        up: nobody has the plans in it, and nobody would close them."""
+        for answer in pb.ResolveStreamResponse.FromString(response).answers:
+            if answer.HasField("plan"):
+                self._reports.closed(answer.plan.decision_id)
 
     async def Explain(self, request: pb.ExplainRequest, context: Context) -> pb.ExplainResponse:
         try:
@@ -214,9 +226,9 @@ class ResolverServicer(resolver_service_pb2_grpc.ResolverServiceServicer):
         else:
             self._learn(report, event)
 
-    def _learn(self, report: pb.OutcomeReport, event: Event | None) -> None:
+    def _learn(self, report: pb.OutcomeReport, event: Event) -> None:
         reports, telemetry, decision_id = self._reports, self._telemetry, report.decision_id
-        effect: ReportEffect = "unused" if event is None else reports.apply(decision_id, event)
+        effect = reports.apply(decision_id, event)
         if isinstance(event, Ended):
             telemetry.reported("ended", effect)
             if effect == "applied":

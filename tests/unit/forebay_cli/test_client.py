@@ -147,6 +147,45 @@ def test_every_status_becomes_a_sentence_on_one_line(
     assert str(caught.value) == said
 
 
+@pytest.mark.parametrize(
+    ("code", "text", "said"),
+    [
+        (
+            grpc.StatusCode.DEADLINE_EXCEEDED,
+            "late",
+            "1.2.3.4:8401 did not answer within 2.5 s; "
+            "the change may have been made all the same: look before you repeat it",
+        ),
+        (
+            grpc.StatusCode.UNAVAILABLE,
+            "Stream removed (recvmsg:Connection reset by peer (104))",
+            "1.2.3.4:8401 went away before it answered; "
+            "the change may have been made all the same: look before you repeat it",
+        ),
+        (
+            grpc.StatusCode.UNAVAILABLE,
+            "failed to connect to all addresses",
+            "no resolver can be reached at 1.2.3.4:8401: start it with 'forebay-resolver --config FILE', "
+            "or say where it is with --resolver or FOREBAY_RESOLVER",
+        ),
+    ],
+)
+def test_a_change_whose_answer_got_lost_may_have_been_made(
+    client: ResolverClient,
+    channel: Any,
+    meanwhile: Callable[..., Future[Any]],
+    code: grpc.StatusCode,
+    text: str,
+    said: str,
+) -> None:
+    draining = meanwhile(lambda: client.drain("a/b#0", "boss", drained=True))
+    *_, call = channel.take_unary_unary(ADMIN.methods_by_name["Drain"])
+    call.terminate(None, (), code, text)
+    with pytest.raises(CallError) as caught:
+        draining.result(5)
+    assert str(caught.value) == said
+
+
 def test_details_that_contradict_their_status_are_not_the_resolvers(
     client: ResolverClient, channel: Any, meanwhile: Callable[..., Future[Any]]
 ) -> None:

@@ -111,7 +111,7 @@ class _OperationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Operation.V
     """
 
 class Operation(_Operation, metaclass=_OperationEnumTypeWrapper):
-    """The kind of request."""
+    """The kind of request. One that the resolver does not know is refused: INVALID_ARGUMENT."""
 
 OPERATION_UNSPECIFIED: Operation.ValueType  # 0
 """Treated as OPERATION_GENERATE."""

@@ -372,7 +372,7 @@ Global___AttemptFailed: _TypeAlias = AttemptFailed  # noqa: Y015
 
 @_typing.final
 class AttemptContent(_message.Message):
-    """The attempt's first content has arrived."""
+    """The attempt's first content has arrived, so that the plan goes no further: probes of its other targets go back."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from edge_service.app.answers import read_whole, refusal, unusable
+from edge_service.app.answers import failure, read_whole, refusal, unusable
+from edge_service.app.ports import ShortageError, UnreachableError
 from edge_service.app.rulings import NO_RULINGS, Rulings
 from edge_service.dialects.asked import OPENAI
 from edge_service.dialects.exchange import EmptyAnswerError, MalformedAnswerError, ReportedError
@@ -38,6 +39,13 @@ class Answer:
 
     async def aclose(self) -> None:
         pass
+
+
+def test_what_the_gateways_machine_is_short_of_is_no_fault_of_the_target() -> None:
+    """Reported as the target's, it would take every target out for all edges."""
+    short, unreachable = failure(ShortageError("no room")), failure(UnreachableError("refused"))
+    assert (short.disposition, unreachable.disposition) == (Disposition.UNREACHABLE, Disposition.UNREACHABLE)
+    assert (short.is_blameless, unreachable.is_blameless) == (True, False)
 
 
 @pytest.mark.parametrize("is_known_to_be", [True, False])

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 from collections.abc import Awaitable, Callable, Coroutine
 
 import pytest
@@ -147,6 +148,17 @@ async def test_a_lifted_deadline_passes_unnoticed_and_the_others_do_not() -> Non
 
 
 @on_both_loops
+async def test_a_timer_that_finds_every_deadline_lifted_finds_no_fault() -> None:
+    interrupts, faults = Interrupts(), list[object]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+    interrupts.within(Reason.HEADERS, 0.01)
+    interrupts.lift(Reason.HEADERS)
+    await asyncio.sleep(0.03)
+    assert (interrupts.reason, faults) == (None, [])
+    interrupts.close()
+
+
+@on_both_loops
 async def test_a_client_that_left_breaks_off_whatever_is_awaited() -> None:
     interrupts = Interrupts()
     soon(interrupts, Reason.CLIENT_GONE)
@@ -169,6 +181,15 @@ async def test_a_client_that_left_outweighs_a_deadline_that_has_just_passed() ->
     soon(interrupts, Reason.HEADERS, Reason.CLIENT_GONE, Reason.TOTAL)
     assert await interrupted(interrupts) is Reason.CLIENT_GONE
     assert cancelling() == 0
+
+
+@on_both_loops
+async def test_of_two_reasons_the_weightier_counts_whichever_comes_first() -> None:
+    interrupts = Interrupts()
+    for lighter, weightier in itertools.combinations([Reason.TOTAL, Reason.DRAINING, Reason.CLIENT_GONE], 2):
+        for reasons in ([lighter, weightier], [weightier, lighter]):
+            soon(interrupts, *reasons)
+            assert await interrupted(interrupts) is weightier
 
 
 @on_both_loops
@@ -290,6 +311,16 @@ async def test_a_close_right_after_an_interruption_calls_off_what_was_due_next()
     interrupts.close()
     await asyncio.sleep(0.02)
     assert cancelling() == 0
+
+
+@on_both_loops
+async def test_no_timer_is_left_behind_to_hold_on_to_a_request_that_is_over() -> None:
+    interrupts, timers = Interrupts(), list[asyncio.Handle | None]()
+    for seconds in (LONG_S, LONG_S / 2):
+        interrupts.within(Reason.STREAM, seconds)
+        timers.append(interrupts._timer)
+    interrupts.close()
+    assert [timer is not None and timer.cancelled() for timer in timers] == [True, True]
 
 
 @on_both_loops

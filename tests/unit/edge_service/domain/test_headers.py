@@ -92,6 +92,25 @@ def test_repeated_headers_and_their_order_stay() -> None:
     assert headers.to_upstream(pairs) == headers.to_client(pairs) == pairs
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        [(b"connection", b"openai-a")],
+        [(b"connection", b"close, \tOpenAI-A ")],
+        [(b"connection", b"keep-alive"), (b"connection", b",openai-a,")],
+    ],
+)
+def test_what_is_for_one_connection_stays_on_it(options: headers.Headers) -> None:
+    pairs = [(b"openai-a", b"1"), (b"openai-b", b"2"), *options, (b"openai-a", b"3")]
+    assert headers.to_upstream(pairs) == headers.to_client(pairs) == [(b"openai-b", b"2")]
+
+
+@pytest.mark.parametrize("options", [b"keep-alive", b"Close", b"upgrade, openai", b""])
+def test_what_its_connection_does_not_name_passes(options: bytes) -> None:
+    pairs = [(b"connection", options), (b"openai-a", b"1")]
+    assert headers.to_upstream(pairs) == headers.to_client(pairs) == pairs[1:]
+
+
 def test_the_first_of_repeated_headers_is_found() -> None:
     assert headers.first([(b"a", b"1"), (b"b", b"2"), (b"b", b"3")], b"b") == b"2"
     assert headers.first([(b"a", b"1")], b"b") is None

@@ -22,6 +22,7 @@ def test_only_silence_is_ambiguous() -> None:
         (Outcome(Disposition.CONTEXT_LENGTH, status=400), Disposition.CONTEXT_LENGTH, True),
         (Outcome(Disposition.CREDENTIAL, status=401), Disposition.CREDENTIAL, False),
         (Outcome(Disposition.CREDENTIAL, status=400), Disposition.CREDENTIAL, False),
+        (Outcome(Disposition.MODEL_MISSING, status=401), Disposition.CREDENTIAL, False),
         (Outcome(Disposition.MODEL_MISSING, status=403), Disposition.CREDENTIAL, False),
         (Outcome(Disposition.CLIENT_FAULT, status=403), Disposition.CLIENT_FAULT, True),
         (Outcome(Disposition.QUOTA, status=402), Disposition.CREDENTIAL, False),
@@ -57,6 +58,7 @@ BY_RANK = [
         Outcome(Disposition.QUOTA, status=402),
         Outcome(Disposition.CREDENTIAL),
     ],
+    [Outcome(Disposition.CLIENT_FAULT, is_unfit=True)],
 ]
 
 

@@ -78,12 +78,32 @@ def test_a_client_goes_on_from_nothing_but_its_own() -> None:
     query = going_on("pool")._replace(client_key=hashes[0])
     with pytest.raises(UnboundError):
         it.resolver.resolve(query)
-    assert it.resolver.wanted(query) is None or it.resolver.wanted(query).claim is None  # type: ignore[union-attr]
+    wanted = it.resolver.wanted(query)
+    assert wanted is not None
+    assert (wanted.binding, wanted.claim) == (KEY, None), "another resolver may know who made it"
     made = it.resolver.resolve(Query("pool", will_report=True, client_key=hashes[0]))
     assert it.bind(made, KEY, "two/m#0") == "applied"
     assert [a.target.id for a in it.resolver.resolve(query).attempts] == ["two/m#0"]
     with pytest.raises(UnboundError):
         it.resolver.resolve(going_on("pool", ANOTHER)._replace(client_key=hashes[1]))
+
+
+def test_what_was_made_under_a_name_that_a_client_may_not_call_is_unknown_to_it() -> None:
+    hashes = [hashlib.sha256(key).digest() for key in (b"all", b"some")]
+    clients = f"\n  - {{id: all, key-sha256: {hashes[0].hex()}}}"
+    clients += f"\n  - {{id: some, key-sha256: {hashes[1].hex()}, allow: [other, m]}}"
+    it = Resolving(f"{CONFIG}clients:{clients}\n")
+    for name, key in (("pool", KEY), ("Other", ANOTHER)):
+        it.bind(it.resolver.resolve(Query(name, will_report=True, client_key=hashes[0])), key, "two/m#0")
+
+    def asked(key: bytes, client_key: bytes) -> list[str]:
+        query = Query("", affinity_key=key, retrieving=True, client_key=client_key)
+        return [attempt.target.id for attempt in it.resolver.resolve(query).attempts]
+
+    assert [asked(key, hashes[0]) for key in (KEY, ANOTHER)] == [["two/m#0"]] * 2
+    assert asked(ANOTHER, hashes[1]) == ["two/m#0"]
+    with pytest.raises(UnboundError):
+        asked(KEY, hashes[1])
 
 
 def test_what_goes_on_from_an_answer_goes_to_who_made_it_and_nowhere_else(it: Resolving) -> None:

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from resolver_service.app import configure
 from resolver_service.app.configure import Configuration
 from resolver_service.app.ports import Kept, Parsed, PastRevision
 from resolver_service.domain.catalog import Catalog
@@ -46,6 +47,16 @@ async def test_a_new_configuration_is_the_next_revision() -> None:
     clock.advance(50)
     assert await configuration.offer(b"second")
     assert (configuration.current.number, configuration.current.loaded_at) == (2, 150)
+
+
+async def test_an_end_right_after_a_change_is_a_quiet_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(configure, "GONE_S", 0.0)
+    loop, problems = asyncio.get_running_loop(), []
+    loop.set_exception_handler(lambda _, problem: problems.append(problem))
+    assert await Configuration(empty, Clock(), b"first").offer(b"second")
+    await loop.shutdown_default_executor()
+    await asyncio.sleep(0)
+    assert problems == []
 
 
 async def test_the_same_content_is_no_new_revision() -> None:

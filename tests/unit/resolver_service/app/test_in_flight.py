@@ -201,6 +201,14 @@ def test_a_full_target_takes_no_turn_and_no_probe(resolving: Resolving) -> None:
     assert [resolving.rotation.turn(("pool:pool", priority)) for priority in (0, 1)] == turns
 
 
+def test_who_gets_no_probe_is_not_sent_to_a_full_target_either(resolving: Resolving) -> None:
+    firsts(resolving, 4)
+    for target in (ONE, TWO, TWO_B):
+        resolving.fail(target, retry_after_s=10)
+    resolving.clock.advance(10)
+    assert resolving.refusal("pool", will_report=False) == ("rate_limited", BUSY_S)
+
+
 # --- Reloads ---------------------------------------------------------------------------------------------------------
 
 

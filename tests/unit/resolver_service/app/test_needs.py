@@ -26,6 +26,7 @@ model-pools:
     - {id: both, members: [{model: m}]}
     - {id: all, members: [{model: m}, {provider: unknown, model: x}]}
     - {id: off, members: [{provider: small, model: m}, {provider: large, model: m, disabled: true}]}
+    - {id: none, members: [{provider: large, model: m, disabled: true}]}
     - {id: bad, members: [{provider: small, model: m}, {provider: large, model: m}], policy: {on-exhausted: least-bad}}
 """
 VISION, TOOLS = Needs(frozenset({Capability.VISION})), Needs(frozenset({Capability.TOOLS}))
@@ -77,6 +78,7 @@ def test_explain_names_what_is_missing(it: Resolving) -> None:
     assert reasons(it, "both", AUDIO) == {"small/m#0": "cannot: audio", "large/m#0": "cannot: audio"}
     it.fail("small/m#0")
     assert reasons(it, "all", VISION)["small/m#0"] == "cannot: vision", "it would be no better once it is well"
+    assert reasons(it, "all", TOOLS)["small/m#0"] == "cooling: rate-limited", "that is all it lacks"
 
 
 @pytest.mark.parametrize(
@@ -103,6 +105,12 @@ def test_if_no_target_can_serve_the_request_is_at_fault(
 def test_what_is_disabled_does_not_count(it: Resolving) -> None:
     with pytest.raises(UnservableError):
         decide(it, "off", VISION)
+
+
+def test_where_all_are_disabled_nobody_lacks_anything(it: Resolving) -> None:
+    with pytest.raises(NoTargetError) as caught:
+        decide(it, "none", VISION)
+    assert (caught.value.code, caught.value.retry_after_s) == ("unavailable", None)
 
 
 def test_if_what_can_serve_is_away_it_is_waited_for(it: Resolving) -> None:

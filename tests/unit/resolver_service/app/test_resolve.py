@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from resolver_service.app.decisions import Query
 from resolver_service.app.probes import ProbeBook
 from resolver_service.app.refusals import NoTargetError, UnknownModelError
 from resolver_service.domain.health import PROBE_LEASE_S
@@ -413,6 +414,8 @@ def test_who_gets_no_probe_is_not_locked_out_where_all_others_are_out(counting: 
         (attempt,) = resolving.decide("pool", counting=counting, will_report=will_report).attempts
         assert attempt.target.id == ONE
         assert not attempt.probe
+    reason = resolving.explain("pool", counting=counting, will_report=will_report).targets[0].reason
+    assert reason == "number 1"
     # While someone probes, there is somebody to wait for.
     assert probed(resolving) == [ONE]
     assert resolving.refusal("pool", counting=counting, will_report=will_report) == ("rate_limited", 60)
@@ -455,6 +458,38 @@ def test_the_probe_book_does_not_slow_down_with_what_it_holds() -> None:
     for number in range(20_000):
         book.taken(f"d{number}", "a", number / 1000)
     assert time.process_time() - began < 1
+
+
+# --- What resolvers with a store ask it for ---------------------------------------------------------------------------
+
+
+def wanted(resolving: Resolving, name: str = "pool", **query: Any) -> tuple[list[str], set[str]]:
+    """The groups of which a turn is claimed, and the scopes whose probes are asked for."""
+    found = resolving.resolver.wanted(Query(name, **{"will_report": True, **query}))
+    if found is None:
+        return [], set()
+    return [found.claim.key[0]] if found.claim else [], set(found.probes)
+
+
+def test_a_request_wants_a_turn_and_the_probes_of_the_targets_that_it_may_be_sent_to(resolving: Resolving) -> None:
+    assert wanted(resolving) == (["pool:pool"], set())
+    for target, disposition in ((ONE, Disposition.RATE_LIMITED), (TWO, Disposition.CREDENTIAL)):
+        resolving.fail(target, disposition, retry_after_s=None)
+    resolving.clock.advance(30)
+    assert wanted(resolving) == (["pool:pool"], {ONE})
+    resolving.clock.advance(270)
+    assert wanted(resolving) == (["pool:pool"], {ONE, "two#0"})
+    assert wanted(resolving, excluded=frozenset({ONE})) == (["pool:pool"], {"two#0"})
+    resolving.plan("pool")
+    assert wanted(resolving) == (["pool:pool"], set()), "another request has them"
+
+
+def test_who_will_get_none_wants_none(resolving: Resolving) -> None:
+    resolving.fail(ONE)
+    resolving.clock.advance(30)
+    assert wanted(resolving, will_report=False) == (["pool:pool"], set())
+    assert wanted(resolving, counting=True) == ([], set())
+    assert wanted(resolving, excluded=frozenset(ALL)) == wanted(resolving, "nobody") == ([], set())
 
 
 # --- Explain ---------------------------------------------------------------------------------------------------------

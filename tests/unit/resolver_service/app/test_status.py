@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from resolver_service.app.status import State, Status, TargetStatus
+from resolver_service.app.status import Glance, State, Status, TargetStatus
 from resolver_service.domain.policy import Disposition
 from tests.support.resolving import Resolving
 
@@ -12,12 +12,16 @@ model-pools:
   pools:
     - {id: in, members: [{provider: one, model: a, disabled: true}, {provider: one, model: b, disabled: true}]}
     - {id: out, members: [{provider: one, model: b}]}
+    - {id: again, members: [{provider: one, model: b, disabled: true}]}
 """
 
 
+def glance(it: Resolving) -> Glance:
+    return Status(it.configuration, it.health, it.drains, it.in_flight, it.reports.recent, it.clock).glance()
+
+
 def statuses(it: Resolving) -> dict[str, TargetStatus]:
-    status = Status(it.configuration, it.health, it.drains, it.in_flight, it.reports.recent, it.clock)
-    return {target.target_id: target for target in status.glance().targets()}
+    return {target.target_id: target for target in glance(it).targets()}
 
 
 def test_a_target_is_disabled_if_it_is_whichever_way_it_is_reached() -> None:
@@ -35,7 +39,7 @@ def test_a_target_is_as_well_as_the_worst_of_its_scopes() -> None:
     it.fail("one/m#0", Disposition.CREDENTIAL)
     found = statuses(it)
     assert (found["one/b#0"].reason, found["one/b#0"].retry_after_s) == (Disposition.CREDENTIAL, 300)
-    it.clock.advance(301)
+    it.clock.advance(300)
     assert statuses(it)["one/b#0"].state is State.PROBING
     it.operator.drain("one/b#0")
     assert statuses(it)["one/b#0"].state is State.DRAINED
@@ -45,5 +49,16 @@ def test_it_tells_what_is_under_way_and_what_came_of_others() -> None:
     it = Resolving(TEXT)
     it.decide("m")
     it.fail("one/m#0", Disposition.TIMEOUT)
-    status = statuses(it)["one/m#0"]
-    assert (status.in_flight, status.recent) == (1, {Disposition.TIMEOUT: 1})
+    found = statuses(it)
+    assert (found["one/m#0"].in_flight, found["one/m#0"].recent) == (1, {Disposition.TIMEOUT: 1})
+    assert found["one/b#0"] == TargetStatus("one/b#0", State.READY)
+
+
+def test_what_was_seen_at_a_glance_is_not_changed_by_what_comes() -> None:
+    it = Resolving(TEXT)
+    seen = glance(it)
+    before = list(seen.targets())
+    it.decide("m")
+    it.fail("one/m#0")
+    it.operator.drain("one/b#0")
+    assert list(seen.targets()) == before

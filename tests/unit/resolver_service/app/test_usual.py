@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
-from resolver_service.app.decisions import Course
+from resolver_service.app.decisions import Course, Query
+from resolver_service.app.usual import UsualCourses
 from tests.support.resolving import Resolving
 
 TEXT = """
@@ -13,6 +17,7 @@ providers:
 model-pools:
   pools:
     - {id: pool, strategy: round-robin, members: [{provider: a, model: m}, {provider: b, model: m}]}
+    - {id: one-try, members: [{provider: a, model: m}, {provider: b, model: m}], policy: {attempts: 1}}
     - {id: walk, strategy: priority, members: [{provider: a, model: m}, {provider: b, model: m, priority: 1}]}
 """
 
@@ -47,6 +52,27 @@ async def test_it_is_another_in_another_revision(it: Resolving) -> None:
     await it.configuration.offer((TEXT % ", max-concurrent: 1").encode())
     after = courses(it)
     assert [course.revision for course in before + after] == [1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("change", [{"number": 2}, {"digest": "another"}])
+def test_revisions_are_told_apart_by_number_and_digest_together(it: Resolving, change: dict[str, Any]) -> None:
+    revision = it.configuration.current
+    pool = revision.catalog.find("pool")
+    assert pool is not None
+    usual = UsualCourses(it.health, it.drains, it.in_flight.counts)
+    found = [usual.find(Query("pool"), r, pool, lambda _: 0) for r in (revision, revision, replace(revision, **change))]
+    assert found[0] is found[1]
+    assert found[0] is not found[2]
+
+
+def test_no_more_is_tried_than_may_be(it: Resolving) -> None:
+    assert it.decide("one-try").course.is_usual
+    assert [len(it.decide(name).attempts) for name in ("one-try", "pool")] == [1, 2]
+
+
+def test_who_excludes_one_gets_a_course_of_the_others(it: Resolving) -> None:
+    courses(it)
+    assert [it.plan("pool", excluded=("a/m#0",)) for _ in range(2)] == [["b/m#0"]] * 2
 
 
 async def test_while_some_target_counts_what_it_has_each_is_looked_at(it: Resolving) -> None:

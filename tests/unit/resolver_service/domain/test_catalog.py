@@ -19,8 +19,8 @@ def pools_of(*ids: str) -> list[Any]:
 
 
 def test_a_target_is_known_by_what_it_shares_with_others() -> None:
-    (_, second) = source("p", "vendor/m", credentials=2).targets
-    assert second.scopes == Scopes("p/vendor/m#1", "p#1", "p/vendor/m#*")
+    (_, second) = source("p", "vendor/m#7", credentials=2).targets
+    assert second.scopes == Scopes("p/vendor/m#7#1", "p#1", "p/vendor/m#7#*")
     assert credential_scope(second.id) == second.scopes.credential
 
 

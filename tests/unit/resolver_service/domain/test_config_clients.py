@@ -107,11 +107,19 @@ def test_names_that_are_not_there_yet_may_be_allowed() -> None:
         ({"limits": 5}, "limits", "expected a mapping, got an integer"),
         ({"alow": []}, "alow", "unknown key 'alow'; did you mean 'allow'?"),
         ({"id": None}, "id", "is required"),
+        ({"description": 5}, "description", "expected a string, got an integer; put it in quotes"),
         ({"expires": 5}, "expires", "expected a string, got an integer; put it in quotes"),
     ],
 )
 def test_each_mistake_is_told_with_its_place(fields: dict[str, Any], path: str, message: str) -> None:
     assert wrong(**fields) == [(f"clients[0].{path}", message)]
+
+
+def test_there_may_be_ten_keys_and_a_hundred_names_of_two_hundred_characters() -> None:
+    keys, names = [sha256(str(n)) for n in range(10)], [f"{n:0200}" for n in range(100)]
+    found = clients({"id": "c", "key-sha256": keys, "allow": names})
+    assert found is not None
+    assert len(found) == 10
 
 
 def test_an_empty_list_of_names_is_taken_for_a_mistake() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from resolver_service.domain.catalog import Scopes
 from resolver_service.domain.health import (
+    NEWEST_BELIEVED,
     PROBE_LEASE_S,
     WELL,
     Availability,
@@ -291,6 +292,11 @@ def test_a_success_of_a_newer_generation_restores() -> None:
     assert health.generation == 8
 
 
+def test_a_success_of_a_generation_that_nobody_has_given_out_leaves_room_for_those_that_follow() -> None:
+    for generation in (NEWEST_BELIEVED, NEWEST_BELIEVED + 1, 2**64 - 1):
+        assert succeeded(cooled(), generation=generation) == Health(generation=NEWEST_BELIEVED + 1)
+
+
 # --- Probes ----------------------------------------------------------------------------------------------------------
 
 
@@ -342,6 +348,13 @@ def test_a_probe_that_fails_doubles() -> None:
     assert again.retry_after_s(NOW + 40) == 60
     # The lease is over with it: at the end of the cool-down there is a probe for someone else.
     assert again.availability(NOW + 100) is PROBE
+
+
+@pytest.mark.parametrize("disposition", COOLING)
+def test_a_target_that_was_not_well_cools_again_at_one_failure_of_any_kind(disposition: Disposition) -> None:
+    again = fail(probe_taken(cooled(), holder="d1", now=NOW + 30), disposition, now=NOW + 40)
+    assert again.availability(NOW + 40) is OUT
+    assert (again.reason, again.generation) == (disposition, 2)
 
 
 def test_after_a_success_the_first_cool_down_is_the_shortest_again() -> None:

@@ -32,6 +32,23 @@ def test_the_last_of_it_is_over_when_all_is() -> None:
     window.add(0, 50)
     window.add(3, 200)
     assert window.reset_ms(300) == 200 + WINDOW_MS - 300
+    assert window.used(WINDOW_MS) == 3, "of what was nothing there is no end to wait for"
+
+
+def test_what_came_together_is_over_together_with_the_last_of_it() -> None:
+    window = Window()
+    for now_ms in (0, GRAIN_MS - 1):
+        window.add(1, now_ms)
+    assert len(window) == 1
+    assert window.wait_ms(1, GRAIN_MS) == window.reset_ms(GRAIN_MS) == WINDOW_MS - 1
+    assert [window.used(WINDOW_MS + GRAIN_MS - 2), window.used(WINDOW_MS + GRAIN_MS - 1)] == [2, 0]
+
+
+def test_nobody_waits_for_what_is_over() -> None:
+    window = Window()
+    window.add(1, 0)
+    window.add(1, WINDOW_MS // 2)
+    assert window.wait_ms(1, WINDOW_MS) == WINDOW_MS // 2
 
 
 def test_memory_is_bounded_however_much_is_used() -> None:
@@ -77,3 +94,14 @@ def test_what_is_left_is_told() -> None:
     assert usage.allowances(limits, 1000).tokens == Allowance(100, 0, WINDOW_MS)
     assert usage.allowances(Limits(requests=1), 1000) == Allowances(Allowance(1, 0, 59_000), None)
     assert usage.allowances(Limits(concurrent=1), 1000) == Allowances(None, None)
+
+
+def test_whoever_uses_or_holds_anything_is_not_idle() -> None:
+    usage = Usage()
+    usage.requests.add(1, 0)
+    usage.tokens.add(1, 10)
+    assert [usage.is_idle(now_ms) for now_ms in (0, WINDOW_MS, WINDOW_MS + 10)] == [False, False, True]
+    usage.reserved = 1
+    assert not usage.is_idle(WINDOW_MS + 10)
+    usage.reserved, usage.concurrent = 0, 1
+    assert not usage.is_idle(WINDOW_MS + 10)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from resolver_service.domain.names import MOST_COMPARED, closest, name_key, near, split_reasoning
+from resolver_service.domain.names import LONGEST_COMPARED, MOST_COMPARED, closest, name_key, near, split_reasoning
 
 
 def test_names_are_compared_without_blanks_around_them_and_without_regard_to_case() -> None:
@@ -51,6 +51,12 @@ def test_nothing_is_close_to_a_name_that_is_like_none(name: str) -> None:
     assert closest(name, ["claude-opus-4", "gpt-4.1", "g" * 100_000]) == ()
 
 
+def test_longer_names_than_anybody_types_are_not_compared() -> None:
+    longest = "x" * LONGEST_COMPARED
+    assert closest(longest, [longest[:-1], longest, longest + "x"]) == (longest, longest[:-1])
+    assert closest(longest + "x", [longest]) == ()
+
+
 def test_nothing_is_close_where_there_is_nothing() -> None:
     assert closest("gpt-4.1", []) == ()
 
@@ -73,3 +79,5 @@ def test_of_very_many_names_those_are_worth_comparing_that_begin_alike(name: str
     assert 0 < len(compared) <= MOST_COMPARED
     if "4711" in name:
         assert ("model-4711", "Model-4711") in compared
+    assert (spellings[0] in compared) is (name in ("", "aaa"))
+    assert (spellings[-1] in compared) is (name == "zzz")

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from resolver_service.domain.catalog import Group, RawModel, Source, Strategy, Target
-from resolver_service.domain.selection import Order, TurnKey, first_of, order, targets_of
+from resolver_service.domain.selection import Available, Order, TurnKey, first_of, order, targets_of
 from tests.support.catalogs import cluster, member, pool, raw_member, raw_model, source
 
 
@@ -104,6 +104,12 @@ def test_a_pool_has_the_same_turns_whichever_way_it_is_reached() -> None:
     directly = order(inner, everything, at(0))
     assert directly.took == (("pool:inner", 0),)
     assert through.took == (("cluster:c", 0), *directly.took)
+
+
+@pytest.mark.parametrize("available", [everything, None])
+def test_the_turns_of_a_pool_decide_who_of_it_is_first_whatever_its_cluster_s(available: Available | None) -> None:
+    inner = pool("inner", member("a"), member("b"))
+    assert names(order(cluster("c", member(inner)), available, at(1, inner=0))) == "a b"
 
 
 def test_a_pool_and_a_cluster_of_one_name_have_turns_of_their_own() -> None:

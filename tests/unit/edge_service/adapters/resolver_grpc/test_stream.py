@@ -1,15 +1,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import grpc.aio
 import pytest
+from hyperframe.frame import WindowUpdateFrame
 
+from edge_service.adapters.resolver_grpc import stream as stream_module
 from edge_service.adapters.resolver_grpc.channels import Channels
-from edge_service.adapters.resolver_grpc.stream import ResolveStream
+from edge_service.adapters.resolver_grpc.stream import ResolveStream, StreamLostError
+from forebay.resolver.v1 import plan_pb2, resolver_service_pb2_grpc
 from forebay.resolver.v1 import resolver_service_pb2 as pb
-from forebay.resolver.v1 import resolver_service_pb2_grpc
 
 
 class Counting(resolver_service_pb2_grpc.ResolverServiceServicer):
@@ -28,15 +34,30 @@ class Counting(resolver_service_pb2_grpc.ResolverServiceServicer):
             yield pb.ResolveStreamResponse(answers=answers, acknowledged=[item.id for item in message.reports])
 
 
+@contextlib.asynccontextmanager
+async def streaming(servicer: Any, listen: str = "127.0.0.1:0") -> AsyncIterator[ResolveStream]:
+    """A stream to the servicer."""
+    server = grpc.aio.server()
+    if isinstance(servicer, grpc.GenericRpcHandler):
+        server.add_generic_rpc_handlers((servicer,))
+    else:
+        resolver_service_pb2_grpc.add_ResolverServiceServicer_to_server(servicer, server)
+    port = server.add_insecure_port(listen)
+    await server.start()
+    stream = ResolveStream(
+        listen if listen.startswith("unix:") else f"{listen.rpartition(':')[0]}:{port}", "", Channels()
+    )
+    try:
+        yield stream
+    finally:
+        await stream.aclose()
+        await server.stop(None)
+
+
 @pytest.mark.parametrize(("at_first", "then"), [(1, [0, 1, 1]), (2, [0, 2])])
 async def test_questions_wait_for_each_other_where_several_came_at_a_time(at_first: int, then: list[int]) -> None:
     counting = Counting()
-    server = grpc.aio.server()
-    resolver_service_pb2_grpc.add_ResolverServiceServicer_to_server(counting, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    stream = ResolveStream(f"127.0.0.1:{port}", "", Channels())
-    try:
+    async with streaming(counting) as stream:
         await asyncio.gather(*(stream.resolve(pb.ResolveRequest(), 10) for _ in range(at_first)))
         stream.report(pb.OutcomeReport(), at_once=True)
         while stream.reports_unacknowledged:
@@ -46,6 +67,85 @@ async def test_questions_wait_for_each_other_where_several_came_at_a_time(at_fir
             await asyncio.sleep(0)
         await asyncio.gather(one, stream.resolve(pb.ResolveRequest(), 10))
         assert counting.at_a_time == [at_first, *then]
-    finally:
-        await stream.aclose()
-        await server.stop(None)
+
+
+class Echoing(resolver_service_pb2_grpc.ResolverServiceServicer):
+    """A resolver that gives back the name that it is asked for."""
+
+    async def ResolveStream(  # noqa: N802
+        self, requests: AsyncIterator[pb.ResolveStreamRequest], context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[pb.ResolveStreamResponse]:
+        await context.send_initial_metadata(())
+        async for message in requests:
+            for item in message.resolves:
+                plan = plan_pb2.Plan(name=item.request.model)
+                yield pb.ResolveStreamResponse(answers=[pb.ResolveAnswer(id=item.id, plan=plan)])
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:0", "localhost:0", "[::1]:0", "unix:"])
+async def test_large_messages_come_through_wherever_a_resolver_is(listen: str, tmp_path: Path) -> None:
+    """More than HTTP/2 lets anyone send unasked, each way."""
+    name = "x" * 3_000_000
+    async with streaming(Echoing(), f"unix:{tmp_path / 's'}" if listen == "unix:" else listen) as stream:
+        for _ in range(3):
+            answer = await stream.resolve(pb.ResolveRequest(model=name), 20)
+            assert answer.plan.name == name
+
+
+async def test_each_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    looked_up = loop.getaddrinfo
+
+    async def found(*asked: Any, **its: Any) -> Any:
+        # No name that every machine knows has an address where nobody is.
+        dead, *_ = await looked_up("127.0.0.1", 9, type=socket.SOCK_STREAM)
+        return [dead, *await looked_up(*asked, **its)]
+
+    monkeypatch.setattr(loop, "getaddrinfo", found)
+    async with streaming(Echoing()) as stream:
+        assert (await stream.resolve(pb.ResolveRequest(model="chat"), 10)).plan.name == "chat"
+
+
+class Babbling(grpc.GenericRpcHandler):
+    """A server that accepts every call, and says what is no message of ours."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def service(self, _: grpc.HandlerCallDetails) -> Any:
+        return grpc.stream_stream_rpc_method_handler(self._say)
+
+    async def _say(self, requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
+        self.calls += 1
+        await context.send_initial_metadata(())
+        async for _ in requests:
+            yield b"\xff\xff"
+
+
+async def test_a_resolver_that_makes_no_sense_is_left_and_tried_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_module, "BACKOFF_MIN_S", 0.01)
+    babbling = Babbling()
+    async with streaming(babbling) as stream:
+        for _ in range(2):
+            with pytest.raises(StreamLostError):
+                await stream.resolve(pb.ResolveRequest(), 10)
+    assert babbling.calls >= 2
+
+
+async def test_reports_wait_for_a_resolver_that_does_not_keep_up() -> None:
+    """They are kept, 1,000 at most: written without an end they would be kept twice."""
+    async with streaming(Echoing()) as stream:
+        await stream.resolve(pb.ResolveRequest(), 10)
+        call = stream._call
+        assert call is not None
+        call._stream_room_bytes = 0  # As if it had not read for a while.
+        written = set()
+        for _ in range(3):
+            stream.report(pb.OutcomeReport(), at_once=True)
+            for _ in range(5):  # Turns, in which whoever does not wait goes.
+                await asyncio.sleep(0)
+            written.add(bytes(call._unsent))
+        assert len(written) == 1, "one message waits, and no other behind it"
+        call._window_update(WindowUpdateFrame(1, window_increment=65_535))
+        while stream._outbox._unsent:
+            await asyncio.sleep(0.001)

@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import dataclasses
 import gzip
+import os
+import resource
 import socket
 import struct
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
@@ -19,7 +21,14 @@ from edge_service.adapters.upstream.pool import Pool
 from edge_service.adapters.upstream.stock import Httpx2Upstream
 from edge_service.adapters.upstream.stock_transport import Transport
 from edge_service.adapters.upstream.trust import ssl_context
-from edge_service.app.ports import BrokenError, CredentialError, UnreachableError, Upstream, UpstreamResponse
+from edge_service.app.ports import (
+    BrokenError,
+    CredentialError,
+    ShortageError,
+    UnreachableError,
+    Upstream,
+    UpstreamResponse,
+)
 from edge_service.domain.bodies import Pieces
 from edge_service.domain.headers import Headers
 from edge_service.domain.plan import Attempt, Quirks, Timeouts
@@ -413,6 +422,29 @@ async def test_a_closed_port_is_unreachable(upstream: Upstream) -> None:
         port = listening.getsockname()[1]
     with pytest.raises(UnreachableError):
         await upstream.send(attempt(f"http://127.0.0.1:{port}/v1"), "/c", [], b"{}")
+
+
+@contextlib.contextmanager
+def no_more_descriptors() -> Iterator[None]:
+    """Whatever this process opens within the block is one too many."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    next_one = os.dup(0)
+    os.close(next_one)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next_one, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+async def test_what_this_machine_is_short_of_is_no_fault_of_the_provider(upstream: Upstream) -> None:
+    async with provider(says("hi")) as server:
+        # Another host's request has loaded what is loaded late.
+        with pytest.raises(UnreachableError):
+            await upstream.send(attempt("http://127.0.0.1:9/v1"), "/c", [], b"{}")
+        with no_more_descriptors(), pytest.raises(ShortageError, match="Too many open files"):
+            await upstream.send(attempt(server.url), "/c", [], b"{}")
+    assert server.accepted == 0
 
 
 @pytest.mark.parametrize(
