@@ -35,7 +35,8 @@ class LocalCredentials:
         self._environment = environment
         self._patterns = tuple(allowed_names)
         self._directory = directory
-        self._warned_of: set[str] = set()
+        self._told: dict[str, str] = {}
+        """By reference: what the log was told, until the reference leads to a secret again."""
         self._files: dict[str, tuple[tuple[int, ...], bytes]] = {}
         self._variables: dict[str, tuple[str, str, str]] = {}
         """By reference: the variable's name, its value, and the secret that it comes to."""
@@ -46,12 +47,14 @@ class LocalCredentials:
         if value and self._environment.get(name) == value:
             return secret
         try:
-            return self._find(reference)
+            secret = self._find(reference)
         except CredentialError as error:
-            if str(error) not in self._warned_of:  # Once, not with each request.
-                self._warned_of.add(str(error))
+            if self._told.get(reference) != str(error):  # Once, not with each request.
+                self._told[reference] = str(error)
                 _log.warning("credential_unavailable", reason=str(error))
             raise
+        self._told.pop(reference, None)
+        return secret
 
     def _find(self, reference: str) -> str:
         kind, _, place = reference.partition(":")

@@ -63,6 +63,7 @@ _PATTERNS = [_pattern(holes) for holes in range(1, MAX_HOLES + 1)]
 _PLAIN = bytes(range(0x20, 0x7F)).translate(None, b'"\\')
 """Bytes that need no escape: any sequence of them is a valid JSON string."""
 _string = msgspec.json.Decoder(str).decode
+_QUOTE = ord('"')
 
 
 class Stencil:
@@ -115,7 +116,7 @@ class Stencil:
         they end."""
         if len(piece) < self._two_bytes:
             string = piece[self._string]
-            if self._before + string + self._behind == piece and _is_text(string):
+            if self._before + string + self._behind == piece and text_of(string):
                 return 1, self._sent_before + string + self._sent_behind, b""
         if not piece.startswith(self._first) or len(piece) > MAX_EVENT_BYTES:
             return None
@@ -226,13 +227,15 @@ def _is_marked(event: bytes) -> bool:
     return event != event.translate(None, _ALL_MARKS)
 
 
-def _is_text(string: bytes) -> bool:
-    """Whether this is a JSON string, with its quotes, that is not empty. False for one with half of a surrogate pair,
-    which JSON allows: it is left to the other reader."""
+def text_of(string: bytes) -> str:
+    """The text of a JSON string that is given with its quotes and nothing around it: a line end there would be one of the
+    event's. Empty if it is none, is empty, or has half of a surrogate pair, which JSON allows: that is left to the other
+    reader."""
     try:
-        return bool(_string(string))
+        text = _string(string)
     except ValueError:
-        return False
+        return ""
+    return text if string[0] == _QUOTE == string[-1] else ""
 
 
 def _is_utf8(texts: bytes) -> bool:

@@ -43,9 +43,6 @@ class Leases:
         """Those of streams that broke, and the tick after which they count no longer, the earliest first."""
         self._tick = 0
 
-    def __len__(self) -> int:
-        return len(self._leases)
-
     def begin(self, decision_id: str, until_at: float, caller: object = None) -> bool:
         """False if there are too many. `caller` identifies the stream that asked for it, if it was one."""
         if len(self._leases) >= MOST_COUNTED:
@@ -59,10 +56,8 @@ class Leases:
         return True
 
     def end(self, decision_id: str) -> None:
-        """Does nothing for a decision that is not under way."""
-        lease = self._leases.pop(decision_id, None)
-        if lease is None:
-            return
+        """Of a decision that has begun and has not ended."""
+        lease = self._leases.pop(decision_id)
         ending = self._ending[lease.tick]
         ending.discard(decision_id)
         if not ending:

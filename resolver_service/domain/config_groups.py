@@ -86,10 +86,8 @@ def directory_of(document: object) -> Directory:
 
 
 def pool_id(fields: Mapping[Hashable, object], directory: Directory) -> str:
-    """The id of a pool that may leave it out; empty if it has none."""
+    """The id of a pool that leaves it out; empty if it has none."""
     section = Section(Problems(fields), (), fields, _GROUP_KEYS)
-    if section.get("id") is not None:
-        return section.name("id") or ""
     first = next(iter(section.sections("members", _POOL_MEMBER_KEYS)), None)
     return "" if first is None else _pool_member(first, directory)[0]
 

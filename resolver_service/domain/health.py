@@ -171,7 +171,7 @@ def failed(
         return replace(health, tallies={**health.tallies, rule.family: tally})
     duration_s = min(rule.duration_s(tally.cooldowns), bounds.max_s) if told_s is None else told_s
     return Health(
-        generation=max(health.generation, generation, latest) + 1,
+        generation=max(generation, latest) + 1,
         cooling_until_at=max(health.cooling_until_at or now, now + duration_s),
         reason=disposition,
         tallies={**health.tallies, rule.family: replace(tally, cooldowns=tally.cooldowns + 1)},
@@ -181,11 +181,11 @@ def failed(
 def succeeded(health: Health, *, generation: int, latest: int = 0) -> Health:
     """An attempt that was planned under `generation` was served in full."""
     generation = min(generation, NEWEST_BELIEVED)
-    if generation < health.generation or health is WELL:
+    if generation < health.generation:
         return health
     if health.cooling_until_at is None:
         return replace(health, tallies={}) if health.tallies else health
-    return Health(generation=max(health.generation, generation, latest) + 1)
+    return Health(generation=max(generation, latest) + 1)
 
 
 def cleared(health: Health, *, latest: int) -> Health:

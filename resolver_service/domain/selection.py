@@ -38,8 +38,7 @@ def order(entry: Group | RawModel, available: Available | None, turns: Turns, li
         walk.through(entry, took)
     else:
         walk.add(entry.enabled if available is None else filter(available, targets_of(entry)))
-    targets = tuple(walk.found)
-    return Order(targets if limit is None else targets[:limit], tuple(took))
+    return Order(tuple(walk.found[:limit]), tuple(took))
 
 
 def first_of(ring: Ring, turns: Turns) -> int:
@@ -73,7 +72,7 @@ def claim(entry: Group | RawModel, available: Available | None) -> Claim | None:
     """None where nothing is available, or nothing rotates."""
     if not isinstance(entry, Group):
         return None
-    for tier in entry.tiers if available else entry.enabled:
+    for tier in entry.enabled:
         members = [m for m in tier.members if _can_serve(m, available)] if available else tier.members
         if members:
             behind = tuple(claim(m.pool, available) if m.pool is not None else None for m in members)
@@ -109,7 +108,7 @@ class _Walk:
     def through(self, group: Group, took: list[TurnKey]) -> None:
         """Adds the turns to `took` that lead to the first target."""
         available = self._available
-        for tier in group.enabled if available is None else group.tiers:
+        for tier in group.enabled:
             if self._limit is not None and len(self.found) >= self._limit:
                 return
             members: Sequence[Member] = tier.members

@@ -31,6 +31,7 @@ from edge_service.dialects.canonical import (
     Reasoning,
     Request,
     Role,
+    Started,
     Text,
     TextDelta,
     Thinking,
@@ -230,6 +231,23 @@ def test_both_forms_of_a_stream_say_the_same(events: list[Event]) -> None:
     for kind in (TextDelta, ThinkingDelta):
         texts_of = [[each.text for each in some if isinstance(each, kind)] for some in (events, back)]
         assert "".join(texts_of[0]) == "".join(texts_of[1])
+
+
+said = st.builds(TextDelta, st.text(max_size=8), st.integers(0, 2)) | st.builds(
+    ThinkingDelta, texts, choice=st.integers(0, 2)
+)
+
+
+@given(st.lists(said | st.builds(Started, st.just("") | names), max_size=8))
+def test_what_is_written_does_not_depend_on_what_was_written_before(events: list[Event]) -> None:
+    request = Request("50% chat", True, ())
+    client, started = CLIENT.events(request), Started("")
+    for event in events:
+        if isinstance(event, Started):
+            started = event if event.id else started
+        anew = CLIENT.events(request)
+        anew.write([started])
+        assert client.write([event]) == anew.write([event])
 
 
 # --- Anything

@@ -189,6 +189,7 @@ class ResolveStream:
     async def _use(self, call: StreamingCall) -> None:
         """Until it ends."""
         self.is_up = True
+        self._channel.get_state(try_to_connect=True)  # Whoever lists next need not wait for that.
         _log.info("resolver_connected", address=self.address, reports_dropped=self._outbox.dropped)
         self._turns = 1
         self._is_answered = True

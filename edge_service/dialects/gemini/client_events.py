@@ -31,27 +31,32 @@ from edge_service.domain.errors import ApiError
 
 _encode = msgspec.json.encode
 
+_CANDIDATE = b'{"candidates":[{"content":{"parts":['
+"""What a chunk with parts of one answer begins with."""
+
 
 class Framing:
     """How chunks follow one another."""
 
-    __slots__ = ("_begun", "_is_array")
+    __slots__ = ("_before", "_between", "_is_array", "behind")
 
     def __init__(self, *, array: bool) -> None:
         self._is_array = array
-        self._begun = False
+        self._before, self._between, self.behind = (b"[", b",\r\n", b"") if array else (b"data: ", b"data: ", b"\n\n")
+        """What stands before the next chunk, before those that follow it, and behind each."""
+
+    def before(self) -> bytes:
+        """What stands before the next chunk, which is about to be written."""
+        before, self._before = self._before, self._between
+        return before
 
     def chunk(self, data: bytes) -> bytes:
-        if not self._is_array:
-            return b"data: " + data + b"\n\n"
-        before = b",\r\n" if self._begun else b"["
-        self._begun = True
-        return before + data
+        return self.before() + data + self.behind
 
     def end(self) -> bytes:
         if not self._is_array:
             return b""
-        return b"]" if self._begun else b"[]"
+        return b"]" if self._before is self._between else b"[]"
 
     def error(self, error: ApiError) -> bytes:
         """The array's last element, with which it is well-formed JSON."""
@@ -69,13 +74,15 @@ class _Call:
 class ClientEvents:
     """Writes one stream."""
 
-    __slots__ = ("_calls", "_finishes", "_framing", "_malformed", "_refused", "_tail", "_tail_model", "_usage")
+    __slots__ = ("_calls", "_ends", "_finishes", "_framing", "_malformed", "_refused", "_tail", "_tail_model", "_usage")
 
     def __init__(self, model: str, *, array: bool = False) -> None:
         self._framing = Framing(array=array)
         self._tail_model = b',"modelVersion":' + _encode(model)
         self._tail = self._tail_model + b"}"
         """What every chunk ends with."""
+        self._ends: dict[int, bytes] = {}
+        """By choice: what its chunks end with, behind the parts, and what stands behind them."""
         self._calls: dict[int, dict[int, _Call]] = {}
         """By choice and index: those that are not complete."""
         self._malformed: set[int] = set()
@@ -95,18 +102,25 @@ class ClientEvents:
     def _started(self, event: Started) -> bytes:
         if event.id:
             self._tail = self._tail_model + b',"responseId":' + _encode(event.id) + b"}"
+            self._ends.clear()
         if event.usage is not None:
             self._usage = event.usage
         return b""
 
     def _text(self, event: TextDelta) -> bytes:
-        if not event.text and event.logprobs is None:
+        if event.logprobs is not None:
+            return self._with_logprobs(event, event.logprobs)
+        if not event.text:
             return b""
         calls = self._complete(event.choice) if self._calls else b""
-        extra = b""
-        if event.logprobs is not None and (result := logprobs.write(event.logprobs)) is not None:
-            extra = b',"logprobsResult":' + _encode(result)
-        return calls + self._part(b'{"text":' + _encode(event.text) + b"}", event.choice, extra)
+        return calls + self._part(b'{"text":' + _encode(event.text) + b"}", event.choice)
+
+    def _with_logprobs(self, event: TextDelta, said: msgspec.Raw) -> bytes:
+        result = logprobs.write(said)
+        extra = b"" if result is None else b',"logprobsResult":' + _encode(result)
+        part = b'{"text":' + _encode(event.text) + b"}"
+        end = self._end(event.choice, extra)
+        return self._complete(event.choice) + self._framing.before() + _CANDIDATE + part + end
 
     def _refusal(self, event: RefusalDelta) -> bytes:
         self._refused.add(event.choice)
@@ -147,15 +161,14 @@ class ClientEvents:
                 parts.append(_encode(part))
         return self._part(b",".join(parts), choice) if parts else b""
 
-    def _part(self, parts: bytes, choice: int, extra: bytes = b"") -> bytes:
-        return self._framing.chunk(
-            b'{"candidates":[{"content":{"parts":['
-            + parts
-            + b'],"role":"model"},"index":%d' % choice
-            + extra
-            + b"}]"
-            + self._tail
-        )
+    def _part(self, parts: bytes, choice: int) -> bytes:
+        end = self._ends.get(choice)
+        if end is None:
+            end = self._ends[choice] = self._end(choice)
+        return self._framing.before() + _CANDIDATE + parts + end
+
+    def _end(self, choice: int, extra: bytes = b"") -> bytes:
+        return b'],"role":"model"},"index":%d%b}]%b%b' % (choice, extra, self._tail, self._framing.behind)
 
     def _finished(self, event: Finished) -> bytes:
         self._finishes[event.choice] = event.finish

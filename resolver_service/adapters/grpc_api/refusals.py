@@ -37,6 +37,8 @@ Refusal: TypeAlias = (
 MOST_BYTES = 4_000
 """The most that a status has of problems. Details travel as base64 among the trailers, of which callers take 8 KiB
 unless they say otherwise."""
+LONGEST_WORDS_BYTES = 500
+"""They travel twice, the second time with up to three bytes for one."""
 
 _CODES: dict[type[Refusal], int] = {
     AwayError: code_pb2.UNAVAILABLE,
@@ -59,9 +61,9 @@ def status(error: Refusal) -> status_pb2.Status:
     """With machine-readable details."""
     if isinstance(error, ConfigError):
         return _invalid(error)
-    metadata = {"clusters": ",".join(error.clusters)[:MOST_BYTES]} if isinstance(error, InUseError) else {}
+    metadata = {"clusters": _cut(",".join(error.clusters), MOST_BYTES)} if isinstance(error, InUseError) else {}
     info = error_details_pb2.ErrorInfo(reason=error.code.upper(), domain=ERROR_DOMAIN, metadata=metadata)
-    return _packed(_CODES[type(error)], str(error)[:MOST_BYTES], info)
+    return _packed(_CODES[type(error)], str(error), info)
 
 
 def _invalid(error: ConfigError) -> status_pb2.Status:
@@ -75,10 +77,14 @@ def _invalid(error: ConfigError) -> status_pb2.Status:
             bad.field_violations.add(description=words)
             break
     words = str(problems[0]) if len(problems) == 1 else f"the configuration would be invalid: {len(problems)} problems"
-    return _packed(code_pb2.INVALID_ARGUMENT, words[:500], bad)
+    return _packed(code_pb2.INVALID_ARGUMENT, words, bad)
 
 
 def _packed(code: int, words: str, detail: message.Message) -> status_pb2.Status:
     packed = any_pb2.Any()
     packed.Pack(detail)
-    return status_pb2.Status(code=code, message=words, details=[packed])
+    return status_pb2.Status(code=code, message=_cut(words, LONGEST_WORDS_BYTES), details=[packed])
+
+
+def _cut(text: str, most_bytes: int) -> str:
+    return text.encode()[:most_bytes].decode(errors="ignore")

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from edge_service.adapters.credentials_local import SECRETS_DIRECTORY, LocalCredentials
 from edge_service.app.ports import CredentialError
@@ -143,6 +144,20 @@ def test_a_file_that_went_away_leads_nowhere(directory: Path) -> None:
     path.unlink()
     with pytest.raises(CredentialError, match=r"cannot be read: FileNotFoundError$"):
         credentials.secret(f"file:{path}")
+
+
+def test_one_that_goes_missing_is_told_of_once_each_time(directory: Path) -> None:
+    path = directory / "key"
+    credentials = LocalCredentials({}, (), directory)
+    with capture_logs() as logs:
+        for _ in range(2):
+            for _ in range(3):
+                with pytest.raises(CredentialError):
+                    credentials.secret(f"file:{path}")
+            path.write_text("one")
+            credentials.secret(f"file:{path}")
+            path.unlink()
+    assert [log["event"] for log in logs] == ["credential_unavailable"] * 2
 
 
 def test_nothing_outside_the_directory_is_read(directory: Path, tmp_path: Path) -> None:

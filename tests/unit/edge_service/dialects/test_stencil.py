@@ -40,6 +40,8 @@ def test_what_differs_in_the_text_alone_is_known_by_its_bytes(text: bytes) -> No
         CAME % b"\0",
         CAME % b"\xff",
         CAME % b'b"},"finish_reason":"stop","x":{"y":"',
+        (CAME % b"b").replace(b'"b"', b'\n\n"b"'),
+        (CAME % b"b").replace(b'"b"', b'"b"\n\n'),
         (CAME % b"b").replace(b'"1"', b'"2"'),
         (CAME % b"b").replace(b"]}", b'],"usage":{}}'),
         (CAME % b"b")[:-1],

@@ -115,6 +115,15 @@ def test_what_goes_on_from_an_answer_goes_to_who_made_it_and_nowhere_else(it: Re
         assert {each.course.attempts_allowed for each in found} == {1}
 
 
+def test_a_plan_that_was_kept_is_not_for_what_goes_on_from_an_answer_nor_the_other_way_round() -> None:
+    it = Resolving(CONFIG.replace(", env:B", ""))
+    for _ in range(2):
+        assert (len(it.plan("pool")), len(plan(it, "pool", ANOTHER))) == (2, 1)
+    it.bind(it.decide("pool"), KEY, "two/m#0")
+    for _ in range(2):
+        assert (len(it.plan("pool")), plan(it, "pool")) == (2, ["two/m#0"])
+
+
 def test_it_takes_no_turn(it: Resolving) -> None:
     it.bind(it.decide("pool"), KEY, "two/m#0")
     it.bind(it.decide("pool"), ANOTHER, "one/m#0")
@@ -209,14 +218,16 @@ def test_what_was_made_is_asked_for_at_its_maker_under_the_name_that_it_was_made
     assert found.course[1:5] == (1, 77, 1, "chat")
     assert it.rotation.turn(("cluster:chat", 0)) == 1
     explained = it.resolver.explain(Query("", affinity_key=KEY, retrieving=True))
-    assert [(v.target.id, v.reason) for v in explained.targets] == [("two/m#0", "made it")]
+    (view,) = explained.targets
+    assert (view.target.id, view.available, view.reason, view.retry_after_s) == ("two/m#0", True, "made it", 0)
 
 
 def test_asking_for_it_takes_no_probe(it: Resolving) -> None:
     it.bind(it.decide("pool"), KEY, "two/m#0")
     it.fail("two/m#0", retry_after_s=20)
     it.clock.advance(20)
-    assert not retrieve(it).attempts[0].probe
+    (attempt,) = retrieve(it).attempts
+    assert (attempt.probe, attempt.health_generation) == (False, it.health.latest)
     assert [a.target.id for a in it.decide("pool").attempts if a.probe] == ["two/m#0"]
 
 
@@ -262,6 +273,7 @@ def test_a_report_that_comes_again_when_its_decision_is_closed_changes_nothing(i
     made = it.decide("pool")
     assert it.bind(made, KEY) == "applied"
     it.close(made)
+    assert not it.bindings._names
     assert it.bind(made, KEY) == "repeated"
     assert retrieve(it).course.name == "Pool"
 

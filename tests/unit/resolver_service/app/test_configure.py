@@ -3,12 +3,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import threading
+from dataclasses import replace
 
 import pytest
 
+from resolver_service.adapters.history_memory import MemoryHistory
 from resolver_service.app import configure
-from resolver_service.app.configure import Configuration
-from resolver_service.app.ports import Kept, Parsed, PastRevision
+from resolver_service.app.configure import FILE, Configuration, Proposal
+from resolver_service.app.ports import ConflictError, Kept, Parsed, PastRevision
 from resolver_service.domain.catalog import Catalog
 from resolver_service.domain.config import ConfigError, Problem
 from tests.support.resolving import Clock, Resolving
@@ -47,6 +49,46 @@ async def test_a_new_configuration_is_the_next_revision() -> None:
     clock.advance(50)
     assert await configuration.offer(b"second")
     assert (configuration.current.number, configuration.current.loaded_at) == (2, 150)
+    assert (configuration.accepted, configuration.rejected) == (1, 0)
+
+
+def test_what_is_new_in_the_file_at_the_start_is_a_revision() -> None:
+    history, clock = MemoryHistory(), Clock(100.5)
+    for text, number in ((b"one\n", 1), (b"one\n", 1), (b"two\n", 2), (b"two\n", 2), (b"one\n", 3)):
+        configuration = Configuration(empty, clock, text, history)
+        assert (configuration.current.number, configuration.accepted) == (number, 0)
+    changed = "changed while no resolver was running"
+    assert [(told.number, told.created_at, told.author, told.summary) for told in history.before(0, 9)] == [
+        (3, 100, FILE, changed),
+        (2, 100, FILE, changed),
+        (1, 100, FILE, "the first configuration"),
+    ]
+    assert [{"-one", "+two"} <= set(told.diff.split("\n")) for told in history.before(0, 9)] == [False, True, False]
+    assert history.text(2) == b"two\n"
+
+
+def made_from(configuration: Configuration) -> Proposal:
+    return Proposal(configuration.current, b"mine", empty(b"mine"), "me")
+
+
+async def test_a_proposal_takes_effect_as_the_revision_that_it_was_written_as() -> None:
+    configuration = Configuration(empty, Clock(), b"first")
+    made = await configuration.accept(made_from(configuration), lambda told: replace(told, number=7))
+    assert made is configuration.current
+    assert (made.number, made.text) == (7, b"mine")
+
+
+async def test_a_proposal_from_what_is_no_longer_in_effect_is_not_written() -> None:
+    configuration = Configuration(empty, Clock(), b"first")
+    proposal = made_from(configuration)
+    await configuration.offer(b"by hand")
+
+    def write(told: PastRevision) -> PastRevision:
+        raise AssertionError("it was written")
+
+    with pytest.raises(ConflictError):
+        await configuration.accept(proposal, write)
+    assert configuration.current.text == b"by hand"
 
 
 async def test_an_end_right_after_a_change_is_a_quiet_one(monkeypatch: pytest.MonkeyPatch) -> None:

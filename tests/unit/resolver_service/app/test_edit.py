@@ -11,9 +11,10 @@ import pytest
 from resolver_service.adapters import config_yaml
 from resolver_service.adapters.amend_yaml import amend
 from resolver_service.adapters.history_memory import MemoryHistory
+from resolver_service.app import edit
 from resolver_service.app.configure import Configuration
-from resolver_service.app.edit import Editor, Terms
-from resolver_service.app.ports import HistoryError, PastRevision, ReadOnlyError
+from resolver_service.app.edit import Editor, Terms, UnknownRevisionError
+from resolver_service.app.ports import ConflictError, HistoryError, PastRevision, ReadOnlyError
 from resolver_service.domain.config_changes import Kind, Put
 from tests.support.resolving import Clock
 
@@ -25,8 +26,11 @@ class Record:
     def __init__(self) -> None:
         self.text = TEXT
         self.first: Callable[[], None] = lambda: None
+        self.looks: list[bytes] = []
+        """What is found there one after another, if it changes."""
 
     def read(self) -> bytes:
+        self.text = self.looks.pop(0) if self.looks else self.text
         return self.text
 
     def replace(self, before: bytes, after: bytes, revision: PastRevision) -> PastRevision:
@@ -68,6 +72,41 @@ async def test_who_leaves_stops_nothing_that_has_begun() -> None:
     # One after another: this one waits for the other's end.
     assert (await it.editor.change(CHANGE, Terms())).number == 2
     assert it.configuration.current.text == it.record.text
+
+
+async def test_a_revision_that_is_kept_and_not_yet_in_effect_is_not_told_of_nor_gone_back_to() -> None:
+    it = Managed()
+    await it.editor.change(CHANGE, Terms())
+    it.history.keep(PastRevision(3, 0, "", "", "", ""), TEXT)
+    for before in (0, 3, 4, 9):
+        assert [told.number for told in await it.editor.revisions(before, 10)] == [2, 1]
+    assert [told.number for told in await it.editor.revisions(2, 10)] == [1]
+    with pytest.raises(UnknownRevisionError):
+        await it.editor.roll_back(3, Terms())
+    assert it.configuration.current.number == 2
+
+
+async def test_for_what_was_before_the_first_revision_nobody_is_asked() -> None:
+    class Away(MemoryHistory):
+        def before(self, number: int, most: int) -> list[PastRevision]:
+            raise AssertionError("it was asked")
+
+    assert await Managed(Away()).editor.revisions(1, 10) == []
+
+
+async def test_a_file_that_is_being_written_is_taken_in_when_it_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edit, "SETTLED_S", 0.001)
+    it = Managed()
+    it.record.looks = [TEXT + words for words in (b"# h", b"# half", b"# half a line\n")]
+    with pytest.raises(ConflictError, match="that has been taken in"):
+        await it.editor.change(CHANGE, Terms())
+    assert it.configuration.current.text == it.record.text == TEXT + b"# half a line\n"
+
+
+async def test_an_author_s_name_is_one_line_of_a_hundred_characters() -> None:
+    it = Managed()
+    await it.editor.change(CHANGE, Terms(author=" a\n\tb " + "x" * 200))
+    assert (await it.editor.revisions(0, 1))[0].author == "ab " + "x" * 96
 
 
 async def test_what_cannot_be_kept_is_not_written() -> None:

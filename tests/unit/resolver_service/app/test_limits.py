@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterator
+from typing import cast
 
 import pytest
 
 from resolver_service.app import leases, limits
 from resolver_service.app.decisions import Decision, Query
 from resolver_service.app.leases import GRACE_S
-from resolver_service.app.limits import ClientLimitError, ClientLimits
+from resolver_service.app.limits import COUNTED, ClientLimitError, ClientLimits
+from resolver_service.app.ports import SharedLimits, Use
 from resolver_service.app.refusals import NoTargetError, UnknownModelError
 from resolver_service.app.report import Closed, Ended, Failed
 from resolver_service.domain.abilities import NO_NEEDS, Needs
@@ -244,6 +247,82 @@ async def test_usage_outlives_a_reload_and_a_lowered_limit_holds_at_once() -> No
     await it.it.configuration.offer(text("rpm: 3").encode())
     it.ask()
     assert it.refused()[0] == "client_requests"
+
+
+class Told:
+    """A store that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[object, ...]] = []
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *what: self.told.append((name, *(list(w) if isinstance(w, Iterator) else w for w in what)))
+
+
+def all_that_may_happen(counts: ClientLimits, decision_id: str) -> None:
+    counts.decided(Client("me", limits=Limits(requests=9)), decision_id, NEEDS, 7.0, until_at=17.0, caller="edge")
+    counts.failed(decision_id, Disposition.CANCELLED)
+    counts.ended(decision_id, 4, 8.0)
+    counts.caller_left("edge", 8.0)
+    counts.closed(decision_id, 9.0)
+    counts.withdrawn(decision_id)
+
+
+NEEDS = Needs(input_tokens=3, output_tokens=5)
+COUNTED_TOGETHER = f"d{COUNTED}"
+
+
+def test_a_store_is_told_of_all_that_resolvers_count_together_and_of_nothing_else() -> None:
+    told = Told()
+    counts = ClientLimits(cast("SharedLimits", told))
+    all_that_may_happen(counts, COUNTED_TOGETHER)
+    assert told.told == [
+        ("used", COUNTED_TOGETHER, Use("me", Limits(requests=9), 8, 3, 10.0 + GRACE_S)),
+        ("left", COUNTED_TOGETHER),
+        ("ended", COUNTED_TOGETHER, 4),
+        ("orphaned", [COUNTED_TOGETHER]),
+        ("closed", COUNTED_TOGETHER),
+        ("withdrawn", COUNTED_TOGETHER),
+    ]
+    told.told.clear()
+    all_that_may_happen(counts, "d")
+    assert told.told == [("orphaned", [])]
+
+
+def test_without_a_store_what_others_counted_together_is_counted_here() -> None:
+    counts = ClientLimits()
+    all_that_may_happen(counts, COUNTED_TOGETHER)
+    assert len(counts) == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "for_s"),
+    [
+        (Query("m", will_report=True), 100 + GRACE_S),
+        (Query("m", will_report=True, stream=True), 100 + 200 + GRACE_S),
+        (Query("m", stream=True), None),
+        (Query("m", counting=True, will_report=True), None),
+        (Query("m", will_report=True, affinity_key=b"k"), 100 + GRACE_S),
+    ],
+)
+def test_a_store_is_asked_for_what_a_request_may_take_of_its_client_s_limits(query: Query, for_s: float | None) -> None:
+    it = Limited("tpm: 9")
+    wanted = it.it.resolver.wanted(query._replace(client_key=KEYS["me"], needs=NEEDS))
+    assert wanted is not None
+    assert wanted.holder.endswith(COUNTED)
+    assert wanted.use == Use("me", Limits(tokens=9), 8, 3, for_s)
+    assert len(it.it.limits) == 0
+
+
+def test_a_store_is_not_asked_for_what_is_not_limited() -> None:
+    it = Resolving(f"{PROVIDERS}\nclients: [{{id: me, key-sha256: {KEYS['me'].hex()}}}]")
+    query = Query("m", will_report=True, client_key=KEYS["me"])
+    assert it.resolver.wanted(query) is None
+    wanted = it.resolver.wanted(query._replace(affinity_key=b"k"))
+    assert wanted is not None
+    assert (wanted.use, wanted.holder.endswith(COUNTED)) == (None, False)
+    retrieving = Query("m", client_key=KEYS["me"], retrieving=True)
+    assert Limited("rpm: 1").it.resolver.wanted(retrieving) is None, "nor for what costs nothing"
 
 
 def test_clients_that_have_not_asked_for_long_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

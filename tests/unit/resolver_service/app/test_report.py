@@ -139,6 +139,7 @@ def test_a_target_is_out_for_as_long_as_the_worst_of_its_scopes(resolving: Resol
     (m0,) = (a for a in resolving.decide("m").attempts if a.target.id == M0)
     resolving.fail(MORE)
     assert resolving.serve(m0).availability(resolving.clock()) is Availability.READY
+    assert resolving.health.latest == 5, "each of the two that are well again is after whatever was last"
 
 
 def test_a_generation_that_no_resolver_has_given_out_leaves_room_for_those_that_follow(resolving: Resolving) -> None:
@@ -165,8 +166,8 @@ def test_a_report_of_an_unknown_decision_still_applies(resolving: Resolving) -> 
 def test_reports_for_targets_that_nothing_leads_to_are_passed_over(resolving: Resolving) -> None:
     for target in ("one/gone#0", "nobody/m#0", "", "nonsense", "one/m#7"):
         for disposition in Disposition:
-            resolving.reports.apply("d", Failed(target, 0, disposition, 10))
-        resolving.reports.apply("d", Ended(target, 0))
+            assert resolving.reports.apply("d", Failed(target, 0, disposition, 10)) == "unknown_target"
+        assert resolving.reports.apply("d", Ended(target, 0)) == "unknown_target"
         assert resolving.health.get(target) is WELL
     assert out(resolving) == set()
 
@@ -225,10 +226,9 @@ def test_a_probe_that_proved_nothing_is_given_back(resolving: Resolving) -> None
 
 def test_reports_repeated_or_out_of_order_do_no_harm(resolving: Resolving) -> None:
     decision = resolving.decide("pool")
-    for _ in range(3):
-        resolving.reports.apply(decision.id, Closed())
-        resolving.reports.apply(decision.id, Failed(M0, 0, Disposition.RATE_LIMITED, 5))
-        resolving.reports.apply(decision.id, Ended(M0, 0))
+    failed = Failed(M0, 0, Disposition.RATE_LIMITED, 5)
+    effects = [[resolving.reports.apply(decision.id, e) for e in (Closed(), failed, Ended(M0, 0))] for _ in range(3)]
+    assert effects == [["applied"] * 3, *[["applied", "repeated", "repeated"]] * 2]
     assert resolving.health.get(M0).generation == 1
     assert resolving.health.get(M0).retry_after_s(resolving.clock()) == 5
 

@@ -2,14 +2,19 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
 import pytest
 
+from resolver_service.adapters.stores_memory import MemoryBindings, MemoryDrains, MemoryHealth, MemoryRotation
 from resolver_service.app.decisions import Query
+from resolver_service.app.limits import COUNTED
+from resolver_service.app.ports import Admission, Granted, SharedState, Stores
 from resolver_service.app.probes import ProbeBook
 from resolver_service.app.refusals import NoTargetError, UnknownModelError
 from resolver_service.domain.health import PROBE_LEASE_S
+from resolver_service.domain.limits import Allowances, Kind
 from resolver_service.domain.policy import Disposition
 from tests.support.resolving import Resolving
 
@@ -463,33 +468,110 @@ def test_the_probe_book_does_not_slow_down_with_what_it_holds() -> None:
 # --- What resolvers with a store ask it for ---------------------------------------------------------------------------
 
 
-def wanted(resolving: Resolving, name: str = "pool", **query: Any) -> tuple[list[str], set[str]]:
-    """The groups of which a turn is claimed, and the scopes whose probes are asked for."""
+def wanted(resolving: Resolving, name: str = "pool", **query: Any) -> tuple[str, set[str]] | None:
+    """The group of which a turn is claimed, and the scopes whose probes are asked for."""
     found = resolving.resolver.wanted(Query(name, **{"will_report": True, **query}))
-    if found is None:
-        return [], set()
-    return [found.claim.key[0]] if found.claim else [], set(found.probes)
+    return None if found is None else (found.claim.key[0] if found.claim else "", set(found.probes))
 
 
 def test_a_request_wants_a_turn_and_the_probes_of_the_targets_that_it_may_be_sent_to(resolving: Resolving) -> None:
-    assert wanted(resolving) == (["pool:pool"], set())
-    for target, disposition in ((ONE, Disposition.RATE_LIMITED), (TWO, Disposition.CREDENTIAL)):
-        resolving.fail(target, disposition, retry_after_s=None)
-    resolving.clock.advance(30)
-    assert wanted(resolving) == (["pool:pool"], {ONE})
-    resolving.clock.advance(270)
-    assert wanted(resolving) == (["pool:pool"], {ONE, "two#0"})
-    assert wanted(resolving, excluded=frozenset({ONE})) == (["pool:pool"], {"two#0"})
-    resolving.plan("pool")
-    assert wanted(resolving) == (["pool:pool"], set()), "another request has them"
-
-
-def test_who_will_get_none_wants_none(resolving: Resolving) -> None:
+    assert wanted(resolving) == ("pool:pool", set())
+    assert wanted(resolving, "raw") is None, "its providers do not rotate"
     resolving.fail(ONE)
+    resolving.fail(TWO, Disposition.CREDENTIAL)
     resolving.clock.advance(30)
-    assert wanted(resolving, will_report=False) == (["pool:pool"], set())
-    assert wanted(resolving, counting=True) == ([], set())
-    assert wanted(resolving, excluded=frozenset(ALL)) == wanted(resolving, "nobody") == ([], set())
+    assert wanted(resolving) == ("pool:pool", {ONE})
+    resolving.clock.advance(270)
+    assert wanted(resolving) == ("pool:pool", {ONE, "two#0"})
+    assert wanted(resolving, excluded=frozenset({ONE})) == ("pool:pool", {"two#0"})
+    assert wanted(resolving, "raw") == ("", {"two#0"})
+    resolving.plan("pool")
+    assert wanted(resolving) == ("pool:pool", set()), "another request has them"
+
+
+def test_who_may_not_probe_wants_no_probe_and_who_gets_no_plan_wants_nothing(resolving: Resolving) -> None:
+    for target in ALL:
+        resolving.fail(target)
+    assert wanted(resolving) is None
+    resolving.clock.advance(30)
+    assert wanted(resolving, will_report=False) == ("pool:pool", set())
+    assert wanted(resolving, counting=True) is None
+    assert wanted(resolving, excluded=frozenset(ALL)) is None
+    assert wanted(resolving, "nobody") is None
+
+
+class Sharing:
+    """A store that notes what it is told."""
+
+    is_degraded = False
+
+    def __init__(self) -> None:
+        self.limits = self
+        self.told: list[tuple[str, object]] = []
+
+    def give_back(self, holder: str, scopes: Iterable[str]) -> None:
+        self.told.append((holder, set(scopes)))
+
+    def withdrawn(self, decision_id: str) -> None:
+        self.told.append((decision_id, "withdrawn"))
+
+
+@pytest.fixture
+def sharing() -> Sharing:
+    return Sharing()
+
+
+@pytest.fixture
+def over_a_store(sharing: Sharing) -> Resolving:
+    stores = Stores(MemoryRotation(), MemoryHealth(), MemoryDrains(), MemoryBindings(), cast("SharedState", sharing))
+    return Resolving(PROVIDERS + POOL, stores=stores)
+
+
+def test_a_plan_is_made_with_the_turn_that_was_granted_and_none_is_taken_here(over_a_store: Resolving) -> None:
+    granted = Granted("held-1", {("pool:pool", 0): 2})
+    decision = over_a_store.resolver.resolve(Query("pool", will_report=True), granted=granted)
+    assert (decision.id, decision.attempts[0].target.id) == ("held-1", THREE)
+    assert over_a_store.rotation.turn(("pool:pool", 0)) == 0
+    # What was granted is of another tier than what is available by now.
+    granted = Granted("held-2", {("pool:pool", 7): 2})
+    assert over_a_store.resolver.resolve(Query("pool"), granted=granted).attempts[0].target.id == ONE
+    assert over_a_store.rotation.turn(("pool:pool", 0)) == 1
+
+
+def test_probes_that_were_granted_and_are_not_in_the_plan_go_back(over_a_store: Resolving, sharing: Sharing) -> None:
+    over_a_store.fail(ONE)
+    over_a_store.fail(THREE, retry_after_s=200)
+    over_a_store.clock.advance(30)
+    granted = Granted("held", {("pool:pool", 0): 0}, frozenset({ONE, TWO, THREE}))
+    decision = over_a_store.resolver.resolve(Query("pool", will_report=True), granted=granted)
+    assert [a.target.id for a in decision.attempts if a.probe] == [ONE]
+    assert sharing.told == [("held", {TWO, THREE})]
+
+
+def test_nothing_goes_back_of_a_plan_that_uses_all_of_it(over_a_store: Resolving, sharing: Sharing) -> None:
+    over_a_store.fail(ONE)
+    over_a_store.clock.advance(30)
+    granted = Granted("held", {}, frozenset({ONE}), Admission(Allowances(None, None)))
+    assert over_a_store.resolver.resolve(Query("pool", will_report=True), granted=granted).course.probes == {ONE}
+    assert sharing.told == []
+
+
+@pytest.mark.parametrize(
+    ("admission", "told"),
+    [
+        (None, []),
+        (Admission(Allowances(None, None)), ["withdrawn"]),
+        (Admission(Allowances(None, None), (Kind.REQUESTS, 5)), []),
+    ],
+    ids=["not counted", "let in", "refused"],
+)
+def test_a_request_that_was_let_in_and_gets_no_plan_is_withdrawn_and_its_probes_go_back(
+    over_a_store: Resolving, sharing: Sharing, admission: Admission | None, told: list[str]
+) -> None:
+    granted = Granted(f"held{COUNTED}", {}, frozenset({ONE}), admission)
+    with pytest.raises(UnknownModelError):
+        over_a_store.resolver.resolve(Query("nobody", will_report=True), granted=granted)
+    assert sharing.told == [(granted.holder, {ONE}), *((granted.holder, what) for what in told)]
 
 
 # --- Explain ---------------------------------------------------------------------------------------------------------

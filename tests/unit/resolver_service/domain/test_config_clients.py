@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from resolver_service.domain.clients import Client, Limits
 from resolver_service.domain.config import parse
-from tests.unit.resolver_service.domain.test_config import document, problems
+from tests.unit.resolver_service.domain.written import document, problems, provider
 
 
 def sha256(key: str) -> str:
@@ -69,6 +70,7 @@ def test_a_client_that_is_disabled_is_not_known_but_keeps_its_keys() -> None:
         ("2027-01-31", datetime(2027, 2, 1, tzinfo=UTC)),
         ("2028-02-29", datetime(2028, 3, 1, tzinfo=UTC)),
         ("2027-01-31T18:00:00Z", datetime(2027, 1, 31, 18, tzinfo=UTC)),
+        ("2027-01-31t18:00:00z", datetime(2027, 1, 31, 18, tzinfo=UTC)),
         ("2027-01-31t18:00:00.5+02:00", datetime(2027, 1, 31, 16, 0, 0, 500_000, tzinfo=UTC)),
     ],
 )
@@ -84,6 +86,22 @@ def test_any_other_time_is_a_problem(written: str) -> None:
     ((path, message),) = wrong(expires=written)
     assert path == "clients[0].expires"
     assert message.startswith("expected a date, or an instant with its offset")
+
+
+def test_a_day_ends_in_utc_wherever_the_resolver_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "NZST-12")
+        time.tzset()
+        until = only(expires="2027-01-31").expires_at
+    time.tzset()
+    assert until == datetime(2027, 2, 1, tzinfo=UTC).timestamp()
+
+
+def test_a_name_in_parentheses_may_be_allowed_where_it_is_one() -> None:
+    tree = document([provider("one", "odd(x)")], clients=[{"id": "c", "key-sha256": ONE, "allow": ["ODD(x)"]}])
+    found = parse(tree).clients
+    assert found is not None
+    assert found[bytes.fromhex(ONE)].may_call("odd(x)")
 
 
 def test_names_that_are_not_there_yet_may_be_allowed() -> None:
@@ -102,6 +120,8 @@ def test_names_that_are_not_there_yet_may_be_allowed() -> None:
         ({"allow": ["x" * 201]}, "allow[0]", "longer than 200 characters"),
         ({"allow": [f"n{i}" for i in range(101)]}, "allow", "101 entries; 100 are the most"),
         ({"limits": {"rpm": 0}}, "limits.rpm", "expected an integer from 1 to 1000000000, got 0"),
+        ({"limits": {"tpm": 0}}, "limits.tpm", "expected an integer from 1 to 1000000000, got 0"),
+        ({"limits": {"concurrent": 0}}, "limits.concurrent", "expected an integer from 1 to 100000, got 0"),
         ({"limits": {"tpm": 1.5}}, "limits.tpm", "expected an integer, got a number"),
         ({"limits": {"concurrent": True}}, "limits.concurrent", "expected an integer, got a boolean"),
         ({"limits": 5}, "limits", "expected a mapping, got an integer"),
@@ -161,9 +181,13 @@ def test_who_writes_the_key_itself_is_told_what_to_write(key: str) -> None:
 
 
 def test_all_mistakes_are_told_at_once() -> None:
-    tree = document(clients=[{"id": "a"}, {"id": "A", "key-sha256": ONE, "limits": {"rpn": 1}}, 5])
+    tree = document(
+        clients=[{"id": "a", "allow": [5, "b", "B"]}, {"id": "A", "key-sha256": ONE, "limits": {"rpn": 1}}, 5]
+    )
     assert [path for path, _ in problems(tree)] == [
         "clients[0].key-sha256",
+        "clients[0].allow[0]",
+        "clients[0].allow[2]",
         "clients[1].id",
         "clients[1].limits.rpn",
         "clients[2]",

@@ -39,6 +39,11 @@ def test_an_entry_that_says_nothing_is_a_name() -> None:
     assert not catalog.clusters["c"].has_abilities
 
 
+def test_an_answer_may_be_as_long_as_the_context() -> None:
+    target = parse(document({"id": "beta", "context": 9000, "max-output": 9000})).models["beta"].sources[0].targets[0]
+    assert target.abilities == Abilities(9000, 9000)
+
+
 def test_that_a_model_can_do_nothing_else_is_known_too() -> None:
     target = parse(document({"id": "beta", "capabilities": []})).models["beta"].sources[0].targets[0]
     assert target.abilities == Abilities(capabilities=frozenset())

@@ -7,7 +7,7 @@ import pytest
 
 from resolver_service.domain.catalog import NO_PARAMS, Catalog, Params
 from resolver_service.domain.config import ConfigError, parse
-from resolver_service.domain.config_params import LARGEST_BYTES
+from resolver_service.domain.config_params import DEEPEST, LARGEST_BYTES
 
 
 def catalog(pools: object = None, clusters: object = None) -> Catalog:
@@ -44,7 +44,7 @@ def test_values_travel_as_json() -> None:
     params = of_pool({"set": {"metadata": value, "n": 2**63 - 1}, "default": {"seed": 1}, "drop": ["user", "store"]})
     assert json.loads(params.set_json) == {"metadata": value, "n": 2**63 - 1}
     assert (params.default_json, params.drop) == (b'{"seed":1}', ("user", "store"))
-    assert b"\\u" not in params.set_json, "as short as it can be"
+    assert not any(longer in params.set_json for longer in (b"\\u", b" ")), "as short as it can be"
 
 
 @pytest.mark.parametrize("params", [None, {}, {"set": {}, "default": None, "drop": []}])
@@ -79,6 +79,14 @@ def test_a_block_is_small() -> None:
     assert of_pool(fits).set_json
     fits["set"]["cc"] = ""
     assert problems(fits) == [("params", f"{LARGEST_BYTES} bytes are the most, as JSON; got {LARGEST_BYTES + 4}")]
+
+
+def test_a_value_is_not_deep() -> None:
+    deep: Any = 1
+    for _ in range(DEEPEST):
+        deep = [deep]
+    assert of_pool({"set": {"a": deep}}).set_json
+    assert [path for path, _ in problems({"set": {"a": [deep]}})] == ["params.set.a"]
 
 
 def test_values_without_end_are_told_at_once() -> None:

@@ -101,6 +101,11 @@ def test_a_policy_is_checked_wherever_it_stands(place: str, policy: object, path
     assert got == [(f"{place}policy{'.' if path else ''}{path}", message)]
 
 
+def test_each_that_is_wrong_of_several_is_told_once() -> None:
+    got = problems(changed(WHOLE, "policy", {"failover": {"also": ["cancelled", "nope", "nix", "empty", "ok"]}}))
+    assert [path for path, _ in got] == [f"policy.failover.also[{n}]" for n in (0, 1, 2, 4)]
+
+
 @pytest.mark.parametrize(
     ("cool_down", "bounds"),
     [
