@@ -15,14 +15,14 @@ def main() -> None:
     given = settings.load(sys.argv[1:], os.environ)
     # gRPC's core writes lines of its own on standard error, where each is to be JSON. It reads this when it is loaded.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    from resolver_service import bootstrap
+    from resolver_service import bootstrap, opening
     from resolver_service.adapters.certificates_files import CertificateError
     from resolver_service.adapters.grpc_api.server import AddressInUseError
-    from resolver_service.bootstrap import UnreadableError
+    from resolver_service.opening import UnreadableError
 
     try:
         if given.check:
-            print(bootstrap.check(given))
+            print(opening.check(given))
         else:
             uvloop.run(bootstrap.serve(given))
     except ConfigError as error:

@@ -11,17 +11,16 @@ import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
-from resolver_service.adapters import config_file, config_yaml, telemetry_structlog
+from resolver_service.adapters import config_file, telemetry_structlog
 from resolver_service.adapters.amend_yaml import amend
 from resolver_service.adapters.certificates_files import Files, Followed
 from resolver_service.adapters.grpc_api import server as grpc_server
 from resolver_service.adapters.grpc_api.pool_admin import PoolAdminServicer
 from resolver_service.adapters.grpc_api.resolver import ResolverServicer
-from resolver_service.adapters.history_memory import MemoryHistory
 from resolver_service.adapters.operations_uvicorn import Operations, OperationsServer, listen, url
 from resolver_service.adapters.record_file import FileRecord
 from resolver_service.adapters.stores_memory import MemoryBindings, MemoryDrains, MemoryHealth, MemoryRotation
@@ -29,48 +28,29 @@ from resolver_service.adapters.telemetry_prometheus import PrometheusTelemetry, 
 from resolver_service.app.access import Access
 from resolver_service.app.alone import Alone
 from resolver_service.app.bindings import Bindings
-from resolver_service.app.configure import FILE, Configuration, digest_of
-from resolver_service.app.considerate import considerate
+from resolver_service.app.configure import Configuration
 from resolver_service.app.edit import Editor
 from resolver_service.app.in_flight import InFlight
 from resolver_service.app.limits import ClientLimits
 from resolver_service.app.operate import Operator
-from resolver_service.app.ports import HealthChanged, History, Kept, PastRevision, ReadOnlyError, Siblings, Stores
+from resolver_service.app.ports import HealthChanged, Siblings, Stores
 from resolver_service.app.probes import ProbeBook
 from resolver_service.app.report import Reports
 from resolver_service.app.resolve import Resolver
 from resolver_service.app.standing import standings
 from resolver_service.app.status import Status
 from resolver_service.app.watch import Bell, Watch
-from resolver_service.domain.config import ConfigError
-from resolver_service.domain.config_advice import advice
 from resolver_service.domain.health import PROBE_LEASE_S
+from resolver_service.opening import Opened, UnreadableError, done_or_stopped, given, open_configuration
 from resolver_service.settings import Settings
 
 if TYPE_CHECKING:  # 7 MB that only a resolver with a store needs, and 2 MB that only one with a state directory does.
-    from resolver_service.adapters.record_copy import ConfigCopy
-    from resolver_service.adapters.stores_redis.beginning import Beginning
-    from resolver_service.adapters.stores_redis.record import RedisRecord
     from resolver_service.adapters.stores_redis.siblings import RedisSiblings
     from resolver_service.adapters.stores_redis.state import RedisState
     from resolver_service.adapters.stores_sqlite import SqliteState
 
 LAST_WORDS_S = 1.0
-
-
-class UnreadableError(Exception):
-    """The configuration, or what else it was told, cannot be read. The text says what to do."""
-
-    code = "config_unreadable"
-
-
-@dataclass(frozen=True, slots=True)
-class _Shared:
-    """The configuration, where resolvers share it."""
-
-    record: RedisRecord
-    copy: ConfigCopy
-    beginning: Beginning
+"""How long calls that were cut off may take to be told so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +64,22 @@ class _Operating:
     """For the line that is printed at the start."""
 
 
-def check(settings: Settings) -> str:
-    """A line about what the configuration has in it, and one for each thing in it that is hardly meant. Raises
-    `ConfigError` or `UnreadableError`."""
-    text = _text(settings.config)
-    catalog = config_yaml.load(text)
-    parts = {
-        "provider": catalog.providers,
-        "model": catalog.models,
-        "pool": catalog.pools,
-        "cluster": catalog.clusters,
-    }
-    told = ", ".join(f"{len(part)} {noun}{'' if len(part) == 1 else 's'}" for noun, part in parts.items())
-    warnings = config_yaml.located(text, list(advice(catalog)))
-    return "\n".join([f"{settings.config}: valid: {told}", *(f"warning: {each.in_text()}" for each in warnings)])
+@dataclass(frozen=True, slots=True)
+class _Wired:
+    """The parts of a resolver that are started and stopped."""
+
+    configuration: Configuration
+    grpc: grpc_server.GrpcServer
+    watch: Watch
+    common: RedisState | None
+    """What resolvers share; None for one by itself."""
+    own: SqliteState | None
+    """What outlives one by itself; None where nothing does."""
+    siblings: RedisSiblings | None
+    """Set with `common`."""
+    certificates: Followed | None
+    tls: grpc_server.Tls | None
+    """Set if there are certificates."""
 
 
 async def serve(settings: Settings) -> None:
@@ -109,23 +91,9 @@ async def serve(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
     with contextlib.ExitStack() as stack:
         operating = await _operating(settings, stack)
-        history: History = MemoryHistory()
-        shared = await _begun(settings, told_to_stop, stack) if settings.store else None
-        if told_to_stop.is_set():
-            return
-        with considerate():
-            if shared:
-                configuration = _as_of_record(shared.beginning.kept, bell)
-            else:
-                if settings.state_dir:
-                    from resolver_service.adapters.history_sqlite import SqliteHistory
-                    from resolver_service.adapters.state_directory import claimed
-
-                    history = stack.enter_context(contextlib.closing(SqliteHistory(settings.state_dir, time.time)))
-                    stack.enter_context(claimed(settings.state_dir))
-                text, read = _text(settings.config), config_yaml.Reader().parsed
-                configuration = Configuration(read, time.time, text, history, bell.ring)
-        await _serve(settings, configuration, history, shared, bell, operating, told_to_stop)
+        opened = await open_configuration(settings, bell, told_to_stop, stack)
+        if opened is not None:
+            await _run(settings, _wired(settings, opened, bell, operating.registry), operating, told_to_stop)
 
 
 async def _operating(settings: Settings, stack: contextlib.ExitStack) -> _Operating:
@@ -140,103 +108,51 @@ async def _operating(settings: Settings, stack: contextlib.ExitStack) -> _Operat
     return _Operating(registry, is_serving, server, f"operations on {url(listening)}, ")
 
 
-async def _begun(settings: Settings, told_to_stop: asyncio.Event, stack: contextlib.ExitStack) -> _Shared | None:
-    """None if it was told to stop before the store could be reached."""
-    from resolver_service.adapters.record_copy import ConfigCopy
-    from resolver_service.adapters.stores_redis.beginning import begin
-    from resolver_service.adapters.stores_redis.record import RedisRecord
-
-    try:
-        record = stack.enter_context(contextlib.closing(RedisRecord(settings.store)))
-    except ValueError:
-        raise UnreadableError("--store: not an address such as redis://127.0.0.1:6379/0") from None
-    copy = ConfigCopy(settings.state_dir)
-    beginning = asyncio.create_task(begin(record, lambda: _seed(settings.config), copy.read))
-    await _done_or_stopped(beginning, told_to_stop)
-    if not beginning.done():
-        beginning.cancel()
-        return None
-    try:
-        began = await beginning
-    except ReadOnlyError as error:
-        raise UnreadableError(str(error)) from None
-    if settings.config:
-        config_file.compare(settings.config, began.kept.text)
-    return _Shared(record, copy, began)
-
-
-async def _done_or_stopped(task: asyncio.Task[Any], told_to_stop: asyncio.Event) -> None:
-    """Waits until the task is done, or the resolver is told to stop."""
-    stopping = asyncio.create_task(told_to_stop.wait())
-    await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-
-
-def _seed(path: Path | None) -> Kept | None:
-    """What an empty store begins with. Raises `ConfigError` or `UnreadableError`."""
-    if path is None:
-        return None
-    text = _text(path)
-    config_yaml.parsed(text)
-    return Kept(PastRevision(1, int(time.time()), FILE, "the first configuration", "", digest_of(text)), text)
-
-
-def _as_of_record(kept: Kept, bell: Bell) -> Configuration:
-    try:
-        return Configuration(config_yaml.Reader().parsed, time.time, kept.text, None, bell.ring, kept.revision)
-    except ConfigError as error:
-        words = (
-            f"revision {kept.revision.number} of the configuration, which the store has, is not valid for this resolver"
-        )
-        raise UnreadableError(f"{words}:\n{error}") from None
-
-
-async def _serve(
-    settings: Settings,
-    configuration: Configuration,
-    history: History,
-    shared: _Shared | None,
-    bell: Bell,
-    operating: _Operating,
-    told_to_stop: asyncio.Event,
-) -> None:
+def _wired(settings: Settings, opened: Opened, bell: Bell, registry: CollectorRegistry) -> _Wired:
+    """Raises `UnreadableError`, `CertificateError` or `AddressInUseError`."""
     certificates = Followed(Files(*settings.tls, settings.client_ca)) if settings.tls else None
     # Unique over resolvers and restarts.
     boot = secrets.token_hex(6)
     replica_id = f"{socket.gethostname()}-{boot}"
+    configuration = opened.configuration
     common = _common_state(settings, configuration, replica_id) if settings.store else None
     own = _own_state(settings.state_dir) if settings.state_dir and not common else None
     state = common or own
     stores = state.stores if state else Stores(MemoryRotation(), MemoryHealth(), MemoryDrains(), MemoryBindings())
     probes = ProbeBook(PROBE_LEASE_S)
-    telemetry = PrometheusTelemetry(operating.registry, _sources(configuration, stores, probes, own, common))
-    siblings, editor = _editor(settings, configuration, history, shared, common)
+    telemetry = PrometheusTelemetry(registry, _sources(configuration, stores, probes, own, common))
+    siblings, editor = _editor(settings, opened, common)
     servicer, admin, watch = create_servicers(
         configuration, editor, stores, probes, telemetry, bell, boot, siblings or Alone(replica_id, configuration)
     )
     secrets_shown = grpc_server.Secrets(settings.token, settings.management_key)
     tls = grpc_server.Tls(certificates.current) if certificates else None
     grpc = grpc_server.build(settings.listen, servicer, admin, secrets_shown, reflect=settings.reflection, tls=tls)
+    return _Wired(configuration, grpc, watch, common, own, siblings, certificates, tls)
 
-    follow = siblings.follow() if siblings else config_file.follow(_given(settings.config), configuration)
+
+async def _run(settings: Settings, it: _Wired, operating: _Operating, told_to_stop: asyncio.Event) -> None:
+    """Starts the parts, serves until told to stop, and stops them in an order in which nobody misses what is gone."""
+    follow = it.siblings.follow() if it.siblings else config_file.follow(given(settings.config), it.configuration)
     following = asyncio.create_task(follow)
+    state = it.common or it.own
     keeping = asyncio.create_task(state.keep()) if state else None
-    renewing = asyncio.create_task(certificates.follow(tls.renew)) if certificates and tls else None
-    if common:
-        await common.begun()
-    if siblings:
-        await siblings.begun()
+    renewing = asyncio.create_task(it.certificates.follow(it.tls.renew)) if it.certificates and it.tls else None
+    if it.common:
+        await it.common.begun()
+    if it.siblings:
+        await it.siblings.begun()
     its_own = asyncio.all_tasks()
-    await grpc.serving()
+    await it.grpc.serving()
     operating.is_serving.set()
-    print(f"forebay-resolver: serving {operating.at}gRPC on {grpc.address}", flush=True)
+    print(f"forebay-resolver: serving {operating.at}gRPC on {it.grpc.address}", flush=True)
 
-    await _done_or_stopped(following, told_to_stop)
+    await done_or_stopped(following, told_to_stop)
     operating.is_serving.clear()
     if renewing:
         renewing.cancel()
-    watch.close()
-    await grpc.drain(settings.drain_s)
+    it.watch.close()
+    await it.grpc.drain(settings.drain_s)
     # To the last: that is when operators look.
     operating.server.close()
     # Calls that were cut off are still being told. What is left when the loop closes, gRPC reports with a traceback.
@@ -273,17 +189,11 @@ def _own_state(directory: Path) -> SqliteState:
     return SqliteState(directory, time.monotonic, time.time)
 
 
-def _editor(
-    settings: Settings,
-    configuration: Configuration,
-    history: History,
-    shared: _Shared | None,
-    state: RedisState | None,
-) -> tuple[RedisSiblings | None, Editor]:
-    edits = settings.provider_edits
+def _editor(settings: Settings, opened: Opened, state: RedisState | None) -> tuple[RedisSiblings | None, Editor]:
+    configuration, shared, edits = opened.configuration, opened.shared, settings.provider_edits
     if shared is None or state is None:
-        record = FileRecord(_given(settings.config))
-        return None, Editor(configuration, record, history, amend, provider_edits=edits)
+        record = FileRecord(given(settings.config))
+        return None, Editor(configuration, record, opened.history, amend, provider_edits=edits)
     from resolver_service.adapters.stores_redis.siblings import RedisSiblings
 
     is_of_record = shared.beginning.is_of_record
@@ -349,26 +259,3 @@ def _sources(
         state_write_failures=(lambda: own.failures) if own else None,
         store=(lambda: common) if common else None,
     )
-
-
-def _given(path: Path | None) -> Path:
-    """`settings` has seen to it that there is one where there is no store."""
-    if path is None:
-        raise UnreadableError("--config FILE is required")
-    return path
-
-
-def _text(given: Path | None) -> bytes:
-    path = _given(given)
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise UnreadableError(
-            f"there is no file {path}: name the configuration's, or begin with a copy of config.example.yaml"
-        ) from None
-    except IsADirectoryError:
-        raise UnreadableError(f"{path} is a directory: name the configuration file in it") from None
-    except PermissionError:
-        raise UnreadableError(f"{path} may not be read: give the user that this runs as leave to read it") from None
-    except OSError as error:
-        raise UnreadableError(f"{path} cannot be read: {error.strerror}") from None

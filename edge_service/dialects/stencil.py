@@ -228,9 +228,9 @@ def _is_marked(event: bytes) -> bool:
 
 
 def text_of(string: bytes) -> str:
-    """The text of a JSON string that is given with its quotes and nothing around it: a line end there would be one of the
-    event's. Empty if it is none, is empty, or has half of a surrogate pair, which JSON allows: that is left to the other
-    reader."""
+    """The text of a JSON string that is given with its quotes and nothing around it: a line end there would be one of
+    the event's. Empty if it is none, is empty, or has half of a surrogate pair, which JSON allows: that is left to the
+    other reader."""
     try:
         text = _string(string)
     except ValueError:

@@ -19,7 +19,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from forebay.resolver.v1 import resolver_service_pb2 as pb
 from forebay.resolver.v1 import resolver_service_pb2_grpc
-from resolver_service import bootstrap, settings
+from resolver_service import opening, settings
 from tests.contract.serving import CONFIG, TIMEOUT_S
 from tests.support import processes
 from tests.support.processes import start, start_resolver
@@ -80,7 +80,7 @@ async def test_check_says_in_one_line_that_a_file_is_valid(config: Path) -> None
 def test_check_warns_of_what_is_valid_and_hardly_meant(tmp_path: Path) -> None:
     file = tmp_path / "forebay.yaml"
     file.write_text("providers:\n  - id: local\n    dialect: openai\n    base-url: http://localhost:8080/v1\n")
-    line, warning = bootstrap.check(settings.load(["--config", str(file)], {})).splitlines()
+    line, warning = opening.check(settings.load(["--config", str(file)], {})).splitlines()
     assert line == f"{file}: valid: 1 provider, 0 models, 0 pools, 0 clusters"
     assert warning.startswith("warning: line 2, providers[0].allow-private: the edge will refuse to call 'localhost'")
 

@@ -1,4 +1,4 @@
-"""Asks the server for what no two requests may have: turns, probes, and room within a client's limits."""
+"""Requests from the server what only one request may get: a turn, a probe, room within a client's limits."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _log = structlog.get_logger("forebay.resolver.store")
 
 class Asking:
     def __init__(self, contact: Contact, mirrors: Mirrors, clock: Clock, answer_s: float) -> None:
-        """`answer_s` is how long a request waits for an answer."""
+        """`answer_s` is how long a request waits for the server."""
         self._contact = contact
         self._mirrors = mirrors
         self._clock = clock
@@ -37,10 +37,10 @@ class Asking:
         self._take = Script("limits", "take")
         self._waiting: list[tuple[Wanted, asyncio.Future[Granted]]] = []
         self.under_way: asyncio.Task[None] | None = None
-        """None while there is nothing to ask."""
+        """The task that asks; None while there is nothing to ask for."""
 
     async def take(self, wanted: Sequence[Wanted]) -> Sequence[Granted]:
-        """As the port says. What is asked while an answer is on its way goes together with the next question."""
+        """As the port says. All that is asked for while an answer is awaited goes into the next call."""
         if self._contact.is_degraded:
             return [self._mirrors.rotation.take_alone(each) for each in wanted]
         loop = asyncio.get_running_loop()
@@ -62,12 +62,13 @@ class Asking:
             self._mirrors.limits.withdrawn(granted.holder)
 
     def ask_soon(self) -> None:
+        """Begins to ask, unless that is under way, or the server is away."""
         if self.under_way is None and not self._contact.is_degraded:
             self.under_way = asyncio.create_task(self._ask())
 
     async def _ask(self) -> None:
         try:
-            # One question at a time: what has become of requests is told in the order in which it came.
+            # One call at a time, so that the server learns what became of requests in the order in which it happened.
             while self._waiting or (self._mirrors.limits.untold and not self._contact.is_degraded):
                 asking, self._waiting = self._waiting, []
                 try:
@@ -76,7 +77,7 @@ class Asking:
                     self._contact.lost(error)
                     granted = [self._mirrors.rotation.take_alone(wanted) for wanted, _ in asking]
                     for wanted, _ in asking:
-                        if wanted.use is not None:  # The server may have let it in.
+                        if wanted.use is not None:  # The server may have counted it all the same.
                             self._mirrors.limits.withdrawn(wanted.holder)
                 for (_, answer), each in zip(asking, granted, strict=True):
                     if answer.done():
@@ -112,7 +113,7 @@ class Asking:
             if has_binding:
                 self._hear_bound(each.binding, next(its_words, b""))
             admissions.append(None if each.use is None else self._admission(each.holder, each.use, *allowed))
-            claim = each.claim if numbers else None  # One that a limit refuses takes none.
+            claim = each.claim if numbers else None  # A request that a limit refuses takes no turn.
             if claim is not None and has_second_step(claim):
                 turns.append({claim.key: numbers[0]})
                 if (pool := claim.falls_on(numbers[0])) is not None:
@@ -140,7 +141,7 @@ class Asking:
         won: set[str] = set()
         for scope, said in zip(wanted.probes, holders, strict=True):
             holder = "" if said is None else said.decode(errors="replace")
-            if not holder:  # It has not been asked for, since a limit refuses the request.
+            if not holder:  # The script has not looked at it, since a limit refuses the request.
                 continue
             if holder == wanted.holder:
                 won.add(scope)
@@ -155,7 +156,7 @@ class Asking:
             self._mirrors.probes.let_go(scope, holder)
 
     async def tell_limits(self) -> None:
-        """Tells the server of limits when there is nothing to ask."""
+        """Sends what became of requests under limits, though nothing is asked for."""
         if self.under_way is not None:
             await self.under_way
         while self._mirrors.limits.untold:

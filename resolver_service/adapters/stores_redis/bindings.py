@@ -1,4 +1,4 @@
-"""Bindings: what this resolver has heard of lately, and what the server has not been told yet."""
+"""Bindings: a cache of those that were used here lately, and those that are still to be written to the server."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from resolver_service.adapters.stores_redis.link import Argument
 from resolver_service.domain.bindings import KEPT_S, MOST, Binding
 
 MOST_SHARED = 500_000
-"""Bindings that the server keeps; some 170 MB. Beyond it those go first that were made first."""
+"""Bindings that the server keeps; some 170 MB. Beyond it, the oldest are dropped."""
 
 _decoder = msgspec.json.Decoder(tuple[str, str, float])
 
 
 class BindingMirror:
-    """A `BindingStore`. What it does not have is asked for with the request that wants it."""
+    """A `BindingStore`. A binding that it does not have is looked up with the request that needs it (`Wanted`)."""
 
     def __init__(self, note: Callable[[], None], most: int = MOST) -> None:
         self._note = note
         self._most = most
         self._bindings: OrderedDict[bytes, Binding] = OrderedDict()
         self.untold: dict[bytes, Binding | None] = {}
-        """None for those to be forgotten."""
+        """By key, those to be written; None for one to be deleted."""
 
     def get(self, key: bytes) -> Binding | None:
         binding = self._bindings.get(key)
@@ -41,17 +41,17 @@ class BindingMirror:
         self._tell(key, None)
 
     def told(self, told: Mapping[bytes, Binding | None]) -> None:
-        """The server knows these, unless they have changed since."""
+        """Called when these have been written. One that has changed meanwhile stays to be written."""
         for key, binding in told.items():
             if key in self.untold and self.untold[key] is binding:
                 del self.untold[key]
 
     def tell_all(self) -> None:
-        """The server has forgotten everything."""
+        """Marks all as to be written, since the server has lost its data."""
         self.untold = {**self._bindings, **self.untold}
 
     def heard(self, key: bytes, said: bytes) -> None:
-        """What the server has under a key. Raises `ValueError` for what is no binding."""
+        """Takes over what the server has under a key. Raises `ValueError` if that is no binding."""
         if key not in self.untold:
             self._keep(key, Binding(*_decoder.decode(said)))
 
@@ -69,7 +69,7 @@ class BindingMirror:
 
 
 def said(bindings: Mapping[bytes, Binding | None]) -> list[Argument]:
-    """What `bind.lua` is told."""
+    """The arguments of `bind.lua`."""
     told: list[Argument] = [int(KEPT_S * 1000), MOST_SHARED]
     for key, binding in bindings.items():
         told += (key.hex(), b"" if binding is None else _written(binding))
@@ -77,5 +77,5 @@ def said(bindings: Mapping[bytes, Binding | None]) -> list[Argument]:
 
 
 def _written(binding: Binding) -> bytes:
-    """As the server keeps it."""
+    """A binding as the server stores it."""
     return msgspec.json.encode((binding.target_id, binding.name, binding.bound_at))

@@ -1,4 +1,4 @@
-"""Whether this resolver works with the server, or goes by itself."""
+"""Whether this resolver works with the server, or alone."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import structlog
 from resolver_service.adapters.stores_redis.link import Link
 
 NONSENSE = (ValueError, TypeError)
-"""What comes of answers that make no sense. They are as good as none."""
+"""What is raised for answers that cannot be understood. They count as no answer."""
 
 _log = structlog.get_logger("forebay.resolver.store")
 
 
 class Contact:
-    """All parts of a resolver have one."""
+    """The connection and its state, which all parts of this package share."""
 
     def __init__(self, link: Link) -> None:
         self.link = link

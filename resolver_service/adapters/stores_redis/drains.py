@@ -1,4 +1,4 @@
-"""Drains: what this resolver knows of them, and what the server has not been told yet."""
+"""Drains: a copy of those that the server has, and those that are still to be written to it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ class DrainMirror:
     def __init__(self, note: Callable[[], None]) -> None:
         self.targets: set[str] = set()
         self.untold: dict[str, bool] = {}
+        """By target, those to be written: whether it is drained."""
         self._note = note
 
     def drained(self) -> set[str]:
@@ -22,7 +23,7 @@ class DrainMirror:
         self._note()
 
     def tell_all(self) -> None:
-        """The server has forgotten everything."""
+        """Marks all as to be written, since the server has lost its data."""
         self.untold = dict.fromkeys(self.targets, True) | self.untold
 
     def heard(self, target_id: str, *, drained: bool) -> None:

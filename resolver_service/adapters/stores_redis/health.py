@@ -1,4 +1,4 @@
-"""Health: what this resolver knows of it, what the server has not been told yet, and how states are written there."""
+"""Health: a copy of the server's states, the changes that are still to be written, and the encoding of both."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _stored = msgspec.json.Decoder(_Stored)
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What the server is told of a scope."""
+    """A change of one scope's health, as it is sent to the server."""
 
     scope: str
     base: int
@@ -73,14 +73,14 @@ class HealthMirror:
         self._let_go = let_go
         self._health: dict[str, Health] = {}
         self._known: dict[str, Health] = {}
-        """As the server last told it."""
+        """The server's states, as last heard."""
         self._numbers: dict[str, int] = {}
-        """The number of the server's change that told it: one that comes late may be older."""
+        """The number of the change that led to each of these: a message that arrives late has a lower one."""
         self._changed: set[str] = set()
         self._under_way: set[str] = set()
-        """The scopes that are being told: until the server has them, what is heard of them is older."""
+        """The scopes whose changes are being sent: until the server has answered, what is heard of them is older."""
         self._forgotten: set[str] = set()
-        """Those that the server was told once and may have lost."""
+        """The scopes whose states the server had, and may have lost."""
         self.latest = 0
 
     def scopes(self) -> Set[str]:
@@ -112,19 +112,20 @@ class HealthMirror:
             self._keep(scope, replace(health, probe_until_at=0.0))
 
     def changes(self) -> list[Change]:
-        """What the server has to be told. It counts as told, unless `untell` says otherwise."""
+        """Takes out the changes, to be sent. If that fails, `untell` puts them back."""
         self._under_way |= self._changed
         self._changed.clear()
         now = self._clock()
         return [self._change(scope, now) for scope in self._under_way]
 
     def untell(self) -> None:
-        """What is being told may not have arrived: it is to be told again."""
+        """Puts back the changes that were being sent: they may not have arrived."""
         self._changed |= self._under_way
         self._under_way.clear()
 
     def told(self, change: Change, said: bytes, server_now_ms: float, *, is_taken: bool) -> None:
-        """What the server made of a change. What followed it here follows it there. Raises `ValueError`."""
+        """Takes over the state that the server made of a change. A change that has followed here meanwhile is still to
+        be sent, and gets a generation after that state's. Raises `ValueError`."""
         self._under_way.discard(change.scope)
         self._forgotten.discard(change.scope)
         known = self.heard(change.scope, said, server_now_ms)
@@ -133,8 +134,8 @@ class HealthMirror:
             self._keep(change.scope, replace(mine, generation=known.generation + 1))
 
     def heard(self, scope: str, said: bytes, server_now_ms: float) -> Health:
-        """The server's state of a scope, which is taken over unless a change from here is still to be told. Raises
-        `ValueError`."""
+        """Takes over the server's state of a scope, unless a change made here is still to be sent; returns the latest
+        of the server's states. Raises `ValueError`."""
         stored = _stored.decode(said)
         if stored.n >= self._numbers.get(scope, 0):
             self._numbers[scope] = stored.n
@@ -148,7 +149,7 @@ class HealthMirror:
         return self._known.get(scope, WELL)
 
     def _read(self, stored: _Stored, server_now_ms: float) -> Health:
-        # Where the server's clock has been put back, no more than any cool-down may last.
+        # Bounded, since the server's clock may have been set back.
         left_s = None if stored.u is None else min((stored.u - server_now_ms) / 1000, LONGEST_COOL_DOWN_S)
         return Health(
             generation=max(0, min(int(stored.g), NEWEST_BELIEVED)),
@@ -158,7 +159,8 @@ class HealthMirror:
         )
 
     def forget_all_but(self, scopes: Set[str]) -> None:
-        """Scopes that the server does not know are well, unless a change from here is still to be told."""
+        """Takes all scopes but these for well, since the server has no others, unless a change made here is still to be
+        sent."""
         for scope in self._health.keys() - scopes - self._changed - self._under_way:
             del self._health[scope]
         for scope in self._known.keys() - scopes:
@@ -166,7 +168,7 @@ class HealthMirror:
             self._numbers.pop(scope, None)
 
     def tell_all(self) -> None:
-        """The server has forgotten something, or everything."""
+        """Marks all states as to be sent, since the server has lost some or all of them."""
         self._forgotten |= self._health.keys() - self._changed
         self._numbers.clear()
         self._changed.update(self._health)
@@ -198,5 +200,5 @@ class HealthMirror:
 
 
 def _public(health: Health) -> Health:
-    """Without the probe, which is not merged."""
+    """The part of a state that the server has: all but the probe."""
     return replace(health, probe_holder="", probe_until_at=0.0)

@@ -1,4 +1,4 @@
-"""Hears what has changed at the others, and looks for what it has missed."""
+"""Takes over what other resolvers have changed, as the server publishes it, and looks for changes that were missed."""
 
 from __future__ import annotations
 
@@ -21,44 +21,45 @@ _log = structlog.get_logger("forebay.resolver.store")
 
 
 class _Message(msgspec.Struct):
-    """What the scripts publish: a change with its number, a probe that is free, or a word."""
+    """A message that the scripts publish. It is one of: a change of health (`s`), a drain (`d`), a probe that was given
+    back (`p`), a word (`w`)."""
 
     n: int = 0
-    """The number of a change, which is one of `s` and `d`."""
+    """The number of a change of health or a drain: numbers have no gaps, so that a missed message shows."""
     w: str = ""
-    """A word: see `Hearing._hear_word`."""
+    """See `Hearing._hear_word`."""
     p: str = ""
-    """A scope whose probe is free."""
+    """The scope whose probe was given back."""
     s: str = ""
-    """A scope whose health has changed,"""
+    """The scope whose health has changed."""
     h: str = ""
-    """to this state,"""
+    """Its new state."""
     at: float = 0.0
-    """at this time of the server's clock, in milliseconds."""
+    """When it changed, in milliseconds of the server's clock."""
     d: str = ""
-    """A target that was drained, or put back,"""
+    """The target that was drained or put back."""
     on: bool = False
-    """and which of the two."""
+    """Whether it is drained."""
 
 
 _message = msgspec.json.Decoder(_Message)
 
 
 class Hearing:
-    """Its methods raise `LinkError`, or one of `NONSENSE` if the answer makes no sense."""
+    """Its methods raise `LinkError`, or one of `NONSENSE` if an answer cannot be understood."""
 
     def __init__(self, contact: Contact, mirrors: Mirrors) -> None:
         self._contact = contact
         self._mirrors = mirrors
         self._life = b""
-        """The id of the server's data: another one means that it has lost what it knew."""
+        """A random id that is stored with the server's data. If it changes, the server has lost its data."""
         self.heard = -1
-        """The number of the last change that was heard of."""
+        """The number of the last change that was taken over."""
         self.record_changed = asyncio.Event()
         """Set when the store may have another configuration than this resolver serves from."""
 
     async def hear(self, message: bytes, replicas: Replicas) -> None:
-        """`replicas` are told what is for them."""
+        """Takes over what a message tells. Words go to `replicas`."""
         try:
             said = _message.decode(message)
             if said.w:
@@ -77,7 +78,8 @@ class Hearing:
             _log.warning("store_not_understood", channel=CHANGES)
 
     async def in_silence(self) -> bool:
-        """Time to look whether something was missed. False if the server has forgotten what it knew."""
+        """Called when no message has come for a while: takes over what was missed. False if the server has lost
+        data."""
         life, changes = await self._life_and_changes()
         if self._is_another(life, changes):
             return False
@@ -86,7 +88,7 @@ class Hearing:
         return True
 
     async def meet(self) -> None:
-        """After connecting. If the server has lost something, everything is to be told again."""
+        """Called after connecting. If the server has lost data, everything known here will be written to it again."""
         await self._contact.link.ask("HSETNX", NUMBERS, "life", secrets.token_hex(8))
         life, changes = await self._life_and_changes()
         if self._life and self._is_another(life, changes):
@@ -101,7 +103,8 @@ class Hearing:
         return life or b"", int(changes or 0)
 
     async def read_all(self) -> None:
-        # The number first: what changes while the rest is read is read twice, and never missed.
+        """Takes over everything that the server has."""
+        # The number first: a change that is made while the rest is read is taken over twice, and never missed.
         self.heard = int(await self._contact.link.ask("HGET", NUMBERS, "changes") or 0)
         latest = int(await self._contact.link.ask("HGET", NUMBERS, "latest") or 0)
         self._mirrors.health.latest = max(self._mirrors.health.latest, min(latest, NEWEST_BELIEVED))

@@ -1,4 +1,4 @@
-"""Limits: how requests are put to the server, and what it has not been told yet of what became of them."""
+"""Limits: encodes for the server what requests take of their clients' limits, and what became of them."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from resolver_service.app.ports import Admission, Clock, Use
 from resolver_service.domain.limits import Allowance, Allowances, Kind
 
 MOST_UNTOLD = 50_000
-"""Some 15 MB. Beyond it the earliest are forgotten, which leave the minute first; leases free what they hold."""
+"""Events; some 15 MB. Beyond it the earliest are dropped: their minute ends first, and leases free what they hold."""
 MOST_AT_ONCE = 200
-"""Some milliseconds of the server, which does nothing else meanwhile."""
+"""Events in one call. They take some milliseconds of the server, which does nothing else meanwhile."""
 
 LEASE_S = 120.0
-"""How long the server counts a decision as under way that no resolver renews: where edge and resolver have died at
-once, nobody is left to say that it is over."""
+"""How long the server counts a decision as under way without renewal. If edge and resolver die at the same time, nobody
+is left to report its end."""
 RENEWED_S = 40.0
-"""How often it is renewed: two renewals may get lost."""
+"""How often it is renewed, so that two renewals may get lost."""
 MOST_RENEWED = 100_000
 """Decisions; some 20 MB."""
 
 _KINDS = (None, Kind.REQUESTS, Kind.TOKENS, Kind.CONCURRENT)
 
 _Event = tuple[float, tuple[Argument, ...], tuple[Argument, ...]]
-"""The time, then kind and decision id, then what else there is to tell of it."""
+"""When it happened, then kind and decision id, then further arguments."""
 
 
 class LimitsMirror:
-    """A `SharedLimits`. It has no counts: those are the server's, and the `ClientLimits`' while that is away."""
+    """A `SharedLimits`. It keeps no counts: the server does, and `ClientLimits` while that is away."""
 
     def __init__(self, clock: Clock, note: Callable[[], None]) -> None:
         self._clock = clock
         self._note = note
         self.untold: deque[_Event] = deque(maxlen=MOST_UNTOLD)
         self._open: OrderedDict[str, tuple[float, float]] = OrderedDict()
-        """Decisions that were made here and are under way: when each is renewed, the earliest first, and until when it
+        """The decisions made here that are under way, the next to be renewed first: when that is, and until when it
         counts at most."""
 
     def used(self, decision_id: str, use: Use) -> None:
@@ -45,7 +45,7 @@ class LimitsMirror:
         self.let_in(decision_id, use)
 
     def let_in(self, decision_id: str, use: Use) -> None:
-        """The server has let it in: its lease is renewed from now on."""
+        """Called when the server has admitted a request: its lease is renewed from now on."""
         if use.for_s is not None and len(self._open) < MOST_RENEWED:
             now = self._clock()
             self._open[decision_id] = (now + RENEWED_S, now + use.for_s)
@@ -82,7 +82,7 @@ class LimitsMirror:
             self._tell("orphaned", decision_id, int(GRACE_S * 1000))
 
     def taken(self) -> Sequence[_Event]:
-        """The earliest of what is to be told. It counts as told, unless `untell` says otherwise."""
+        """Takes out the earliest events, to be sent. If that fails, `untell` puts them back."""
         return [self.untold.popleft() for _ in range(min(len(self.untold), MOST_AT_ONCE))]
 
     def untell(self, events: Sequence[_Event]) -> None:
@@ -102,13 +102,14 @@ class LimitsMirror:
 
 
 def asked(use: Use) -> tuple[Argument, ...]:
-    """As `limits.lua` reads it."""
+    """A use as `limits.lua` reads it."""
     limits = use.limits
     most = ("" if each is None else each for each in (limits.requests, limits.tokens, limits.concurrent))
     return ("-1", use.client_id, *most, use.tokens, use.input_tokens, *_terms(use.for_s))
 
 
 def admission(use: Use, answer: Sequence[int]) -> Admission:
+    """The answer of `limits.lua` to a use."""
     kind_number, wait_ms, requests, requests_ms, tokens, tokens_ms = answer
     limits = use.limits
     allowances = Allowances(

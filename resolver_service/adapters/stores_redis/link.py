@@ -1,4 +1,4 @@
-"""The connection to the server: what is asked of it, and how long that may take."""
+"""The connection to the server: commands, scripts and messages, with their time limits."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 
 ANSWER_S = 0.05
-"""For an answer. A resolver that waits longer goes on by itself."""
+"""How long a request may wait for the server; after that, this resolver works alone."""
 CONNECT_S = 1.0
 SLOW_S = 1.0
-"""For an answer that nobody waits for."""
+"""How long to wait for an answer that no request waits for."""
 
 Argument: TypeAlias = bytes | str | int
 
 
 class LinkError(Exception):
-    """The server cannot be asked, or does not answer in time."""
+    """The server cannot be reached, answers with an error, or does not answer in time."""
 
     code = "store_lost"
 
 
 class UnusableStoreError(Exception):
-    """The server answers, and is not one to work with: the text says why."""
+    """The server answers, but cannot be used. The text says why."""
 
     code = "store_unusable"
 
 
 class Script:
-    """A Lua script, which the server calls by its digest. Of several files, each can use what the earlier ones
-    define."""
+    """A Lua script, called by its digest (`EVALSHA`). It may be made of several files, of which each can use what the
+    earlier ones define."""
 
     def __init__(self, *names: str) -> None:
         texts = (resources.files(__package__).joinpath(f"{name}.lua").read_bytes() for name in names)
@@ -46,10 +46,11 @@ class Script:
 
 
 class Link:
-    """Every method raises `LinkError`. None sends a command again that may have been carried out."""
+    """A pool of connections to the server. Every method raises `LinkError`. No command is repeated that may have been
+    executed."""
 
     def __init__(self, url: str) -> None:
-        """Raises `ValueError` if the address is none. Its text does not have it: there may be a password in it."""
+        """Raises `ValueError` if the URL is invalid. The error does not quote it: there may be a password in it."""
         try:
             redis: Any = Redis.from_url(
                 url,
@@ -60,7 +61,7 @@ class Link:
                 client_name="forebay-resolver",
                 max_connections=8,
             )
-            redis.connection_pool.make_connection()  # What makes no sense in the address shows here at last.
+            redis.connection_pool.make_connection()  # Some invalid URLs are only found out here.
         except (ValueError, TypeError, exceptions.RedisError):
             raise ValueError("not an address of a server") from None
         self._redis = redis
@@ -72,7 +73,7 @@ class Link:
     async def run(
         self, script: Script, keys: Sequence[str], arguments: Sequence[Argument], within_s: float = SLOW_S
     ) -> Any:
-        """What a script answers."""
+        """Runs a script, and returns its answer."""
         async with _bounded(within_s):
             if script.digest:
                 with contextlib.suppress(exceptions.NoScriptError):  # The server has lost the script: nothing was done.
@@ -81,7 +82,8 @@ class Link:
             return await self._redis.execute_command("EVALSHA", script.digest, len(keys), *keys, *arguments)
 
     async def messages(self, channel: str, every_s: float) -> AsyncGenerator[bytes | None]:
-        """What is published there. None comes once it is listened to, and whenever nothing has come for so long."""
+        """The messages of a channel. Also yields None once it is subscribed to, and whenever none has come for
+        `every_s`."""
         listener = self._redis.pubsub()
         try:
             async with _bounded(CONNECT_S):
@@ -103,7 +105,7 @@ class Link:
             await self._redis.connection_pool.disconnect(inuse_connections=False)
 
     async def is_durable(self) -> bool | None:
-        """Whether what was acknowledged outlives a crash of the server; None if it does not say."""
+        """Whether what the server has acknowledged survives a crash of it; None if it does not tell."""
         try:
             said = dict(pairs(await self.ask("CONFIG", "GET", "append*")))
         except LinkError:
@@ -116,7 +118,7 @@ class Link:
 
 
 def pairs(answer: object) -> Iterable[tuple[bytes, bytes]]:
-    """Of a hash, in either version of the protocol."""
+    """The fields of a hash, which version 2 of the protocol sends as a flat list."""
     if isinstance(answer, dict):
         return answer.items()
     flat = list(answer)  # type: ignore[call-overload]

@@ -1,4 +1,5 @@
-"""What this resolver knows of what is on the server, and what it has not told it yet."""
+"""Local copies of what the server has, which resolves read without waiting, and the changes that are still to be
+written to it."""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ from resolver_service.app.ports import Clock
 
 class Mirrors:
     def __init__(self, clock: Clock, note: Callable[[], None], note_limits: Callable[[], None]) -> None:
-        """`note` is called when there is something to tell, `note_limits` when it is something that goes along with
-        the next question."""
+        """`note` is called when there is a change to be written, `note_limits` when there is one that goes along with
+        the next request for turns."""
         self.probes = ProbeMirror(note)
         self.rotation = RotationMirror()
         self.health = HealthMirror(clock, note, self.probes.let_go)
@@ -25,7 +26,7 @@ class Mirrors:
         self.limits = LimitsMirror(clock, note_limits)
 
     def tell_all(self) -> None:
-        """The server has forgotten something, or everything."""
+        """Marks everything as to be written, since the server has lost some or all of it."""
         self.health.tell_all()
         self.drains.tell_all()
         self.bindings.tell_all()

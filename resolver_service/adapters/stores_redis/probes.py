@@ -1,4 +1,4 @@
-"""Probes: which of them this resolver has, and which it has given back without the server being told yet."""
+"""Probes: those that the server has given to decisions made here, and those that are still to be given back to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The configuration of record in the server: read, and replaced in one step or not at all."""
+"""The configuration of record, where it is in the server: reads it, and replaces it atomically."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from resolver_service.app.ports import (
 )
 
 ANSWER_S = 3.0
-"""For an answer. Texts may have megabytes, and the server syncs them to its disk."""
+"""How long to wait for an answer. Texts may have megabytes, which the server syncs to its disk first."""
 LONGEST_TEXT_BYTES = 16 * 1024 * 1024
-"""Not compressed."""
+"""Uncompressed."""
 
 _KEYS = (NUMBERS, REVISIONS, TEXTS, SCHEMA_KEY)
 _CONFLICT = "the configuration has been changed at another resolver at the same time: read it again"
@@ -41,12 +41,12 @@ _past = msgspec.json.Decoder(PastRevision)
 class RedisRecord:
     """A `Record` and a `PastRevisions`.
 
-    A connection of its own, for threads. Every method raises `AwayError` if the server does not answer, and
-    `ReadOnlyError` if it is not one to work with, or what is there cannot be read.
+    It has connections of its own, and blocks: call it in threads. Every method raises `AwayError` if the server does
+    not answer, and `ReadOnlyError` if it cannot be used, or what it has cannot be read.
     """
 
     def __init__(self, url: str) -> None:
-        """Raises `ValueError` if the address is none."""
+        """Raises `ValueError` if the URL is invalid."""
         self._redis: Any = Redis.from_url(
             url,
             retry=Retry(NoBackoff(), 0),
@@ -66,7 +66,7 @@ class RedisRecord:
         return kept.text
 
     def latest(self) -> Kept | None:
-        """None if there is none."""
+        """The revision of record, with its text; None if the server has none."""
         with _answered():
             schema, *found = self._run(self._latest)
             _check_schema(schema)
@@ -81,7 +81,7 @@ class RedisRecord:
         return kept
 
     def replace(self, before: bytes, after: bytes, revision: PastRevision) -> PastRevision:
-        """As the port says. `created_at` is by the server's clock."""
+        """As the port says. `created_at` of the answer is by the server's clock."""
         base = hashlib.sha256(before).hexdigest()
         try:
             what, *more = self._put(revision, base, after)
@@ -92,11 +92,12 @@ class RedisRecord:
         return replace(revision, created_at=int(more[0]))
 
     def seed(self, revision: PastRevision, text: bytes) -> bool:
-        """Stores the revision unless there is this one or a later one; whether it did."""
+        """Stores a first revision, unless the server has one of this number or a later one. Whether it did."""
         return bool(self._put(revision, "", text)[0] == b"ok")
 
     def put_back(self, revision: PastRevision, text: bytes) -> bool:
-        """Stores a revision that the server has lost; with it the list of resolvers is lost, too. Whether it did."""
+        """Stores a revision that the server has lost, as `seed` does, and notes that it has lost the list of resolvers
+        with it. Whether it did."""
         return bool(self._put(revision, "forgotten", text)[0] == b"ok")
 
     def before(self, number: int, most: int) -> list[PastRevision]:
@@ -123,7 +124,8 @@ class RedisRecord:
             self._redis.close()
 
     def _if_it_is_there(self, revision: PastRevision) -> PastRevision:
-        """The answer got lost. What was asked for may have been done, or may even be done later."""
+        """Called when the answer to a change got lost: the server may have made it, or may even make it later. Raises
+        `UncertainError` unless the change is found to be made."""
         with contextlib.suppress(AwayError, ReadOnlyError):
             kept = self.latest()
             if kept and (kept.revision.number, kept.revision.digest) == (revision.number, revision.digest):
@@ -149,7 +151,7 @@ class RedisRecord:
 
 
 def _expanded(text: bytes) -> bytes:
-    """Raises `ValueError` or `zlib.error`."""
+    """Decompresses a text. Raises `ValueError` or `zlib.error`."""
     expander = zlib.decompressobj()
     expanded = expander.decompress(text, LONGEST_TEXT_BYTES)
     if not expander.eof:

@@ -1,4 +1,4 @@
-"""Who shares the server: each resolver says once a second that it is there, and so learns who else is."""
+"""The resolvers that share the server. Each sends a heartbeat once a second, and is told of the others in return."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ from resolver_service.app.ports import NotEverywhereError, Replica
 
 BEAT_S = 1.0
 LIVE_S = 3.0
-"""A resolver that was not heard of for so long is not waited for,"""
+"""A resolver without a heartbeat for so long is not waited for."""
 TOLD_S = 60.0
-"""and is not listed any more after so long."""
+"""After so long without one, it is not listed any more."""
 AWAY_S = 2.0
-"""If no resolver was heard of for so long, it was the server that was away, and the resolvers that it knew before are
-expected back"""
+"""If no resolver has sent a heartbeat for so long, the server was away."""
 RETURNS_S = 5.0
-"""within so long: see `BACKOFF_MAX_S` of `state`."""
+"""How long the resolvers from before are then waited for: they try again within twice `state.BACKOFF_MAX_S`."""
 GATHER_S = 5.0
-"""How long nobody can tell which resolvers are missing after the server has lost its data."""
+"""How long after the server has lost its data it may not know all resolvers."""
 SETTLED_S = 6.0
-"""How long one of them waits for the others."""
+"""How long a change waits for the other resolvers."""
 AGAIN_S = 0.25
-"""How often to look without being woken: messages may be missed."""
+"""How often such a change looks again without being woken, since messages may get lost."""
 
 Place = tuple[int, str]
 """The number and digest of a configuration."""
@@ -34,34 +33,35 @@ Place = tuple[int, str]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A resolver, as the server knows it."""
+    """A resolver, as its last heartbeat described it."""
 
     id: str
     revision: int
     heard: int
-    """The number of the last change that it has heard of."""
+    """The number of the last change that it has taken over."""
     seen_s_ago: float
     is_live: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """What the server answered."""
+    """The answer to a heartbeat."""
 
     changes: int
-    """The number of the last one."""
+    """The number of the last change."""
     place: Place
-    """Of the configuration of record; 0 for none."""
+    """The configuration of record; number 0 for none."""
     seen: tuple[Seen, ...]
     is_gathering: bool
-    """The server has lost its data lately, and may not know every resolver."""
+    """The server has lost its data a moment ago, and may not know every resolver."""
 
 
 class Replicas:
     """Every method raises `LinkError`, unless it says otherwise."""
 
     def __init__(self, link: Link, id: str, place: Callable[[], Place], heard: Callable[[], int]) -> None:  # noqa: A002
-        """`place` and `heard` tell what this resolver serves from, and the last change that it has heard of."""
+        """`place` and `heard` return the configuration that this resolver serves from, and the number of the last
+        change that it has taken over."""
         self.id = id
         self._link = link
         self._place = place
@@ -72,24 +72,25 @@ class Replicas:
         self._woken: set[asyncio.Event] = set()
 
     async def due(self) -> None:
-        """Waits until it is time to say that this one is there. Never fails."""
+        """Waits until the next heartbeat is due. Never fails."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(BEAT_S):
                 await self._due.wait()
         self._due.clear()
 
     def tell(self) -> None:
-        """Something is in effect here: the next beat comes at once, and wakes those who wait for that."""
+        """Called when a change is in effect here: sends the next heartbeat at once, and wakes resolvers that wait for
+        this one."""
         self._asked = "there"
         self._due.set()
 
     def somebody_is_there(self) -> None:
-        """Somebody has told that something is in effect there."""
+        """Called when another resolver has told that a change is in effect there."""
         for event in self._woken:
             event.set()
 
     async def beat(self, tell: str = "") -> Beat:
-        """Tells the server that this resolver is there. `tell` is a word for the others: `ask` has them beat at once,
+        """Sends a heartbeat. `tell` is a word that is published to the others: `ask` has them send theirs at once,
         `there` wakes those that wait."""
         tell, self._asked = tell or self._asked, ""
         said: list[Argument] = [CHANGES, self.id, self._place()[0], self._heard(), tell]
@@ -102,8 +103,8 @@ class Replicas:
         return Beat(int(changes), (int(number), digest.decode(errors="replace")), tuple(seen), gathering == 1)
 
     async def agree(self, revision: int) -> None:
-        """Waits until every live one serves from this revision or a later one, and has heard of all changes that there
-        are by now. Raises `NotEverywhereError` as well."""
+        """Waits until every live resolver serves from this revision or a later one, and has taken over all changes
+        that there are by now. Raises `NotEverywhereError` too."""
         woken = asyncio.Event()
         self._woken.add(woken)
         late: list[str] = []

@@ -1,4 +1,4 @@
-"""Turns: how claims are put to the server, and what this resolver knows of the turns taken."""
+"""Turns: encodes claims for the server, and keeps a copy of its counts."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from resolver_service.domain.rotation import choice
 from resolver_service.domain.selection import Claim, TurnKey
 
 LONGEST_SEQUENCE = 1024
-"""Turns. With each request it is sent whose each of them is, in two bytes. If a cluster's sequence is longer, the turn
-of the pool that it falls on is taken in a second step."""
+"""Turns. Each request for a turn of a cluster carries the member of each turn in two bytes, so that the server can also
+take the turn of the pool that it falls on. Where the sequence is longer, that takes a second call."""
 NO_CLAIM = ("0",)
 
 
 def field(key: TurnKey) -> str:
-    """Where the server counts these turns."""
+    """The field of the server's hash that counts these turns."""
     return f"{key[0]}\n{key[1]}"
 
 
 def key_of(name: str) -> TurnKey:
-    """The opposite of `field`. Raises `ValueError`."""
+    """The inverse of `field`. Raises `ValueError`."""
     group, _, priority = name.rpartition("\n")
     return group, int(priority)
 
 
 class RotationMirror:
-    """A `RotationStore`. The server counts; this has its last known numbers, and what it has not been told yet."""
+    """A `RotationStore`. The server counts; this has the last counts known, and what is still to be added to them."""
 
     def __init__(self) -> None:
         self.turns: dict[TurnKey, int] = {}
@@ -39,13 +39,13 @@ class RotationMirror:
         return self.turns.get(key, 0)
 
     def take(self, keys: Iterable[TurnKey]) -> None:
-        """Without the server, which is told later."""
+        """Takes turns without the server, to which they are added later."""
         for key in keys:
             self.turns[key] = self.turns.get(key, 0) + 1
             self.untold[key] = self.untold.get(key, 0) + 1
 
     def take_alone(self, wanted: Wanted) -> Granted:
-        """While the server is away."""
+        """What a request is granted while the server is away."""
         turns: dict[TurnKey, int] = {}
         claim = wanted.claim
         while claim is not None:
@@ -55,7 +55,7 @@ class RotationMirror:
         return Granted(wanted.holder, turns, frozenset(wanted.probes))
 
     def heard_of(self) -> dict[TurnKey, int]:
-        """The turns that the server has counted before, as far as this resolver knows."""
+        """The server's counts, as far as this resolver knows."""
         return {key: taken - self.untold.get(key, 0) for key, taken in self.turns.items()}
 
     def taken(self, turns: dict[TurnKey, int]) -> None:

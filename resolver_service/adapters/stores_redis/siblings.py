@@ -1,4 +1,5 @@
-"""What this resolver has to do with the others: takes over what they have changed, and waits for them."""
+"""The configuration among resolvers that share a store: takes over what others have changed, and waits until all serve
+from what was changed here."""
 
 from __future__ import annotations
 
@@ -30,8 +31,8 @@ class RedisSiblings:
         *,
         is_of_record: bool = True,
     ) -> None:
-        """`keep_copy` is called in a thread with what has come into effect. `is_of_record`: the present configuration
-        was read from the store, and is not an old copy."""
+        """`keep_copy` is called in a thread with each revision that has come into effect. `is_of_record`: the present
+        configuration was read from the store, and not from a copy that may be old."""
         self._state = state
         self._record = record
         self._configuration = configuration
@@ -40,7 +41,7 @@ class RedisSiblings:
         self._copied: Place = (0, "")
         self._looked_at: Place = (0, "")
         self._refused: tuple[Place, str] = ((0, ""), "")
-        """What is of record and cannot be put into effect, and why."""
+        """The configuration of record that this resolver could not put into effect, and why."""
 
     def check(self) -> None:
         """As the port says."""
@@ -69,7 +70,7 @@ class RedisSiblings:
         return await self._state.all_replicas()
 
     async def begun(self) -> None:
-        """Takes over what was changed before the others knew of this resolver."""
+        """Takes over what was changed before the others knew of this resolver, and so did not wait for it."""
         if not self._state.is_degraded:
             with contextlib.suppress(AwayError, ReadOnlyError):
                 await self.catch_up()
@@ -97,7 +98,8 @@ class RedisSiblings:
             await asyncio.to_thread(self._keep_copy, self._configuration.current)
 
     def _latest(self) -> Kept | None:
-        """In a thread, while nothing else comes into effect."""
+        """Reads the configuration of record; puts the present one there if the store has lost it. Called in a thread,
+        while nothing else comes into effect. Raises `AwayError` or `ReadOnlyError`."""
         kept = self._record.latest()
         current = self._configuration.current
         if kept is None or (self._is_of_record and kept.revision.number < current.number):

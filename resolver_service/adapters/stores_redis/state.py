@@ -1,4 +1,5 @@
-"""This resolver's part in what all have in common: keeps in touch with the server, and goes by itself without it."""
+"""The state that resolvers share, in a Redis or Valkey server: keeps in touch with the server, and works alone while it
+is away."""
 
 from __future__ import annotations
 
@@ -22,17 +23,18 @@ from resolver_service.adapters.stores_redis.telling import Telling
 from resolver_service.app.ports import Clock, Granted, NotEverywhereError, Replica, Stores, Wanted
 
 CHECK_S = 1.0
-"""How often what may have been missed is looked for."""
+"""How long no message may come before missed ones are looked for."""
 BACKOFF_S = 0.1
 BACKOFF_MAX_S = 2.0
-"""Before the server is tried again, with a random share on top: many resolvers lose it in the same moment."""
+"""How long to wait before the server is tried again, up to twice as long at random, since all resolvers lose it at the
+same moment."""
 
 _log = structlog.get_logger("forebay.resolver.store")
 
 
 class RedisState:
-    """A `SharedState`. Without the server it is as if this resolver were the only one; what happens meanwhile is told
-    when the server is back."""
+    """A `SharedState`. While the server is away it behaves as if this resolver were the only one, and what happens is
+    written to the server when it is back."""
 
     def __init__(
         self,
@@ -43,8 +45,8 @@ class RedisState:
         replica_id: str = "",
         place: Callable[[], Place] = lambda: (0, ""),
     ) -> None:
-        """`place` is that of the configuration that this resolver serves from. Raises `ValueError` if the address is
-        none."""
+        """`place` returns the number and digest of the configuration that this resolver serves from. Raises
+        `ValueError` if the URL is invalid."""
         self._contact = Contact(Link(url))
         due = asyncio.Event()
         self._mirrors = Mirrors(clock, due.set, lambda: self._asking.ask_soon())
@@ -57,7 +59,7 @@ class RedisState:
         its_id = replica_id or secrets.token_hex(6)
         self.replicas = Replicas(self._contact.link, its_id, place, lambda: self._hearing.heard)
         self.is_durable: bool | None = None
-        """Whether what the server has acknowledged outlives its crash; None if it does not say."""
+        """Whether what the server has acknowledged survives a crash of it; None if it does not tell."""
 
     @property
     def stores(self) -> Stores:
@@ -91,7 +93,7 @@ class RedisState:
         self._asking.give_back(holder, scopes)
 
     async def keep(self) -> None:
-        """Keeps in touch with the server until `stop`, and then tells it the last things."""
+        """Keeps the connection until `stop`, and then writes what is left."""
         self._tasks = [asyncio.create_task(each()) for each in (self._listen, self._telling.keep, self._keep_beating)]
         try:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -112,7 +114,7 @@ class RedisState:
                 raise error  # A defect, which must not go unseen.
 
     async def begun(self) -> None:
-        """Waits until the server has been reached, or has not."""
+        """Waits for the outcome of the first attempt to reach the server."""
         await self._has_begun.wait()
 
     def stop(self) -> None:
@@ -147,7 +149,8 @@ class RedisState:
             await self._resume()
 
     async def _resume(self) -> None:
-        """Tells what has happened without the server, and takes over what it has."""
+        """Called when the server is reached, or has lost data: writes what happened meanwhile, and takes over what it
+        has."""
         await self._check_schema()
         await self._hearing.meet()
         await self._telling.recount()
@@ -155,7 +158,7 @@ class RedisState:
         self._mirrors.limits.renew()
         await self._asking.tell_limits()
         await self._hearing.read_all()
-        # Said before the configuration is looked at: who changes it from here on waits for this resolver.
+        # Before the configuration is compared: from here on, whoever changes it waits for this resolver.
         await self._beat()
         self.is_durable = await self._contact.link.is_durable()
         self._contact.is_degraded = False
@@ -177,8 +180,8 @@ class RedisState:
     # --- The others ---------------------------------------------------------------------------------------------------
 
     async def settled(self, revision: int) -> None:
-        """Waits until all that was told here before is known to every live resolver, and they serve from this revision.
-        Raises `NotEverywhereError` if that takes too long."""
+        """Waits until every live resolver has taken over all changes made here before, and serves from this revision or
+        a later one. Raises `NotEverywhereError` if that takes too long."""
         try:
             if self._contact.is_degraded:
                 raise LinkError("it was lost")
@@ -190,7 +193,7 @@ class RedisState:
             raise NotEverywhereError(words) from None
 
     async def all_replicas(self) -> Sequence[Replica]:
-        """This one first. While the server is away nobody else is known of."""
+        """This one first; while the server is away, this one alone."""
         if not self._contact.is_degraded:
             try:
                 return self.replicas.shown(await self.replicas.beat())
