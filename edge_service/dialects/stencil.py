@@ -199,8 +199,8 @@ class StencilReader:
 def of(event: bytes, sent: bytes) -> Stencil | None:
     """The stencil of an event with content, and of what was sent for it. None if there is no hole, the data is on
     several lines, or it is not clear where the holes' texts go."""
-    came, texts = _apart(event)
-    sent_apart, sent_texts = _apart(sent)
+    came, texts = apart(event)
+    sent_apart, sent_texts = apart(sent)
     if not 0 < len(texts) <= MAX_HOLES or texts != sent_texts:
         return None
     if not event.endswith((_LF, _CRLF)) or _is_marked(event) or _is_marked(sent):
@@ -210,10 +210,10 @@ def of(event: bytes, sent: bytes) -> Stencil | None:
     return Stencil(came, sent_apart)
 
 
-def _apart(event: bytes) -> tuple[list[bytes], list[bytes]]:
+def apart(event: bytes) -> tuple[list[bytes], list[bytes]]:
     """The bytes around the holes, and the holes' texts."""
-    apart = _HOLES.split(event)  # What is around, the hole's name, the text, and so on.
-    return [*map(add, apart[::3], [*apart[1::3], b""])], apart[2::3]
+    parts = _HOLES.split(event)  # What is around, the hole's name, the text, and so on.
+    return [*map(add, parts[::3], [*parts[1::3], b""])], parts[2::3]
 
 
 def _is_marked(event: bytes) -> bool:
