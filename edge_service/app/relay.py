@@ -9,6 +9,7 @@ from edge_service.app.rulings import NO_RULINGS, Rulings
 from edge_service.dialects import provider_errors
 from edge_service.dialects.exchange import EventKind, EventReader, MalformedAnswerError
 from edge_service.dialects.stencil import Known, StencilReader, nothing_known
+from edge_service.dialects.translation import TranslatedEvents
 from edge_service.domain.classification import reported
 from edge_service.domain.outcome import Disposition, Outcome
 from edge_service.domain.sse import EventSplitter, EventTooLargeError, data_of, first_end
@@ -35,11 +36,11 @@ class Relay:
     __slots__ = (
         "_held",
         "_held_bytes",
+        "_knowing",
         "_known",
         "_reader",
         "_rulings",
         "_splitter",
-        "_stencils",
         "complete",
         "content_events",
         "has_content",
@@ -49,7 +50,7 @@ class Relay:
     def __init__(self, reader: EventReader, rulings: Rulings = NO_RULINGS) -> None:
         self._reader = reader
         self._rulings = rulings
-        self._stencils = reader if isinstance(reader, StencilReader) else None
+        self._knowing = reader if isinstance(reader, StencilReader | TranslatedEvents) else None
         self._known: Callable[[bytes], Known | None] = nothing_known
         """Recognises the events at the beginning of the next piece by their bytes; see `dialects.stencil`."""
         self._splitter = EventSplitter()
@@ -85,8 +86,8 @@ class Relay:
             raise _failed(Disposition.BROKEN, f"the provider sent {error}") from error
         except MalformedAnswerError as error:
             raise _failed(Disposition.BROKEN, f"the provider sent an event that is {error}") from error
-        if self._stencils is not None:
-            self._known = nothing_known if self.complete or self._splitter.kept else self._stencils.known
+        if self._knowing is not None:
+            self._known = nothing_known if self.complete or self._splitter.kept else self._knowing.known
         if self.content_events > before:
             self.is_new_content = True
         if not (self.has_content or self.complete):
@@ -96,7 +97,7 @@ class Relay:
     def _read_first(self, data: bytes) -> bytes:
         """Reads events one by one until the bytes behind them are recognised, and returns what is left. At the start of
         a stream, and after an event that came in part, the next events are likely to be like the one just read."""
-        if self._stencils is None or (self.has_content and not self._splitter.kept):
+        if self._knowing is None or (self.has_content and not self._splitter.kept):
             return data
         for _ in range(MOST_ALONE):
             end = first_end(data)
@@ -106,7 +107,7 @@ class Relay:
             data = data[end:]
             if self.complete:
                 return b""
-            known = self._stencils.known(data)
+            known = self._knowing.known(data)
             if known is not None:
                 events, content, data = known
                 self.content_events += events

@@ -205,8 +205,8 @@ class StencilReader:
 def of(event: bytes, sent: bytes) -> Stencil | None:
     """A stencil made from an event with content, and from what was sent for it. None if it has no hole or too many, if
     its data is on several lines, or if the strings sent are not those that came, in their order."""
-    came, texts = _apart(event)
-    sent_apart, sent_texts = _apart(sent)
+    came, texts = apart(event)
+    sent_apart, sent_texts = apart(sent)
     if not 0 < len(texts) <= MAX_HOLES or texts != sent_texts:
         return None
     if not event.endswith((_LF, _CRLF)) or _is_marked(event) or _is_marked(sent):
@@ -216,10 +216,10 @@ def of(event: bytes, sent: bytes) -> Stencil | None:
     return Stencil(came, sent_apart)
 
 
-def _apart(event: bytes) -> tuple[list[bytes], list[bytes]]:
+def apart(event: bytes) -> tuple[list[bytes], list[bytes]]:
     """The bytes around the holes, and the strings in them."""
-    apart = _HOLES.split(event)  # Alternating: the bytes before a hole, its field's name, its string.
-    return [*map(add, apart[::3], [*apart[1::3], b""])], apart[2::3]
+    parts = _HOLES.split(event)  # Alternating: the bytes before a hole, its field's name, its string.
+    return [*map(add, parts[::3], [*parts[1::3], b""])], parts[2::3]
 
 
 def _is_marked(event: bytes) -> bool:

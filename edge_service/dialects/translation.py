@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import msgspec
 
-from edge_service.dialects import anthropic, canonical, gemini, openai_chat, openai_responses, reasoning
+from edge_service.dialects import anthropic, canonical, gemini, known_text, openai_chat, openai_responses, reasoning
 from edge_service.dialects.exchange import (
     ClientEvents,
     EventKind,
@@ -20,6 +20,8 @@ from edge_service.dialects.exchange import (
     Written,
 )
 from edge_service.dialects.exchange import ClientSide as Client
+from edge_service.dialects.known_text import KnownText
+from edge_service.dialects.stencil import Known
 from edge_service.domain.plan import Attempt
 
 PROVIDERS: Mapping[str, ProviderSide] = MappingProxyType(
@@ -96,15 +98,29 @@ def _events(provider: ProviderSide, request: canonical.Request) -> ProviderEvent
 class TranslatedEvents:
     """An `EventReader`."""
 
-    __slots__ = ("_client", "_provider", "usage")
+    __slots__ = ("_client", "_like", "_provider", "_tries", "usage")
 
     def __init__(self, provider: ProviderEvents, client: ClientEvents) -> None:
         self._provider = provider
         self._client = client
+        self._like: KnownText | None = None
+        """The last event, if it was a text and nothing else."""
+        self._tries = known_text.MOST_TRIED
         self.usage: canonical.Usage | None = None
+
+    def known(self, piece: bytes) -> Known | None:
+        """What is known of a piece that is one event with a text: as a stencil's, but the event counts as read."""
+        like = self._like
+        text = like.read(piece) if like is not None else ""
+        if like is None or not text:
+            return None
+        return 1, self._client.write((canonical.TextDelta(text, like.choice),)), b""
 
     def read(self, event: bytes) -> tuple[EventKind, bytes]:
         """As the protocol says."""
+        known = self.known(event)
+        if known is not None:
+            return _CONTENT, known[1]
         try:
             events = self._provider.read(event)
         except ReportedError:
@@ -117,4 +133,11 @@ class TranslatedEvents:
                 self.usage = said.usage or self.usage
             elif kind is _PREAMBLE and canonical.is_content(said):
                 kind = _CONTENT
+        self._like = self._text_of(event, events) if kind is _CONTENT else None
         return kind, self._client.write(events) if events else b""
+
+    def _text_of(self, event: bytes, events: Sequence[canonical.Event]) -> KnownText | None:
+        if len(events) > 1 or type(events[0]) is not canonical.TextDelta or not self._tries:
+            return None
+        self._tries -= 1
+        return known_text.of(event, events[0], self._provider)
