@@ -20,7 +20,7 @@ class Store:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        # On 127.0.0.1 a client of anything could be given the port, between its choice and its use and while it is down.
+        # On 127.0.0.1 a client of anything could be given the port before it is used, or while it is down.
         self.host = own_host()
         with socket.create_server((self.host, 0)) as found:
             self.port: int = found.getsockname()[1]
