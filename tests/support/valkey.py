@@ -28,7 +28,7 @@ class Store:
         self.url = f"redis://{self.host}:{self.port}/0"
 
     def _started(self, port: int) -> ValkeyServer:
-        settings = {"appendonly": "yes", "appendfsync": "always"}
+        settings = {"bind": self.host, "appendonly": "yes", "appendfsync": "always"}
         server = ValkeyServer(port=port, host=self.host, data_dir=self._directory, persist=True, config=settings)
         server.start()
         return server
