@@ -216,8 +216,10 @@ class StreamingCall(asyncio.Protocol):
         headers = {str(name): str(value) for name, value in self._decoder.decode(block)}
         if self._are_trailers:
             code = _STATUS_CODES.get(headers.get("grpc-status", ""), grpc.StatusCode.UNKNOWN)
-            details = headers.get("grpc-message") or f"HTTP status {headers.get(':status', 'unknown')}"
-            self._end(code, unquote(details))
+            details = unquote(headers.get("grpc-message", ""))
+            if "grpc-status" not in headers:
+                details = f"HTTP status {headers.get(':status')} instead of gRPC"
+            self._end(code, details)
         elif headers.get(":status") != "200" or not headers.get("content-type", "").startswith("application/grpc"):
             raise _ProtocolError(f"HTTP status {headers.get(':status')} instead of gRPC")
         elif not self.accepted.done():

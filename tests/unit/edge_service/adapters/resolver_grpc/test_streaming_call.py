@@ -212,6 +212,13 @@ async def test_a_call_ends_with_what_the_server_says(
         call.write(b"too late")
 
 
+async def test_a_status_without_words_has_none() -> None:
+    async with called() as (call, server, _):
+        server.send(headers(), headers([("grpc-status", "14")], "END_STREAM"))
+        ended = await end_of(call)
+        assert (ended.code, ended.details) == (UNAVAILABLE, "")
+
+
 async def test_headers_may_come_in_parts() -> None:
     block = Encoder().encode(ACCEPTED)
     async with called() as (call, server, _):
