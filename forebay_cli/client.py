@@ -131,28 +131,31 @@ class ResolverClient:
         response = self._call(stub.Check, health_pb2.HealthCheckRequest(service=service))
         return str(health_pb2.HealthCheckResponse.ServingStatus.Name(response.status))
 
-    def _call(self, method: Callable[..., Response], request: Any, management_key: str = "") -> Response:
-        timeout_s = self._timeout_s or READ_S
-        try:
-            return method(request, timeout=timeout_s, metadata=self._shown(management_key))
-        except grpc.RpcError as error:
-            raise self._refusal(error, timeout_s) from None
-
     def _change(
         self, method: Callable[..., Response], request: Any, management_key: str, *, is_made: bool = True
     ) -> Response:
         """`is_made` is False for one that is only checked."""
-        timeout_s = self._timeout_s or CHANGE_S
+        return self._call(method, request, management_key, CHANGE_S, may_be_made=is_made)
+
+    def _call(
+        self,
+        method: Callable[..., Response],
+        request: Any,
+        management_key: str = "",
+        usual_s: float = READ_S,
+        *,
+        may_be_made: bool = False,
+    ) -> Response:
+        """`may_be_made`: the request changes something, which may have happened even if its answer got lost."""
+        # The token has `authorization` to itself: a call may have to show both.
+        key = (("x-management-key", management_key),) if management_key else ()
+        timeout_s = self._timeout_s or usual_s
         try:
-            return method(request, timeout=timeout_s, metadata=self._shown(management_key))
+            return method(request, timeout=timeout_s, metadata=(*self._metadata, *key))
         except grpc.RpcError as error:
-            if is_made and (how := self._lost(error, timeout_s)):
+            if may_be_made and (how := self._lost(error, timeout_s)):
                 raise CallError(f"{how}; {_UNCERTAIN}") from None
             raise self._refusal(error, timeout_s) from None
-
-    def _shown(self, management_key: str) -> tuple[tuple[str, str], ...]:
-        # The token has `authorization` to itself: a call may have to show both.
-        return (*self._metadata, ("x-management-key", management_key)) if management_key else self._metadata
 
     def _lost(self, error: Any, timeout_s: float) -> str:
         """How the answer to a question that was sent got lost; empty if it was not."""

@@ -79,12 +79,11 @@ def load(files: Files, *, is_client: bool = False) -> Certificates:
     chain, key, authorities = found
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT if is_client else ssl.PROTOCOL_TLS_SERVER)
     if files.authorities is not None:
-        _believe(context, files.authorities, authorities)
+        _trust(context, files.authorities, authorities)
     if files.pair is not None:
         certificate_path, key_path = files.pair
-        _believe(
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), certificate_path, chain
-        )  # Only to see that there are certificates.
+        only_checked = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # Nobody trusts what the edge shows itself.
+        _trust(only_checked, certificate_path, chain)
         _load_pair(context, certificate_path, key_path)
         with contextlib.suppress(OSError):
             if stat.S_IMODE(key_path.stat().st_mode) & stat.S_IROTH:
@@ -140,7 +139,7 @@ def _load_pair(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
         ) from None
 
 
-def _believe(context: ssl.SSLContext, path: Path, text: bytes) -> None:
+def _trust(context: ssl.SSLContext, path: Path, text: bytes) -> None:
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # As gRPC does: an authority need not be a root.
     try:
         context.load_verify_locations(cadata=text.decode("ascii", "ignore"))

@@ -223,4 +223,4 @@ class Certificates:
     authorities: bytes
     """Authorities that the other end's certificate must be of; empty: none is asked for."""
     context: ssl.SSLContext = field(compare=False, repr=False)
-    """For connections' own end, a server or a client. A client's believes the authorities."""
+    """For this end of new connections, a server's or a client's, with what is above."""
