@@ -11,12 +11,12 @@ import errno
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from ipaddress import ip_address
 from types import MappingProxyType
 from typing import TypeVar
 
 import structlog
 
+from edge_service.adapters.upstream.names import Names
 from edge_service.app.ports import UnreachableError
 from edge_service.domain import egress
 from edge_service.domain.egress import Address, Kind
@@ -68,18 +68,13 @@ class Warnings:
             _log.warning(event, **words)
 
 
-async def resolve(host: str, port: int) -> list[Address]:
-    """The addresses that the system has for a name, best first. Raises `OSError` or `UnicodeError`."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=2)  # SOCK_STREAM
-    # The zone that may follow a '%' belongs to link-local addresses alone.
-    return list(dict.fromkeys(ip_address(str(where[0]).partition("%")[0]) for *_, where in found))
-
-
 class Guard:
     """Applies the egress rule to hosts."""
 
-    def __init__(self, resolve: Resolve = resolve) -> None:
-        self._resolve = resolve
+    def __init__(self, resolve: Resolve | None = None) -> None:
+        """`resolve` has the addresses of a name, best first, and raises `OSError` or `UnicodeError`; None for the
+        system's way."""
+        self._resolve = resolve or Names().addresses
         self._warnings = Warnings()
 
     async def allowed(self, host: str, port: int, *, allow_private: bool) -> Sequence[Address]:
