@@ -21,7 +21,7 @@ PACKAGES = {"forebay_cli"}
 
 @dataclass
 class Link:
-    is_ready: bool = False
+    is_connected: bool = False
     reports_dropped: int = 0
     reports_unacknowledged: int = 0
 
