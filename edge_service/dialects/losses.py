@@ -68,6 +68,7 @@ _OF_MESSAGES = frozenset(
 _OF_SETTINGS = frozenset(
     {
         "output.description",
+        "output.schema",
         "output_config.effort",
         "output_config.task_budget",
         "reasoning.context",
