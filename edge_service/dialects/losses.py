@@ -69,6 +69,7 @@ _OF_SETTINGS = frozenset(
     {
         "output.description",
         "output.schema",
+        "output.strict",
         "output_config.effort",
         "output_config.task_budget",
         "reasoning.context",
