@@ -163,6 +163,8 @@ THINKS = {"reasoning": Reasoning(Effort.LOW)}
     ("model", "fields", "said", "dropped"),
     [
         (OLD, {"temperature": 0.5, "top_k": 5}, {"temperature": 0.5, "top_k": 5}, ()),
+        (OLD, {"temperature": 0.0}, {"temperature": 0.0}, ()),
+        (OLD, {"temperature": 1.0}, {"temperature": 1.0}, ()),
         (OLD, {"temperature": 1.7}, {"temperature": 1.0}, ("temperature",)),
         (OLD, {"temperature": -1.0}, {"temperature": 0.0}, ("temperature",)),
         (OLD, {"top_p": 0.5}, {"top_p": 0.5}, ()),
@@ -172,6 +174,7 @@ THINKS = {"reasoning": Reasoning(Effort.LOW)}
         (OLD, {"temperature": 0.5, **THINKS}, {}, ("temperature",)),
         (OLD, {"temperature": 1.0, **THINKS}, {}, ()),
         (OLD, {"temperature": 2.0, "top_k": 5, **THINKS}, {}, ("temperature", "top_k")),
+        (OLD, {"top_p": 0.95, **THINKS}, {"top_p": 0.95}, ()),
         (OLD, {"top_p": 0.96, **THINKS}, {"top_p": 0.96}, ()),
         (OLD, {"temperature": 0.5, "top_p": 0.96, **THINKS}, {"top_p": 0.96}, ("temperature",)),
         (OLD, {"top_p": 0.9, **THINKS}, {}, ("top_p",)),
