@@ -199,10 +199,21 @@ def test_media() -> None:
 
 
 def test_tools_are_not_strict_unless_they_are_said_to_be() -> None:
-    body, _ = write(tools=TOOLS, parallel_tool_calls=False)
-    assert [tool["strict"] for tool in body["tools"]] == [False, True]
-    assert body["tools"][0]["parameters"] == {"type": "object", "properties": {}}
+    body, dropped = write(tools=TOOLS, parallel_tool_calls=False)
+    assert ([tool["strict"] for tool in body["tools"]], dropped) == ([False, True], ())
+    none = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+    assert body["tools"][0]["parameters"] == none
     assert body["parallel_tool_calls"] is False
+
+
+def test_what_strict_mode_does_not_take_is_not_strict() -> None:
+    opened = msgspec.Raw(b'{"type":"object"}')
+    tools = (Tool("f", parameters=opened, strict=True), Tool("g", parameters=opened, strict=False))
+    body, dropped = write(tools=tools, output=Output(OutputKind.SCHEMA, opened, strict=True))
+    assert [tool["strict"] for tool in body["tools"]] == [False, False]
+    assert (body["text"]["format"]["strict"], dropped) == (False, ("tools.strict", "output.strict"))
+    body, dropped = write(tools=tools[1:], output=Output(OutputKind.SCHEMA, opened, strict=False))
+    assert (body["text"]["format"]["strict"], dropped) == (False, ())
 
 
 @pytest.mark.parametrize(
