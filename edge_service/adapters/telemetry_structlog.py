@@ -105,12 +105,13 @@ class Timestamps:
         return f"{self._date}.{int(fraction * 1e6):06d}Z"
 
 
-class _Walked(msgspec.Struct):
+class _Walked(msgspec.Struct, omit_defaults=True):
     target: str
     disposition: str
     status: int
     ms: float
     provider_request_id: str
+    why: str = ""
 
 
 class _Request(msgspec.Struct):
@@ -157,7 +158,7 @@ class RequestLog:
             record.ending,
             record.code,
             [
-                _Walked(t.target_id, t.disposition, t.status, _ms(t.seconds), t.provider_request_id)
+                _Walked(t.target_id, t.disposition, t.status, _ms(t.seconds), t.provider_request_id, t.why)
                 for t in record.tried
             ],
             record.dropped,

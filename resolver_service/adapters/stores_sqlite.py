@@ -208,19 +208,18 @@ class SqliteState:
     # --- Writing ---
 
     async def _flush(self) -> None:
-        if self._connection is None:
-            self._bindings.changed.clear()  # All others are as many as the configuration has.
-            return
         turns, scopes, targets = self._rotation.changed, self._health.changed, self._drains.changed
         keys = self._bindings.changed
+        self._rotation.changed, self._health.changed, self._drains.changed = set(), set(), set()
+        self._bindings.changed = set()
+        if self._connection is None:
+            return
         changes = _Changes(
             {key: self._rotation.turn(key) for key in turns},
             {scope: self._health.get(scope) for scope in scopes},
             {target: target in self._drains.targets for target in targets},
             {key: self._bindings.bindings.get(key) for key in keys},
         )
-        self._rotation.changed, self._health.changed, self._drains.changed = set(), set(), set()
-        self._bindings.changed = set()
         try:
             await asyncio.to_thread(self._write, self._connection, changes)
         except (sqlite3.Error, OSError, OverflowError, ValueError) as error:

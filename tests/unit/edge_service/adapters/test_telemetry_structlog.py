@@ -73,6 +73,7 @@ def test_a_request_is_one_line_with_its_walk_and_what_it_cost() -> None:
     record.resolve_s, record.overhead_s, record.dropped = 0.001234, 0.0025, ("seed",)
     record.tried += [
         Tried("p/m#0", Disposition.OVERLOADED, 503, 0.0105, "theirs"),
+        Tried("o/m#0", Disposition.UNREACHABLE, 0, 0.0, why="refused"),
         Tried("q/m#0", Disposition.OK, 0, 0.5, tokens=Tokens(7, 3, 2)),
     ]
     assert line_of(record, 11.0) == {
@@ -94,6 +95,14 @@ def test_a_request_is_one_line_with_its_walk_and_what_it_cost() -> None:
                 "status": 503,
                 "ms": 10.5,
                 "provider_request_id": "theirs",
+            },
+            {
+                "target": "o/m#0",
+                "disposition": "unreachable",
+                "status": 0,
+                "ms": 0.0,
+                "provider_request_id": "",
+                "why": "refused",
             },
             {"target": "q/m#0", "disposition": "ok", "status": 0, "ms": 500.0, "provider_request_id": ""},
         ],

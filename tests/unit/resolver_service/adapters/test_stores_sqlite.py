@@ -235,6 +235,15 @@ async def test_a_file_that_cannot_be_opened_is_left_alone(machine: Machine, line
     assert [line["event"] for line in lines] == ["state_not_kept"]
 
 
+async def test_without_a_file_nothing_piles_up_to_be_written(machine: Machine, lines: list[Any]) -> None:
+    (machine.directory / FILE).mkdir(parents=True)
+    async with machine.life() as state:
+        state.stores.bindings.put(b"key", Binding("one/m#0", "m", machine.wall))
+        state.stores.health.put("one/m#0", cooled(machine.now))
+    assert lines
+    assert not state._bindings.changed | state._health.changed
+
+
 async def test_a_file_of_a_later_version_is_left_alone(machine: Machine, lines: list[Any]) -> None:
     async with machine.life() as state:
         state.stores.drains.put("x", drained=True)
