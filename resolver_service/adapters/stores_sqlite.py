@@ -209,6 +209,7 @@ class SqliteState:
 
     async def _flush(self) -> None:
         if self._connection is None:
+            self._bindings.changed.clear()  # All others are as many as the configuration has.
             return
         turns, scopes, targets = self._rotation.changed, self._health.changed, self._drains.changed
         keys = self._bindings.changed
@@ -237,6 +238,8 @@ class SqliteState:
             self._is_kept = True
 
     def _write(self, connection: sqlite3.Connection, changes: _Changes) -> None:
+        if not self._path.exists():  # SQLite would go on with a file that nobody finds again.
+            raise FileNotFoundError("it has been removed: start the resolver anew")
         now, written_at = self._clock(), self._wall_clock()
         with _transaction(connection):
             connection.executemany(

@@ -56,16 +56,16 @@ def shortage_words(error: BaseException) -> str:
 
 
 class Warnings:
-    """Log lines about hosts: each once, not with each request."""
+    """Log lines about providers: each once, not with each request."""
 
     def __init__(self) -> None:
-        self._given: set[tuple[str, str, str]] = set()
+        self._given: set[tuple[str, ...]] = set()
 
-    def give(self, event: str, host: str, reason: str) -> None:
-        warning = (event, host, reason)
+    def give(self, event: str, **words: str) -> None:
+        warning = (event, *words.values())
         if warning not in self._given and len(self._given) < MAX_WARNINGS:
             self._given.add(warning)
-            _log.warning(event, host=host, reason=reason)
+            _log.warning(event, **words)
 
 
 async def resolve(host: str, port: int) -> list[Address]:
@@ -120,7 +120,7 @@ class Guard:
         return found
 
     def _refused(self, host: str, kind: Kind) -> UnreachableError:
-        self._warnings.give("egress_refused", host, _WORDS[kind])
+        self._warnings.give("egress_refused", host=host, reason=_WORDS[kind])
         return UnreachableError(_WORDS[kind])
 
 
