@@ -72,7 +72,7 @@ def translated(attempt: Attempt, request: Request) -> tuple[dict[str, Any], tupl
 
 
 HELLO = Message(Role.USER, (Text("Hello"),))
-TOOLS = (Tool("f", "", msgspec.Raw(b'{"type":"object"}'), strict=True),)
+TOOLS = (Tool("f", "", msgspec.Raw(b'{"type":"object","additionalProperties":false}'), strict=True),)
 CALLED = (
     HELLO,
     Message(Role.ASSISTANT, (Thinking("hm"), ToolCall("call_1", "f", "{}"))),

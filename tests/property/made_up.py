@@ -21,6 +21,19 @@ numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 raws = st.dictionaries(words, st.integers() | words, max_size=2).map(
     lambda value: msgspec.Raw(msgspec.json.encode(value))
 )
+closed = st.lists(words, max_size=2, unique=True).map(
+    lambda names: msgspec.Raw(
+        msgspec.json.encode(
+            {
+                "type": "object",
+                "properties": {name: {"type": "string"} for name in names},
+                "required": names,
+                "additionalProperties": False,
+            }
+        )
+    )
+)
+"""Schemas that can be followed strictly."""
 
 
 def any_of(vocabulary: str) -> st.SearchStrategy[str]:

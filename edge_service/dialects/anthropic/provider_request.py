@@ -5,8 +5,7 @@ Source: https://platform.claude.com/docs/en/api/messages/create
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -111,8 +110,7 @@ class _Said:
             if choice is not None and choice.mode in (Choosing.REQUIRED, Choosing.NAMED):
                 raise InexpressibleError(["tool_choice"])
             return {}
-        grammars = self._grammars(tools)
-        said: dict[str, Any] = {"tools": [_tool(tool, grammars) for tool in tools]}
+        said: dict[str, Any] = {"tools": list(map(_tool, tools, self._grammars(tools)))}
         wire_choice: dict[str, Any] = {"type": _MODES[choice.mode if choice is not None else Choosing.AUTO]}
         if choice is not None and choice.mode is Choosing.NAMED:
             wire_choice["name"] = choice.names[0]
@@ -122,16 +120,13 @@ class _Said:
             return said
         return {**said, "tool_choice": wire_choice}
 
-    def _grammars(self, tools: Iterable[Tool]) -> dict[str, Grammar]:
-        """Those of the tools that can be strict, by name: of no tool if all together are too much."""
-        strict = [tool for tool in tools if tool.strict]
-        grammars: dict[str, Grammar] = {}
-        for tool in strict:
-            with contextlib.suppress(InexpressibleError):
-                grammars[tool.name] = Grammar(tool.parameters or _NO_PARAMETERS)
-        if schemas.are_too_much(grammars.values()):
-            grammars = {}
-        self.drop("tools.strict", len(grammars) < len(strict) or any(each.loses for each in grammars.values()))
+    def _grammars(self, tools: Sequence[Tool]) -> list[Grammar | None]:
+        """Those of the tools that can be strict: of no tool if all together are too much."""
+        grammars = [_grammar(tool) if tool.strict else None for tool in tools]
+        if schemas.are_too_much([each for each in grammars if each is not None]):
+            grammars = [None] * len(grammars)
+        strict = [grammar for tool, grammar in zip(tools, grammars, strict=True) if tool.strict]
+        self.drop("tools.strict", any(grammar is None or grammar.loses for grammar in strict))
         return grammars
 
     def _format(self) -> dict[str, Any] | None:
@@ -150,8 +145,15 @@ _MODES = MappingProxyType(
 )
 
 
-def _tool(tool: Tool, grammars: Mapping[str, Grammar]) -> dict[str, Any]:
-    grammar = grammars.get(tool.name)
+def _grammar(tool: Tool) -> Grammar | None:
+    """None for a tool that cannot be strict."""
+    try:
+        return Grammar(tool.parameters or _NO_PARAMETERS)
+    except InexpressibleError:
+        return None
+
+
+def _tool(tool: Tool, grammar: Grammar | None) -> dict[str, Any]:
     schema = grammar.schema if grammar is not None else tool.parameters or _NO_PARAMETERS
     said: dict[str, Any] = {"name": tool.name, "input_schema": schema}
     if tool.description:

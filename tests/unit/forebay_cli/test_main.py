@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import subprocess
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
@@ -83,6 +85,43 @@ def test_a_flag_wins_over_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
         ("10.1.2.3:1", "secret", 9.0, hashed),
         ("unix:/run/s", "secret", 1.5, hashed),
     ]
+
+
+def test_with_tls_no_consent_is_needed_and_all_that_is_said_of_it_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def client(address: str, token: str, timeout_s: float | None, *, client_key_sha256: bytes, tls: cli.Tls) -> None:
+        made.append(tls)
+        raise cli.CallError("enough")
+
+    monkeypatch.setattr(cli, "ResolverClient", client)
+    by_flags = ["--resolver-ca", "ca", "--resolver-cert", "cert", "--resolver-key", "key", "--resolver-name", "r"]
+    by_variables = {"FOREBAY_RESOLVER": "10.1.2.3:1", "FOREBAY_RESOLVER_CA": "ca"}
+    assert main(["models", "--resolver", "10.1.2.3:1", *by_flags], {}) == 1
+    assert main(["models"], by_variables) == 1
+    assert made == [cli.Tls(Path("ca"), (Path("cert"), Path("key")), "r"), cli.Tls(Path("ca"))]
+
+
+@pytest.mark.parametrize("argument", ["0", "-1", "many", "4294967296", "1" + "0" * 5000, "²"])
+def test_a_number_of_revisions_is_one(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["revisions", f"--most={argument}"], {"FOREBAY_MANAGEMENT_KEY": "k"})
+    assert stopped.value.code == 2
+    assert "is not a positive number" in capsys.readouterr().err
+
+
+def test_who_is_interrupted_says_so_by_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_run", interrupted)
+    assert main(["models"], {}) == 130
+
+
+def test_a_check_that_was_killed_has_not_passed(monkeypatch: pytest.MonkeyPatch) -> None:
+    killed = subprocess.CompletedProcess[bytes]([], -9)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: killed)
+    assert main(["check", "file"], {}) == 1
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,19 @@ async def test_a_client_that_waits_for_a_sign_gets_one() -> None:
     assert peer.written == b"HTTP/1.1 100 Continue\r\n\r\n"
     it.add(b"part")
     assert await coming == {"type": "http.request", "body": b"part", "more_body": True}
+    it.complete()
+    assert await it.receive() == {"type": "http.request", "body": b"", "more_body": False}
+    assert peer.written == b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+async def test_behind_an_answer_there_is_no_sign() -> None:
+    peer = Peer(expects_continue=True)
+    it = peer.cycle
+    await it.start(413, [(b"content-length", b"0")])
+    written = peer.written
+    it.complete()
+    await it.receive()
+    assert peer.written == written
 
 
 async def test_who_asks_is_told_once_that_the_client_has_left() -> None:
@@ -268,6 +281,17 @@ async def test_who_asks_for_the_head_gets_no_body(way: Way, *, whole: bool) -> N
 
 
 @each_way
+@pytest.mark.parametrize("status", [204, 304])
+async def test_an_answer_that_has_no_body_says_nothing_of_one(way: Way, status: int) -> None:
+    peer = Peer()
+    client = way(peer.cycle)
+    await client.start(status, [])
+    await client.end()
+    assert peer.written.endswith(b"\r\n\r\n")
+    assert (peer.written.count(b"\r\n"), peer.answered) == (2, 1)
+
+
+@each_way
 async def test_an_answer_may_end_the_connection(way: Way) -> None:
     peer = Peer()
     await way(peer.cycle).respond(200, [(b"connection", b"close")], b"")
@@ -359,13 +383,14 @@ async def test_no_header_has_a_line_of_its_own(way: Way, value: bytes) -> None:
     assert peer.written.startswith(b"HTTP/1.1 500 ")
 
 
-@pytest.mark.parametrize("content", [b"too long", b"to"])
-async def test_an_answer_is_as_long_as_it_says(content: bytes) -> None:
+@pytest.mark.parametrize(("content", "more"), [(b"too long", False), (b"too long", True), (b"to", False)])
+async def test_an_answer_is_as_long_as_it_says(content: bytes, *, more: bool) -> None:
     peer = Peer()
     await peer.cycle({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"3")]})
+    written = peer.written
     with pytest.raises(RuntimeError):
-        await peer.cycle({"type": "http.response.body", "body": content})
-    assert not peer.answered
+        await peer.cycle({"type": "http.response.body", "body": content, "more_body": more})
+    assert (peer.written, peer.answered) == (written, 0)
 
 
 # An application that fails.

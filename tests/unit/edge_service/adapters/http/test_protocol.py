@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -12,7 +13,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from edge_service.adapters.http.asgi import AsgiClient, ClientGoneError, read_body
+from edge_service.adapters.http.asgi import MAX_BODY_BYTES, AsgiClient, ClientGoneError, read_body
 from edge_service.adapters.http.connection import LINGER_S
 from edge_service.adapters.http.cycle import CYCLE
 from edge_service.adapters.http.protocol import Bounds, ClientProtocol, protocol
@@ -79,9 +80,12 @@ class Transport(asyncio.Transport):
         self.unread_bytes = 0
         self.is_reading = True
         self.end = ""
+        self.is_full: Callable[[], None] = lambda: None
+        """Called when something has been written: the client does not keep up."""
 
     def write(self, data: Any) -> None:
         self.written += data
+        self.is_full()
 
     def write_eof(self) -> None:
         self.end = "half closed"
@@ -151,6 +155,10 @@ class Server:
         return int(self.transport.written.rpartition(b"HTTP/1.1 ")[2][:3] or 0)
 
 
+async def whole(scope: Scope, receive: Receive, send: Send) -> None:
+    await scope[CYCLE].respond(200, [], b"all of it")
+
+
 @pytest.fixture
 async def it() -> AsyncIterator[Server]:
     server = Server()
@@ -200,6 +208,32 @@ async def test_drops_of_a_head_give_it_no_more_time(it: Server) -> None:
     assert it.status == 0
     it.clock.goes_on(1.0)
     assert it.status == 408
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "code"),
+    [
+        (b"garbage\r\n\r\n", 400, "invalid_request"),
+        (HEAD + b"x: " + b"y" * BOUNDS.head_bytes + b"\r\n\r\n", 431, "headers_too_large"),
+        (HEAD + b"content-length: %d\r\n\r\n" % (MAX_BODY_BYTES + 1), 413, "request_too_large"),
+    ],
+)
+async def test_a_refusal_is_a_whole_answer_and_the_last_one(
+    it: Server, request_: bytes, status: int, code: str
+) -> None:
+    await it.gets(request_, WHOLE)
+    said, _, content = it.transport.written.partition(b"\r\n\r\n")
+    head = dict(line.split(b": ") for line in said.split(b"\r\n")[1:])
+    assert (it.status, json.loads(content)["error"]["code"]) == (status, code)
+    assert (head[b"content-length"], head[b"connection"]) == (b"%d" % len(content), b"close")
+    assert head[b"content-type"] == b"application/json"
+    assert head[b"x-forebay-request-id"]
+    assert it.transport.written.count(b"HTTP/1.1 ") == 1
+
+
+async def test_the_largest_body_is_waited_for(it: Server) -> None:
+    await it.gets(HEAD + b"content-length: %d\r\n\r\n" % MAX_BODY_BYTES)
+    assert (it.status, it.transport.end) == (0, "")
 
 
 # The body.
@@ -347,6 +381,17 @@ async def test_a_last_answer_that_is_not_read_keeps_the_connection_no_longer(it:
     await it.does_all()
     assert it.transport.end == "closed"
     it.connection.resume_writing()  # What is left is less than the transport's mark, and still unread.
+    it.clock.goes_on(BOUNDS.stall_s + 0.1)
+    assert it.transport.end == "aborted"
+
+
+async def test_nor_one_that_it_cannot_keep_up_with(it: Server) -> None:
+    it.transport.unread_bytes = 100_000
+    it.transport.is_full = it.connection.pause_writing
+    it.connection.app = whole
+    await it.gets(WHOLE.replace(b"host", b"connection: close\r\nhost"))
+    assert it.transport.end == "closed"
+    assert len(it.clock.waiting) == 1
     it.clock.goes_on(BOUNDS.stall_s + 0.1)
     assert it.transport.end == "aborted"
 

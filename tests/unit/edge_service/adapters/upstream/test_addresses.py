@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from edge_service.adapters.upstream import addresses as its_module
-from edge_service.adapters.upstream.addresses import ConnectError, Guard, first_of
+from edge_service.adapters.upstream.addresses import ConnectError, Guard, Warnings, first_of
 from edge_service.app.ports import UnreachableError
 from edge_service.domain.egress import Address
 
@@ -149,8 +149,50 @@ async def test_an_address_is_asked_of_no_name_server() -> None:
 
 @pytest.mark.parametrize("host", ["no-such.test", "empty.test", ""])
 async def test_a_name_without_an_address_is_a_failure_to_connect(host: str) -> None:
+    network = Network()
     with pytest.raises(ConnectError):
-        await connected(backend(Network(), {"empty.test": []}, allow_private=True), host)
+        await connected(backend(network, {"empty.test": [], "": ["127.0.0.1"]}, allow_private=True), host)
+    assert network.tried == []
+
+
+async def test_what_can_be_no_name_is_a_failure_to_connect() -> None:
+    with pytest.raises(ConnectError, match="cannot be resolved"):
+        await Guard().allowed(f"{'x' * 64}.test", 443, allow_private=False)
+
+
+@pytest.mark.parametrize(
+    ("host", "allow_private", "words"),
+    [
+        ("127.0.0.1", False, "allow-private: true"),
+        ("0x7f.1", False, "allow-private: true"),
+        ("169.254.169.254", True, "never called"),
+        ("metadata.google.internal", True, "never called"),
+    ],
+)
+def test_what_a_proxy_is_to_connect_to_is_judged_by_its_spelling(host: str, allow_private: bool, words: str) -> None:
+    with pytest.raises(UnreachableError, match=words):
+        Guard().check(host, allow_private=allow_private)
+
+
+@pytest.mark.parametrize(
+    ("host", "allow_private"), [("8.8.8.8", False), ("p.test", False), ("localhost", False), ("127.0.0.1", True)]
+)
+def test_names_are_left_to_the_proxy(host: str, allow_private: bool) -> None:
+    Guard().check(host, allow_private=allow_private)
+
+
+def test_a_proxy_is_asked_for_no_host_without_a_name() -> None:
+    with pytest.raises(ConnectError):
+        Guard().check("", allow_private=True)
+
+
+def test_each_host_is_warned_of_until_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(its_module, "MAX_WARNINGS", 4)
+    warnings = Warnings()
+    with capture_logs() as logs:
+        for event, host, reason in [*("abc", "xbc", "ayc", "abz", "123")] * 2:
+            warnings.give(event, host=host, reason=reason)
+    assert [(log["event"], log["host"], log["reason"]) for log in logs] == [*map(tuple, ("abc", "xbc", "ayc", "abz"))]
 
 
 @pytest.fixture
@@ -174,7 +216,14 @@ async def test_of_two_connections_that_come_about_one_is_closed() -> None:
     assert [stream.closed for stream in network.streams] == [stream.address != used for stream in network.streams]
 
 
+@pytest.mark.usefixtures("at_once")
+async def test_one_that_takes_its_time_is_waited_for_where_the_others_refuse() -> None:
+    network = Network(**{"8.8.8.8": 0.05, "8.8.4.4": -1, "1.1.1.1": -1})
+    assert await connected(backend(network, {"p.test": ["8.8.8.8", "8.8.4.4", "1.1.1.1"]})) == "8.8.8.8"
+    assert network.tried == ["8.8.8.8", "8.8.4.4", "1.1.1.1"]
+
+
 async def test_when_no_address_can_be_connected_to_the_last_one_says_why() -> None:
-    network = Network(**{"8.8.8.8": -1, "1.1.1.1": -1})
+    network = Network(**{"8.8.8.8": -1, "8.8.4.4": -1, "1.1.1.1": -1})
     with pytest.raises(ConnectError, match=r"1\.1\.1\.1 refuses"):
-        await connected(backend(network, {"p.test": ["8.8.8.8", "1.1.1.1"]}))
+        await connected(backend(network, {"p.test": ["8.8.8.8", "8.8.4.4", "1.1.1.1"]}))

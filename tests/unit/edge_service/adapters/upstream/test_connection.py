@@ -216,6 +216,14 @@ async def test_what_is_no_http_breaks_and_is_not_quoted(peer: Peer, kind: str) -
     assert peer.released == []
 
 
+async def test_a_head_may_be_as_long_as_the_bounds(peer: Peer) -> None:
+    many = b"x: y\r\n" * (MAX_HEADERS - 1)
+    assert await read(await ask(peer, OK + many + b"Content-Length: 2\r\n\r\nhi")) == b"hi"
+    large = b"x: " + b"y" * (MAX_HEAD_BYTES - len(b"xcontent-length2")) + b"\r\n"
+    assert await read(await ask(peer, OK + large + b"Content-Length: 2\r\n\r\nhi")) == b"hi"
+    assert len(peer.released) == 2
+
+
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 
 ENDLESS = {
@@ -346,7 +354,16 @@ async def test_a_wait_that_is_cancelled_leaves_nothing_behind(peer: Peer, at: st
 
 @pytest.mark.parametrize(
     ("value", "keep_s"),
-    [(b"timeout=5", 5.0), (b"timeout=5, max=100", 5.0), (b"max=9,Timeout=60", 60.0), (b"timeout=x", None), (b"", None)],
+    [
+        (b"timeout=5", 5.0),
+        (b"timeout=5, max=100", 5.0),
+        (b"max=9,Timeout=60", 60.0),
+        (b"timeout=9999999", 9_999_999.0),
+        (b"timeout=10000000", None),
+        (b"timeout=" + b"9" * 5000, None),
+        (b"timeout=x", None),
+        (b"", None),
+    ],
 )
 async def test_how_long_a_provider_keeps_an_idle_connection_is_read(
     peer: Peer, value: bytes, keep_s: float | None

@@ -123,6 +123,9 @@ async def test_beyond_its_bounds_none_is_kept(
         await ask(pool, server)
         await ask(pool, server)
         assert server.accepted == 2
+        async with asyncio.timeout(20):
+            while pool._open:
+                await asyncio.sleep(0)
 
 
 async def test_who_is_not_needed_is_closed(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
