@@ -237,6 +237,8 @@ class SqliteState:
             self._is_kept = True
 
     def _write(self, connection: sqlite3.Connection, changes: _Changes) -> None:
+        if not self._path.exists():  # SQLite would go on with a file that nobody finds again.
+            raise FileNotFoundError("it has been removed: start the resolver anew")
         now, written_at = self._clock(), self._wall_clock()
         with _transaction(connection):
             connection.executemany(

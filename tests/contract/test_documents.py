@@ -19,7 +19,7 @@ FLAGS = CODE + (ROOT / "forebay_cli" / "__main__.py").read_text()
 SETTINGS = [*DOCUMENTS, ROOT / "docker-compose.yml", ROOT / "deploy" / "tls.compose.yaml", ROOT / "config.example.yaml"]
 OF_COMPOSE = {"CERTIFICATES_DIR", "CONFIG_DIR", "GID", "PORT", "PROMETHEUS_PORT", "STORE_PASSWORD", "UID"}
 
-OF_OTHERS = {"haproxy_server_status"}
+OF_OTHERS = {"haproxy_server_status", "rule_files"}
 FLAGS_OF_OTHERS = {"build", "help", "profile", "wait"}  # Of docker compose, and of every command.
 
 

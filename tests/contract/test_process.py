@@ -205,7 +205,7 @@ async def test_flags_have_environment_variables(config: Path, tmp_path: Path) ->
     assert "secret" not in resolver.errors.read_text()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP])
 async def test_a_signal_ends_it_well(config: Path, tmp_path: Path, number: int) -> None:
     """While a call is under way, on a Unix socket: readiness goes first, then the call, then the process. Operators can
     ask to the last."""

@@ -63,12 +63,12 @@ class Generations:
         array = stream and parse_qs(scope["query_string"]).get(b"alt") != [b"sse"]
 
         def read(body: bytes, _: Headers) -> Asked | Countable:
-            if called is not None and called.method in _EMBEDDING:
-                return asked_plain.embedded_content(body, called.model, many=_EMBEDDING[called.method])
-            if called is not None and called.method is gemini.paths.Method.COUNT:
-                return counting.of_contents(body, called.model)
-            if called is None or called.method not in (gemini.paths.Method.GENERATE, gemini.paths.Method.STREAM):
+            if called is None:
                 raise NoSuchMethodError(f"there is nothing to be called as '{behind[:200]}'")
+            if called.method in _EMBEDDING:
+                return asked_plain.embedded_content(body, called.model, many=_EMBEDDING[called.method])
+            if called.method is gemini.paths.Method.COUNT:
+                return counting.of_contents(body, called.model)
             return asked.generation(body, called.model, stream=stream, array=array)
 
         await self._serving.serve(scope, receive, send, read, asked.GEMINI)

@@ -50,6 +50,14 @@ def test_without_a_loop_nothing_waits() -> None:
     assert file.getvalue() == b"1\n"
 
 
+def test_what_cannot_be_written_is_lost_and_nothing_else() -> None:
+    with open("/dev/full", "wb", buffering=0) as file:
+        lines = Lines(file)
+        lines.info(b"1")
+        lines.error(b"2")
+    lines.flush()  # Else it would be written to a file that is closed.
+
+
 def line_of(record: Record, now: float, worker: int | None = None) -> dict[str, Any]:
     file = io.BytesIO()
     RequestLog(Lines(file), Timestamps(lambda: 1_700_000_000.25), worker).write(record, now)

@@ -20,6 +20,9 @@ KEY = b"the key"
         ([(b"authorization", b"Bearer the key"), (b"authorization", b"Bearer another")], b""),
         ([(b"x-api-key", b"the key"), (b"x-api-key", b"another")], b"key=a%20third"),
         ([], b"key=the%20key&key=another"),
+        ([(b"x-api-key", b"the key ")], b""),
+        ([(b"x-goog-api-key", b"the key\t")], b""),
+        ([], b"key=%20the%20key%0A"),
     ],
 )
 def test_a_key_is_the_same_wherever_it_is_shown(headers: list[tuple[bytes, bytes]], query: bytes) -> None:

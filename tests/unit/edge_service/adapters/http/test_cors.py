@@ -13,6 +13,9 @@ SENT = [
     (b"x-ratelimit-remaining-requests", b"1"),
     (b"anthropic-ratelimit-tokens-reset", b"2"),
     (b"retry-after", b"3"),
+    (b"x-should-retry", b"false"),
+    (b"request-id", b"4"),
+    (b"x-request-id", b"5"),
 ]
 
 
@@ -53,7 +56,7 @@ async def test_a_page_may_see_who_served_and_what_limits_there_are() -> None:
     assert of_cors(response) == {
         "access-control-allow-origin": PAGE,
         "access-control-expose-headers": "x-forebay-target, x-ratelimit-remaining-requests, "
-        "anthropic-ratelimit-tokens-reset, retry-after",
+        "anthropic-ratelimit-tokens-reset, retry-after, x-should-retry, request-id, x-request-id",
     }
     assert response.headers["vary"] == "origin"
     assert response.text == "onetwo"
@@ -65,6 +68,19 @@ async def test_everyone_is_everyone() -> None:
     assert "vary" not in response.headers
     response, _ = await ask("*")
     assert of_cors(response) == {}
+
+
+async def test_who_is_no_page_is_served_as_ever() -> None:
+    response, app = await ask(PAGE)
+    assert (response.status_code, response.text, of_cors(response)) == (200, "onetwo", {})
+    assert len(app.asked) == 1
+    _, app = await ask(PAGE, method="OPTIONS", access_control_request_method="POST")
+    assert len(app.asked) == 1
+
+
+async def test_geminis_paths_are_for_pages_too() -> None:
+    response, _ = await ask(PAGE, path="/v1beta/models", origin=PAGE)
+    assert response.headers["access-control-allow-origin"] == PAGE
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,21 @@
-"""Who may send a large body."""
+"""Who may send a large body, and how a request ends that is not served to its end."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 from starlette.types import Message, Scope
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.server import ServerState
 
 from edge_service.adapters.http.asgi import UNASKED_BYTES
+from edge_service.adapters.http.cycle import CYCLE, Cycle, Line
 from edge_service.adapters.http.serving import Conversations, Serving
 from edge_service.app.draining import UnderWay
+from edge_service.app.interrupts import Interrupts, Reason
 from edge_service.app.ports import Client
 from edge_service.dialects import asked
 from edge_service.domain import headers
@@ -96,6 +101,8 @@ async def test_a_client_that_waits_for_a_sign_is_known_before_it_is_given_one() 
     assert log == [LET_IN, f"read {size}", size]
     log, _ = await serve([length(size), expects], size)
     assert log == ["refused"]
+    log, _ = await serve([length(UNASKED_BYTES), expects], UNASKED_BYTES)
+    assert log == [f"read {UNASKED_BYTES}", UNASKED_BYTES]
 
 
 async def test_of_one_that_does_not_say_how_large_it_is_not_more_is_read() -> None:
@@ -156,3 +163,69 @@ async def test_of_a_mistake_the_client_is_told_in_the_words_of_its_api_unless_th
     assert answer[0]["status"] == 500
     assert headers.REQUEST_ID in dict(answer[0]["headers"])
     assert json.loads(answer[1]["body"])["error"]["message"] == "the gateway made a mistake"
+
+
+class Begun:
+    """A request whose body does not come, or which is served for ever."""
+
+    def __init__(self, cycle: Cycle | None = None) -> None:
+        self.under_way = UnderWay()
+        self.interrupts: list[Interrupts] = []
+        self.answer: list[Message] = []
+        scope: Scope = {"type": "http", "path": "/v1/messages", "headers": [], "query_string": b""}
+        if cycle is not None:
+            scope[CYCLE] = cycle
+        gateway: Any = self
+        app = Conversations(Serving(gateway, self.under_way), asked.message, asked.ANTHROPIC)
+        self.task = asyncio.ensure_future(app(scope, self._receive, self._send))
+
+    def clock(self) -> float:
+        return 0.0
+
+    async def authenticate(self, request_id: str, client_key: bytes) -> None:
+        raise AssertionError("nothing of the body has come")
+
+    async def serve(self, incoming: object, client: Client, interrupts: Interrupts, *_: object) -> None:
+        self.interrupts.append(interrupts)
+        interrupts.within(Reason.TOTAL, 600.0)
+        await asyncio.Event().wait()
+
+    async def _receive(self) -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def _send(self, message: Message) -> None:
+        self.answer.append(message)
+
+
+async def test_a_body_that_has_not_come_when_the_grace_is_over_is_waited_for_no_longer() -> None:
+    it = Begun()
+    await asyncio.sleep(0)
+    it.under_way.end()
+    await it.task
+    assert (it.answer[0]["status"], it.interrupts) == (503, [])
+    assert (b"connection", b"close") in it.answer[0]["headers"]
+    assert json.loads(it.answer[1]["body"])["error"]["message"] == "the gateway is shutting down"
+
+
+async def test_one_that_is_cancelled_by_others_is_not_answered() -> None:
+    it = Begun()
+    await asyncio.sleep(0)
+    it.task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await it.task
+    assert not it.answer
+
+
+async def test_who_serves_a_client_that_leaves_is_interrupted_and_nothing_of_it_is_kept() -> None:
+    cycle = Cycle(Line(*[lambda *_: None] * 4, FlowControl(asyncio.Transport()), ServerState()))
+    cycle.complete()
+    it = Begun(cycle)
+    await asyncio.sleep(0)
+    (interrupts,) = it.interrupts
+    assert it.under_way._interrupts == {interrupts}
+    cycle.leave()
+    with pytest.raises(asyncio.CancelledError):
+        await it.task
+    assert interrupts.reason is Reason.CLIENT_GONE
+    assert (it.under_way._interrupts, interrupts.deadlines) == (set(), {})

@@ -120,7 +120,9 @@ async def test_those_without_a_key_share_one_count(headers: Headers, query: byte
 async def test_the_bound_of_all_comes_first() -> None:
     asking = Asking(most=1)
     await asking.start(BEARER)
-    assert (await asking.start(BEARER)).status == 503
+    refused = await asking.start(BEARER)
+    assert refused.status == 503
+    assert dict(refused.messages[0]["headers"])[b"retry-after"] == b"1"
 
 
 async def test_whoever_watches_is_told_of_each_refusal_and_of_nothing_else() -> None:
@@ -135,12 +137,18 @@ async def test_whoever_watches_is_told_of_each_refusal_and_of_nothing_else() -> 
 
 async def test_without_a_bound_for_keys_there_is_none() -> None:
     asking = Asking(most_per_key=0)
-    assert [(await asking.start(BEARER)).status for _ in range(5)] == [0] * 5
+    asked = [await asking.start(BEARER) for _ in range(5)]
+    assert [each.status for each in asked] == [0] * 5
+    asking.app.go_on.set()
+    await asyncio.gather(*(each.task for each in asked))
+    assert [each.status for each in asked] == [200] * 5
 
 
-async def test_who_asks_after_the_edges_health_is_not_counted() -> None:
-    asking = Asking()
-    assert [(await asking.start(path="/healthz")).status for _ in range(2)] == [0, 0]
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+async def test_who_asks_after_the_edges_health_is_answered_however_busy_it_is(path: str) -> None:
+    asking = Asking(most=0)
+    asking.app.go_on.set()
+    assert [(await asking.start(path=path)).status for _ in range(2)] == [200, 200]
 
 
 async def test_who_manages_has_room_of_its_own() -> None:
@@ -151,10 +159,14 @@ async def test_who_manages_has_room_of_its_own() -> None:
     refused = await asking.start(path="/v0/management/status")
     assert refused.status == 503
     assert json.loads(refused.messages[1]["body"]) == {"error": "the gateway is serving as many requests as it can"}
+    assert dict(refused.messages[0]["headers"])[b"retry-after"] == b"1"
     assert asking.told == ["overloaded"]
     asking.app.go_on.set()
     await asyncio.gather(*(each.task for each in managing))
     assert (await asking.start(path="/v0/management/status")).status == 200
+    asking.app.go_on.clear()
+    again = [await asking.start(path="/v0/management/status") for _ in range(MOST_MANAGING + 1)]
+    assert [each.status for each in again] == [*[0] * MOST_MANAGING, 503]
 
 
 async def test_who_manages_takes_no_room_of_others() -> None:

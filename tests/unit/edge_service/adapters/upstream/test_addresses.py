@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from edge_service.adapters.upstream import addresses as its_module
-from edge_service.adapters.upstream.addresses import ConnectError, Guard, first_of, resolve
+from edge_service.adapters.upstream.addresses import ConnectError, Guard, first_of
 from edge_service.app.ports import UnreachableError
 from edge_service.domain.egress import Address
 
@@ -178,7 +178,3 @@ async def test_when_no_address_can_be_connected_to_the_last_one_says_why() -> No
     network = Network(**{"8.8.8.8": -1, "1.1.1.1": -1})
     with pytest.raises(ConnectError, match=r"1\.1\.1\.1 refuses"):
         await connected(backend(network, {"p.test": ["8.8.8.8", "1.1.1.1"]}))
-
-
-async def test_the_system_resolves_names() -> None:
-    assert set(await resolve("localhost", 80)) <= {ip_address("127.0.0.1"), ip_address("::1")}
