@@ -148,46 +148,49 @@ async def start_services(children: Children, config: Path) -> tuple[str, str]:
     return address, await edge.serving()
 
 
-async def callable_names(children: Children, client: httpx2.AsyncClient, edge: str) -> list[str]:
-    """What the edge lists, as soon as it says that it can serve."""
+async def callable_names(children: Children, client: httpx2.AsyncClient, edge: str) -> list[str] | None:
+    """What the edge lists, as soon as it says that it can serve; None if it lists nothing to who has no key."""
     give_up_at = time.monotonic() + READY_S
-    while (names := await _listed(client, edge)) is None:
+    while (listing := await _listing(client, edge)) is None:
         children.check()
         if time.monotonic() > give_up_at:
             raise CannotStartError(f"the edge at {edge} is not ready after {READY_S:.0f} s")
         await asyncio.sleep(0.05)
-    return names
+    return None if listing.status_code == 401 else [model["id"] for model in listing.json()["data"]]
 
 
-async def _listed(client: httpx2.AsyncClient, edge: str) -> list[str] | None:
-    """The names, or None if the edge cannot serve yet."""
+async def _listing(client: httpx2.AsyncClient, edge: str) -> httpx2.Response | None:
+    """The names, or the refusal of who has no key; None if the edge cannot serve yet."""
     try:
         ready = await client.get(f"{edge}/readyz")
         models = await client.get(f"{edge}/v1/models")
     except httpx2.TransportError:
         return None
-    return [model["id"] for model in models.json()["data"]] if ready.is_success and models.is_success else None
+    return models if ready.is_success and (models.is_success or models.status_code == 401) else None
 
 
-def welcome(edge: str, resolver: str, config: Path, names: list[str], *, ready_s: float, own: bool) -> str:
+def welcome(edge: str, resolver: str, config: Path, names: list[str] | None, *, ready_s: float, own: bool) -> str:
     """What a newcomer wants to know, in a form that can be pasted into a shell."""
     # Where the configuration is not ours, its first name is as good as any.
-    model = "chat" if "chat" in names else next(iter(names), "NAME")
+    known = names or []
+    model = "chat" if "chat" in known else next(iter(known), "NAME")
+    key = " -H 'authorization: Bearer KEY'" if names is None else ""
+    listed = "those that the key's client may call" if names is None else ", ".join(known) or "none"
     who = "The header x-forebay-target says which provider served" + ("." if own else ": ask twice, they take turns.")
     return f"""
 Forebay is ready, after {ready_s:.1f} s: the edge at {edge}, the resolver at {resolver}.
 
 Ask for an answer in one piece. {who}
 
-  curl -si {edge}/v1/chat/completions -H 'content-type: application/json' \\
+  curl -si {edge}/v1/chat/completions -H 'content-type: application/json'{key} \\
     -d '{{"model":"{model}","messages":[{{"role":"user","content":"Say hello."}}]}}'
 
 Or for one that comes as it is made:
 
-  curl -sN {edge}/v1/chat/completions -H 'content-type: application/json' \\
+  curl -sN {edge}/v1/chat/completions -H 'content-type: application/json'{key} \\
     -d '{{"model":"{model}","stream":true,"messages":[{{"role":"user","content":"Tell me about rivers."}}]}}'
 
-Names to call    {", ".join(names) or "none"}
+Names to call    {listed}
                  {edge}/v1/models lists them.
 Configuration    {config}
                  A change to this file takes effect at once.

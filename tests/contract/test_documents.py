@@ -1,4 +1,4 @@
-"""Events, codes, fields and flags that the documents tell of are those of the code."""
+"""Events, codes, fields, flags, variables and commands that the documents tell of are those of the code."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ CODE = "".join(
 )
 FLAGS = CODE + (ROOT / "forebay_cli" / "__main__.py").read_text()
 
+SETTINGS = [*DOCUMENTS, ROOT / "docker-compose.yml", ROOT / "deploy" / "tls.compose.yaml", ROOT / "config.example.yaml"]
+OF_COMPOSE = {"CERTIFICATES_DIR", "CONFIG_DIR", "GID", "PORT", "PROMETHEUS_PORT", "STORE_PASSWORD", "UID"}
+
 OF_OTHERS = {"haproxy_server_status", "rule_files"}
 FLAGS_OF_OTHERS = {"build", "help", "profile", "wait"}  # Of docker compose, and of every command.
 
@@ -23,6 +26,7 @@ FLAGS_OF_OTHERS = {"build", "help", "profile", "wait"}  # Of docker compose, and
 def test_the_documents_tell_of_some() -> None:
     assert len(words(ROOT / "docs" / "scaling.md")) > 10
     assert len(flags(ROOT / "docs" / "operations.md")) > 20
+    assert len(variables(ROOT / "docker-compose.yml")) > 10
 
 
 def words(document: Path) -> set[str]:
@@ -42,3 +46,25 @@ def test_what_a_document_calls_by_its_name_exists(document: Path) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_flag_that_a_document_names_exists(document: Path) -> None:
     assert {flag for flag in flags(document) - FLAGS_OF_OTHERS if not re.search(rf'"(--)?{flag}"', FLAGS)} == set()
+
+
+def variables(document: Path) -> set[str]:
+    return set(re.findall(r"FOREBAY_([A-Z_]+[A-Z])\b", document.read_text()))
+
+
+def is_known(variable: str) -> bool:
+    """Whether a program takes it: by itself, or as a flag of the edge's, the resolver's or the command's."""
+    tails = {variable, variable.removeprefix("EDGE_"), variable.removeprefix("RESOLVER_")}
+    named = [f"FOREBAY_{variable}", *(tail.lower().replace("_", "-") for tail in tails)]
+    return any(f'"{name}"' in FLAGS for name in named)
+
+
+@pytest.mark.parametrize("document", SETTINGS, ids=lambda path: path.name)
+def test_every_variable_that_a_document_names_exists(document: Path) -> None:
+    assert {name for name in variables(document) - OF_COMPOSE if not is_known(name)} == set()
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, ROOT / "config.example.yaml"], ids=lambda path: path.name)
+def test_every_command_that_a_document_names_exists(document: Path) -> None:
+    named = set(re.findall(r"(?<=[`/])forebay ([a-z]+)\b", document.read_text()))
+    assert {name for name in named if f'"{name}"' not in FLAGS} == set()

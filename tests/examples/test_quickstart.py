@@ -203,6 +203,15 @@ def test_a_configuration_of_ones_own_needs_no_model(environment: dict[str, str],
         assert len(running.children()) == 2
 
 
+def test_where_every_request_needs_a_key_it_says_so(environment: dict[str, str], tmp_path: Path) -> None:
+    config = tmp_path / "own.yaml"
+    provider = "{id: p, dialect: openai, base-url: 'https://p.example/v1', models: [its-model]}"
+    config.write_text(f"providers: [{provider}]\nclients: [{{id: c, key-sha256: {'ab' * 32}}}]")
+    with quickstart(environment, "--config", str(config)) as running:
+        assert running.welcome.count("-H 'authorization: Bearer KEY'") == 2
+        assert "Names to call    those that the key's client may call" in running.welcome
+
+
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGKILL])
 def test_nothing_goes_on_without_its_terminal_or_its_parent(
     environment: dict[str, str], tmp_path: Path, number: signal.Signals
