@@ -21,19 +21,6 @@ numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 raws = st.dictionaries(words, st.integers() | words, max_size=2).map(
     lambda value: msgspec.Raw(msgspec.json.encode(value))
 )
-closed = st.lists(words, max_size=2, unique=True).map(
-    lambda names: msgspec.Raw(
-        msgspec.json.encode(
-            {
-                "type": "object",
-                "properties": {name: {"type": "string"} for name in names},
-                "required": names,
-                "additionalProperties": False,
-            }
-        )
-    )
-)
-"""Schemas that can be followed strictly."""
 
 
 def any_of(vocabulary: str) -> st.SearchStrategy[str]:
@@ -78,3 +65,21 @@ def bodies_of(objects: st.SearchStrategy[Any], dialect: str) -> st.SearchStrateg
 def streams_of(objects: st.SearchStrategy[Any], dialect: str) -> st.SearchStrategy[bytes]:
     events = encoded(objects).map(lambda data: b"data: " + data + b"\n\n")
     return spoilt(sent(dialect)) | st.lists(events | spoilt(events), max_size=4).map(b"".join)
+
+
+schemas = st.recursive(
+    st.sampled_from(["string", "integer", "null"]).map(lambda kind: {"type": kind}),
+    lambda inner: (
+        inner.map(lambda items: {"type": "array", "items": items})
+        | st.dictionaries(words, inner, max_size=2).map(
+            lambda fields: {
+                "type": "object",
+                "properties": fields,
+                "required": list(fields),
+                "additionalProperties": False,
+            }
+        )
+    ),
+    max_leaves=4,
+).map(lambda schema: msgspec.Raw(msgspec.json.encode(schema)))
+"""Such as all take, however strictly they are to be followed."""

@@ -54,7 +54,7 @@ from edge_service.dialects.exchange import (
 from edge_service.domain.errors import InvalidRequestError
 from edge_service.domain.sse import EventSplitter
 from tests.property import streamed
-from tests.property.made_up import any_of, bodies_of, closed, raws, streams_of, texts, values_of, words
+from tests.property.made_up import any_of, bodies_of, raws, schemas, streams_of, texts, values_of, words
 from tests.property.made_up import seen as said
 from tests.support import published_anthropic
 from tests.support.golden import ROOT
@@ -198,11 +198,7 @@ def conversations(draw: st.DrawFn) -> tuple[Message, ...]:
 
 @st.composite
 def sayable(draw: st.DrawFn) -> Request:
-    lax, strict = (
-        st.builds(Tool, words, texts, raws, st.none() | st.just(False)),
-        st.builds(Tool, words, texts, closed, st.just(True)),
-    )
-    tools = tuple(draw(st.lists(lax | strict, max_size=2)))
+    tools = tuple(draw(st.lists(st.builds(Tool, words, texts, schemas, st.none() | st.booleans()), max_size=2)))
     forced = st.sampled_from([ToolChoice(Choosing.REQUIRED), ToolChoice(Choosing.NAMED, ("a",))])
     thinks = draw(st.booleans())
     choice = (
@@ -215,7 +211,7 @@ def sayable(draw: st.DrawFn) -> Request:
         tools=tools,
         tool_choice=choice,
         parallel_tool_calls=draw(st.none() | st.booleans()) if choice is not None else None,
-        output=draw(st.none() | st.builds(Output, st.just(OutputKind.SCHEMA), closed, strict=st.just(True))),
+        output=draw(st.none() | st.builds(Output, st.just(OutputKind.SCHEMA), schemas, strict=st.just(True))),
         reasoning=draw(st.builds(Reasoning, budget_tokens=st.integers(1024, 4000), shown=st.none() | st.booleans()))
         if thinks
         else draw(st.none() | st.just(Reasoning(budget_tokens=0))),

@@ -50,7 +50,7 @@ from edge_service.dialects.openai_chat import Quirks
 from edge_service.domain.errors import InvalidRequestError
 from edge_service.domain.sse import EventSplitter
 from tests.property import streamed
-from tests.property.made_up import any_of, bodies_of, raws, said, streams_of, texts, values_of, words
+from tests.property.made_up import any_of, bodies_of, raws, said, schemas, streams_of, texts, values_of, words
 from tests.support import published_openai_chat
 from tests.support.golden import ROOT
 
@@ -200,7 +200,7 @@ def conversations(draw: st.DrawFn) -> tuple[Message, ...]:
 
 @st.composite
 def sayable(draw: st.DrawFn) -> Request:
-    tools = tuple(draw(st.lists(st.builds(Tool, words, texts, raws, st.none() | st.booleans()), max_size=2)))
+    tools = tuple(draw(st.lists(st.builds(Tool, words, texts, schemas, st.none() | st.booleans()), max_size=2)))
     choices = st.sampled_from([*map(ToolChoice, [Choosing.AUTO, Choosing.NONE, Choosing.REQUIRED])])
     stream = draw(st.booleans())
     small = st.floats(-2, 2)
@@ -214,7 +214,7 @@ def sayable(draw: st.DrawFn) -> Request:
         output=draw(
             st.none()
             | st.just(Output(OutputKind.JSON))
-            | st.builds(Output, st.just(OutputKind.SCHEMA), raws, words, texts, st.none() | st.booleans())
+            | st.builds(Output, st.just(OutputKind.SCHEMA), schemas, words, texts, st.none() | st.booleans())
         ),
         reasoning=draw(st.none() | st.builds(Reasoning, st.sampled_from(Effort))),
         max_tokens=draw(st.none() | st.integers(0, 9000)),

@@ -58,7 +58,7 @@ from edge_service.dialects.openai_responses import EventReader, passthrough
 from edge_service.domain.errors import InvalidRequestError
 from edge_service.domain.sse import EventSplitter
 from tests.property import streamed
-from tests.property.made_up import any_of, bodies_of, raws, streams_of, texts, values_of, words
+from tests.property.made_up import any_of, bodies_of, raws, schemas, streams_of, texts, values_of, words
 from tests.property.made_up import seen as said
 from tests.support import published_responses
 from tests.support.golden import ROOT
@@ -197,13 +197,13 @@ def conversations(draw: st.DrawFn) -> tuple[Message, ...]:
 
 
 outputs = st.sampled_from([Output(OutputKind.TEXT), Output(OutputKind.JSON)]) | st.builds(
-    Output, st.just(OutputKind.SCHEMA), raws, name=words, description=texts, strict=st.none() | st.booleans()
+    Output, st.just(OutputKind.SCHEMA), schemas, name=words, description=texts, strict=st.none() | st.booleans()
 )
 
 
 @st.composite
 def sayable(draw: st.DrawFn) -> Request:
-    tools = tuple(draw(st.lists(st.builds(Tool, words, texts, raws, st.booleans()), max_size=2)))
+    tools = tuple(draw(st.lists(st.builds(Tool, words, texts, schemas, st.booleans()), max_size=2)))
     choices = st.sampled_from([ToolChoice(mode) for mode in Choosing if mode is not Choosing.NAMED]) | st.builds(
         ToolChoice, st.sampled_from([Choosing.AUTO, Choosing.REQUIRED]), words.map(lambda name: (name,))
     )

@@ -64,6 +64,14 @@ class _Document(Struct):
     cache_control: _Anything | None = None
 
 
+class _SearchResult(Struct):
+    source: str
+    title: str
+    content: list[Raw]
+    citations: _Citing | None = None
+    cache_control: _Anything | None = None
+
+
 class _Bytes(Struct):
     data: str
     media_type: str
@@ -110,6 +118,7 @@ _head = msgspec.json.Decoder(_Head)
 _text = msgspec.json.Decoder(_Text)
 _image = msgspec.json.Decoder(_Image)
 _document = msgspec.json.Decoder(_Document)
+_search_result = msgspec.json.Decoder(_SearchResult)
 _bytes = msgspec.json.Decoder(_Bytes)
 _url = msgspec.json.Decoder(_Url)
 _file = msgspec.json.Decoder(_File)
@@ -191,6 +200,17 @@ def _read_document(raw: Raw, path: str, reading: BlockReading) -> tuple[Part, ..
     return (Text(block.context), *parts) if block.context else parts
 
 
+def _read_search_result(raw: Raw, path: str, reading: BlockReading) -> tuple[Part, ...]:
+    """What a client has found by itself. Elsewhere it is a text like any other."""
+    block = wire.typed(_search_result, raw, path)
+    if block.cache_control:
+        reading.leave("cache_control")
+    if block.citations is not None and block.citations.enabled:
+        reading.bind(f"{path}.citations")
+    found = read_content(block.content, f"{path}.content", TEXTS, reading)
+    return (Text(f"{block.title}\n{block.source}"), *found)
+
+
 def _read_source(raw: Raw, path: str, kind: MediaKind, name: str = "") -> Media | None:
     """None for a type that is not known here."""
     match wire.typed(_head, raw, path).type:
@@ -256,7 +276,9 @@ Allowed: TypeAlias = Mapping[str, Callable[[Raw, str, BlockReading], tuple[Part,
 
 TEXTS: Allowed = MappingProxyType({"text": _read_text})
 _IN_DOCUMENTS: Allowed = MappingProxyType({**TEXTS, "image": _read_image})
-_IN_RESULTS: Allowed = MappingProxyType({**_IN_DOCUMENTS, "document": _read_document})
+_IN_RESULTS: Allowed = MappingProxyType(
+    {**_IN_DOCUMENTS, "document": _read_document, "search_result": _read_search_result}
+)
 
 BY_ROLE: Mapping[Role, Allowed] = MappingProxyType(
     {

@@ -98,7 +98,7 @@ def _read(fields: dict[str, Raw]) -> Request:
     reading = BlockReading()
     messages = (*_read_system(fields, reading), *_read_messages(fields["messages"], reading))
     for name in fields:
-        if name in _BOUND and not (name == "context_management" and _clears_only_thoughts(fields[name])):
+        if name in _BOUND and not _says_nothing(name, fields[name]):
             reading.bind(name)
         elif name not in _KNOWN:
             reading.leave(name)
@@ -161,9 +161,14 @@ _BOUND = frozenset(
 """Fields that have the provider do something, or keep it from doing it. What else is not known can be left out."""
 
 
-def _clears_only_thoughts(raw: Raw) -> bool:
-    """As coding agents ask for with every request. Nothing is lost without it: only Anthropic is shown the thoughts."""
-    edits = wire.typed(_context_management, raw, "context_management").edits or ()
+def _says_nothing(name: str, raw: Raw) -> bool:
+    """Whether nothing is lost without the field: an empty list of servers; or that thoughts are to be cleared, which
+    coding agents ask for with every request. Only Anthropic is shown them."""
+    if name == "mcp_servers":
+        return b"".join(bytes(raw).split()) == b"[]"
+    if name != "context_management":
+        return False
+    edits = wire.typed(_context_management, raw, name).edits or ()
     return all(edit.type.startswith("clear_thinking_") for edit in edits)
 
 

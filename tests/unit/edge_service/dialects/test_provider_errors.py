@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from edge_service.dialects import provider_errors
 from edge_service.dialects.provider_errors import read
 from edge_service.domain.classification import ProviderError, classify
 from edge_service.domain.outcome import Disposition
@@ -161,3 +163,22 @@ def test_moderation_is_told_from_a_key_that_is_refused(
 ) -> None:
     error = read(body)
     assert (classify(status, error), error.names_account) == (disposition, names_account)
+
+
+def test_a_message_is_read_to_its_thousandth_character() -> None:
+    body = b'{"error":{"message":"' + b"a" * 1001 + b'"}}'
+    assert provider_errors.message(body) == "a" * 1000
+
+
+@pytest.mark.parametrize(("code", "name"), [(0, "0"), (999, "999"), (1000, ""), (-1, ""), (True, "")])
+def test_small_numbers_are_words(code: int, name: str) -> None:
+    assert read(json.dumps({"error": {"code": code}}).encode()).code == name
+
+
+@pytest.mark.parametrize(
+    ("quota", "is_used_up"),
+    [("RequestsPerDay", True), ("RequestsPerMonth", True), ("RequestsPerMinute", False), ("PerDayPerModel", False)],
+)
+def test_only_what_lasts_is_used_up(quota: str, is_used_up: bool) -> None:
+    error = read(json.dumps({"error": {"details": [{"violations": [{"quotaId": quota}]}]}}).encode())
+    assert (error.hint is Disposition.QUOTA) is is_used_up

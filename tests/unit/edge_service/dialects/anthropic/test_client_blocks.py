@@ -96,7 +96,6 @@ def test_a_result_has_the_name_of_its_call() -> None:
     ("role", "block", "path"),
     [
         ("assistant", {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}, ""),
-        ("user", {"type": "search_result", "source": "s", "title": "t", "content": []}, ""),
         ("user", {"type": "container_upload", "file_id": "f"}, ""),
         ("user", {"type": "of tomorrow", "text": 5}, ""),
         ("user", {"type": "image", "source": {"type": "of tomorrow"}}, ".source"),
@@ -193,3 +192,26 @@ def test_a_document_that_is_not_to_be_cited_is_like_any_other() -> None:
     block = {"type": "document", "source": said, "citations": {"enabled": False}}
     request = read(messages=[user([block])])
     assert (request.bound, request.messages[0].parts) == ((), (Media(FILE, "application/pdf", data="aaaa"),))
+
+
+FOUND = {"type": "search_result", "source": "https://x", "title": "t", "content": [{"type": "text", "text": "a"}]}
+
+
+def test_what_a_client_has_found_is_text() -> None:
+    texts = (Text("t\nhttps://x"), Text("a"))
+    assert read_content("user", FOUND, {"type": "text", "text": "b"}) == (*texts, Text("b"))
+    result = {"type": "tool_result", "tool_use_id": "c", "content": [FOUND]}
+    assert read_content("user", result) == (ToolResult("c", "", texts),)
+    request = read(
+        messages=[user([{**FOUND, "citations": {"enabled": False}, "cache_control": {"type": "ephemeral"}}])]
+    )
+    assert (request.bound, request.unsaid) == ((), ("cache_control",))
+    request = read(messages=[user([{**FOUND, "citations": {"enabled": True}}])])
+    assert request.bound == ("messages[0].content[0].citations",)
+
+
+def test_only_texts_are_found() -> None:
+    image = {"type": "image", "source": source("url", url="https://x")}
+    with pytest.raises(InvalidRequestError) as caught:
+        read_content("user", {**FOUND, "content": [image]})
+    assert caught.value.param == "messages[0].content[0].content[0]"

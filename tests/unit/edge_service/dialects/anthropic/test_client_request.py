@@ -144,6 +144,17 @@ def test_what_only_this_dialect_can_do_binds_the_request_to_it(name: str) -> Non
     assert read(**{name: None}).bound == ()
 
 
+def test_no_servers_are_needed_for_an_empty_list_of_them() -> None:
+    for said, bound in (([], ()), ([{}], ("mcp_servers",))):
+        assert read(mcp_servers=said).bound == bound
+    assert (
+        anthropic.CLIENT.read(
+            b'{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"a"}],"mcp_servers":[ ]}'
+        ).bound
+        == ()
+    )
+
+
 def test_what_is_newer_than_this_dialect_as_it_is_known_here_binds_the_request() -> None:
     request = read(tool_choice={"type": "of tomorrow"}, output_config={"format": {"type": "of tomorrow"}})
     assert (request.tool_choice, request.output) == (None, None)

@@ -13,7 +13,13 @@ from tests.support import published_anthropic
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [*TYPES.items(), (422, "invalid_request_error"), (431, "invalid_request_error"), (502, "api_error")],
+    [
+        *TYPES.items(),
+        (422, "invalid_request_error"),
+        (431, "invalid_request_error"),
+        (499, "invalid_request_error"),
+        (502, "api_error"),
+    ],
 )
 def test_the_type_follows_the_status(status: int, kind: str) -> None:
     error = ApiError("no")

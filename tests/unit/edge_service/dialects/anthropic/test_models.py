@@ -63,3 +63,23 @@ def test_some_always_think() -> None:
 )
 def test_none_is_asked_for_more_than_it_can_write(model: str, most: int) -> None:
     assert rules(model).max_tokens <= rules(model).most_tokens <= most
+
+
+# What is written where the client names no limit, and the most with a budget for thinking on top.
+@pytest.mark.parametrize(
+    ("model", "unasked", "most"),
+    [
+        ("claude-opus-5", 32_000, 32_000),
+        ("claude-opus-4-6", 32_000, 32_000),
+        ("claude-sonnet-4-5", 32_000, 32_000),
+        ("claude-fable-5", 32_000, 32_000),
+        ("Claude-3-7-Sonnet", 32_000, 32_000),
+        ("claude-3-5-haiku", 8_192, 8_192),
+        ("claude-3-opus", 4_096, 4_096),
+        ("claude-2.1", 4_096, 4_096),
+        ("claude-instant-1", 4_096, 4_096),
+        ("kimi-k2", 8_192, 64_000),
+    ],
+)
+def test_limits(model: str, unasked: int, most: int) -> None:
+    assert (rules(model).max_tokens, rules(model).most_tokens) == (unasked, most)

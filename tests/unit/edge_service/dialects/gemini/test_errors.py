@@ -53,3 +53,27 @@ def test_details_name_the_field_and_when_to_come_again() -> None:
 def test_an_event() -> None:
     error = UnavailableError("out of service")
     assert CLIENT.error_event(error) == b"data: " + CLIENT.error_body(error) + b"\n\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        (401, "UNAUTHENTICATED"),
+        (403, "PERMISSION_DENIED"),
+        (408, "DEADLINE_EXCEEDED"),
+        (409, "ABORTED"),
+        (422, "INVALID_ARGUMENT"),
+        (498, "FAILED_PRECONDITION"),
+        (499, "CANCELLED"),
+        (500, "INTERNAL"),
+        (501, "UNIMPLEMENTED"),
+        (505, "INTERNAL"),
+        (529, "UNAVAILABLE"),
+    ],
+)
+def test_the_status_follows_the_code(code: int, status: str) -> None:
+    error = ApiError("m")
+    error.status = code
+    told = msgspec.json.decode(CLIENT.error_body(error))["error"]
+    assert told["status"] == status
+    assert [detail["@type"] for detail in told["details"]] == ["type.googleapis.com/google.rpc.ErrorInfo"]

@@ -185,3 +185,32 @@ def test_nothing_to_embed(body: bytes, many: bool, param: str | None) -> None:
     with pytest.raises(InvalidRequestError) as raised:
         embedding.check(body, many=many)
     assert raised.value.param == param
+
+
+def test_what_a_vector_is_for_may_stand_in_a_config() -> None:
+    config = b'"embedContentConfig":{"outputDimensionality":8,"taskType":"clustering","title":"t"}'
+    body = b'{"content":{"role":"user","parts":[{"text":"a"}]}'
+    read = embedding.read_request(body + b"," + config + b"}", "e", many=False)
+    assert read == Embedding("e", ("a",), 8, "CLUSTERING", "t")
+    own = b',"outputDimensionality":9,"taskType":"SEMANTIC_SIMILARITY","title":"u"}'
+    read = embedding.read_request(body + own, "e", many=False)
+    assert read == Embedding("e", ("a",), 9, "SEMANTIC_SIMILARITY", "u")
+    sent: Any = msgspec.json.decode(embedding.write_request(read, "tunedModels/x").body)["requests"][0]
+    assert (sent["model"], sent["title"]) == ("tunedModels/x", "u")
+    bare: Any = msgspec.json.decode(embedding.write_request(Embedding("e", ("a",)), "m").body)["requests"][0]
+    assert bare == {"model": "models/m", "content": {"parts": [{"text": "a"}]}}
+
+
+def test_what_else_a_vector_is_asked_for_with_binds() -> None:
+    body = b'{"content":{"parts":[{"text":"a"}],"new":1},"embedContentConfig":{"new":1},"new":1}'
+    read = embedding.read_request(body, "e", many=False)
+    assert read.bound == ("new", "embedContentConfig.new", "content.new")
+
+
+def test_usage_is_told_where_it_is_known() -> None:
+    assert b"usageMetadata" not in embedding.write_answer(Vectors([[0.5]]), many=False)
+    answer: Any = msgspec.json.decode(embedding.write_answer(Vectors([[0.5]], tokens=0), many=False))
+    assert answer == {
+        "embedding": {"values": [0.5]},
+        "usageMetadata": {"promptTokenCount": 0, "totalTokenCount": 0},
+    }

@@ -81,6 +81,9 @@ def event(candidate: str) -> bytes:
         (event('{"content":{"parts":[{"text":"","thoughtSignature":"QQ=="}]}}'), EventKind.PREAMBLE),
         (event('{"content":{"parts":[{"text":"a"}]}}'), EventKind.CONTENT),
         (event('{"content":{"parts":[{"text":"a","thought":true}]}}'), EventKind.CONTENT),
+        (event('{"content":{"parts":[{"text":"","thought":true}]}}'), EventKind.PREAMBLE),
+        (event('{"content":{"parts":[7,{"text":"a"}]}}'), EventKind.CONTENT),
+        (event('{"content":{"parts":[{"text":"a"}]}},{"content":{}}'), EventKind.CONTENT),
         (event('{"content":{"parts":[{"futurePart":{"a":1}}]}}'), EventKind.CONTENT),
         (event('{"content":{"parts":[{"text":"a"}]},"finishReason":"STOP"}'), EventKind.TERMINAL),
         (event('{"finishReason":"SOMETHING_NEW"}'), EventKind.TERMINAL),
@@ -115,6 +118,15 @@ def test_a_stream_ends_when_every_candidate_has() -> None:
     first, second = event('{"finishReason":"STOP"}'), event('{"finishReason":"STOP","index":1}')
     reader = read_request(BODY, "chat", True).reader()
     assert [reader.read(sent)[0] for sent in (first, second)] == [EventKind.PREAMBLE, EventKind.TERMINAL]
+    for said in (b"null", b"1", b"0", b"-3"):
+        reader = read_request(BODY.replace(b"2", said), "chat", True).reader()
+        assert reader.read(first)[0] is EventKind.TERMINAL
+
+
+def test_an_index_that_is_none_is_the_place() -> None:
+    reader = EventReader("chat", candidates=2)
+    sent = event('{"finishReason":"STOP","index":true},{"finishReason":"STOP","index":"x"}')
+    assert reader.read(sent)[0] is EventKind.TERMINAL
 
 
 def test_the_same_stream_as_one_array() -> None:

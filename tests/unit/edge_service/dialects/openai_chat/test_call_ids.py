@@ -54,3 +54,22 @@ def test_a_conversation_passes_through_with_ids_that_fit() -> None:
     sent = json.loads(request.write("up", Quirks(call_id_chars=9)).body)
     assert sent == {"model": "up", "messages": conversation(NINE), "top_k": 1}
     assert request.write("up").body == request.body("up")
+
+
+@pytest.mark.parametrize(("length", "is_kept"), [(0, False), (1, True), (40, True), (41, False)])
+def test_ids_have_40_characters_at_most(length: int, is_kept: bool) -> None:
+    fitting = call_ids.fitting("c" * length, 0)
+    assert (fitting == "c" * length) is is_kept
+    assert len(fitting) in (length, 29)
+
+
+@pytest.mark.parametrize("call_id", ["abcd-1234", "abcdefgh\u00e9", "abcdefgh"])
+def test_only_letters_and_digits_fit(call_id: str) -> None:
+    fitting = call_ids.fitting(call_id, 9)
+    assert (fitting != call_id, len(fitting), fitting.isascii(), fitting.isalnum()) == (True, 9, True, True)
+
+
+def test_of_several_calls_those_that_fit_stay() -> None:
+    messages = [{"role": "assistant", "tool_calls": [CALL, CALL | {"id": "abcdef123"}, {"function": {}}]}]
+    (message,) = taken(messages)
+    assert [call.get("id") for call in message["tool_calls"]] == [NINE, "abcdef123", None]
