@@ -6,7 +6,7 @@ Source: https://platform.claude.com/docs/en/api/messages/create
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -111,8 +111,8 @@ class _Said:
             if choice is not None and choice.mode in (Choosing.REQUIRED, Choosing.NAMED):
                 raise InexpressibleError(["tool_choice"])
             return {}
-        grammars = self._grammars(tools)
-        said: dict[str, Any] = {"tools": [_tool(tool, grammars) for tool in tools]}
+        written = [_tool(tool, grammar) for tool, grammar in zip(tools, self._grammars(tools), strict=True)]
+        said: dict[str, Any] = {"tools": written}
         wire_choice: dict[str, Any] = {"type": _MODES[choice.mode if choice is not None else Choosing.AUTO]}
         if choice is not None and choice.mode is Choosing.NAMED:
             wire_choice["name"] = choice.names[0]
@@ -122,16 +122,14 @@ class _Said:
             return said
         return {**said, "tool_choice": wire_choice}
 
-    def _grammars(self, tools: Iterable[Tool]) -> dict[str, Grammar]:
-        """Those of the tools that can be strict, by name: of no tool if all together are too much."""
-        strict = [tool for tool in tools if tool.strict]
-        grammars: dict[str, Grammar] = {}
-        for tool in strict:
-            with contextlib.suppress(InexpressibleError):
-                grammars[tool.name] = Grammar(tool.parameters or _NO_PARAMETERS)
-        if schemas.are_too_much(grammars.values()):
-            grammars = {}
-        self.drop("tools.strict", len(grammars) < len(strict) or any(each.loses for each in grammars.values()))
+    def _grammars(self, tools: Sequence[Tool]) -> list[Grammar | None]:
+        """Of each of the tools that can be strict: of none if all together are too much."""
+        grammars = [_grammar(tool) if tool.strict else None for tool in tools]
+        made = [grammar for grammar in grammars if grammar is not None]
+        if schemas.are_too_much(made):
+            grammars, made = [None] * len(grammars), []
+        asked = sum(bool(tool.strict) for tool in tools)
+        self.drop("tools.strict", len(made) < asked or any(grammar.loses for grammar in made))
         return grammars
 
     def _format(self) -> dict[str, Any] | None:
@@ -150,8 +148,13 @@ _MODES = MappingProxyType(
 )
 
 
-def _tool(tool: Tool, grammars: Mapping[str, Grammar]) -> dict[str, Any]:
-    grammar = grammars.get(tool.name)
+def _grammar(tool: Tool) -> Grammar | None:
+    with contextlib.suppress(InexpressibleError):
+        return Grammar(tool.parameters or _NO_PARAMETERS)
+    return None
+
+
+def _tool(tool: Tool, grammar: Grammar | None) -> dict[str, Any]:
     schema = grammar.schema if grammar is not None else tool.parameters or _NO_PARAMETERS
     said: dict[str, Any] = {"name": tool.name, "input_schema": schema}
     if tool.description:
