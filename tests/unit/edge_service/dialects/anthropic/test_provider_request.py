@@ -280,6 +280,16 @@ def test_tools_are_strict_as_far_as_the_provider_can_make_them(
     assert ([tool["strict"] for tool in body["tools"]], named) == (are_strict, dropped)
 
 
+def test_tools_of_one_name_are_two() -> None:
+    body, dropped = write(tools=(strict("f", {}), Tool("f", strict=False), strict("f", LIMITED, required=["n"])))
+    assert [(tool["strict"], "description" in str(tool["input_schema"])) for tool in body["tools"]] == [
+        (True, False),
+        (False, False),
+        (True, True),
+    ]
+    assert dropped == ("tools.strict",)
+
+
 def test_what_is_not_strict_keeps_its_schema() -> None:
     body, _ = write(
         tools=(Tool("f", parameters=Raw(b'{"type":"object","maxProperties":3}'), strict=True), strict("g", LIMITED))
