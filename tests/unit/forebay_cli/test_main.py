@@ -75,7 +75,7 @@ def test_a_flag_wins_over_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(cli, "ResolverClient", client)
     environment = {"FOREBAY_RESOLVER": "10.1.2.3:1", "FOREBAY_TIMEOUT": "9", "FOREBAY_TOKEN": "secret"}
-    environment["FOREBAY_CLIENT_KEY"] = "fb-1"
+    environment["FOREBAY_CLIENT_KEY"] = " fb-1\n"  # As it comes out of a file.
     hashed = sha256(b"fb-1").digest()
     assert main(["models"], {}) == 1
     assert main(["models"], {**environment, "FOREBAY_PLAINTEXT_NETWORK": "yes"}) == 1
