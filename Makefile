@@ -15,6 +15,8 @@ help: ## This list
 # pip checks every file it installs against the hashes of the lock. The lock names all there is, dependencies of
 # dependencies too: nothing is resolved, so that what has been released since cannot get in the way.
 $(VENV)/.installed: requirements/dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	{ echo "Forebay needs Python 3.11 or newer; say where it is: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/dev.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

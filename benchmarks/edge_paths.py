@@ -39,7 +39,7 @@ def target(dialect: str = "openai", number: int = 0) -> Attempt:
 class Resolver:
     """Has one plan, and notes nothing."""
 
-    is_ready = True
+    is_connected = True
     reports_dropped = reports_unacknowledged = 0
 
     def __init__(self, targets: tuple[Attempt, ...]) -> None:

@@ -7,7 +7,6 @@ import contextlib
 import functools
 import gc
 import resource
-import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -35,6 +34,7 @@ from edge_service.adapters.http.shedding import Shedding
 from edge_service.adapters.http.tls import Certificate, over_tls
 from edge_service.adapters.resolver_grpc.channels import Channels
 from edge_service.adapters.resolver_grpc.client import ResolverClient
+from edge_service.adapters.signals_posix import stop_by_signals
 from edge_service.adapters.telemetry_prometheus import PrometheusTelemetry
 from edge_service.adapters.tokenizer_bpe_openai import BpeTokenizer
 from edge_service.adapters.upstream.addresses import Guard
@@ -144,7 +144,7 @@ def _upstream(settings: Settings, credentials: LocalCredentials) -> tuple[Pool |
 
 
 async def serve(settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT. Raises `OSError` if the address cannot be listened on, `TrustError` or
+    """Serves until a signal says to stop. Raises `OSError` if the address cannot be listened on, `TrustError` or
     `CertificateError`."""
     log = telemetry_structlog.configure()
     shown = Followed(Files(settings.tls)) if settings.tls else None
@@ -164,7 +164,7 @@ async def serve(settings: Settings) -> None:
         scheme="https" if certificate else "http",
         also=also,
     )
-    _stop_by_signals(server)
+    stop_by_signals(server.stop)
     operations = SignalFreeServer(
         uvicorn.Config(edge.operations, http=protocol(Bounds()), ws="none", lifespan="off", log_config=None)
     )
@@ -181,7 +181,7 @@ async def serve(settings: Settings) -> None:
 
 
 async def serve_as_worker(settings: Settings, worker: Worker) -> None:
-    """Serves as one of several, until SIGTERM or SIGINT, or until the supervisor says so or is gone. Raises as
+    """Serves as one of several, until a signal or the supervisor says to stop, or the supervisor is gone. Raises as
     `serve`."""
     log = telemetry_structlog.configure(worker.slot)
     shown = Followed(Files(settings.tls)) if settings.tls else None
@@ -200,7 +200,7 @@ async def serve_as_worker(settings: Settings, worker: Worker) -> None:
         drain_s=settings.drain_s,
         delay_s=settings.drain_delay_s,
     )
-    _stop_by_signals(server)
+    stop_by_signals(server.stop)
     duties = Duties(server.stop, server.deal_to, edge.is_ready, edge.metrics)
     following = asyncio.create_task(link.follow(duties))
     renewing = asyncio.create_task(shown.follow(certificate.renew)) if shown and certificate else None
@@ -216,11 +216,6 @@ async def serve_as_worker(settings: Settings, worker: Worker) -> None:
 def _spoken(settings: Settings, certificate: Certificate | None) -> type[asyncio.Protocol]:
     bounds = Bounds(stall_s=settings.client_stall_s)
     return over_tls(protocol(bounds), certificate, bounds.head_s) if certificate else protocol(bounds)
-
-
-def _stop_by_signals(server: Server) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, server.stop)
 
 
 def _stream(descriptor: int) -> socket.socket:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Sequence
 
 import uvicorn
@@ -16,6 +15,7 @@ from edge_service.adapters.http.listening import listen, reserve
 from edge_service.adapters.http.operations import operations_routes
 from edge_service.adapters.http.protocol import Bounds, protocol
 from edge_service.adapters.http.server import SignalFreeServer, url
+from edge_service.adapters.signals_posix import stop_by_signals
 from edge_service.adapters.telemetry_prometheus import WorkersTelemetry
 from edge_service.adapters.workers.supervisor import Supervisor
 from edge_service.settings import Settings
@@ -25,8 +25,8 @@ OVERDUE_S = 4.0
 
 
 async def supervise(settings: Settings, command: Sequence[str]) -> int:
-    """Runs `command` for each worker until SIGTERM or SIGINT; the status to exit with. Raises `OSError` if an address
-    cannot be listened on, or `StartError`."""
+    """Runs `command` for each worker until a signal says to stop; the status to exit with. Raises `OSError` if an
+    address cannot be listened on, or `StartError`."""
     telemetry_structlog.configure()
     operating = listen(*settings.ops, "--ops-listen") if settings.ops else None
     with reserve(settings.host, settings.port) as reserved:
@@ -42,8 +42,7 @@ async def supervise(settings: Settings, command: Sequence[str]) -> int:
             announce=lambda: print(line, flush=True),
             tell_of_end=telemetry.ended,
         )
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, supervisor.stop)
+        stop_by_signals(supervisor.stop)
 
         async def metrics() -> bytes:
             return exposition((*await supervisor.metrics(), *families(registry)))

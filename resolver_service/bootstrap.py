@@ -83,12 +83,13 @@ class _Wired:
 
 
 async def serve(settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT. Raises `ConfigError`, `UnreadableError`, `CertificateError`, `OSError` or
+    """Serves until a signal says to stop. Raises `ConfigError`, `UnreadableError`, `CertificateError`, `OSError` or
     `AddressInUseError` if it cannot start."""
     telemetry_structlog.configure()
     told_to_stop, bell = asyncio.Event(), Bell()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # As with `nohup`.
+            asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
     with contextlib.ExitStack() as stack:
         operating = await _operating(settings, stack)
         opened = await open_configuration(settings, bell, told_to_stop, stack)

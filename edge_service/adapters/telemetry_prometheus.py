@@ -24,7 +24,7 @@ class ResolverLink(Protocol):
     """What the resolver's client knows of itself, read when somebody asks."""
 
     @property
-    def is_ready(self) -> bool: ...
+    def is_connected(self) -> bool: ...
 
     @property
     def reports_dropped(self) -> int: ...
@@ -43,7 +43,7 @@ class PrometheusTelemetry:
         """`log` writes each request's log line."""
         self._log = log
         Gauge("forebay_resolver_up", "Whether any resolver has accepted a stream", registry=registry).set_function(
-            lambda: float(resolver.is_ready)
+            lambda: float(resolver.is_connected)
         )
         Gauge(
             "forebay_reports_unacknowledged", "Reports that no resolver has acknowledged yet", registry=registry

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import logging
 import sys
 import threading
@@ -54,7 +55,8 @@ def configure(worker: int | None = None) -> RequestLog:
 
 class Lines:
     """Writes lines to a file. Info lines, one for each request, are written together after a turn of the event loop;
-    all others at once, behind those that came before them."""
+    all others at once, behind those that came before them. What cannot be written, as on a full disk, is lost: there is
+    nowhere to tell of it, and requests go on."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -80,10 +82,11 @@ class Lines:
 
     def flush(self) -> None:
         with self._lock:
-            if self._waiting:
-                self._file.write(b"\n".join([*self._waiting, b""]))
-                self._file.flush()
-                self._waiting.clear()
+            waiting, self._waiting = self._waiting, []
+            if waiting:
+                with contextlib.suppress(OSError):
+                    self._file.write(b"\n".join([*waiting, b""]))
+                    self._file.flush()
 
 
 class Timestamps:
@@ -102,12 +105,13 @@ class Timestamps:
         return f"{self._date}.{int(fraction * 1e6):06d}Z"
 
 
-class _Walked(msgspec.Struct):
+class _Walked(msgspec.Struct, omit_defaults=True):
     target: str
     disposition: str
     status: int
     ms: float
     provider_request_id: str
+    why: str = ""
 
 
 class _Request(msgspec.Struct):
@@ -154,7 +158,7 @@ class RequestLog:
             record.ending,
             record.code,
             [
-                _Walked(t.target_id, t.disposition, t.status, _ms(t.seconds), t.provider_request_id)
+                _Walked(t.target_id, t.disposition, t.status, _ms(t.seconds), t.provider_request_id, t.why)
                 for t in record.tried
             ],
             record.dropped,

@@ -156,7 +156,7 @@ class Counting:
         now = self._clock()
         self._record.upstream_s += now - opened_at
         told = "" if self._response is None else headers.provider_request_id(self._response.headers)
-        tried = Tried(attempt.target_id, outcome.disposition, outcome.status, now - opened_at, told)
+        tried = Tried(attempt.target_id, outcome.disposition, outcome.status, now - opened_at, told, why=outcome.why)
         self._record.tried.append(tried)
         if outcome is _COUNTED:
             await self._respond(self._shown_headers(attempt, count, asked), answer)

@@ -184,7 +184,8 @@ class Upstream(Protocol):
 
 
 class CredentialError(Exception):
-    """A credential reference that leads to no secret. The message names the reference, never a value."""
+    """A credential reference that leads to no secret, or a secret that this edge does not know how to show. The message
+    names the reference or the way, never a value."""
 
 
 class Tokenizer(Protocol):

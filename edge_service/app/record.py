@@ -50,6 +50,8 @@ class Tried:
     """What the provider calls the request; empty if it does not say."""
     tokens: Tokens | None = None
     """Used by a response that broke off, as far as the provider has told; None if it has told none."""
+    why: str = ""
+    """What was in the way, where no status tells it."""
 
 
 class Record:

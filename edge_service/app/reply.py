@@ -102,7 +102,6 @@ class Reply:
 
     def close(self) -> None:
         """Sends nothing more, whatever is under way."""
-        self._is_stopped = True
         if self._timer is not None:
             self._timer.cancel()
         if self._beat is not None:

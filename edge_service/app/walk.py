@@ -197,7 +197,7 @@ class Walk:
         outcome = failed.outcome
         if outcome.is_unfit:
             self._record.passed_over.append(failed.attempt.dialect)
-        tokens = self._note(failed.attempt, outcome.disposition, outcome.status)
+        tokens = self._note(failed.attempt, outcome.disposition, outcome.status, outcome.why)
         self._report(self._broken_off(failed, tokens))
 
     def _report_content(self, content: ReportContent) -> None:
@@ -205,11 +205,11 @@ class Walk:
         self._record.first_content_s = now - self._incoming.arrived_at
         self._report(content, now - self._last.opened_at)
 
-    def _note(self, attempt: Attempt, disposition: Disposition, status: int = 0) -> Tokens | None:
+    def _note(self, attempt: Attempt, disposition: Disposition, status: int = 0, why: str = "") -> Tokens | None:
         """Records that the attempt is over. Returns the tokens that it used, if they are known."""
         asking = self._last
         tokens, took_s = asking.tokens, self._clock() - asking.opened_at
-        tried = Tried(attempt.target_id, disposition, status, took_s, asking.provider_request_id, tokens)
+        tried = Tried(attempt.target_id, disposition, status, took_s, asking.provider_request_id, tokens, why)
         self._record.tried.append(tried)
         return tokens
 

@@ -68,6 +68,8 @@ _OF_MESSAGES = frozenset(
 _OF_SETTINGS = frozenset(
     {
         "output.description",
+        "output.schema",
+        "output.strict",
         "output_config.effort",
         "output_config.task_budget",
         "reasoning.context",

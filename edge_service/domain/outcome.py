@@ -46,6 +46,8 @@ MOVES_ON = frozenset(
 AMBIGUOUS = frozenset({Disposition.TIMEOUT, Disposition.BROKEN})
 """The provider may have run the request, and billed it: a request moves on from one of these once at most."""
 
+_UNANSWERED = AMBIGUOUS | {Disposition.UNREACHABLE}
+
 OF_THE_REQUEST = frozenset({Disposition.CLIENT_FAULT, Disposition.CONTEXT_LENGTH})
 """The request itself is at fault, which its client is told in the provider's own words."""
 
@@ -89,6 +91,11 @@ class Outcome:
     """The failure says nothing of the target's health."""
     by_rule: bool = False
     """The disposition comes from a configured rule of the provider, whatever the status means elsewhere."""
+
+    @property
+    def why(self) -> str:
+        """What was in the way, in the gateway's own words, where no status tells it; else empty."""
+        return self.detail if not self.status and self.disposition in _UNANSWERED else ""
 
     @property
     def told_as(self) -> Disposition:

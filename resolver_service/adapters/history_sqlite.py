@@ -89,6 +89,8 @@ class SqliteHistory:
         with self._lock:
             if self._connection is None:
                 raise sqlite3.OperationalError(self._why)
+            if not self._path.exists():  # SQLite would go on with a file that nobody finds again.
+                raise sqlite3.OperationalError("it has been removed: start the resolver anew")
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection

@@ -208,18 +208,18 @@ class SqliteState:
     # --- Writing ---
 
     async def _flush(self) -> None:
-        if self._connection is None:
-            return
         turns, scopes, targets = self._rotation.changed, self._health.changed, self._drains.changed
         keys = self._bindings.changed
+        self._rotation.changed, self._health.changed, self._drains.changed = set(), set(), set()
+        self._bindings.changed = set()
+        if self._connection is None:
+            return
         changes = _Changes(
             {key: self._rotation.turn(key) for key in turns},
             {scope: self._health.get(scope) for scope in scopes},
             {target: target in self._drains.targets for target in targets},
             {key: self._bindings.bindings.get(key) for key in keys},
         )
-        self._rotation.changed, self._health.changed, self._drains.changed = set(), set(), set()
-        self._bindings.changed = set()
         try:
             await asyncio.to_thread(self._write, self._connection, changes)
         except (sqlite3.Error, OSError, OverflowError, ValueError) as error:
@@ -237,6 +237,8 @@ class SqliteState:
             self._is_kept = True
 
     def _write(self, connection: sqlite3.Connection, changes: _Changes) -> None:
+        if not self._path.exists():  # SQLite would go on with a file that nobody finds again.
+            raise FileNotFoundError("it has been removed: start the resolver anew")
         now, written_at = self._clock(), self._wall_clock()
         with _transaction(connection):
             connection.executemany(

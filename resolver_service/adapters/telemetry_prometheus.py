@@ -17,10 +17,13 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from resolver_service.app.ports import HealthChanged, ReportEffect
-from resolver_service.app.standing import Standing
+from resolver_service.app.status import State
 
 _BOUNDS_S = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.3)
 """A resolve takes some 30 microseconds, and edges give up on one after 300 milliseconds."""
+
+_STATES = tuple(state for state in State if state is not State.DISABLED)
+"""Those of targets that may serve."""
 
 _Series: TypeAlias = Mapping[tuple[str, ...], int]
 """By the values of the labels."""
@@ -45,7 +48,7 @@ class SharedStore(Protocol):
 class Sources:
     """Where to read what is not counted here."""
 
-    standings: Callable[[], Mapping[str, Standing]]
+    standings: Callable[[], Mapping[str, State]]
     """By target."""
     revision: Callable[[], int]
     reloads: Callable[[], Mapping[str, int]]
@@ -153,11 +156,11 @@ class PrometheusTelemetry(Collector):
     def _target_states(self) -> Metric:
         metric = GaugeMetricFamily(
             "forebay_target_state",
-            "1 for the state that a target is in; a target that nothing has happened to is available and has no series",
+            "1 for the state that a target is in; a target that nothing has happened to is ready and has no series",
             labels=("target", "state"),
         )
         for target_id, standing in self._sources.standings().items():
-            for state in Standing:
+            for state in _STATES:
                 metric.add_metric((target_id, state.value), float(state is standing))
         return metric
 

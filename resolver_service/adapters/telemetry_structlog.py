@@ -6,11 +6,13 @@ where, not in which words: they may quote a request.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import threading
 import traceback
 from collections.abc import Iterator
+from typing import TextIO, cast
 
 import structlog
 
@@ -40,7 +42,7 @@ def configure() -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, Lines(sys.stderr))),
         cache_logger_on_first_use=True,
     )
     logging.captureWarnings(True)
@@ -48,6 +50,22 @@ def configure() -> None:
     sys.excepthook = lambda kind, error, trace: _log.critical("uncaught", exc_info=error)
     sys.unraisablehook = lambda told: _log.error("unraisable", exc_info=told.exc_value)
     threading.excepthook = lambda told: _log.error("uncaught_in_thread", exc_info=told.exc_value)
+
+
+class Lines:
+    """Writes to a file. What cannot be written, as on a full disk, is lost: there is nowhere to tell of it, and all
+    else goes on."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            self._file.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._file.flush()
 
 
 def health_changed(change: HealthChanged) -> None:

@@ -175,7 +175,7 @@ def _base_url(section: Section, preset: Preset | None, quirks: Quirks, dialect: 
     url = value.strip()
     problems = list(_wrong_with_url(url))
     if not problems:
-        problems += (*_wrong_with_azure(url, preset, quirks), *_wrong_with_version(url, dialect))
+        problems += (*_wrong_with_azure(url, preset, quirks), *_wrong_with_end(url, dialect))
     for wrong in problems:
         section.problem("base-url", wrong)
     return url.rstrip("/")
@@ -191,11 +191,20 @@ def _base_url_of(section: Section, preset: Preset | None) -> str:
     return preset.base_url if preset else ""
 
 
-def _wrong_with_version(url: str, dialect: Dialect) -> Iterator[str]:
-    """OpenAI's SDK wants it there, the others' put it there themselves."""
-    last = urlsplit(url).path.rstrip("/").rpartition("/")[2]
-    if dialect is not Dialect.OPENAI and last in ("v1", "v1beta"):
-        yield f"must not end in /{last}, which requests of the dialect '{dialect}' have in their own paths"
+_OF_REQUESTS = {
+    Dialect.OPENAI: ("/chat/completions",),
+    Dialect.ANTHROPIC: ("/v1", "/v1beta", "/v1/messages"),
+    Dialect.GEMINI: ("/v1", "/v1beta"),
+}
+"""What stands behind the base URL in requests of a dialect. OpenAI's SDK wants /v1 in it, the others put it there."""
+
+
+def _wrong_with_end(url: str, dialect: Dialect) -> Iterator[str]:
+    path = urlsplit(url).path.rstrip("/")
+    for end in _OF_REQUESTS[dialect]:
+        if path.endswith(end):
+            yield f"must not end in {end}, which requests of the dialect '{dialect}' have in their own paths"
+            return
 
 
 def _wrong_with_azure(url: str, preset: Preset | None, quirks: Quirks) -> Iterator[str]:

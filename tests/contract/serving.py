@@ -252,7 +252,7 @@ async def serving(
         revision=lambda: configuration.current.number,
         reloads=dict,
         probes=lambda: {"handed_out": probes.handed_out, "returned": probes.returned, "expired": probes.expired},
-        state_write_failures=None,
+        state_write_failures=lambda: 0,
         store=lambda: SHARED,
     )
     telemetry = PrometheusTelemetry(registry, sources)

@@ -16,7 +16,7 @@ CODE = "".join(
 )
 FLAGS = CODE + (ROOT / "forebay_cli" / "__main__.py").read_text()
 
-OF_OTHERS = {"haproxy_server_status"}
+OF_OTHERS = {"haproxy_server_status", "rule_files"}
 FLAGS_OF_OTHERS = {"build", "help", "profile", "wait"}  # Of docker compose, and of every command.
 
 

@@ -170,10 +170,9 @@ async def test_an_address_that_is_taken_ends_it_with_a_message(config: Path, fla
         other_flag = "--ops-listen" if flag == "--listen" else "--listen"
         status, out, errors = await run_python("--config", str(config), flag, address, other_flag, "127.0.0.1:0")
     assert (status, out) == (1, "")
-    # gRPC's core has its say on standard error as well.
-    assert errors.splitlines()[-1].startswith(f"forebay-resolver: {flag}: cannot listen on {address}: ")
+    (told,) = errors.splitlines()
+    assert told.startswith(f"forebay-resolver: {flag}: cannot listen on {address}: Address already in use")
     assert "Errno" not in errors
-    assert "Traceback" not in errors
 
 
 async def test_flags_have_environment_variables(config: Path, tmp_path: Path) -> None:
@@ -206,7 +205,7 @@ async def test_flags_have_environment_variables(config: Path, tmp_path: Path) ->
     assert "secret" not in resolver.errors.read_text()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP])
 async def test_a_signal_ends_it_well(config: Path, tmp_path: Path, number: int) -> None:
     """While a call is under way, on a Unix socket: readiness goes first, then the call, then the process. Operators can
     ask to the last."""

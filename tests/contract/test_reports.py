@@ -20,7 +20,8 @@ from tests.contract.serving import (
     serving,
 )
 
-RATE_LIMITED = plan_pb2.DISPOSITION_RATE_LIMITED
+OK, RATE_LIMITED = plan_pb2.DISPOSITION_OK, plan_pb2.DISPOSITION_RATE_LIMITED
+OF_TOMORROW = max(plan_pb2.Disposition.values()) + 1
 
 
 async def cool_down_is_over(it: Served) -> None:
@@ -170,6 +171,8 @@ async def test_reports_of_unknown_decisions_and_targets_are_passed_over(it: Serv
     [
         (pb.OutcomeReport(decision_id="d"), "reports[1].event"),
         (pb.OutcomeReport(failed=pb.AttemptFailed(target_id="one/s#0")), "reports[1].failed.disposition"),
+        (pb.OutcomeReport(failed=pb.AttemptFailed(disposition=OK)), "reports[1].failed.disposition"),
+        (pb.OutcomeReport(failed=pb.AttemptFailed(disposition=OF_TOMORROW)), "reports[1].failed.disposition"),
     ],
 )
 async def test_a_malformed_report_is_refused_and_nothing_of_its_message_applied(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 from pathlib import Path
 from typing import Any
@@ -210,8 +211,24 @@ async def test_calls_at_a_time_are_bounded(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 async def test_an_address_that_is_taken_is_refused(it: Served) -> None:
-    with pytest.raises(AddressInUseError, match=f"cannot listen on {it.server.address}"):
+    with pytest.raises(AddressInUseError, match=f"cannot listen on {it.server.address}: Address already in use$"):
         async with serving(listen=it.server.address):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("listen", "reason"),
+    [
+        ("unix:/nowhere/s", "No such file or directory"),
+        ("unix:/" + "s" * 108, "AF_UNIX path too long"),
+        ("192.0.2.1:0", "Cannot assign requested address"),
+    ],
+)
+async def test_an_address_that_cannot_be_listened_on_is_refused_with_the_kernels_reason(
+    listen: str, reason: str
+) -> None:
+    with pytest.raises(AddressInUseError, match=f"cannot listen on {re.escape(listen)}: {reason}$"):
+        async with serving(listen=listen):
             pass
 
 

@@ -38,6 +38,12 @@ def test_the_configuration_is_valid() -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+def test_each_alert_fires_when_it_should() -> None:
+    rules = Path(__file__).with_name("alerts_test.yml")
+    tested = subprocess.run([program("promtool"), "test", "rules", rules], capture_output=True, text=True)
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
 async def linted(exposed: str) -> str:
     """What promtool finds fault with."""
     process = await asyncio.create_subprocess_exec(

@@ -15,6 +15,7 @@ import pytest
 from tests.support.away import away
 from tests.support.faulty_upstream import provider, says
 from tests.support.load import Load, load
+from tests.support.metrics import metrics
 from tests.support.processes import PLAIN, start, start_edge
 from tests.support.reloading import with_another_name
 from tests.support.setup import config_text, setup, until
@@ -88,6 +89,7 @@ async def test_remembered_plans_are_used_at_once_and_in_turn(tmp_path: Path) -> 
             assert time.monotonic() - began_at < PLENTY_S
             assert (response.status_code, response.headers["retry-after"]) == (503, "1")
         assert (await it.client.get("/readyz")).status_code == 200
+        assert (await metrics(it.edge))["forebay_resolver_up"] == 0, "whoever is paged must hear of it"
         assert it.hits == 24
 
 

@@ -37,6 +37,23 @@ async def test_an_unreachable_provider_is_passed_over(it: Standing, place: str, 
     assert slot.hits == [3]
 
 
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        ("refused", "Connection refused"),
+        ("no such host", "the name cannot be resolved"),
+        ("black hole", "no connection in time"),
+    ],
+)
+async def test_the_log_says_why_though_another_one_serves(it: Standing, place: str, why: str) -> None:
+    slot = await it.another(place, says("instead"))
+    request_id = (await slot.chat()).headers["x-forebay-request-id"]
+    line = (await it.requests({request_id}))[request_id]
+    failed, served = line["walk"]
+    assert why in failed["why"]
+    assert "why" not in served
+
+
 @pytest.mark.parametrize("place", ["refused", "no such host", "black hole"])
 async def test_when_nobody_can_be_reached_the_client_is_told(it: Standing, place: str) -> None:
     slot = await it.another(place)

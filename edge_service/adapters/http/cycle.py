@@ -264,6 +264,8 @@ class Cycle:
         headers = [*self._line.server.default_headers, *headers]
         if _CLOSE in headers:
             self.keep_alive = False
+            while headers.count(_CLOSE) > 1:  # The server has said it too, since it drains.
+                headers.remove(_CLOSE)
         elif not self.keep_alive:
             headers.append(_CLOSE)
         head = b"\r\n".join([_STATUS[status], *map(b": ".join, headers), b"", b""])

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edge_service.adapters.http.listings import GetModel, ListModels
 from edge_service.adapters.http.operations import Status, is_alive
-from edge_service.adapters.http.refusals import error_body
+from edge_service.adapters.http.refusals import error_body, is_management
 from edge_service.adapters.http.serving import Conversations, Generations, Serving, StoredResponses
 from edge_service.adapters.http.shedding import Shedding
 from edge_service.app.draining import UnderWay
@@ -26,6 +26,11 @@ from edge_service.domain.errors import ApiError, MistakeError
 
 MODELS = ("/v1/models/", "/v1beta/models/")
 """A model's name stands behind these, and with Gemini what is asked of it."""
+
+NOTHING_HERE = (
+    "there is nothing at this path: the base URL of OpenAI's SDKs ends in /v1, that of Anthropic's and Google's does "
+    "not"
+)
 
 
 def routes(
@@ -90,7 +95,9 @@ class ByMethod:
 async def http_error(request: Request, error: Exception) -> Response:
     """Answers Starlette's own errors: there is no such route, or it does not have this method."""
     assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for no other
-    return _error_response(request, _HttpError(error.status_code, error.detail), error.headers)
+    nothing_here = error.status_code == 404 and not is_management(request.scope)
+    told = _HttpError(error, NOTHING_HERE if nothing_here else error.detail)
+    return _error_response(request, told, error.headers)
 
 
 async def internal_error(request: Request, error: Exception) -> Response:
@@ -99,10 +106,10 @@ async def internal_error(request: Request, error: Exception) -> Response:
 
 
 class _HttpError(ApiError):
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, error: HTTPException, message: str) -> None:
         super().__init__(message)
-        self.status = status
-        self.code = message.lower().replace(" ", "_")
+        self.status = error.status_code
+        self.code = error.detail.lower().replace(" ", "_")
 
 
 def _error_response(request: Request, error: ApiError, extra: Mapping[str, str] | None = None) -> Response:

@@ -63,7 +63,12 @@ class ResolverClient:
     def is_ready(self) -> bool:
         """Whether any resolver has accepted a stream, or plans are remembered: an outage of the resolvers is not to
         take every edge out of service in the same moment."""
-        return self._is_any_up or self._remembered.any_at(self._clock())
+        return self.is_connected or self._remembered.any_at(self._clock())
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether any resolver has accepted a stream."""
+        return any(stream.is_up for stream in self._streams)
 
     @property
     def reports_dropped(self) -> int:
@@ -102,7 +107,7 @@ class ResolverClient:
         tried: set[ResolveStream] = set()
         while (left_s := deadline - self._clock()) > 0:
             stream = self._next(tried)
-            if not stream.is_up and not self._is_any_up and (plan := self._recall(question)) is not None:
+            if not stream.is_up and not self.is_connected and (plan := self._recall(question)) is not None:
                 return plan  # They are known to be away: waiting for them would cost every request its deadline.
             tried.add(stream)
             timeout_s = min(RESOLVE_TIMEOUT_S, left_s)
@@ -153,10 +158,6 @@ class ResolverClient:
         if question.operation not in UNREPORTED:
             self._made_by[decision_id] = min(self._streams, key=lambda s: not s.is_up)
         return plan._replace(decision_id=decision_id, is_stale=True)
-
-    @property
-    def _is_any_up(self) -> bool:
-        return any(stream.is_up for stream in self._streams)
 
     def report(self, decision_id: str, report: Report, latency_s: float = 0.0) -> None:
         """As the port says. A report goes to the resolver that made the plan; a failure goes to another one if that one

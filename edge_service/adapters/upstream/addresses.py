@@ -11,12 +11,12 @@ import errno
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from ipaddress import ip_address
 from types import MappingProxyType
 from typing import TypeVar
 
 import structlog
 
+from edge_service.adapters.upstream.names import Names
 from edge_service.app.ports import UnreachableError
 from edge_service.domain import egress
 from edge_service.domain.egress import Address, Kind
@@ -56,30 +56,25 @@ def shortage_words(error: BaseException) -> str:
 
 
 class Warnings:
-    """Log lines about hosts: each once, not with each request."""
+    """Log lines about providers: each once, not with each request."""
 
     def __init__(self) -> None:
-        self._given: set[tuple[str, str, str]] = set()
+        self._given: set[tuple[str, ...]] = set()
 
-    def give(self, event: str, host: str, reason: str) -> None:
-        warning = (event, host, reason)
+    def give(self, event: str, **words: str) -> None:
+        warning = (event, *words.values())
         if warning not in self._given and len(self._given) < MAX_WARNINGS:
             self._given.add(warning)
-            _log.warning(event, host=host, reason=reason)
-
-
-async def resolve(host: str, port: int) -> list[Address]:
-    """The addresses that the system has for a name, best first. Raises `OSError` or `UnicodeError`."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=2)  # SOCK_STREAM
-    # The zone that may follow a '%' belongs to link-local addresses alone.
-    return list(dict.fromkeys(ip_address(str(where[0]).partition("%")[0]) for *_, where in found))
+            _log.warning(event, **words)
 
 
 class Guard:
     """Applies the egress rule to hosts."""
 
-    def __init__(self, resolve: Resolve = resolve) -> None:
-        self._resolve = resolve
+    def __init__(self, resolve: Resolve | None = None) -> None:
+        """`resolve` has the addresses of a name, best first, and raises `OSError` or `UnicodeError`; None for the
+        system's way."""
+        self._resolve = resolve or Names().addresses
         self._warnings = Warnings()
 
     async def allowed(self, host: str, port: int, *, allow_private: bool) -> Sequence[Address]:
@@ -120,7 +115,7 @@ class Guard:
         return found
 
     def _refused(self, host: str, kind: Kind) -> UnreachableError:
-        self._warnings.give("egress_refused", host, _WORDS[kind])
+        self._warnings.give("egress_refused", host=host, reason=_WORDS[kind])
         return UnreachableError(_WORDS[kind])
 
 

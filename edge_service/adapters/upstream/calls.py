@@ -15,7 +15,7 @@ from edge_service.adapters.upstream.pool import Origin, Pool
 from edge_service.adapters.upstream.requests import headers_for, path_for
 from edge_service.adapters.upstream.responses import Secret, encoding_of, passed_on, unpacked
 from edge_service.adapters.upstream.trust import tls_words
-from edge_service.app.ports import BrokenError, ShortageError, UnreachableError
+from edge_service.app.ports import BrokenError, CredentialError, ShortageError, UnreachableError
 from edge_service.domain.bodies import Body
 from edge_service.domain.headers import Headers
 from edge_service.domain.plan import Attempt
@@ -50,19 +50,23 @@ class Calls:
         """As the port says."""
         secret = self._secret_of(attempt.credential_ref) if attempt.credential_ref else ""
         url, behind, quirks = attempt.base_url, path_for(attempt, path), attempt.quirks
-        way = _way(
-            method, url, behind, attempt.allow_private, attempt.dialect, quirks.auth_header, quirks.headers, secret
-        )
+        try:
+            way = _way(
+                method, url, behind, attempt.allow_private, attempt.dialect, quirks.auth_header, quirks.headers, secret
+            )
+        except CredentialError as error:
+            self._warnings.give("credential_unavailable", provider=attempt.provider, reason=str(error))
+            raise
         head = _head(way, headers, len(body) if body or method == "POST" else None)
         try:
             answer = await self._pool.send(way.origin, head, body, attempt.timeouts.connect_s or None)
         except ConnectError as error:
             if shortage := shortage_words(error):
-                self._warnings.give("connecting_failed", way.origin.host, shortage)
+                self._warnings.give("connecting_failed", host=way.origin.host, reason=shortage)
                 raise ShortageError(shortage) from error
             words = tls_words(error)
             if words:
-                self._warnings.give("tls_failed", way.origin.host, str(error))
+                self._warnings.give("tls_failed", host=way.origin.host, reason=str(error))
             raise UnreachableError(words or f"ConnectError: {error}") from error
         except ConnectionBrokenError as error:
             raise BrokenError(str(error)) from error
@@ -95,7 +99,7 @@ def _way(
     always: tuple[tuple[bytes, bytes], ...],
     secret: str,
 ) -> _Way:
-    """Raises `UnreachableError`, or `BrokenError` for what cannot be written as HTTP."""
+    """Raises `UnreachableError`, `CredentialError`, or `BrokenError` for what cannot be written as HTTP."""
     try:
         its = httpx2.URL(url)
     except httpx2.InvalidURL as error:

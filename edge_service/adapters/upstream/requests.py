@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from urllib.parse import quote
 
+from edge_service.app.ports import CredentialError
 from edge_service.domain.headers import Headers
 from edge_service.domain.plan import Attempt
 
@@ -27,10 +28,14 @@ _SHOWN: Mapping[str, tuple[bytes, bytes]] = MappingProxyType(
 
 
 def headers_for(dialect: str, auth_header: str, secret: bytes, always: Sequence[tuple[bytes, bytes]]) -> Headers:
-    """The gateway's own headers: its name, the credential if there is one, and the provider's fixed headers."""
+    """The gateway's own headers: its name, the credential if there is one, and the provider's fixed headers. Raises
+    `CredentialError` if the credential is to be shown in a way that only newer edges know."""
     if not secret:
         return [*OWN, *always]
-    name, before = _SHOWN[auth_header or dialect]
+    way = auth_header or dialect
+    if way not in _SHOWN:
+        raise CredentialError(f"this edge cannot show a credential as '{way}': it is older than the resolver")
+    name, before = _SHOWN[way]
     return [*OWN, (name, before + secret), *always]
 
 

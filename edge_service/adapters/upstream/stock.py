@@ -7,11 +7,18 @@ from types import MappingProxyType
 
 import httpx2
 
-from edge_service.adapters.upstream.addresses import shortage_words
+from edge_service.adapters.upstream.addresses import Warnings, shortage_words
 from edge_service.adapters.upstream.requests import headers_for, path_for
 from edge_service.adapters.upstream.responses import Secret, encoding_of, passed_on, unpacked
 from edge_service.adapters.upstream.trust import tls_words
-from edge_service.app.ports import BrokenError, ShortageError, SilentError, UnreachableError, UpstreamFailure
+from edge_service.app.ports import (
+    BrokenError,
+    CredentialError,
+    ShortageError,
+    SilentError,
+    UnreachableError,
+    UpstreamFailure,
+)
 from edge_service.domain.bodies import Body
 from edge_service.domain.headers import Headers
 from edge_service.domain.plan import Attempt
@@ -42,14 +49,15 @@ class Httpx2Upstream:
     def __init__(self, transport: httpx2.AsyncBaseTransport, secret_of: Callable[[str], str]) -> None:
         self._transport = transport
         self._secret_of = secret_of
+        self._warnings = Warnings()
 
     async def send(
         self, attempt: Attempt, path: str, headers: Headers, body: Body, method: str = "POST"
     ) -> Httpx2Response:
         """As the port says."""
         secret = self._secret_of(attempt.credential_ref).encode() if attempt.credential_ref else b""
-        own = headers_for(attempt.dialect, attempt.quirks.auth_header, secret, attempt.quirks.headers)
         try:
+            own = headers_for(attempt.dialect, attempt.quirks.auth_header, secret, attempt.quirks.headers)
             request = httpx2.Request(
                 method,
                 attempt.base_url + path_for(attempt, path),
@@ -62,6 +70,9 @@ class Httpx2Upstream:
                 },
             )
             return Httpx2Response(await self._transport.handle_async_request(request), secret)
+        except CredentialError as error:
+            self._warnings.give("credential_unavailable", provider=attempt.provider, reason=str(error))
+            raise
         except httpx2.InvalidURL as error:
             raise UnreachableError("the provider's base URL is not a URL") from error
         except httpx2.TransportError as error:

@@ -74,7 +74,7 @@ class Transport(httpx2.AsyncBaseTransport):
         except _RAISED as error:
             # The pool raises without a cause. What it was made of is an argument.
             if any(isinstance(part, ssl.SSLError) for part in error.args):
-                self._warnings.give("tls_failed", url.host, str(error))
+                self._warnings.give("tls_failed", host=url.host, reason=str(error))
             raise _mapped(error) from error
         assert isinstance(response.stream, AsyncIterable)  # noqa: S101 - an async pool's are
         return httpx2.Response(

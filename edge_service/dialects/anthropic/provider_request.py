@@ -5,7 +5,8 @@ Source: https://platform.claude.com/docs/en/api/messages/create
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -13,15 +14,16 @@ from typing import Any
 from msgspec import Raw
 
 from edge_service.dialects import reasoning
-from edge_service.dialects.anthropic import models, terms, wire
+from edge_service.dialects.anthropic import models, schemas, terms, wire
 from edge_service.dialects.anthropic.models import Rules
 from edge_service.dialects.anthropic.provider_messages import Messages
-from edge_service.dialects.canonical import Choosing, Effort, Output, OutputKind, Request, Tool
+from edge_service.dialects.anthropic.schemas import Grammar
+from edge_service.dialects.canonical import Choosing, Effort, OutputKind, Request, Tool
 from edge_service.dialects.exchange import InexpressibleError, Written
 
 MIN_BUDGET_TOKENS = 1024
 
-_NO_PARAMETERS = Raw(b'{"type":"object","properties":{}}')
+_NO_PARAMETERS = Raw(b'{"type":"object","properties":{},"additionalProperties":false}')
 
 
 def write(request: Request, model: str, max_output_tokens: int = 0) -> Written:
@@ -91,35 +93,56 @@ class _Said:
         self.rules = rules
         self.messages = Messages(request.messages)
         self.dropped: dict[str, None] = dict(self.messages.dropped)
-        self.tools = _tools(request)
-        self.format = _format(request.output)
+        self.tools = self._tools()
+        self.format = self._format()
         self.drop("output.description", request.output is not None and bool(request.output.description))
 
     def drop(self, name: str, if_said: bool = True) -> None:
         if if_said:
             self.dropped[name] = None
 
+    def _tools(self) -> dict[str, Any]:
+        choice = self.request.tool_choice
+        tools = self.request.tools
+        if choice is not None and choice.names and choice.mode is not Choosing.NAMED:
+            # The dialect cannot forbid single tools; but tools that are not there cannot be chosen.
+            tools = tuple(tool for tool in tools if tool.name in choice.names)
+        if not tools:
+            if choice is not None and choice.mode in (Choosing.REQUIRED, Choosing.NAMED):
+                raise InexpressibleError(["tool_choice"])
+            return {}
+        grammars = self._grammars(tools)
+        said: dict[str, Any] = {"tools": [_tool(tool, grammars) for tool in tools]}
+        wire_choice: dict[str, Any] = {"type": _MODES[choice.mode if choice is not None else Choosing.AUTO]}
+        if choice is not None and choice.mode is Choosing.NAMED:
+            wire_choice["name"] = choice.names[0]
+        if self.request.parallel_tool_calls is not None and wire_choice["type"] != "none":
+            wire_choice["disable_parallel_tool_use"] = not self.request.parallel_tool_calls
+        elif choice is None:
+            return said
+        return {**said, "tool_choice": wire_choice}
 
-def _tools(request: Request) -> dict[str, Any]:
-    choice = request.tool_choice
-    tools: Iterable[Tool] = request.tools
-    if choice is not None and choice.names and choice.mode is not Choosing.NAMED:
-        # The dialect cannot forbid single tools; but tools that are not there cannot be chosen.
-        tools = [tool for tool in tools if tool.name in choice.names]
-    written = [_tool(tool) for tool in tools]
-    if not written:
-        if choice is not None and choice.mode in (Choosing.REQUIRED, Choosing.NAMED):
-            raise InexpressibleError(["tool_choice"])
-        return {}
-    said: dict[str, Any] = {"tools": written}
-    wire_choice: dict[str, Any] = {"type": _MODES[choice.mode if choice is not None else Choosing.AUTO]}
-    if choice is not None and choice.mode is Choosing.NAMED:
-        wire_choice["name"] = choice.names[0]
-    if request.parallel_tool_calls is not None and wire_choice["type"] != "none":
-        wire_choice["disable_parallel_tool_use"] = not request.parallel_tool_calls
-    elif choice is None:
-        return said
-    return {**said, "tool_choice": wire_choice}
+    def _grammars(self, tools: Iterable[Tool]) -> dict[str, Grammar]:
+        """Those of the tools that can be strict, by name: of no tool if all together are too much."""
+        strict = [tool for tool in tools if tool.strict]
+        grammars: dict[str, Grammar] = {}
+        for tool in strict:
+            with contextlib.suppress(InexpressibleError):
+                grammars[tool.name] = Grammar(tool.parameters or _NO_PARAMETERS)
+        if schemas.are_too_much(grammars.values()):
+            grammars = {}
+        self.drop("tools.strict", len(grammars) < len(strict) or any(each.loses for each in grammars.values()))
+        return grammars
+
+    def _format(self) -> dict[str, Any] | None:
+        output = self.request.output
+        if output is None or output.kind is OutputKind.TEXT:
+            return None
+        if output.schema is None:  # JSON of any form: the dialect has only schemas.
+            raise InexpressibleError(["output"])
+        grammar = Grammar(output.schema)
+        self.drop("output.schema", grammar.loses)
+        return {"type": "json_schema", "schema": grammar.schema}
 
 
 _MODES = MappingProxyType(
@@ -127,21 +150,15 @@ _MODES = MappingProxyType(
 )
 
 
-def _tool(tool: Tool) -> dict[str, Any]:
-    said: dict[str, Any] = {"name": tool.name, "input_schema": tool.parameters or _NO_PARAMETERS}
+def _tool(tool: Tool, grammars: Mapping[str, Grammar]) -> dict[str, Any]:
+    grammar = grammars.get(tool.name)
+    schema = grammar.schema if grammar is not None else tool.parameters or _NO_PARAMETERS
+    said: dict[str, Any] = {"name": tool.name, "input_schema": schema}
     if tool.description:
         said["description"] = tool.description
     if tool.strict is not None:
-        said["strict"] = tool.strict
+        said["strict"] = grammar is not None
     return said
-
-
-def _format(output: Output | None) -> dict[str, Any] | None:
-    if output is None or output.kind is OutputKind.TEXT:
-        return None
-    if output.schema is None:  # JSON of any form: the dialect has only schemas.
-        raise InexpressibleError(["output"])
-    return {"type": "json_schema", "schema": output.schema}
 
 
 @dataclass(frozen=True, slots=True)

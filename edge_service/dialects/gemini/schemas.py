@@ -21,8 +21,7 @@ _TYPES = ("string", "number", "integer", "boolean", "array", "object", "null")
 _NUMBERS = frozenset(
     {"minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties", "minimum", "maximum"}
 )
-_AS_IT_IS = frozenset({"title", "description", "default", "pattern", "required"})
-_RENAMED = {"defs": "$defs", "$defs": "$defs", "ref": "$ref", "$ref": "$ref"}
+_RENAMED = {"defs": "$defs", "ref": "$ref"}
 _UNTOLD = frozenset({"propertyOrdering"})
 """The properties stand in an order of their own."""
 
@@ -65,15 +64,13 @@ def _schema(value: Any, path: str, depth: int) -> dict[str, Any]:
             schema[_RENAMED.get(name, name)] = {k: _schema(v, f"{where}.{k}", depth - 1) for k, v in inner.items()}
         elif name in _NUMBERS:
             schema[name] = _number(inner, where)
-        elif name == "enum":
-            schema[name] = inner
         elif name == "format":
             if inner != "enum":  # Says that there is an `enum`, which is said.
                 schema[name] = inner
         elif name == "example":
             schema["examples"] = [inner]
         else:
-            schema[_RENAMED.get(name, key if name not in _AS_IT_IS else name)] = inner
+            schema[_RENAMED.get(name) or key] = inner
     return _nullable(schema) if nullable else schema
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from edge_service.dialects import reasoning
+from edge_service.dialects import reasoning, strictness
 from edge_service.dialects.canonical import Choosing, Effort, Output, OutputKind, Request, Tool, ToolChoice
 from edge_service.dialects.exchange import InexpressibleError, Written
 from edge_service.dialects.openai_chat import models, wire
@@ -137,9 +137,10 @@ class _Said:
             function["description"] = tool.description
         if tool.parameters is not None:
             function["parameters"] = tool.parameters
+        is_strict = bool(tool.strict) and (tool.parameters is None or strictness.takes(tool.parameters))
         if tool.strict is not None and self._knows("tools.strict"):
-            function["strict"] = tool.strict
-        elif tool.strict:
+            function["strict"] = is_strict
+        if tool.strict and not function.get("strict"):
             self._drop("tools.strict")
         return {"type": "function", "function": function}
 
@@ -149,7 +150,13 @@ class _Said:
             return
         if not self._knows("output") or (output.schema is not None and not self._knows("output.schema")):
             raise InexpressibleError(["output"])
-        self.body["response_format"] = {"type": "json_object"} if output.schema is None else _schema(output)
+        if output.schema is None:
+            self.body["response_format"] = {"type": "json_object"}
+            return
+        is_strict = bool(output.strict) and strictness.takes(output.schema)
+        if output.strict and not is_strict:
+            self._drop("output.strict")
+        self.body["response_format"] = _schema(output, is_strict=is_strict)
 
     def reasoning(self) -> None:
         asked = self._request.reasoning
@@ -201,10 +208,10 @@ def _choice(choice: ToolChoice) -> str | dict[str, Any]:
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
 
 
-def _schema(output: Output) -> dict[str, Any]:
+def _schema(output: Output, *, is_strict: bool) -> dict[str, Any]:
     schema: dict[str, Any] = {"name": _NOT_IN_NAMES.sub("_", output.name)[:64] or "answer", "schema": output.schema}
     if output.description:
         schema["description"] = output.description
     if output.strict is not None:
-        schema["strict"] = output.strict
+        schema["strict"] = is_strict
     return {"type": "json_schema", "json_schema": schema}

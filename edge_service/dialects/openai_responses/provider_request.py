@@ -12,8 +12,8 @@ from typing import Any
 
 from msgspec import Raw
 
-from edge_service.dialects import reasoning
-from edge_service.dialects.canonical import Choosing, Effort, Output, OutputKind, Request, ToolChoice
+from edge_service.dialects import reasoning, strictness
+from edge_service.dialects.canonical import Choosing, Effort, Output, OutputKind, Request, Tool, ToolChoice
 from edge_service.dialects.exchange import InexpressibleError, Written
 from edge_service.dialects.openai_responses import models, terms, wire
 from edge_service.dialects.openai_responses.models import Rules
@@ -22,7 +22,7 @@ from edge_service.dialects.openai_responses.provider_input import Items
 MIN_OUTPUT_TOKENS = 16
 """Less is refused: https://github.com/earendil-works/pi/issues/6265"""
 
-_NO_PARAMETERS = Raw(b'{"type":"object","properties":{}}')
+_NO_PARAMETERS = Raw(b'{"type":"object","properties":{},"required":[],"additionalProperties":false}')
 
 
 def write(request: Request, model: str) -> Written:
@@ -36,7 +36,7 @@ def write(request: Request, model: str) -> Written:
         "model": model,
         **({"instructions": items.instructions} if items.instructions else {}),
         "input": items.items,
-        **_tools(request),
+        **said.tools(),
         **said.text(),
         **said.reasoning(),
         **said.sampling(),
@@ -59,32 +59,6 @@ def _check(request: Request) -> None:
         raise InexpressibleError(["stop"])
 
 
-def _tools(request: Request) -> dict[str, Any]:
-    choice = request.tool_choice
-    if not request.tools:
-        if choice is not None and choice.mode in (Choosing.REQUIRED, Choosing.NAMED):
-            raise InexpressibleError(["tool_choice"])
-        return {}
-    said: dict[str, Any] = {
-        "tools": [
-            {
-                "type": "function",
-                "name": tool.name,
-                **({"description": tool.description} if tool.description else {}),
-                "parameters": tool.parameters or _NO_PARAMETERS,
-                # Unsaid would be: as strict as can be, with every parameter a required one.
-                "strict": bool(tool.strict),
-            }
-            for tool in request.tools
-        ]
-    }
-    if choice is not None:
-        said["tool_choice"] = _choice(choice)
-    if request.parallel_tool_calls is not None:
-        said["parallel_tool_calls"] = request.parallel_tool_calls
-    return said
-
-
 _MODES: Mapping[Choosing, str] = MappingProxyType({mode: word for word, mode in terms.MODES.items()})
 
 
@@ -95,19 +69,6 @@ def _choice(choice: ToolChoice) -> str | dict[str, Any]:
         return _MODES[choice.mode]
     allowed = [{"type": "function", "name": name} for name in choice.names]
     return {"type": "allowed_tools", "mode": _MODES[choice.mode], "tools": allowed}
-
-
-def _format(output: Output) -> dict[str, Any]:
-    if output.kind is OutputKind.TEXT:
-        return {"type": "text"}
-    if output.schema is None:
-        return {"type": "json_object"}
-    said: dict[str, Any] = {"type": "json_schema", "name": output.name or "answer", "schema": output.schema}
-    if output.description:
-        said["description"] = output.description
-    if output.strict is not None:
-        said["strict"] = output.strict
-    return said
 
 
 class _Said:
@@ -137,6 +98,32 @@ class _Said:
     def _is_thinking(self) -> bool:
         return bool(self._rules.reasons) and self._effort != "none"
 
+    def tools(self) -> dict[str, Any]:
+        request, choice = self._request, self._request.tool_choice
+        if not request.tools:
+            if choice is not None and choice.mode in (Choosing.REQUIRED, Choosing.NAMED):
+                raise InexpressibleError(["tool_choice"])
+            return {}
+        said: dict[str, Any] = {"tools": [self._tool(tool) for tool in request.tools]}
+        if choice is not None:
+            said["tool_choice"] = _choice(choice)
+        if request.parallel_tool_calls is not None:
+            said["parallel_tool_calls"] = request.parallel_tool_calls
+        return said
+
+    def _tool(self, tool: Tool) -> dict[str, Any]:
+        parameters = tool.parameters or _NO_PARAMETERS
+        is_strict = bool(tool.strict) and strictness.takes(parameters)
+        self._drop("tools.strict", tool.strict and not is_strict)
+        return {
+            "type": "function",
+            "name": tool.name,
+            **({"description": tool.description} if tool.description else {}),
+            "parameters": parameters,
+            # Unsaid would be: as strict as can be, with every parameter a required one.
+            "strict": is_strict,
+        }
+
     def include(self) -> list[str]:
         include = [terms.ENCRYPTED] if self._rules.reasons else []
         if self._request.logprobs:
@@ -150,11 +137,24 @@ class _Said:
         request = self._request
         said: dict[str, Any] = {}
         if request.output is not None:
-            said["format"] = _format(request.output)
+            said["format"] = self._format(request.output)
         if request.verbosity and self._rules.reasons is not False:
             said["verbosity"] = request.verbosity
         self._drop("verbosity", request.verbosity and "verbosity" not in said)
         return {"text": said} if said else {}
+
+    def _format(self, output: Output) -> dict[str, Any]:
+        if output.kind is OutputKind.TEXT:
+            return {"type": "text"}
+        if output.schema is None:
+            return {"type": "json_object"}
+        said: dict[str, Any] = {"type": "json_schema", "name": output.name or "answer", "schema": output.schema}
+        if output.description:
+            said["description"] = output.description
+        if output.strict is not None:
+            said["strict"] = output.strict and strictness.takes(output.schema)
+            self._drop("output.strict", output.strict and not said["strict"])
+        return said
 
     def reasoning(self) -> dict[str, Any]:
         asked = self._request.reasoning

@@ -48,7 +48,7 @@ MAX_KEY_BYTES = 64
 INTERNAL = status_pb2.Status(code=code_pb2.INTERNAL, message="the resolver failed; its log says how")
 
 TO_WIRE = {d: plan_pb2.Disposition.Value(f"DISPOSITION_{d.name}") for d in Disposition}
-_FROM_WIRE = {number: disposition for disposition, number in TO_WIRE.items()}
+_FAILURES = {number: disposition for disposition, number in TO_WIRE.items() if disposition is not Disposition.OK}
 
 # Looking them up in their module, request by request, would cost more than the comparisons.
 _EMBED, _COUNT = plan_pb2.OPERATION_EMBED, plan_pb2.OPERATION_COUNT
@@ -131,9 +131,9 @@ def event(report: resolver_service_pb2.OutcomeReport, path: str = "") -> Event:
             return Closed()
         case "failed":
             failed = report.failed
-            disposition = _FROM_WIRE.get(failed.disposition)
+            disposition = _FAILURES.get(failed.disposition)
             if disposition is None:
-                raise InvalidRequestError(f"{path}failed.disposition", f"{failed.disposition} is not a disposition")
+                raise InvalidRequestError(f"{path}failed.disposition", f"{failed.disposition} is no failure known here")
             retry_after_s = failed.retry_after_ms / 1000 if failed.retry_after_ms else None
             used = (failed.input_tokens, failed.output_tokens)
             return Failed(failed.target_id, failed.health_generation, disposition, retry_after_s, *used)

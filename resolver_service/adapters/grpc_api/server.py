@@ -136,9 +136,26 @@ def build(
     try:
         port = server.add_secure_port(listen, tls.credentials) if tls else server.add_insecure_port(listen)
     except RuntimeError as error:
-        raise AddressInUseError(f"--listen: cannot listen on {listen}: {error}") from error
+        raise AddressInUseError(f"--listen: cannot listen on {listen}: {_refusal(listen) or error}") from error
     address = listen if listen.startswith("unix:") else f"{listen.rpartition(':')[0]}:{port}"
     return GrpcServer(server, health_servicer, address)
+
+
+def _refusal(listen: str) -> str:
+    """Why the kernel refuses the address, which gRPC does not tell; empty if it does not refuse it any more."""
+    host, _, port = listen.rpartition(":")
+    address: str | tuple[str, int]
+    if listen.startswith("unix:"):
+        family, address = socket.AF_UNIX, listen.removeprefix("unix:")
+    else:
+        family, address = socket.AF_INET6 if host.startswith("[") else socket.AF_INET, (host.strip("[]"), int(port))
+    with socket.socket(family, socket.SOCK_STREAM) as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind(address)
+        except OSError as error:
+            return error.strerror or str(error)
+    return ""
 
 
 def _is_served(path: str) -> bool:

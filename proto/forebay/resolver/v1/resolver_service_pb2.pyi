@@ -344,6 +344,9 @@ class AttemptFailed(_message.Message):
     target_id: _builtins.str
     health_generation: _builtins.int
     disposition: _plan_pb2.Disposition.ValueType
+    """Never OK. A report with OK, or with one that the resolver does not know, is not applied: Report answers
+    INVALID_ARGUMENT, ResolveStream acknowledges it all the same.
+    """
     retry_after_ms: _builtins.int
     """How long the provider asked to wait, in milliseconds; zero if it did not. The resolver clamps it."""
     status: _builtins.int

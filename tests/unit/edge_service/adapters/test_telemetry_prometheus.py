@@ -11,7 +11,7 @@ from edge_service.domain.outcome import Disposition
 
 @dataclass
 class Link:
-    is_ready: bool = False
+    is_connected: bool = False
     reports_dropped: int = 0
     reports_unacknowledged: int = 0
 
@@ -19,7 +19,7 @@ class Link:
 def test_what_the_resolver_s_client_knows_is_read_when_somebody_asks() -> None:
     registry, link = CollectorRegistry(), Link()
     PrometheusTelemetry(registry, link, lambda *_: None)
-    link.is_ready, link.reports_dropped, link.reports_unacknowledged = True, 3, 1000
+    link.is_connected, link.reports_dropped, link.reports_unacknowledged = True, 3, 1000
     assert registry.get_sample_value("forebay_resolver_up") == 1
     assert registry.get_sample_value("forebay_reports_dropped_total") == 3
     assert registry.get_sample_value("forebay_reports_unacknowledged") == 1000

@@ -50,6 +50,14 @@ def test_without_a_loop_nothing_waits() -> None:
     assert file.getvalue() == b"1\n"
 
 
+def test_what_cannot_be_written_is_lost_and_nothing_else() -> None:
+    with open("/dev/full", "wb", buffering=0) as file:
+        lines = Lines(file)
+        lines.info(b"1")
+        lines.error(b"2")
+    lines.flush()  # Else it would be written to a file that is closed.
+
+
 def line_of(record: Record, now: float, worker: int | None = None) -> dict[str, Any]:
     file = io.BytesIO()
     RequestLog(Lines(file), Timestamps(lambda: 1_700_000_000.25), worker).write(record, now)
@@ -65,6 +73,7 @@ def test_a_request_is_one_line_with_its_walk_and_what_it_cost() -> None:
     record.resolve_s, record.overhead_s, record.dropped = 0.001234, 0.0025, ("seed",)
     record.tried += [
         Tried("p/m#0", Disposition.OVERLOADED, 503, 0.0105, "theirs"),
+        Tried("o/m#0", Disposition.UNREACHABLE, 0, 0.0, why="refused"),
         Tried("q/m#0", Disposition.OK, 0, 0.5, tokens=Tokens(7, 3, 2)),
     ]
     assert line_of(record, 11.0) == {
@@ -86,6 +95,14 @@ def test_a_request_is_one_line_with_its_walk_and_what_it_cost() -> None:
                 "status": 503,
                 "ms": 10.5,
                 "provider_request_id": "theirs",
+            },
+            {
+                "target": "o/m#0",
+                "disposition": "unreachable",
+                "status": 0,
+                "ms": 0.0,
+                "provider_request_id": "",
+                "why": "refused",
             },
             {"target": "q/m#0", "disposition": "ok", "status": 0, "ms": 500.0, "provider_request_id": ""},
         ],

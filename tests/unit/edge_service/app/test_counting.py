@@ -13,7 +13,7 @@ from edge_service.app.estimating import Estimator
 from edge_service.app.gateway import Gateway
 from edge_service.app.incoming import Incoming, Services
 from edge_service.app.interrupts import Interrupts, Reason
-from edge_service.app.ports import Question
+from edge_service.app.ports import BrokenError, Question
 from edge_service.app.record import Record, Tried
 from edge_service.dialects.asked import ANTHROPIC
 from edge_service.dialects.counting import of_message
@@ -118,6 +118,13 @@ async def test_two_are_asked_and_no_more() -> None:
     assert (at, status, content, len(world.asked)) == (0, 200, ESTIMATED, 2)
     assert (head[b"x-forebay-estimate"], head[b"x-forebay-attempts"]) == (b"1", b"2")
     assert [tried.disposition for tried in world.record.tried] == ["server-error", "server-error"]
+
+
+@timed
+async def test_what_was_in_the_way_of_a_call_is_recorded() -> None:
+    world = World(Scripted(BrokenError("closed")), Scripted(COUNTED))
+    await world.count()
+    assert [(tried.disposition, tried.why) for tried in world.record.tried] == [("broken", "closed"), ("ok", "")]
 
 
 @timed

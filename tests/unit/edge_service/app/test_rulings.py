@@ -43,7 +43,7 @@ def test_words_are_found_however_the_body_is_written(words: str, said: bytes) ->
         b'{"quota exhausted": 1}',
         # What no one here can read, the provider may.
         b'{"tool_choice": "\\u0071uota exhausted", "x": "\\ud800"}',
-        b'{"x": ' + b"[" * 5000 + b"]" * 5000 + b"}",
+        b'{"x": ' + b"[" * 20_000 + b"]" * 20_000 + b"}",
     ],
     ids=lambda asked: repr(asked[:40]),
 )

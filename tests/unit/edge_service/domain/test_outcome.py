@@ -11,6 +11,22 @@ def test_what_is_no_fault_of_the_target_stays() -> None:
     assert not stays & MOVES_ON
 
 
+@pytest.mark.parametrize(
+    ("outcome", "why"),
+    [
+        (Outcome(Disposition.UNREACHABLE, detail="refused"), "refused"),
+        (Outcome(Disposition.TIMEOUT, detail="no content in time"), "no content in time"),
+        (Outcome(Disposition.BROKEN, detail="closed"), "closed"),
+        # Whatever came with a status may have the provider's words in it, and these fields the client's.
+        (Outcome(Disposition.BROKEN, status=200, detail="theirs"), ""),
+        (Outcome(Disposition.TIMEOUT, status=504, detail="theirs"), ""),
+        (Outcome(Disposition.CLIENT_FAULT, detail="tools[4]", is_unfit=True), ""),
+    ],
+)
+def test_why_there_was_no_answer_is_told_in_words_of_our_own(outcome: Outcome, why: str) -> None:
+    assert outcome.why == why
+
+
 def test_only_silence_is_ambiguous() -> None:
     assert {Disposition.TIMEOUT, Disposition.BROKEN} == AMBIGUOUS
 

@@ -122,3 +122,13 @@ def test_a_directory_that_cannot_be_made_keeps_nothing(tmp_path: Path) -> None:
     assert history.before(0, 10) == []
     with pytest.raises(HistoryError):
         history.keep(revision(1), b"")
+
+
+def test_a_file_that_is_removed_meanwhile_keeps_nothing(tmp_path: Path) -> None:
+    history = opened(tmp_path)
+    history.keep(revision(1), b"text")
+    (tmp_path / FILE).unlink()
+    with pytest.raises(HistoryError, match="removed"):
+        history.keep(revision(2), b"text")
+    assert history.latest() == revision(1)
+    history.close()

@@ -235,6 +235,15 @@ async def test_a_file_that_cannot_be_opened_is_left_alone(machine: Machine, line
     assert [line["event"] for line in lines] == ["state_not_kept"]
 
 
+async def test_without_a_file_nothing_piles_up_to_be_written(machine: Machine, lines: list[Any]) -> None:
+    (machine.directory / FILE).mkdir(parents=True)
+    async with machine.life() as state:
+        state.stores.bindings.put(b"key", Binding("one/m#0", "m", machine.wall))
+        state.stores.health.put("one/m#0", cooled(machine.now))
+    assert lines
+    assert not state._bindings.changed | state._health.changed
+
+
 async def test_a_file_of_a_later_version_is_left_alone(machine: Machine, lines: list[Any]) -> None:
     async with machine.life() as state:
         state.stores.drains.put("x", drained=True)
@@ -273,6 +282,23 @@ async def test_a_full_disk_is_warned_of_once_and_written_to_when_there_is_room(
         assert lines[1]["event"] == "state_kept_again"
     async with machine.life() as state:
         assert len(state.stores.health.scopes()) == 500
+
+
+async def test_a_file_that_is_removed_meanwhile_is_warned_of(machine: Machine, lines: list[Any]) -> None:
+    async with machine.life() as state:
+        for file in machine.directory.iterdir():
+            file.unlink()
+        state.stores.drains.put("x", drained=True)
+    assert [line["event"] for line in lines] == ["state_not_kept"]
+    assert "removed" in lines[0]["error"]
+    assert list(machine.directory.iterdir()) == []
+
+
+async def test_without_a_file_nothing_is_gathered_for_it(machine: Machine, lines: list[Any]) -> None:
+    machine.directory.write_text("a file")
+    async with machine.life() as state:
+        state.stores.bindings.put(b"key", Binding("one/m#0", "chat", machine.wall))
+    assert not state._bindings.changed
 
 
 async def test_a_row_that_makes_no_sense_is_left_out(machine: Machine, lines: list[Any]) -> None:

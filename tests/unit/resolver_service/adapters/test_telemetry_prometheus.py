@@ -5,7 +5,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from resolver_service.adapters.telemetry_prometheus import PrometheusTelemetry, Sources
 from resolver_service.app.ports import HealthChanged
-from resolver_service.app.standing import Standing
+from resolver_service.app.status import State
 from resolver_service.domain.policy import Disposition
 
 
@@ -15,7 +15,7 @@ class Metrics:
         self.telemetry = PrometheusTelemetry(
             self.registry,
             Sources(
-                standings=lambda: {"p/m#0": Standing.COOLING},
+                standings=lambda: {"p/m#0": State.COOLING},
                 revision=lambda: 7,
                 reloads=lambda: {"accepted": 6, "rejected": 2},
                 probes=lambda: {"handed_out": 3, "returned": 2, "expired": 1},
@@ -67,8 +67,8 @@ def test_reports_and_streams_are_counted() -> None:
 
 def test_what_others_keep_count_of_is_read_from_them() -> None:
     metrics = Metrics(state_write_failures=4)
-    states = {s.value: metrics("forebay_target_state", target="p/m#0", state=s.value) for s in Standing}
-    assert states == {"available": 0, "cooling": 1, "probing": 0, "drained": 0}
+    states = {s.value: metrics("forebay_target_state", target="p/m#0", state=s.value) for s in State}
+    assert states == {"ready": 0, "cooling": 1, "probing": 0, "drained": 0, "disabled": None}
     assert metrics("forebay_config_revision") == 7
     assert metrics("forebay_config_reloads_total", result="rejected") == 2
     assert metrics("forebay_probes_total", event="expired") == 1

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import TextIO, cast
+
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
-from resolver_service.adapters.telemetry_structlog import health_changed
+from resolver_service.adapters.telemetry_structlog import Lines, health_changed
 from resolver_service.app.ports import HealthChanged
 from resolver_service.domain.policy import Disposition
 
@@ -38,3 +42,12 @@ def test_other_changes_are_told() -> None:
         health_changed(HealthChanged("drained", "p/m#0", "p/m#0"))
     told = {"log_level": "info", "scope": "p/m#0", "target": "p/m#0"}
     assert lines == [{**told, "event": "restored", "reason": "empty"}, {**told, "event": "drained"}]
+
+
+def test_what_cannot_be_written_is_lost_and_nothing_else() -> None:
+    with open("/dev/full", "w") as file:
+        log = structlog.WriteLogger(cast(TextIO, Lines(file)))
+        log.error("one")
+        log.error("two" * 10_000)
+        with suppress(OSError):
+            file.close()

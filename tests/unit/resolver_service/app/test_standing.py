@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from resolver_service.adapters import config_yaml
 from resolver_service.adapters.stores_memory import MemoryHealth
-from resolver_service.app.standing import Standing, standings
+from resolver_service.app.standing import standings
+from resolver_service.app.status import State
 from resolver_service.domain.health import Health, Tally
 from resolver_service.domain.policy import Disposition
 
@@ -31,10 +32,10 @@ def test_each_state_and_drained_above_all() -> None:
     health.put("one/n#0", Health(tallies={"overload": Tally(failures=1)}))
     health.put("two/m#0", cooling(NOW + 1))
     assert standings(CATALOG, health, {"two/m#0"}, NOW) == {
-        "one/m#0": Standing.COOLING,
-        "one/m#1": Standing.PROBING,
-        "one/n#0": Standing.AVAILABLE,
-        "two/m#0": Standing.DRAINED,
+        "one/m#0": State.COOLING,
+        "one/m#1": State.PROBING,
+        "one/n#0": State.READY,
+        "two/m#0": State.DRAINED,
     }
 
 
@@ -43,9 +44,9 @@ def test_a_credential_and_a_model_take_their_targets_with_them() -> None:
     health.put("one#0", cooling(NOW + 1))
     health.put("one/m#*", cooling(NOW))
     assert standings(CATALOG, health, frozenset(), NOW) == {
-        "one/m#0": Standing.COOLING,
-        "one/m#1": Standing.PROBING,
-        "one/n#0": Standing.COOLING,
+        "one/m#0": State.COOLING,
+        "one/m#1": State.PROBING,
+        "one/n#0": State.COOLING,
     }
 
 

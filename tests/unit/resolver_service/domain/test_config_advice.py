@@ -39,4 +39,26 @@ def test_a_private_address_that_the_edge_would_refuse_is_told_of(url: str, host:
 )
 def test_nothing_is_said_of_other_addresses(host: str) -> None:
     """Of a link-local one neither: those are never called, whatever is allowed."""
-    assert not advised(f"https://{host}")
+    assert not advised(f"https://{host}/v1")
+
+
+@pytest.mark.parametrize("url", ["https://api.openai.com", "https://p.example:8443/"])
+def test_an_address_of_openais_dialect_that_ends_before_v1_is_told_of(url: str) -> None:
+    (told,) = advised(url)
+    assert told == (
+        "providers[1].base-url: has no path, so that requests go to /chat/completions: add /v1 unless the provider "
+        "does without"
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "more"),
+    [
+        ("https://api.deepseek.com", {}),
+        ("https://p.example", {"dialect": "anthropic"}),
+        ("https://p.example", {"quirks": {"api-version": "2024-10-21"}}),
+        ("https://p.example/api", {}),
+    ],
+)
+def test_an_address_that_is_known_or_meant_to_have_none_is_not(url: str, more: dict[str, object]) -> None:
+    assert not advised(url, **more)

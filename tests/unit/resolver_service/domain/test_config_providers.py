@@ -161,14 +161,21 @@ def test_a_credential_that_is_no_reference_is_refused_and_never_shown(
     assert got == [(f"providers[0].credentials[1]{path}", message)]
 
 
-@pytest.mark.parametrize("dialect", ["anthropic", "gemini"])
-@pytest.mark.parametrize("end", ["v1", "v1/", "v1beta", "behind/v1"])
-def test_a_version_that_requests_have_in_their_own_paths_is_not_in_the_base_url(dialect: str, end: str) -> None:
-    ((path, message),) = problems(
-        document([{**provider("p"), "dialect": dialect, "base-url": f"https://p.example/{end}"}])
-    )
-    assert path == "providers[0].base-url"
-    assert message.startswith(f"must not end in /{end.strip('/').rpartition('/')[2]}, which requests of the dialect")
+@pytest.mark.parametrize(
+    ("dialect", "url", "end"),
+    [
+        ("anthropic", "https://p.example/v1", "/v1"),
+        ("gemini", "https://p.example/v1/", "/v1"),
+        ("gemini", "https://p.example/v1beta", "/v1beta"),
+        ("anthropic", "https://p.example/behind/v1", "/v1"),
+        ("anthropic", "https://p.example/v1/messages", "/v1/messages"),
+        ("openai", "https://p.example/v1/chat/completions/", "/chat/completions"),
+    ],
+)
+def test_what_requests_have_in_their_own_paths_is_not_in_the_base_url(dialect: str, url: str, end: str) -> None:
+    (problem,) = problems(document([{**provider("p"), "dialect": dialect, "base-url": url}]))
+    message = f"must not end in {end}, which requests of the dialect '{dialect}' have in their own paths"
+    assert problem == ("providers[0].base-url", message)
 
 
 @pytest.mark.parametrize(

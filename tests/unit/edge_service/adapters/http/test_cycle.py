@@ -309,6 +309,16 @@ async def test_what_the_server_says_in_all_answers_is_what_it_says_by_then(way: 
 
 
 @each_way
+async def test_that_the_connection_ends_is_said_once(way: Way) -> None:
+    peer = Peer()
+    peer.server.default_headers = [(b"connection", b"close")]
+    await way(peer.cycle).respond(503, [(b"connection", b"close"), (b"retry-after", b"1")], b"")
+    assert peer.written.count(b"connection: close") == 1
+    assert peer.written.count(b"retry-after: 1") == 1
+    assert peer.closed == 1
+
+
+@each_way
 async def test_nothing_is_sent_to_who_has_left(way: Way) -> None:
     peer = Peer()
     client = way(peer.cycle)

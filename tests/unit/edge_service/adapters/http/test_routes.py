@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from edge_service.adapters.http.routes import Direct, routes
+from edge_service.adapters.http.routes import Direct, http_error, routes
 from edge_service.app.draining import UnderWay
 from edge_service.app.incoming import Incoming
 from edge_service.dialects.exchange import Asked
@@ -93,3 +96,20 @@ async def test_what_is_asked_of_a_model_goes_past_routing(path: str, body: bytes
 )
 async def test_all_else_is_routed(method: str, path: str) -> None:
     assert await asked(path, method) == ([], [path])
+
+
+async def told(path: str, status: int) -> Any:
+    request = Request({"type": "http", "method": "POST", "path": path, "headers": [], "query_string": b""})
+    return msgspec.json.decode((await http_error(request, HTTPException(status))).body)
+
+
+@pytest.mark.parametrize("path", ["/chat/completions", "/v1/v1/chat/completions", "/v1/chat/completions/", "/"])
+async def test_who_has_another_base_url_is_told_which_it_takes(path: str) -> None:
+    error = (await told(path, 404))["error"]
+    assert error["code"] == "not_found"
+    assert "base URL of OpenAI's SDKs ends in /v1, that of Anthropic's and Google's does not" in error["message"]
+
+
+async def test_other_errors_of_routing_are_told_as_they_are() -> None:
+    assert (await told("/v1/chat/completions", 405))["error"]["code"] == "method_not_allowed"
+    assert await told("/v0/management/nothing", 404) == {"error": "Not Found"}

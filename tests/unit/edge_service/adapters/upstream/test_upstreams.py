@@ -14,6 +14,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
+from structlog.testing import capture_logs
 
 from edge_service.adapters.upstream.addresses import Guard
 from edge_service.adapters.upstream.calls import Calls
@@ -135,6 +136,18 @@ async def test_a_credential_that_cannot_be_had_stops_before_any_call(make: Make)
         with pytest.raises(CredentialError):
             await make(no_secret).send(attempt(server.url), "/c", [], b"{}")
     assert server.calls == []
+
+
+async def test_a_way_to_show_a_credential_that_only_newer_edges_know_stops_before_any_call(upstream: Upstream) -> None:
+    async with provider(says("hi")) as server:
+        its = dataclasses.replace(attempt(server.url), quirks=Quirks(auth_header="x-of-tomorrow"))
+        with capture_logs() as logs:
+            for _ in range(2):
+                with pytest.raises(CredentialError, match="x-of-tomorrow"):
+                    await upstream.send(its, "/c", [], b"{}")
+    assert server.calls == []
+    assert [(line["event"], line["provider"]) for line in logs] == [("credential_unavailable", "p")]
+    assert SECRET not in str(logs)
 
 
 async def test_status_headers_and_body_come_as_they_are(upstream: Upstream) -> None:

@@ -186,3 +186,10 @@ def test_documents_do_not_hold_documents() -> None:
     inner: Any = {"type": "document", "source": {"type": "content", "content": "x"}}
     with pytest.raises(InvalidRequestError, match=r"'messages\[0\].content\[0\].source.content\[0\]'"):
         read_content("user", {"type": "document", "source": {"type": "content", "content": [inner]}})
+
+
+def test_a_document_that_is_not_to_be_cited_is_like_any_other() -> None:
+    said = source("base64", media_type="application/pdf", data="aaaa")
+    block = {"type": "document", "source": said, "citations": {"enabled": False}}
+    request = read(messages=[user([block])])
+    assert (request.bound, request.messages[0].parts) == ((), (Media(FILE, "application/pdf", data="aaaa"),))

@@ -169,7 +169,17 @@ def test_a_call_waits_for_the_one_before() -> None:
     ]
 
 
+def test_a_call_begins_at_once_when_the_one_before_has_all_its_arguments() -> None:
+    assert blocks(
+        ToolCallStarted(0, "i", "f"), ToolCallDelta(0, '{"a":'), ToolCallDelta(0, "1}"), ToolCallStarted(1, "", "g")
+    )[-3:] == ["0 end", "1 tool_use:call_1:g", "1 end"]
+    writer = anthropic.CLIENT.events(Request("the-name", True, ()))
+    writer.write([ToolCallStarted(0, "i", "f"), ToolCallDelta(0, '{"a":'), ToolCallDelta(0, "1}")])
+    assert b'"name":"g"' in writer.write([ToolCallStarted(1, "", "g")])
+
+
 def test_fragments_of_no_call_have_no_place() -> None:
+    assert blocks(ToolCallStarted(0, "i", "f"), TextDelta("a"), ToolCallDelta(0, "{}"))[-2:] == ["1 text=a", "1 end"]
     assert blocks(ToolCallDelta(0, "{}"), TextDelta("a"), ToolCallDelta(0, "{}")) == ["0 text", "0 text=a", "0 end"]
 
 
@@ -215,6 +225,28 @@ def test_the_signature_of_a_call_stands_before_it() -> None:
         (
             (ThinkingDelta(id="rs_1"), ThinkingDelta(encrypted="e", family=Family.OPENAI)),
             ["0 redacted_thinking:forebay~e~openai~rs_1~e", "0 end"],
+        ),
+        (
+            # The first is over; the id of the second comes with it.
+            (
+                ThinkingDelta("a"),
+                ThinkingDelta(encrypted="e", family=Family.OPENAI, id="rs_1"),
+                ThinkingDelta(encrypted="f", family=Family.OPENAI, id="rs_2"),
+                ThinkingDelta("b"),
+                ThinkingDelta(encrypted="g", family=Family.OPENAI),
+                ThinkingDelta("c"),
+            ),
+            [
+                *("0 thinking", "0 thinking=a", "0 signature=forebay~e~openai~rs_1~e", "0 end"),
+                *("1 redacted_thinking:forebay~e~openai~rs_2~f", "1 end"),
+                *("2 thinking", "2 thinking=b", "2 signature=forebay~e~openai~~g", "2 end"),
+                *("3 thinking", "3 thinking=c", "3 signature=forebay~n~~~", "3 end"),
+            ],
+        ),
+        (
+            # What is encrypted with the words belongs to them.
+            (ThinkingDelta("a", encrypted="e", family=Family.ANTHROPIC),),
+            ["0 thinking", "0 thinking=a", "0 signature=e", "0 end"],
         ),
         (
             (ThinkingDelta("a", signature="s", family=Family.GEMINI),),

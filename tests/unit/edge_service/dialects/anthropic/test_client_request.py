@@ -63,6 +63,9 @@ def test_a_system_message_stays_where_it_stands() -> None:
         ),
         ({"thinking": {"type": "of tomorrow", "x": 1}}, None, ("thinking.type",)),
         ({"output_config": {"effort": "of tomorrow"}}, None, ("output_config.effort",)),
+        ({"output_config": {"effort": "none"}}, None, ("output_config.effort",)),
+        ({"output_config": {"effort": "minimal"}}, None, ("output_config.effort",)),
+        ({"thinking": {"type": "of tomorrow"}}, None, ("thinking.type",)),
     ],
 )
 def test_thinking(fields: dict[str, Any], reasoning: Reasoning | None, unsaid: tuple[str, ...]) -> None:
@@ -94,20 +97,23 @@ def test_tools_of_the_client_are_read_and_others_only_named() -> None:
                 "input_schema": {"type": "object"},
                 "strict": True,
                 "defer_loading": True,
+                "eager_input_streaming": True,
             },
             {"type": "web_search_20250305", "name": "web_search", "max_uses": "any", "user_location": 7},
             {"type": "custom", "name": "g", "input_schema": {}, "cache_control": {"type": "ephemeral"}},
             {"name": "h", "input_schema": {}, "allowed_callers": ["code_execution_20260120"]},
+            {"name": "i", "input_schema": {}, "allowed_callers": ["direct", "code_execution_20260120"]},
         ]
     )
     assert [(tool.name, tool.description, tool.strict) for tool in request.tools] == [
         ("f", "d", True),
         ("g", "", None),
         ("h", "", None),
+        ("i", "", None),
     ]
     assert bytes(request.tools[0].parameters or b"") == b'{"type": "object"}'
     assert request.bound == ("tools[1]", "tools[3].allowed_callers")
-    assert request.unsaid == ("tools.defer_loading", "cache_control")
+    assert request.unsaid == ("tools.defer_loading", "tools.eager_input_streaming", "cache_control")
 
 
 def test_a_schema_for_the_answer() -> None:

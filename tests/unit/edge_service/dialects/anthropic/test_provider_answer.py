@@ -136,3 +136,13 @@ def test_what_is_no_answer(body: bytes) -> None:
 def test_what_is_no_count(body: bytes) -> None:
     with pytest.raises(MalformedAnswerError):
         anthropic.COUNTING_PROVIDER.read(body)
+
+
+def test_text_that_is_not_utf_8_is_no_answer() -> None:
+    with pytest.raises(MalformedAnswerError):
+        anthropic.PROVIDER.read(b'{"content":[],"stop_reason":"end_turn","stop_sequence":null,"x":"\xff"}')
+
+
+def test_a_refusal_need_not_say_why() -> None:
+    for details in (None, {}, {"explanation": None}, {"explanation": ""}):
+        assert read(stop_reason="refusal", stop_details=details).choices[0].parts == (Text("a"),)

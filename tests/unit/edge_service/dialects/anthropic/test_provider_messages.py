@@ -72,6 +72,21 @@ def test_the_first_message_is_a_users() -> None:
 
 def test_an_answer_that_has_been_begun_does_not_end_in_white_space() -> None:
     assert write_messages(HELLO, assistant(Text("One, ")))[-1] == ("assistant", "One,")
+    assert write_messages(HELLO, assistant(Text("One, "), Text("two ")))[-1] == (
+        "assistant",
+        [text("One, "), text("two")],
+    )
+    call = ToolCall("1", "f", "")
+    assert write_messages(HELLO, assistant(Text("One, "), call))[-1][1][0] == text("One, ")
+    assert write_messages(HELLO, assistant(Text("One, ")), user(Text("two ")))[1:] == [
+        ("assistant", "One, "),
+        ("user", "two "),
+    ]
+
+
+def test_what_an_assistant_does_stays_in_its_order() -> None:
+    (_, (_, blocks)) = write_messages(HELLO, assistant(Text("a"), ToolCall("1", "f", ""), Text("b")))
+    assert [block["type"] for block in blocks] == ["text", "tool_use", "text"]
 
 
 def test_results_come_first() -> None:
@@ -170,6 +185,21 @@ def b64(said: str) -> str:
             {"type": "base64", "media_type": "image/webp", "data": "aa"},
         ),
         (Media(IMAGE, "image/jpg", data="aa"), "image", {"type": "base64", "media_type": "image/jpeg", "data": "aa"}),
+        *(
+            (
+                Media(IMAGE, said, data=data),
+                "image",
+                {"type": "base64", "media_type": media_type, "data": data},
+            )
+            for said, data, media_type in (
+                ("image/gif", "aa", "image/gif"),
+                (" IMAGE/PNG ; q=1", "aa", "image/png"),
+                ("image/*", "iVBORw0KGgoA", "image/png"),
+                ("", "R0lGODlh", "image/gif"),
+                ("", "UklGRlYA", "image/webp"),
+            )
+        ),
+        (Media(IMAGE, "text/plain", url="HTTP://x/y"), "image", {"type": "url", "url": "HTTP://x/y"}),
         (Media(IMAGE, data="/9j/x"), "image", {"type": "base64", "media_type": "image/jpeg", "data": "/9j/x"}),
         (Media(IMAGE, url="https://x/y"), "image", {"type": "url", "url": "https://x/y"}),
         (Media(IMAGE, file_id="f", family=Family.ANTHROPIC), "image", {"type": "file", "file_id": "f"}),
@@ -208,12 +238,14 @@ def test_a_files_name_is_its_title() -> None:
     [
         Media(IMAGE, "image/bmp", data="aa"),
         Media(IMAGE, data="aa"),
+        Media(IMAGE, "text/plain", data=b64("a")),
         Media(IMAGE, url="gs://x/y"),
         Media(IMAGE, url="data:image/png;base64,aa"),
         Media(IMAGE, file_id="f", family=Family.OPENAI),
         Media(IMAGE, file_id="f"),
         Media(FILE, "application/msword", data="aa"),
         Media(FILE, "text/plain", data="not base64"),
+        Media(FILE, "text/plain", data="YQ==\n*"),
         Media(FILE, "text/plain", data="/w=="),
         Media(FILE, "text/csv", url="https://x/y.csv"),
         Media(MediaKind.AUDIO, "audio/mp3", data="aa"),

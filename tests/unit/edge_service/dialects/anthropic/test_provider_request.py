@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -35,6 +36,7 @@ OLD, BOTH, NEW, ALWAYS, OTHER = (
     "claude-fable-5",
     "kimi-k2",
 )
+NO_PARAMETERS = {"type": "object", "properties": {}, "additionalProperties": False}
 TOOL = Tool("f", "does f", Raw(b'{"type":"object"}'))
 BEGUN = Message(Role.ASSISTANT, (Text("One,"),))
 CALLED = Message(Role.ASSISTANT, (ToolCall("1", "f", ""),))
@@ -161,6 +163,8 @@ THINKS = {"reasoning": Reasoning(Effort.LOW)}
     ("model", "fields", "said", "dropped"),
     [
         (OLD, {"temperature": 0.5, "top_k": 5}, {"temperature": 0.5, "top_k": 5}, ()),
+        (OLD, {"temperature": 0.0}, {"temperature": 0.0}, ()),
+        (OLD, {"temperature": 1.0}, {"temperature": 1.0}, ()),
         (OLD, {"temperature": 1.7}, {"temperature": 1.0}, ("temperature",)),
         (OLD, {"temperature": -1.0}, {"temperature": 0.0}, ("temperature",)),
         (OLD, {"top_p": 0.5}, {"top_p": 0.5}, ()),
@@ -170,6 +174,7 @@ THINKS = {"reasoning": Reasoning(Effort.LOW)}
         (OLD, {"temperature": 0.5, **THINKS}, {}, ("temperature",)),
         (OLD, {"temperature": 1.0, **THINKS}, {}, ()),
         (OLD, {"temperature": 2.0, "top_k": 5, **THINKS}, {}, ("temperature", "top_k")),
+        (OLD, {"top_p": 0.95, **THINKS}, {"top_p": 0.95}, ()),
         (OLD, {"top_p": 0.96, **THINKS}, {"top_p": 0.96}, ()),
         (OLD, {"temperature": 0.5, "top_p": 0.96, **THINKS}, {"top_p": 0.96}, ("temperature",)),
         (OLD, {"top_p": 0.9, **THINKS}, {}, ("top_p",)),
@@ -208,7 +213,7 @@ def test_choosing_tools(fields: dict[str, Any], choice: Any) -> None:
     assert body.get("tool_choice") == choice
     assert body["tools"] == [
         {"name": "f", "description": "does f", "input_schema": {"type": "object"}},
-        {"name": "g", "strict": True, "input_schema": {"type": "object", "properties": {}}},
+        {"name": "g", "strict": True, "input_schema": NO_PARAMETERS},
     ]
 
 
@@ -227,11 +232,66 @@ def test_without_tools_there_is_no_choice() -> None:
 
 
 def test_a_schema_for_the_answer() -> None:
-    output = Output(OutputKind.SCHEMA, Raw(b'{"type":"object"}'), name="n", description="d", strict=False)
+    output = Output(OutputKind.SCHEMA, Raw(b'{"type":"integer"}'), name="n", description="d", strict=False)
     body, dropped = write(NEW, output=output, reasoning=Reasoning(Effort.LOW))
-    assert body["output_config"] == {"effort": "low", "format": {"type": "json_schema", "schema": {"type": "object"}}}
+    assert body["output_config"] == {"effort": "low", "format": {"type": "json_schema", "schema": {"type": "integer"}}}
     assert dropped == ("output.description",)
     assert "output_config" not in write(output=Output(OutputKind.TEXT))[0]
+
+
+def test_limits_in_it_are_told_and_named() -> None:
+    body, dropped = write(output=Output(OutputKind.SCHEMA, Raw(b'{"type":"integer","minimum":1}')))
+    assert body["output_config"]["format"]["schema"] == {"type": "integer", "description": "{minimum: 1}"}
+    assert dropped == ("output.schema",)
+
+
+def strict(name: str, properties: Any, **more: Any) -> Tool:
+    fields = {"type": "object", "properties": properties, "additionalProperties": False, **more}
+    return Tool(name, parameters=Raw(json.dumps(fields).encode()), strict=True)
+
+
+LIMITED = {"n": {"type": "integer", "maximum": 9}}
+NULLABLE = {"n": {"type": ["integer", "null"]}}
+
+
+@pytest.mark.parametrize(
+    ("tools", "are_strict", "dropped"),
+    [
+        ((Tool("f", strict=False),), [False], ()),
+        ((strict("f", LIMITED, required=["n"]), Tool("g", strict=False)), [True, False], ("tools.strict",)),
+        # Closed it would take no arguments.
+        (
+            (Tool("f", parameters=Raw(b'{"type":"object"}'), strict=True), strict("g", {})),
+            [False, True],
+            ("tools.strict",),
+        ),
+        (tuple(strict(f"f{i}", {}) for i in range(20)), [True] * 20, ()),
+        (tuple(strict(f"f{i}", {}) for i in range(21)), [False] * 21, ("tools.strict",)),
+        ((strict("f", {f"p{i}": {"type": "null"} for i in range(24)}),), [True], ()),
+        ((strict("f", {f"p{i}": {"type": "null"} for i in range(25)}),), [False], ("tools.strict",)),
+        (tuple(strict(f"f{i}", NULLABLE, required=["n"]) for i in range(16)), [True] * 16, ()),
+        (tuple(strict(f"f{i}", NULLABLE, required=["n"]) for i in range(17)), [False] * 17, ("tools.strict",)),
+    ],
+)
+def test_tools_are_strict_as_far_as_the_provider_can_make_them(
+    tools: tuple[Tool, ...], are_strict: list[bool], dropped: tuple[str, ...]
+) -> None:
+    body, named = write(tools=tools)
+    assert ([tool["strict"] for tool in body["tools"]], named) == (are_strict, dropped)
+
+
+def test_what_is_not_strict_keeps_its_schema() -> None:
+    body, _ = write(
+        tools=(Tool("f", parameters=Raw(b'{"type":"object","maxProperties":3}'), strict=True), strict("g", LIMITED))
+    )
+    assert [tool["input_schema"] for tool in body["tools"]] == [
+        {"type": "object", "maxProperties": 3},
+        {
+            "type": "object",
+            "properties": {"n": {"type": "integer", "description": "{maximum: 9}"}},
+            "additionalProperties": False,
+        },
+    ]
 
 
 @pytest.mark.parametrize(

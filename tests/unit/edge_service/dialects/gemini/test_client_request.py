@@ -106,6 +106,16 @@ def test_model_and_stream_are_those_of_the_path() -> None:
             "'tools[0].functionDeclarations[0].name' is missing",
             "tools[0].functionDeclarations[0].name",
         ),
+        (
+            b'{"contents":{"parts":{"text":"a"}},"generationConfig":{"responseJsonSchema":[]}}',
+            "'generationConfig.responseJsonSchema' must be an object",
+            "generationConfig.responseJsonSchema",
+        ),
+        (
+            b'{"contents":{"parts":{"text":"a"}},"tools":{"functionDeclarations":{"name":"f","parametersJsonSchema":[]}}}',
+            "'tools.functionDeclarations.parametersJsonSchema' must be an object",
+            "tools.functionDeclarations.parametersJsonSchema",
+        ),
         (b'{"contents":[null]}', "'contents[0]' must be an object", "contents[0]"),
         (
             b'{"contents":{"parts":{"text":"a"}},"generationConfig":{"stopSequences":[null]}}',
@@ -157,6 +167,10 @@ def test_media_as_googles_sdk_sends_it() -> None:
         ),
         ({"fileUri": "https://youtu.be/x"}, Media(MediaKind.VIDEO, url="https://youtu.be/x")),
         ({"fileUri": "https://[a"}, Media(MediaKind.FILE, url="https://[a")),
+        (
+            {"fileUri": "files/a"},
+            Media(MediaKind.FILE, file_id="files/a", family=Family.GEMINI),
+        ),
         (
             {"fileUri": "gs://bucket/a.pdf", "displayName": "a"},
             Media(MediaKind.FILE, file_id="gs://bucket/a.pdf", family=Family.GEMINI, name="a"),
@@ -256,7 +270,19 @@ def test_tool_choice(config: Any, mode: Choosing, names: tuple[str, ...]) -> Non
         ({"responseMimeType": "text/x.enum"}, None, ("generationConfig.responseMimeType",)),
         ({"responseModalities": ["text", "Text"]}, None, ()),
         ({"responseModalities": ["AUDIO"]}, None, ("generationConfig.responseModalities",)),
-        ({"speechConfig": {}}, None, ("generationConfig.speechConfig",)),
+        *(
+            ({name: {}}, None, (f"generationConfig.{name}",))
+            for name in (
+                "speechConfig",
+                "imageConfig",
+                "responseFormat",
+                "audioTranscriptionConfig",
+                "translationConfig",
+                "routingConfig",
+                "modelSelectionConfig",
+            )
+        ),
+        ({"responseMimeType": "Application/JSON"}, OutputKind.JSON, ()),
     ],
 )
 def test_output(config: Any, kind: OutputKind | None, bound: tuple[str, ...]) -> None:
@@ -321,3 +347,79 @@ def test_names_of_unknown_fields_are_fit_for_a_header() -> None:
     many = said(*[{"text": "a", "x": 1}] * 40, **{f"y{number}": 1 for number in range(40)})
     assert many.unsaid == ("contents.parts.x", *[f"y{number}" for number in range(15)])
     assert len(said(*[{"toolCall": {}}] * 40).bound) == 16
+
+
+@pytest.mark.parametrize("name", ["executableCode", "codeExecutionResult", "toolCall", "toolResponse", "videoMetadata"])
+def test_what_hosted_tools_have_left_binds_the_request(name: str) -> None:
+    request = said({"text": "a"}, {name: {}, "partMetadata": {}})
+    assert (request.bound, request.unsaid) == ((f"contents[0].parts[1].{name}",), ("contents.parts.partMetadata",))
+
+
+@pytest.mark.parametrize("name", ["cachedContent", "continuationToken"])
+def test_what_google_keeps_binds_the_request(name: str) -> None:
+    assert said({"text": "a"}, **{name: "x"}).bound == (name,)
+
+
+def test_what_is_left_out_is_named_wherever_it_stands() -> None:
+    request = read(
+        {
+            "contents": [
+                {"role": "MODEL", "parts": {"functionCall": {"name": "f", "new": 1}}, "new": 1},
+                {
+                    "parts": [
+                        {"inlineData": {"mimeType": "image/png", "data": "QQ==", "new": 1}},
+                        {"fileData": {"fileUri": "https://a.b/c.png", "new": 1}},
+                        {
+                            "functionResponse": {
+                                "name": "f",
+                                "response": {},
+                                "new": 1,
+                                "parts": [{"inlineData": {"mimeType": "image/png", "data": "QQ=="}, "new": 1}],
+                            }
+                        },
+                        {"text": "a", "new": 1},
+                    ]
+                },
+            ],
+            "serviceTier": "of tomorrow",
+            "toolConfig": {"functionCallingConfig": {"mode": "VALIDATED"}, "new": 1},
+        }
+    )
+    assert (request.messages[0].role, request.bound) == (Role.ASSISTANT, ())
+    assert set(request.unsaid) == {
+        "contents.new",
+        "contents.parts.functionCall.new",
+        "contents.parts.inlineData.new",
+        "contents.parts.fileData.new",
+        "contents.parts.functionResponse.new",
+        "contents.parts.functionResponse.parts.new",
+        "contents.parts.new",
+        "serviceTier",
+        "toolConfig.functionCallingConfig.mode",
+        "toolConfig.new",
+    }
+
+
+def test_a_kind_of_part_that_is_not_known_binds_the_request() -> None:
+    assert said({"text": "a"}, {"new": 1}).bound == ("contents[0].parts[1].new",)
+    result = {"name": "f", "response": {}, "parts": [{"fileData": {"fileUri": "files/a"}}, {"text": "a"}]}
+    request = said({"functionResponse": result})
+    assert request.bound == ("contents[0].parts[0].functionResponse.parts[1]",)
+    (read_result,) = request.messages[0].parts
+    assert isinstance(read_result, ToolResult)
+    assert read_result.content[1:] == (Media(MediaKind.FILE, file_id="files/a", family=Family.GEMINI),)
+
+
+def test_a_tool_config_may_say_nothing_of_calls() -> None:
+    request = said({"text": "a"}, toolConfig={"retrievalConfig": {}})
+    assert (request.tool_choice, request.unsaid) == (None, ("toolConfig.retrievalConfig",))
+
+
+def test_calls_without_a_result_have_ids_of_their_own() -> None:
+    assert said({"functionCall": {"id": "x", "name": "f"}}).messages[0].parts == (ToolCall("x", "f", "{}"),)
+
+
+def test_a_body_that_no_parser_reads_is_nested_too_deeply() -> None:
+    body = b'{"contents":[{"parts":[{"functionResponse":{"name":"f","response":{}}}]}],"tools":%s}'
+    with pytest.raises(InvalidRequestError, match="nested too deeply"):
+        CLIENT.read(body % (b'{"functionDeclarations":' * 100_000), "chat", False)

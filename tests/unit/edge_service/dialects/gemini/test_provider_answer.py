@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge_service.dialects.canonical import Choice, Finish, Text, ToolCall, Usage
+from edge_service.dialects.canonical import Choice, Family, Finish, Media, MediaKind, Text, Thinking, ToolCall, Usage
 from edge_service.dialects.exchange import EmptyAnswerError, MalformedAnswerError, ReportedError
 from edge_service.dialects.gemini import PROVIDER, usage, wire, words
 
@@ -116,3 +116,52 @@ def test_usage_there_and_back() -> None:
         "totalTokenCount": 155,
     }
     assert usage.read(wire.Usage()) == Usage()
+
+
+def test_answers_stand_in_their_order() -> None:
+    body = b'{"candidates":[%s,%s,{"index":0,"content":{"parts":[{"text":"0"}]}}]}'
+    one, two = (b'{"index":%d,"content":{"parts":[{"text":"%d"}]}}' % (i, i) for i in (1, 2))
+    assert [choice.parts for choice in PROVIDER.read(body % (two, one)).choices] == [
+        (Text("0"),),
+        (Text("1"),),
+        (Text("2"),),
+    ]
+    unnumbered = body % (two, b'{"content":{"parts":[{"text":"-"}]}}')
+    assert [choice.parts for choice in PROVIDER.read(unnumbered).choices] == [
+        (Text("2"),),
+        (Text("-"),),
+        (Text("0"),),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("part", "media"),
+    [
+        (b'{"inlineData":{"data":"QQ=="}}', Media(MediaKind.FILE, data="QQ==")),
+        (b'{"inlineData":{"mimeType":"image/png","data":""}}', None),
+        (
+            b'{"fileData":{"mimeType":"video/mp4","fileUri":"files/x"}}',
+            Media(MediaKind.VIDEO, "video/mp4", file_id="files/x", family=Family.GEMINI),
+        ),
+        (b'{"fileData":{"fileUri":"files/x"}}', Media(MediaKind.FILE, file_id="files/x", family=Family.GEMINI)),
+        (b'{"fileData":{"fileUri":""}}', None),
+    ],
+)
+def test_media(part: bytes, media: Media | None) -> None:
+    assert PROVIDER.read(answer(part)).choices[0].parts == (() if media is None else (media,))
+
+
+def test_text_and_a_signature_in_one_part() -> None:
+    parts = PROVIDER.read(
+        answer(b'{"text":"a","thoughtSignature":"QQ=="},{"text":"","thoughtSignature":null}')
+    ).choices[0]
+    assert parts.parts == (Text("a"), Thinking(signature="QQ==", family=Family.GEMINI))
+
+
+def test_an_array_without_an_error_is_no_report() -> None:
+    for body in (b' [{"error":{"code":429}}]', b'[{},{"error":{"code":429}}]'):
+        with pytest.raises(ReportedError):
+            PROVIDER.read(body)
+    for body in (b'[{"error":null}]', b"[{}", b'"[{}]"'):
+        with pytest.raises(MalformedAnswerError):
+            PROVIDER.read(body)

@@ -5,10 +5,16 @@ import pytest
 from edge_service.dialects.canonical import (
     Ended,
     Event,
+    Family,
     Finish,
     Finished,
+    Media,
+    MediaDelta,
+    MediaKind,
     Started,
     TextDelta,
+    ThinkingDelta,
+    ToolCallDelta,
     ToolCallStarted,
     Usage,
     UsageSeen,
@@ -87,3 +93,29 @@ def test_a_call_that_the_model_got_wrong() -> None:
         read(failed)
     # What has been said cannot be taken back.
     assert read(chunk("a"), failed)[-2:] == [Finished(Finish.FILTERED), Ended()]
+
+
+def test_parts_of_other_kinds() -> None:
+    parts = (
+        b'{"text":"a","thoughtSignature":"QQ=="}',
+        b'{"text":"b","thought":true,"thoughtSignature":"Qg=="}',
+        b'{"inlineData":{"mimeType":"image/png","data":"QUJD"}}',
+        b'{"functionCall":{"name":"f"},"thoughtSignature":"Qw=="}',
+        b'{"text":""}',
+    )
+    assert read(b'data: {"candidates":[{"content":{"parts":[%s]}}]}\n\n' % b",".join(parts)) == [
+        Started(""),
+        TextDelta("a"),
+        ThinkingDelta(signature="QQ==", family=Family.GEMINI),
+        ThinkingDelta("b", "Qg==", family=Family.GEMINI),
+        MediaDelta(Media(MediaKind.IMAGE, "image/png", data="QUJD")),
+        ToolCallStarted(0, "call_0", "f", "Qw=="),
+        ToolCallDelta(0, "{}"),
+    ]
+
+
+def test_a_prompt_that_is_refused_ends_the_answer_if_there_is_none() -> None:
+    blocked = b'"promptFeedback":{"blockReason":"SAFETY"}'
+    assert read(b"data: {%s}\n\n" % blocked) == [Started(""), Finished(Finish.FILTERED), Ended()]
+    assert read(b'data: {%s,"candidates":[{"content":{}}]}\n\n' % blocked) == [Started("")]
+    assert read(b'data: {"promptFeedback":{}}\n\n') == [Started("")]

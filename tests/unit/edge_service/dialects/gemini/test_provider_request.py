@@ -148,6 +148,11 @@ def test_media_in_results_stand_in_them_where_the_model_can_read_them() -> None:
             {"fileData": {"fileUri": "https://a.b/c.webp", "mimeType": "image/webp"}},
         ),
         (Media(MediaKind.IMAGE, url="https://a.b/c"), {"fileData": {"fileUri": "https://a.b/c"}}),
+        (Media(MediaKind.IMAGE, data="AAAA"), {"inlineData": {"mimeType": "image/jpeg", "data": "AAAA"}}),
+        (
+            Media(MediaKind.FILE, "text/csv", url="https://a.b/c.pdf"),
+            {"fileData": {"fileUri": "https://a.b/c.pdf", "mimeType": "text/csv"}},
+        ),
         (Media(MediaKind.FILE, file_id="gs://a/b", family=Family.GEMINI), {"fileData": {"fileUri": "gs://a/b"}}),
     ],
 )
@@ -172,6 +177,7 @@ def test_thoughts_of_others_stay_away() -> None:
     thoughts = (
         Thinking("a", "QQ==", family=Family.ANTHROPIC),
         Thinking("b"),
+        Thinking("b", family=Family.GEMINI),
         Thinking(encrypted="x", family=Family.OPENAI),
         Thinking("c", "Qw==", family=Family.GEMINI),
         Thinking("", "RA==", family=Family.GEMINI),
@@ -190,6 +196,7 @@ def test_thoughts_of_others_stay_away() -> None:
     ("asked", "refusal"),
     [
         (request(stop=("a", "b", "c", "d", "e", "f")), ("stop",)),
+        (request(Message(Role.USER, (ToolResult("1", "", ()),))), ("messages.tool_call_id",)),
         (request(bound=("tools[0].googleSearch",)), ("tools[0].googleSearch",)),
         (request(tools=(TOOL,), output=Output(OutputKind.JSON)), ("output",)),
         (
@@ -217,6 +224,7 @@ def test_tools_and_a_schema_together_with_the_third_generation() -> None:
     [
         (ToolChoice(Choosing.AUTO), {"mode": "AUTO"}),
         (ToolChoice(Choosing.NONE), {"mode": "NONE"}),
+        (ToolChoice(Choosing.NONE, ("f",)), {"mode": "NONE"}),
         (ToolChoice(Choosing.REQUIRED), {"mode": "ANY"}),
         (ToolChoice(Choosing.NAMED, ("f",)), {"mode": "ANY", "allowedFunctionNames": ["f"]}),
         (ToolChoice(Choosing.REQUIRED, ("f", "g")), {"mode": "ANY", "allowedFunctionNames": ["f", "g"]}),
@@ -234,7 +242,14 @@ def test_tool_choice(choice: ToolChoice, config: Any) -> None:
     [
         ({"user": "u"}, ("user",)),
         ({"verbosity": "low"}, ("verbosity",)),
-        ({"seed": 2**40}, ("seed",)),
+        ({"seed": 2**31 - 1}, ()),
+        ({"seed": -(2**31) + 1}, ()),
+        ({"seed": 2**31}, ("seed",)),
+        ({"stop": ("a", "b", "c", "d", "e")}, ()),
+        ({"metadata": {f"a{i}": "b" for i in range(64)}}, ()),
+        ({"metadata": {f"a{i}": "b" for i in range(65)}}, ("metadata",)),
+        ({"metadata": {"a": "b", "Upper": "x"}}, ("metadata",)),
+        ({"output": Output(OutputKind.JSON)}, ()),
         ({"metadata": {"Upper": "x"}}, ("metadata",)),
         ({"metadata": {"a": "with blanks"}}, ("metadata",)),
         ({"service_tier": "scale"}, ("service_tier",)),
@@ -284,3 +299,26 @@ def test_models_that_cannot_be_told_how_hard_to_think(model: str) -> None:
     body, dropped = written(request(reasoning=Reasoning(effort=Effort.HIGH)), model)
     assert ("generationConfig" in body, dropped) == (False, ("reasoning",))
     assert written(request(reasoning=Reasoning(effort=Effort.NONE)), model)[1] == ()
+
+
+@pytest.mark.parametrize(
+    ("logprobs", "top", "said"), [(True, 20, 20), (True, 21, 20), (True, 0, 0), (True, None, None), (False, 3, None)]
+)
+def test_probabilities_of_at_most_20_tokens(logprobs: bool, top: int | None, said: int | None) -> None:
+    body, _ = written(request(logprobs=logprobs, top_logprobs=top))
+    assert (body["generationConfig"]["responseLogprobs"], body["generationConfig"].get("logprobs")) == (logprobs, said)
+
+
+def test_calls_and_results_have_no_id_that_nobody_gave_them() -> None:
+    called = Message(Role.ASSISTANT, (ToolCall("", "f", " "),))
+    body, _ = written(request(HI, called, Message(Role.USER, (ToolResult("", "f", (Text("r"),)),))))
+    assert [content["parts"][0] for content in body["contents"][1:]] == [
+        {"functionCall": {"name": "f", "args": {}}},
+        {"functionResponse": {"name": "f", "response": {"output": "r"}}},
+    ]
+
+
+def test_a_message_with_nothing_in_it_is_left_out() -> None:
+    body, _ = written(request(HI, Message(Role.ASSISTANT, (Text(""),)), Message(Role.USER, (Text("so"),))))
+    assert body["contents"] == [{"role": "user", "parts": [{"text": "hi"}, {"text": "so"}]}]
+    assert written(request(Message(Role.USER, (Text(""),))))[0]["contents"] == []

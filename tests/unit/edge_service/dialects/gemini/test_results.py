@@ -14,6 +14,8 @@ from edge_service.dialects.gemini import results
         ('{"output":"{\\"error\\":1}"}', '{"error":1}', False),
         ('{"output":"{not json"}', "{not json", False),
         ('{"output":5}', '{"output":5}', False),
+        ('{"answer":"plain"}', '{"answer":"plain"}', False),
+        (' {"a":1}', ' {"a":1}', False),
         ('{"error":{"code":1}}', '{"error":{"code":1}}', True),
         ('{"error":"x","output":"y"}', '{"error":"x","output":"y"}', False),
         ('{ "a" : 1.00 }', '{ "a" : 1.00 }', False),

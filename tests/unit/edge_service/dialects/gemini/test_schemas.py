@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
 
-from edge_service.dialects.gemini.schemas import MAX_DEPTH, json_schema
+from edge_service.dialects.gemini.schemas import json_schema
 from edge_service.domain.errors import InvalidRequestError
 
 
@@ -36,6 +37,18 @@ def converted(schema: Any) -> Any:
             {"type": "OBJECT", "additional_properties": {"type": "STRING"}},
             {"type": "object", "additionalProperties": {"type": "string"}},
         ),
+        ({"type": "OBJECT", "additionalProperties": True}, {"type": "object", "additionalProperties": True}),
+        (
+            {"$ref": "#/$defs/a", "$defs": {"a": {"type": "BOOLEAN"}}},
+            {"$ref": "#/$defs/a", "$defs": {"a": {"type": "boolean"}}},
+        ),
+        (
+            {"propertyOrdering": [], "type": "OBJECT", "pattern": "p", "required": ["a"], "description": "d"},
+            {"type": "object", "pattern": "p", "required": ["a"], "description": "d"},
+        ),
+        ({"enum": ["a", None], "nullable": True}, {"enum": ["a", None]}),
+        ({"enum": "a", "nullable": True}, {"enum": "a"}),
+        ({"title": "t", "nullable": True}, {"title": "t"}),
         ({"type": ["string", "NULL"]}, {"type": ["string", "null"]}),
         ({"future_word": 1, "const": 2}, {"future_word": 1, "const": 2}),
     ],
@@ -52,6 +65,19 @@ def test_numbers_that_are_strings() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties", "minimum", "maximum"],
+)
+def test_integers_of_64_bits_are_strings(name: str) -> None:
+    assert converted({name: "9223372036854775807"}) == {name: 2**63 - 1}
+    assert converted({name: "-9223372036854775808"}) == {name: -(2**63)}
+    for wrong in ("many", [], True, {}):
+        with pytest.raises(InvalidRequestError) as raised:
+            converted({name: wrong})
+        assert raised.value.param == f"parameters.{name}"
+
+
 def test_names_of_properties_stay_and_stand_in_their_order() -> None:
     schema = {"type": "OBJECT", "properties": {"b_c": {"type": "STRING"}, "type": {"type": "STRING"}}}
     assert list(converted({**schema, "propertyOrdering": ["type", "b_c"]})["properties"]) == ["b_c", "type"]
@@ -62,6 +88,7 @@ def test_names_of_properties_stay_and_stand_in_their_order() -> None:
     [
         ([], "parameters"),
         ({"type": "TEXT"}, "parameters.type"),
+        ({"additionalProperties": 1}, "parameters.additionalProperties"),
         ({"type": 7}, "parameters.type"),
         ({"properties": {"a": []}}, "parameters.properties.a"),
         ({"properties": []}, "parameters.properties"),
@@ -78,9 +105,26 @@ def test_what_is_wrong_is_refused_with_its_place(schema: Any, param: str) -> Non
 
 
 def test_depth_is_bounded() -> None:
-    schema: Any = {"type": "STRING"}
-    for _ in range(MAX_DEPTH):
-        schema = {"items": schema}
-    with pytest.raises(InvalidRequestError, match="nested too deeply"):
-        converted(schema)
-    assert converted(schema["items"])
+    within: Callable[[Any], Any]
+    for within in (
+        lambda inner: {"items": inner},
+        lambda inner: {"anyOf": [inner]},
+        lambda inner: {"properties": {"a": inner}},
+        lambda inner: {"additionalProperties": inner},
+    ):
+        schema: Any = {"type": "STRING"}
+        for _ in range(63):
+            schema = within(schema)
+        assert converted(schema)
+        with pytest.raises(InvalidRequestError, match="nested too deeply"):
+            converted(within(schema))
+
+
+def test_what_no_parser_reads_is_nested_too_deeply() -> None:
+    with pytest.raises(InvalidRequestError, match="'parameters' is nested too deeply"):
+        json_schema(msgspec.Raw(b'{"items":' * 100_000), "parameters")
+
+
+def test_what_is_no_type_is_told_those_that_are() -> None:
+    with pytest.raises(InvalidRequestError, match="one of STRING, NUMBER, INTEGER, BOOLEAN, ARRAY, OBJECT, NULL"):
+        converted({"type": "TEXT"})

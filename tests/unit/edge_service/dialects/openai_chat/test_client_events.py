@@ -190,3 +190,38 @@ def test_a_signature_ends_a_thought() -> None:
         (0, "reasoning.encrypted", 4, "forebay~rs_2"),
         (1, "reasoning.text", 0, "forebay~"),
     ]
+
+
+def test_an_answer_begins_once() -> None:
+    assert write(Started("i"), Started("j"), TextDelta("a")) == write(Started("i"), TextDelta("a"))
+
+
+def test_usage_that_came_at_the_beginning_counts() -> None:
+    stream = write(Started("i", usage=Usage(5, 1)), Ended(), wants_usage=True)
+    assert b'"prompt_tokens":5,"completion_tokens":1,' in stream
+
+
+def test_whatever_stands_between_ends_a_thought() -> None:
+    logprobs = msgspec.Raw(b'{"content":[],"refusal":null}')
+    for between in (
+        TextDelta("a"),
+        TextDelta("a", logprobs=logprobs),
+        RefusalDelta("no"),
+        ToolCallStarted(0, "c", "f"),
+    ):
+        said = deltas(ThinkingDelta("a"), between, ThinkingDelta("b"))
+        assert [detail["index"] for _, delta, _ in said for detail in delta.get("reasoning_details", ())] == [0, 1]
+    said = deltas(ThinkingDelta("a"), TextDelta(""), ThinkingDelta("b"))
+    assert [detail["index"] for _, delta, _ in said for detail in delta["reasoning_details"]] == [0, 0]
+
+
+def test_images_are_numbered() -> None:
+    image = MediaDelta(Media(MediaKind.IMAGE, url="https://x"))
+    said = deltas(image, image, MediaDelta(Media(MediaKind.IMAGE, url="https://x"), 1))
+    assert [(index, delta["images"][0]["index"]) for index, delta, _ in said] == [(0, 0), (0, 1), (1, 0)]
+
+
+def test_a_signature_of_words_that_are_going_on_belongs_to_them() -> None:
+    (_, (_, delta, _)) = deltas(ThinkingDelta("a"), ThinkingDelta(signature="s", family=Family.GEMINI))
+    (detail,) = delta["reasoning_details"]
+    assert (detail["type"], detail["signature"], detail["index"]) == ("reasoning.text", "s", 0)

@@ -95,6 +95,10 @@ def test_what_only_this_dialect_has_in_a_message() -> None:
             {"type": "image_url", "image_url": {"url": "data:image/svg+xml,%3Csvg/%3E"}},
             Media(MediaKind.IMAGE, "image/svg+xml", data="PHN2Zy8+"),
         ),
+        (
+            {"type": "image_url", "image_url": {"url": "data: image/svg+xml ,%2C,"}},
+            Media(MediaKind.IMAGE, "image/svg+xml", data="LCw="),
+        ),
         ({"type": "video_url", "video_url": {"url": "https://x/y"}}, Media(MediaKind.VIDEO, url="https://x/y")),
         (
             {"type": "input_audio", "input_audio": {"data": "AA==", "format": "mp3"}},
@@ -122,6 +126,7 @@ def test_media(part: dict[str, Any], media: Media) -> None:
     [
         ({"type": "image_url", "image_url": {"url": ""}}, "image_url.url"),
         ({"type": "image_url", "image_url": {"url": "data:image/png;base64"}}, "image_url.url"),
+        ({"type": "image_url", "image_url": {"url": "data:image/png;base64,"}}, "image_url.url"),
         ({"type": "image_url", "image_url": "https://x"}, "image_url"),
         ({"type": "input_audio", "input_audio": {"data": "AA==", "format": "a/b"}}, "input_audio.format"),
         ({"type": "file", "file": {}}, "file"),
@@ -230,3 +235,28 @@ def test_a_call_that_gemini_has_signed() -> None:
     sealed = detail("reasoning.encrypted", data="s", id="forebay~c1", format=GEMINIS)
     parts = read_message(role="assistant", tool_calls=[CALL], reasoning_details=[sealed])
     assert parts == (ToolCall("c1", "f", "{", signature="s"),)
+
+
+@pytest.mark.parametrize("role", ["system", "user", "assistant"])
+def test_the_name_of_whoever_speaks_is_left_out(role: str) -> None:
+    assert read(messages=[user("Hi"), {"role": role, "content": "a", "name": "n"}]).unsaid == ("messages.name",)
+
+
+def test_what_has_no_place_hides_nothing_that_follows() -> None:
+    custom = {"type": "custom", "id": "x"}
+    assert read_message(role="assistant", tool_calls=[custom, CALL]) == (ToolCall("c1", "f", "{"),)
+    assert read_message(role="user", content=[{"type": "hologram"}, {"type": "text", "text": "a"}]) == (Text("a"),)
+
+
+def test_a_result_may_be_nothing() -> None:
+    assert read_message(role="tool", tool_call_id="c1") == (ToolResult("c1", "", ()),)
+    assert read_message(role="tool", tool_call_id="c1", content="") == (ToolResult("c1", "", ()),)
+
+
+def test_plain_thoughts_stand_before_those_that_only_their_maker_reads() -> None:
+    sealed = {"type": "reasoning.encrypted", "data": "e", "format": "anthropic-claude-v1"}
+    assert read_message(role="assistant", content="a", reasoning="b", reasoning_details=[sealed]) == (
+        Thinking("b"),
+        Thinking(encrypted="e", family=Family.ANTHROPIC),
+        Text("a"),
+    )

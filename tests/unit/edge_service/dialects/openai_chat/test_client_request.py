@@ -185,3 +185,50 @@ def test_errors_hold_nothing_of_a_prompt() -> None:
             json.dumps({"model": "m", "messages": [{"role": "my secret", "content": "x"}]}).encode()
         )
     assert "secret" not in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("field", "least", "most", "step"),
+    [
+        ("max_tokens", 0, 1_000_000_000, 1),
+        ("max_completion_tokens", 0, 1_000_000_000, 1),
+        ("n", 1, 128, 1),
+        ("top_logprobs", 0, 20, 1),
+        ("temperature", 0, 2, 0.01),
+        ("top_p", 0, 1, 0.01),
+        ("presence_penalty", -2, 2, 0.01),
+        ("frequency_penalty", -2, 2, 0.01),
+    ],
+)
+def test_the_bounds_of_numbers(field: str, least: float, most: float, step: float) -> None:
+    for value in (least, most):
+        read(**{field: value})
+    for value in (least - step, most + step):
+        with pytest.raises(InvalidRequestError) as raised:
+            read(**{field: value})
+        assert raised.value.param == field
+
+
+@pytest.mark.parametrize("name", ["function_call", "functions", "moderation", "web_search_options"])
+def test_what_has_the_provider_do_something_binds(name: str) -> None:
+    assert read(**{name: {}}).bound == (name,)
+
+
+def test_the_end_user_has_two_names() -> None:
+    request = read(safety_identifier="s")
+    assert (request.user, request.unsaid) == ("s", ())
+
+
+def test_what_is_said_of_thinking_goes_before_whether_to_think() -> None:
+    assert read(reasoning={"effort": "low", "enabled": False}).reasoning == Reasoning(Effort.LOW)
+    assert read(reasoning={"max_tokens": 2048, "enabled": False}).reasoning == Reasoning(budget_tokens=2048)
+    assert read(reasoning={"exclude": False}).reasoning == Reasoning(shown=True)
+
+
+def test_only_functions_can_be_allowed_elsewhere() -> None:
+    function = {"type": "function", "function": {"name": "f"}}
+    for other in ({"type": "custom", "custom": {"name": "g"}}, {"type": "function"}):
+        choice = {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [function, other]}}
+        request = read(tool_choice=choice)
+        assert request.bound == ("tool_choice.allowed_tools.tools",)
+        assert request.tool_choice == ToolChoice(Choosing.AUTO, ("f",))

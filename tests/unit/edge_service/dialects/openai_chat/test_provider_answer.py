@@ -43,6 +43,14 @@ CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{
         ({"content": "a", "reasoning_content": "b"}, (Thinking("b"), Text("a"))),
         ({"content": "a", "reasoning": "b"}, (Thinking("b"), Text("a"))),
         (
+            {
+                "reasoning": "b",
+                "reasoning_details": [{"type": "reasoning.encrypted", "data": "e", "format": "anthropic-claude-v1"}],
+            },
+            (Thinking("b"), Thinking(encrypted="e", family=Family.ANTHROPIC)),
+        ),
+        ({"images": [{"image_url": {"url": "data:;base64,QQ=="}}]}, (Media(MediaKind.IMAGE, data="QQ=="),)),
+        (
             {"content": [{"type": "thinking", "thinking": "b"}, {"type": "text", "text": "a"}, {"type": "new"}]},
             (Thinking("b"), Text("a")),
         ),
@@ -155,3 +163,30 @@ def test_what_is_no_answer(body: bytes, error: type[Exception]) -> None:
 
 def test_an_error_that_is_null_is_none() -> None:
     assert read(error=None).choices
+
+
+def test_choices_stand_in_their_order_and_one_failure_is_enough() -> None:
+    said = [{"index": 1, "message": {"content": "b"}}, {"index": 0, "message": {"content": "a"}}]
+    assert [choice.parts for choice in read(choices=said).choices] == [(Text("a"),), (Text("b"),)]
+    with pytest.raises(ReportedError):
+        read(choices=[*said, {"index": 2, "finish_reason": "error"}])
+
+
+def test_one_answer_that_says_something_or_ends_is_enough() -> None:
+    nothing: dict[str, Any] = {"message": {}}
+    for enough in ({"message": {"content": "a"}}, {"message": {}, "finish_reason": "stop"}):
+        assert len(read(choices=[nothing, enough]).choices) == 2
+    with pytest.raises(EmptyAnswerError):
+        read(choices=[nothing, nothing])
+
+
+@pytest.mark.parametrize(("said", "read_as"), [(0, 0), (0.5, 0), (1, 1), (2**53 - 1, 2**53 - 1), (2**53, 0)])
+def test_when_it_was_made(said: float, read_as: int) -> None:
+    assert read(created=said).created_at == read_as
+
+
+def test_a_call_without_an_id_has_none_that_is_odd() -> None:
+    for odd in ("with blanks", "", None):
+        assert read({"tool_calls": [{"function": {"name": "f"}}]}, id=odd).choices[0].parts == (
+            ToolCall("call_0", "f", ""),
+        )

@@ -126,6 +126,29 @@ def calls(*said: dict[str, Any]) -> bytes:
             [calls(call(0, "f", "1", id="a"), call(0, "g", "2", id="b"))],
             [ToolCallStarted(0, "a", "f"), ToolCallDelta(0, "1"), ToolCallStarted(1, "b", "g"), ToolCallDelta(1, "2")],
         ),
+        (  # The index alone says whose a fragment is, whatever came last.
+            [
+                calls(call(5, "f", "1", id="a"), call(2, "g", "2", id="b")),
+                calls(call(5, arguments="3")),
+                calls(call(None, arguments="4")),
+            ],
+            [
+                ToolCallStarted(0, "a", "f"),
+                ToolCallDelta(0, "1"),
+                ToolCallStarted(1, "b", "g"),
+                ToolCallDelta(1, "2"),
+                ToolCallDelta(0, "3"),
+                ToolCallDelta(0, "4"),
+            ],
+        ),
+        (  # An id that is new, but nothing else: some make one for every fragment.
+            [calls(call(0, "f", "1", id="a")), calls(call(0, arguments="2", id="x"))],
+            [ToolCallStarted(0, "a", "f"), ToolCallDelta(0, "1"), ToolCallDelta(0, "2")],
+        ),
+        (  # A name that comes again, of the same index.
+            [calls(call(0, "f", "1", id="a")), calls(call(0, "f", "2"))],
+            [ToolCallStarted(0, "a", "f"), ToolCallDelta(0, "1"), ToolCallDelta(0, "2")],
+        ),
         (  # No index, no ids.
             [calls(call(None, "f", "1")), calls(call(None, None, "2")), calls(call(None, "g", "3"))],
             [
@@ -191,3 +214,23 @@ def test_what_is_no_event(said: bytes, error: type[Exception]) -> None:
 
 def test_half_a_surrogate_pair_is_replaced() -> None:
     assert read(b'data: {"choices":[{"delta":{"content":"\\ud83d"}}]}\n\n') == [TextDelta("\ufffd")]
+
+
+def test_signatures_find_their_calls_among_others() -> None:
+    said = delta(
+        {
+            "reasoning_details": [signed("late"), signed("a"), {"type": "reasoning.text", "text": "t", "index": 0}],
+            "tool_calls": [call(1, "g", id="a")],
+        }
+    )
+    assert read(calls(call(0, "f", id="late")), said) == [
+        ToolCallStarted(0, "late", "f"),
+        ThinkingDelta("t"),
+        ToolCallStarted(1, "a", "g", "s"),
+    ]
+
+
+def test_only_gemini_signs_calls() -> None:
+    sealed = {"type": "reasoning.encrypted", "data": "s", "id": "a", "format": "anthropic-claude-v1"}
+    said = delta({"reasoning_details": [sealed], "tool_calls": [call(0, "f", id="a")]})
+    assert read(said) == [ThinkingDelta(encrypted="s", family=Family.ANTHROPIC, id="a"), ToolCallStarted(0, "a", "f")]

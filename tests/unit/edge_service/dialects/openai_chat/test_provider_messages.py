@@ -138,6 +138,11 @@ def replaced(media: Media, **fields: Any) -> Media:
     [
         (of_user(Media(MediaKind.FILE, "application/pdf", data="AA==")), DEFAULT, "messages.file"),
         (of_user(Media(MediaKind.FILE, url="https://x")), FULL, "messages.file"),
+        (of_user(Media(MediaKind.FILE, "text/plain", url="https://x")), FULL, "messages.file"),
+        (of_user(Media(MediaKind.AUDIO, "audio/wav", url="https://x")), FULL, "messages.audio"),
+        (of_user(Media(MediaKind.VIDEO, file_id="f", family=Family.OPENAI)), FULL, "messages.video"),
+        (of_user(Media(MediaKind.VIDEO, "video/mp4", data="AA==")), FULL, "messages.video"),
+        (of_user(Media(MediaKind.VIDEO, "text/plain", data="AA==")), FULL, "messages.video"),
         (of_user(Media(MediaKind.FILE, file_id="f", family=Family.GEMINI)), FULL, "messages.file"),
         (of_user(Media(MediaKind.IMAGE, file_id="f", family=Family.ANTHROPIC)), FULL, "messages.image"),
         (of_user(Media(MediaKind.AUDIO, "audio/flac", data="AA==")), FULL, "messages.audio"),
@@ -244,3 +249,32 @@ def test_ids_that_fit_stay() -> None:
     assert write_messages(of_user(ToolResult("abcdef123", "f", ())), quirks=Quirks(call_id_chars=9)) == [
         {"role": "tool", "tool_call_id": "abcdef123", "content": ""}
     ]
+
+
+def test_the_bytes_of_media_are_looked_at_only_for_what_is_not_said() -> None:
+    wav = Media(MediaKind.AUDIO, " AUDIO/X-WAV ; rate=1", data="AA==")
+    assert write_messages(of_user(wav), quirks=FULL)[0]["content"] == [
+        {"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}}
+    ]
+    (file,) = write_messages(of_user(Media(MediaKind.FILE, data="AA==")), quirks=FULL)[0]["content"]
+    assert file == {
+        "type": "file",
+        "file": {"filename": "file", "file_data": "data:application/octet-stream;base64,AA=="},
+    }
+
+
+def test_a_text_that_is_no_base64_cannot_be_said() -> None:
+    with pytest.raises(InexpressibleError):
+        write_messages(of_user(Media(MediaKind.FILE, "text/plain", data="YQ==*")))
+
+
+def test_arguments_of_nothing_but_white_space_are_none() -> None:
+    (message,) = write_messages(of_assistant(ToolCall("a", "f", " \n")))
+    assert message["tool_calls"][0]["function"]["arguments"] == "{}"
+
+
+def test_plain_thoughts_that_nobody_takes_are_lost_but_not_twice() -> None:
+    quirks = Quirks(thoughts=("reasoning_content",))
+    assert write("m", quirks, messages=(of_assistant(Thinking("b"), Text("a")),))[1] == ()
+    sealed = Thinking(encrypted="e", family=Family.ANTHROPIC)
+    assert write("m", quirks, messages=(of_assistant(Thinking("b"), sealed, Text("a")),))[1] == ("messages.thinking",)

@@ -23,7 +23,8 @@ from edge_service.dialects.openai_chat import DEFAULT, Quirks
 from .asked import FULL, HELLO, write
 
 SCHEMA = msgspec.Raw(b'{"type":"object"}')
-TOOLS = (Tool("f", "d", SCHEMA, strict=True), Tool("g"))
+CLOSED = msgspec.Raw(b'{"type":"object","additionalProperties":false}')
+TOOLS = (Tool("f", "d", CLOSED, strict=True), Tool("g"))
 
 
 def test_a_request_as_a_whole() -> None:
@@ -140,13 +141,46 @@ def test_without_tools_there_is_nothing_to_choose() -> None:
     assert not dropped
 
 
+@pytest.mark.parametrize(
+    ("parameters", "strict", "said", "dropped"),
+    [
+        (None, True, True, ()),
+        (CLOSED, True, True, ()),
+        (CLOSED, False, False, ()),
+        (SCHEMA, False, False, ()),
+        (SCHEMA, True, False, ("tools.strict",)),
+    ],
+)
+def test_a_tool_is_strict_if_its_schema_can_be(
+    parameters: msgspec.Raw | None, strict: bool, said: bool, dropped: tuple[str, ...]
+) -> None:
+    body, named = write(tools=(Tool("f", parameters=parameters, strict=strict),), quirks=FULL)
+    assert (body["tools"][0]["function"]["strict"], named) == (said, dropped)
+
+
+@pytest.mark.parametrize(
+    ("schema", "strict", "said", "dropped"),
+    [
+        (CLOSED, True, True, ()),
+        (CLOSED, False, False, ()),
+        (SCHEMA, False, False, ()),
+        (SCHEMA, True, False, ("output.strict",)),
+    ],
+)
+def test_an_answer_is_strict_if_its_schema_can_be(
+    schema: msgspec.Raw, strict: bool, said: bool, dropped: tuple[str, ...]
+) -> None:
+    body, named = write(output=Output(OutputKind.SCHEMA, schema, strict=strict))
+    assert (body["response_format"]["json_schema"]["strict"], named) == (said, dropped)
+
+
 def test_a_schema_needs_a_name() -> None:
     output = Output(OutputKind.SCHEMA, SCHEMA, "a b" * 40, "d", strict=False)
     body, _ = write(output=output)
     schema = body["response_format"]["json_schema"]
     assert schema == {"name": ("a_b" * 40)[:64], "schema": {"type": "object"}, "description": "d", "strict": False}
     body, _ = write(output=Output(OutputKind.SCHEMA, SCHEMA))
-    assert body["response_format"]["json_schema"]["name"] == "answer"
+    assert body["response_format"]["json_schema"] == {"name": "answer", "schema": {"type": "object"}}
 
 
 @pytest.mark.parametrize(

@@ -226,6 +226,20 @@ def test_the_signature_of_a_call_stands_before_it() -> None:
             [("rs_1", "a", "forebay~n~~rs_1~"), ("rs_2", "b", "forebay~n~~rs_2~")],
         ),
         (
+            # What is known of a thought comes bit by bit.
+            [
+                ThinkingDelta("a", id="rs_1"),
+                ThinkingDelta(id="rs_1"),
+                ThinkingDelta(signature="s", family=Family.ANTHROPIC),
+                ThinkingDelta(id="rs_1"),
+            ],
+            [("rs_1", "a", "forebay~s~anthropic~rs_1~s")],
+        ),
+        (
+            [ThinkingDelta("a"), ThinkingDelta("b", id="rs_2")],
+            [("rs_i_0", "ab", "forebay~n~~rs_2~")],
+        ),
+        (
             [ThinkingDelta(encrypted="e", family=Family.ANTHROPIC), ThinkingDelta(encrypted="f", family=Family.OPENAI)],
             [("rs_i_0", "", "forebay~e~anthropic~~e"), ("rs_i_1", "", "f")],
         ),
@@ -262,9 +276,41 @@ def test_probabilities() -> None:
 
 
 def test_of_several_answers_there_is_the_first() -> None:
-    assert output(TextDelta("a"), TextDelta("b", 1), RefusalDelta("c", 1), ThinkingDelta("d", choice=1)) == output(
-        TextDelta("a")
+    others = (
+        TextDelta("b", 1),
+        TextDelta("b", 1, msgspec.Raw(b'{"content":[{"token":"a","logprob":-1}]}')),
+        RefusalDelta("c", 1),
+        ThinkingDelta("d", choice=1),
+        MediaDelta(Media(MediaKind.IMAGE, data="QQ=="), 1),
+        ToolCallStarted(0, "c", "f", choice=1),
     )
+    assert output(TextDelta("a"), *others) == output(TextDelta("a"))
+    call = ToolCallStarted(0, "c", "f")
+    assert output(call, ToolCallDelta(0, "x", 1), ToolCallDelta(0, "{}")) == output(call, ToolCallDelta(0, "{}"))
+
+
+def test_a_call_begins_once() -> None:
+    call = ToolCallStarted(0, "c", "f")
+    assert [item["arguments"] for item in output(call, call, ToolCallDelta(0, "{}"))] == ["{}"]
+
+
+def test_arguments_of_nothing_but_white_space_are_none() -> None:
+    (item,) = output(ToolCallStarted(0, "c", "f"), ToolCallDelta(0, " \n"))
+    assert item["arguments"].strip() == "{}"
+
+
+def test_probabilities_without_a_text() -> None:
+    said = msgspec.Raw(b'{"content":[{"token":"a","logprob":-1}]}')
+    assert told(TextDelta("", logprobs=msgspec.Raw(b"{}"))) == []
+    (item,) = output(TextDelta("", logprobs=said), TextDelta("b", logprobs=msgspec.Raw(b"{}")))
+    assert (item["content"][0]["text"], len(item["content"][0]["logprobs"])) == ("b", 1)
+    refused = output(RefusalDelta("no"), TextDelta("a", logprobs=said))
+    assert [part["type"] for part in refused[0]["content"]] == ["refusal", "output_text"]
+
+
+def test_usage_that_came_at_the_beginning_counts() -> None:
+    told = write(Started("i", usage=Usage(5, 1)), TextDelta("a"), Ended())[-1]["response"]["usage"]
+    assert (told["input_tokens"], told["output_tokens"]) == (5, 1)
 
 
 def test_numbers_leave_none_out() -> None:

@@ -126,6 +126,12 @@ def test_images_that_the_assistant_made() -> None:
         ({**CALL, "namespace": "n"}, "input[0].namespace"),
         ({**CALL, "caller": {"type": "program", "caller_id": "p"}}, "input[0].caller"),
         ({"type": "function_call_output", "output": "7"}, "input[0]"),
+        ({"type": "function_call_output", "call_id": "c", "output": "7", "namespace": "n"}, "input[0].namespace"),
+        (
+            {"type": "function_call_output", "call_id": "c", "output": "7", "caller": {"type": "program"}},
+            "input[0].caller",
+        ),
+        ({"role": "assistant", "content": [{"type": "of tomorrow"}]}, "input[0].content[0]"),
         ({"role": "user", "content": [{"type": "input_audio"}]}, "input[0].content[0]"),
         ({"role": "system", "content": [{"type": "input_image", "image_url": "https://x"}]}, "input[0].content[0]"),
     ],
@@ -150,3 +156,33 @@ def test_what_is_lost_is_named() -> None:
         "input.phase",
         "input.content.annotations",
     )
+
+
+def test_what_the_client_calls_itself_is_like_any_other_call() -> None:
+    request = read(input=[{**CALL, "caller": {"type": "direct"}}])
+    assert (request.bound, len(request.messages)) == ((), 1)
+
+
+def test_results_in_a_row_are_one_message_and_do_not_join_what_is_said() -> None:
+    result = {"type": "function_call_output", "call_id": "c", "output": "7"}
+    messages = read_items({"role": "user", "content": "a"}, result, result, {"role": "user", "content": "b"})
+    assert [len(message.parts) for message in messages] == [1, 2, 1]
+
+
+def test_an_image_stands_in_a_row_with_what_is_said_about_it() -> None:
+    made = {"type": "image_generation_call", "result": "QQ=="}
+    (message,) = read_items({"role": "assistant", "content": "a"}, made)
+    assert message.parts == (Text("a"), Media(MediaKind.IMAGE, data="QQ=="))
+
+
+def test_a_thought_may_be_shown_without_a_summary() -> None:
+    thought = {"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "a"}]}
+    assert read_items(thought)[0].parts == (Thinking("a"),)
+
+
+@pytest.mark.parametrize(
+    "part", [{"type": "input_image", "image_url": "https://x"}, {"type": "input_file", "file_url": "https://x"}]
+)
+def test_where_a_cache_is_to_end_is_named(part: dict[str, Any]) -> None:
+    content = [{**part, "prompt_cache_breakpoint": {"mode": "explicit"}}]
+    assert read(input=[{"role": "user", "content": content}]).unsaid == ("prompt_cache_breakpoint",)

@@ -224,3 +224,39 @@ def test_names_are_not_without_end() -> None:
     request = read(**fields, input=[{"type": "new"}] * 100)
     assert (len(request.unsaid), len(request.bound)) == (16, 16)
     assert len(json.dumps(request.bound)) < 1000
+
+
+@pytest.mark.parametrize(("limit", "is_taken"), [(0, False), (1, True), (1_000_000_000, True), (1_000_000_001, False)])
+def test_the_bounds_of_a_limit(limit: int, is_taken: bool) -> None:
+    if is_taken:
+        assert read(max_output_tokens=limit).max_tokens == limit
+        return
+    with pytest.raises(InvalidRequestError) as caught:
+        read(max_output_tokens=limit)
+    assert caught.value.param == "max_output_tokens"
+
+
+def test_what_is_missing_and_what_is_empty() -> None:
+    for said, word in ((None, "missing"), ([], "empty")):
+        with pytest.raises(InvalidRequestError, match=f"'input' is {word}"):
+            read(input=said)
+
+
+def test_another_mode_of_reasoning_is_named() -> None:
+    assert read(reasoning={"mode": "pro"}).unsaid == ("reasoning.mode",)
+    assert read(reasoning={"mode": "standard"}).unsaid == ()
+
+
+def test_a_tool_that_the_client_itself_may_call_is_a_function() -> None:
+    tool = {"type": "function", "name": "f", "parameters": {}, "output_schema": {"type": "object"}}
+    request = read(tools=[{**tool, "allowed_callers": ["program", "direct"]}])
+    assert (request.bound, request.unsaid) == ((), ("tools.output_schema",))
+    assert read(tools=[{**tool, "allowed_callers": ["program"]}]).bound == ("tools[0].allowed_callers",)
+
+
+def test_tools_that_may_be_called_have_names() -> None:
+    allowed = [{"name": "f"}, {"type": "function"}, {"type": "mcp", "name": "g"}]
+    request = read(tool_choice={"type": "allowed_tools", "tools": allowed})
+    assert request.tool_choice == ToolChoice(Choosing.AUTO, ("f",))
+    assert request.bound == ("tool_choice.tools[1]", "tool_choice.tools[2]")
+    assert read(tool_choice={"type": "allowed_tools"}).tool_choice == ToolChoice(Choosing.AUTO)

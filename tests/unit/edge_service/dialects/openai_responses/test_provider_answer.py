@@ -6,7 +6,18 @@ from typing import Any
 import pytest
 
 from edge_service.dialects import openai_responses
-from edge_service.dialects.canonical import Answer, Family, Finish, Refusal, Text, Thinking, ToolCall, Usage
+from edge_service.dialects.canonical import (
+    Answer,
+    Family,
+    Finish,
+    Media,
+    MediaKind,
+    Refusal,
+    Text,
+    Thinking,
+    ToolCall,
+    Usage,
+)
 from edge_service.dialects.exchange import EmptyAnswerError, MalformedAnswerError, ReportedError
 
 HI = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hi"}]}
@@ -100,6 +111,26 @@ def test_what_is_no_answer(body: bytes, error: type[Exception]) -> None:
         openai_responses.PROVIDER.read(body)
 
 
-@pytest.mark.parametrize(("said", "read_as"), [(1.7e9, 1_700_000_000), (-1, 0), (1e300, 0), (None, 0)])
+@pytest.mark.parametrize(
+    ("said", "read_as"), [(1.7e9, 1_700_000_000), (-1, 0), (0.5, 0), (2.0**53 - 1, 2**53 - 1), (2.0**53, 0), (None, 0)]
+)
 def test_when_it_was_made(said: float | None, read_as: int) -> None:
     assert read(HI, created_at=said).created_at == read_as
+
+
+def test_nothing_at_all() -> None:
+    for body in (b"", b" \r\n"):
+        with pytest.raises(EmptyAnswerError):
+            openai_responses.PROVIDER.read(body)
+
+
+def test_text_that_is_not_utf_8_is_no_answer() -> None:
+    with pytest.raises(MalformedAnswerError):
+        openai_responses.PROVIDER.read(b'{"output":[{"type":"x","y":"\xff"}],"status":"incomplete"}')
+
+
+def test_parts_that_are_not_known_and_images_that_are_not_there_are_left_out() -> None:
+    message = {"type": "message", "content": [{"type": "of tomorrow", "text": 5}, {"type": "output_text", "text": "a"}]}
+    image = {"type": "image_generation_call", "result": "QQ=="}
+    answer = read(message, {"type": "message", "content": None}, {**image, "result": None}, image)
+    assert answer.choices[0].parts == (Text("a"), Media(MediaKind.IMAGE, data="QQ=="))

@@ -50,6 +50,8 @@ def done(item: dict[str, Any], index: int = 0) -> dict[str, Any]:
 
 CALL = {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "f", "arguments": ""}
 STARTED = ToolCallStarted(0, "c", "f")
+HI = {"type": "output_text", "text": "hi"}
+NO = {"type": "refusal", "refusal": "no"}
 
 
 def test_an_answer_begins_once() -> None:
@@ -114,6 +116,17 @@ def test_of_a_thought_and_its_summary_the_first_is_read() -> None:
     assert read(summary, aloud, {**aloud, "output_index": 1}) == [ThinkingDelta("b"), ThinkingDelta("a")]
 
 
+def test_only_parts_of_a_summary_stand_apart() -> None:
+    aloud = event("reasoning_text.delta", output_index=0, delta="a")
+    summary = event("reasoning_summary_text.delta", output_index=0, delta="b")
+    second = event("reasoning_summary_part.added", output_index=0, summary_index=1)
+    assert read(aloud, second) == [ThinkingDelta("a")]
+    assert read(second, summary) == [ThinkingDelta("b")]
+    assert read(summary, {**second, "summary_index": 0}) == [ThinkingDelta("b")]
+    assert read(summary, {**second, "output_index": 1}) == [ThinkingDelta("b")]
+    assert read(added({"type": "reasoning", "summary": []})) == []
+
+
 def test_calls() -> None:
     assert read(
         added(CALL, 1),
@@ -134,6 +147,16 @@ def test_calls() -> None:
         [added(CALL), event("function_call_arguments.done", output_index=0, arguments="{}"), done(CALL)],
         [added(CALL), done({**CALL, "arguments": "{}"})],
         [done({**CALL, "arguments": "{}"})],
+        [added(CALL), done({**CALL, "arguments": "{}"}), done({**CALL, "arguments": "{}"})],
+        [done({**CALL, "arguments": "{}"}), done({**CALL, "arguments": "{}"})],
+        [
+            added(CALL),
+            event("function_call_arguments.done", output_index=0, arguments=""),
+            event("function_call_arguments.done", output_index=1, arguments="{}"),
+            done({**CALL, "arguments": ""}),
+            done({**CALL, "arguments": "{}"}),
+        ],
+        [added({**CALL, "call_id": None, "id": "c"}), done({**CALL, "arguments": "{}"})],
     ],
 )
 def test_arguments_may_come_whole(events: list[dict[str, Any]]) -> None:
@@ -170,6 +193,20 @@ def test_images() -> None:
         ([], "completed", None, Finish.STOP),
         ([added(CALL)], "completed", None, Finish.TOOL_CALLS),
         ([event("refusal.delta", delta="no")], "completed", None, Finish.REFUSED),
+        ([done({"type": "message", "content": [HI, NO]})], "completed", None, Finish.REFUSED),
+        (
+            [done({"type": "message", "content": [NO]}), done({"type": "message", "content": [HI]}, 1)],
+            "completed",
+            None,
+            Finish.REFUSED,
+        ),
+        (
+            [event("refusal.delta", delta="no"), done({"type": "message", "content": [HI]}, 1)],
+            "completed",
+            None,
+            Finish.REFUSED,
+        ),
+        ([done({"type": "message", "content": [HI]})], "completed", None, Finish.STOP),
         ([added(CALL)], "incomplete", "max_output_tokens", Finish.LENGTH),
         ([], "incomplete", "content_filter", Finish.FILTERED),
     ],
@@ -217,3 +254,13 @@ def test_failures(told: dict[str, Any]) -> None:
 def test_what_is_no_event_of_the_dialect(data: bytes) -> None:
     with pytest.raises(MalformedAnswerError):
         openai_responses.PROVIDER.events().read(b"data: " + data + b"\n\n")
+
+
+def test_an_end_without_usage() -> None:
+    assert read(event("completed", response={})) == [Finished(Finish.STOP), Ended()]
+
+
+def test_what_ends_with_a_word_of_others_is_read() -> None:
+    reader = openai_responses.PROVIDER.events()
+    assert reader.read(b"data: [DONE]\n\n") == ()
+    assert reader.read(b'data: {"type":"response.output_text.delta","delta":"[DONE]"}\n\n') == (TextDelta("[DONE]"),)

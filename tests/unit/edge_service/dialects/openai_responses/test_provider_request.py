@@ -199,10 +199,21 @@ def test_media() -> None:
 
 
 def test_tools_are_not_strict_unless_they_are_said_to_be() -> None:
-    body, _ = write(tools=TOOLS, parallel_tool_calls=False)
-    assert [tool["strict"] for tool in body["tools"]] == [False, True]
-    assert body["tools"][0]["parameters"] == {"type": "object", "properties": {}}
+    body, dropped = write(tools=TOOLS, parallel_tool_calls=False)
+    assert ([tool["strict"] for tool in body["tools"]], dropped) == ([False, True], ())
+    none = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+    assert body["tools"][0]["parameters"] == none
     assert body["parallel_tool_calls"] is False
+
+
+def test_what_strict_mode_does_not_take_is_not_strict() -> None:
+    opened = msgspec.Raw(b'{"type":"object"}')
+    tools = (Tool("f", parameters=opened, strict=True), Tool("g", parameters=opened, strict=False))
+    body, dropped = write(tools=tools, output=Output(OutputKind.SCHEMA, opened, strict=True))
+    assert [tool["strict"] for tool in body["tools"]] == [False, False]
+    assert (body["text"]["format"]["strict"], dropped) == (False, ("tools.strict", "output.strict"))
+    body, dropped = write(tools=tools[1:], output=Output(OutputKind.SCHEMA, opened, strict=False))
+    assert (body["text"]["format"]["strict"], dropped) == (False, ())
 
 
 @pytest.mark.parametrize(
@@ -289,3 +300,49 @@ def test_a_user_whose_name_is_too_long_is_known_by_its_hash() -> None:
     names = {write(user=c * 65)[0]["safety_identifier"] for c in "ab"}
     assert {len(name) for name in names} == {64}
     assert len(names) == 2
+
+
+def test_only_a_text_that_comes_first_becomes_instructions() -> None:
+    pdf = Media(MediaKind.FILE, "application/pdf", data="QQ==")
+    for parts in ((Text(""),), (pdf,), (Text("a"), Text("b"))):
+        body, _ = write(messages=(Message(Role.SYSTEM, parts), HELLO))
+        assert "instructions" not in body
+    assert "instructions" not in write(messages=(HELLO, Message(Role.SYSTEM, (Text("be"),))))[0]
+
+
+def test_what_is_said_before_a_result_stays_before_it() -> None:
+    call = assistant(ToolCall("c", "f", "{}"))
+    items = write_items(HELLO, call, user(Text("a"), ToolResult("c", "f", (Text("r"),)), Text("b")))
+    assert [item.get("role", item.get("type")) for item in items[2:]] == ["user", "function_call_output", "user"]
+
+
+def test_thoughts_have_an_id_and_only_what_was_shown_of_them() -> None:
+    native = Thinking(encrypted="e", family=Family.OPENAI)
+    (first, second) = write_items(assistant(native, Thinking("a", encrypted="f", family=Family.OPENAI, id="rs_9")))
+    assert (first["id"], first["summary"], second["id"]) == ("rs_0", [], "rs_9")
+
+
+def test_a_thought_that_is_not_encrypted_is_not_handed_back() -> None:
+    thought = Thinking("a", family=Family.OPENAI, id="rs_1")
+    assert write(messages=(HELLO, assistant(thought, Text("b"))))[1] == ("messages.thinking",)
+
+
+@pytest.mark.parametrize(("length", "is_kept"), [(0, False), (1, True), (64, True), (65, False)])
+def test_ids_have_64_characters_at_most(length: int, is_kept: bool) -> None:
+    (item,) = write_items(assistant(ToolCall("c" * length, "f", "{}")))
+    assert (item["call_id"] == "c" * length) is is_kept
+    assert len(item["call_id"]) in (length, 45)
+
+
+def test_a_user_with_64_characters_is_known_by_them() -> None:
+    assert write(user="u" * 64)[0]["safety_identifier"] == "u" * 64
+
+
+def test_probabilities_are_counted_only_where_they_are_told() -> None:
+    body, dropped = write("gpt-4.1", top_logprobs=2)
+    assert ("top_logprobs" in body, dropped) == (False, ())
+    assert "top_logprobs" not in write("gpt-4.1", logprobs=True)[0]
+
+
+def test_penalties_are_dropped() -> None:
+    assert write(presence_penalty=1.0)[1] == ("presence_penalty",)
