@@ -185,7 +185,6 @@ class Connection(asyncio.Protocol):
         if self._answer is None:
             raise ConnectionBrokenError("a second answer")
         self._headers = []
-        self._framed = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         # In lower case. The parser takes off the white space before a value, and RFC 9112, 5.1 what is behind it.

@@ -271,6 +271,12 @@ def test_what_is_no_address_is_refused(address: str, capsys: pytest.CaptureFixtu
     assert not address or said == f"--resolver: '{address}' is neither HOST:PORT nor unix:PATH"
 
 
+@pytest.mark.parametrize("address", ["8402", "127.0.0.1:", "127.0.0.1:65536", "::1:8402", "unix:/run/ops.sock"])
+def test_operations_need_an_address_of_that_kind_too(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert refused(capsys, "--ops-listen", address) == f"--ops-listen: '{address}' is not HOST:PORT"
+    assert refused(capsys, **{variable("--ops-listen"): address}) == f"--ops-listen: '{address}' is not HOST:PORT"
+
+
 @pytest.mark.parametrize("value", ["", ",", " , "])
 def test_there_must_be_a_resolver(value: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert refused(capsys, "--resolver", value) == "--resolver needs at least one address"
@@ -325,8 +331,11 @@ def test_a_token_that_cannot_stand_in_a_header_is_refused_and_not_shown(
 
 
 def test_no_secret_is_in_the_representation() -> None:
-    given = load(FOREBAY_TOKEN="s3cret", OPENAI_API_KEY="sk-canary")
+    proxy = "http://u:hunter2@proxy:3128"
+    given = load(FOREBAY_TOKEN="s3cret", OPENAI_API_KEY="sk-canary", FOREBAY_EDGE_UPSTREAM_PROXY=proxy)
+    assert given.upstream_proxy == proxy
     assert "s3cret" not in repr(given)
+    assert "hunter2" not in repr(given)
     assert "sk-canary" not in repr(given)
     assert given.environment["OPENAI_API_KEY"] == "sk-canary"
 

@@ -21,6 +21,12 @@ def test_a_new_key_is_printed_once_with_what_the_configuration_says_of_it(capsys
     assert yaml.safe_load(rest) == [{"id": 'the "team": 1', "key-sha256": hashlib.sha256(key.encode()).hexdigest()}]
 
 
+def test_a_client_that_is_not_named_has_an_id_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["key", "new"], {}) == 0
+    (it,) = yaml.safe_load(capsys.readouterr().out.partition("\n")[2])
+    assert it["id"] == f"client-{it['key-sha256'][:8]}"
+
+
 def test_no_two_keys_are_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["key", "new"], {}) == main(["key", "new"], {}) == 0
     one, other = re.findall("fb-.*", capsys.readouterr().out)
@@ -36,7 +42,16 @@ def test_a_key_is_hashed_as_the_edge_does(
     assert capsys.readouterr().out == hashlib.sha256(b"fb-abc").hexdigest() + "\n"
 
 
-@pytest.mark.parametrize("written", [b"", b" \n", b"one\ntwo", b"fb \xc3\xa4", b"x" * 8193])
+def test_the_longest_key_is_hashed_and_any_that_can_be_typed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written = b"!" + b"x" * 8190 + b"~"
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(written)))
+    assert main(["key", "hash"], {}) == 0
+    assert capsys.readouterr().out == hashlib.sha256(written).hexdigest() + "\n"
+
+
+@pytest.mark.parametrize("written", [b"", b"fb-\x7f", b" \n", b"one\ntwo", b"fb \xc3\xa4", b"x" * 8193])
 def test_what_is_no_key_is_refused_and_not_shown(
     written: bytes, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

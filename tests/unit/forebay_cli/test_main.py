@@ -24,6 +24,7 @@ from forebay_cli.__main__ import is_address, is_local, main
         (["models", "--resolver-cert", "c"], {}, "--resolver-cert and --resolver-key go together"),
         (["models", "--resolver-name", "r"], {}, "need --resolver-ca: without it there is no TLS"),
         (["models", "--timeout", "soon"], {}, "'soon' is not a positive number of seconds"),
+        (["models", "--timeout", "inf"], {}, "'inf' is not a positive number of seconds"),
         (["models", "--timeout", "nan"], {}, "'nan' is not a positive number of seconds"),
         (["models"], {"FOREBAY_TIMEOUT": "0"}, "'0' is not a positive number of seconds"),
         (["models"], {"FOREBAY_TOKEN": "two\nlines"}, "FOREBAY_TOKEN: only printable ASCII"),
@@ -75,7 +76,7 @@ def test_a_flag_wins_over_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(cli, "ResolverClient", client)
     environment = {"FOREBAY_RESOLVER": "10.1.2.3:1", "FOREBAY_TIMEOUT": "9", "FOREBAY_TOKEN": "secret"}
-    environment["FOREBAY_CLIENT_KEY"] = "fb-1"
+    environment["FOREBAY_CLIENT_KEY"] = " fb-1\n"  # As it comes out of a file.
     hashed = sha256(b"fb-1").digest()
     assert main(["models"], {}) == 1
     assert main(["models"], {**environment, "FOREBAY_PLAINTEXT_NETWORK": "yes"}) == 1
@@ -110,6 +111,22 @@ def test_a_number_of_revisions_is_one(argument: str, capsys: pytest.CaptureFixtu
     assert "is not a positive number" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("word", ["1", "true", "TRUE", "yes", "on"])
+def test_a_switch_is_on_by_a_word_that_says_so(monkeypatch: pytest.MonkeyPatch, word: str) -> None:
+    def client(*_: object, **__: object) -> None:
+        raise cli.CallError("enough")
+
+    monkeypatch.setattr(cli, "ResolverClient", client)
+    assert main(["models"], {"FOREBAY_RESOLVER": "10.1.2.3:1", "FOREBAY_PLAINTEXT_NETWORK": word}) == 1
+
+
+def test_files_that_cannot_be_used_are_told_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "--resolver-ca", "/no/such/file"], {}) == 1
+    out, errors = capsys.readouterr()
+    assert (out, errors.count("\n")) == ("", 1)
+    assert errors.startswith("forebay: --resolver-ca: /no/such/file is no file of PEM certificates")
+
+
 def test_who_is_interrupted_says_so_by_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> int:
         raise KeyboardInterrupt
@@ -135,7 +152,12 @@ def test_a_check_that_was_killed_has_not_passed(monkeypatch: pytest.MonkeyPatch)
         ("127.0.0.1", False),
         (":8401", False),
         ("127.0.0.1:0", False),
+        ("127.0.0.1:65535", True),
         ("127.0.0.1:65536", False),
+        ("127.0.0.1:+80", False),
+        ("127.0.0.1: 80", False),
+        ("[::1:8401", False),
+        ("::1]:8401", False),
         ("127.0.0.1:" + "9" * 5000, False),
         ("127.0.0.1:²", False),
         ("::1:8401", False),

@@ -248,6 +248,39 @@ async def test_what_does_not_end_and_is_no_body_breaks(peer: Peer, kind: str) ->
     assert peer.released == []
 
 
+async def test_what_was_long_before_does_not_count_against_what_comes(peer: Peer) -> None:
+    large = b"x: " + b"y" * (MAX_HEAD_BYTES // 2) + b"\r\n"
+    comes = peer.connection.data_received
+    for _ in range(3):  # Heads without bodies.
+        answer = await ask(peer)
+        comes(b"HTTP/1.1 204 No Content\r\n")
+        comes(large)
+        comes(b"\r\n")
+        assert (answer.status, answer.is_complete) == (204, True)
+    answer = await ask(peer)
+    comes(CHUNKED)
+    comes(b"%x\r\n%s\r\n" % (2 * MAX_HEAD_BYTES, b"z" * 2 * MAX_HEAD_BYTES))
+    for piece in (b"1", b"\r\n", b"z\r\n0\r\n", b"\r\n"):
+        comes(piece)
+    assert await read(answer) == b"z" * (2 * MAX_HEAD_BYTES + 1)
+    assert len(peer.released) == 4
+
+
+async def test_an_interim_answer_is_not_the_answer(peer: Peer) -> None:
+    answer = await ask(peer)
+    peer.connection.data_received(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
+    assert (answer.head_is_there.done(), answer.status, answer.headers) == (False, 0, [])
+    peer.connection.data_received(OK + b"Content-Length: 0\r\n\r\n")
+    assert (answer.head_is_there.done(), answer.status) == (True, 200)
+
+
+async def test_not_even_a_line_end_may_come_unasked(peer: Peer) -> None:
+    await read(await ask(peer, WHOLE["a length"]))
+    peer.says(b"\r\n")
+    async with asyncio.timeout(20):
+        await peer.closed.wait()
+
+
 async def test_large_bodies_are_no_heads(peer: Peer) -> None:
     body = b"y" * (3 * MAX_HEAD_BYTES)
     chunks = b"".join(b"%x;x=%s\r\n%s\r\n" % (1000, b"y" * 1000, b"z" * 1000) for _ in range(200))
