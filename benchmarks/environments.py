@@ -37,7 +37,7 @@ def of_node(name: str) -> Path:
             raise MissingToolError(f"{program} is missing (Debian's nodejs and npm, or those of nodejs.org)")
     pins, directory = PINS / name, ENVIRONMENTS / name
     # What it would run after installing is of no use here.
-    command = ["npm", "ci", "--prefix", str(directory), "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
+    command = ["npm", "ci", "--prefix", str(directory), "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
     directory.mkdir(parents=True, exist_ok=True)
     for file in ("package.json", "package-lock.json"):
         shutil.copy(pins / file, directory / file)
@@ -57,7 +57,7 @@ def _install(name: str, directory: Path, lock: Path, commands: list[list[str]]) 
             subprocess.run(command, capture_output=True, text=True, check=True, timeout=INSTALL_S)
         except subprocess.CalledProcessError as error:
             last = (error.stderr or error.stdout).strip().rpartition("\n")[2]
-            raise MissingToolError(f"{name} could not be installed: {last}") from error
+            raise MissingToolError(f"{name} could not be installed: {last or error}") from error
         except (OSError, subprocess.TimeoutExpired) as error:
             raise MissingToolError(f"{name} could not be installed: {error}") from error
     done.write_text(digest)
