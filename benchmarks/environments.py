@@ -37,7 +37,7 @@ def of_node(name: str) -> Path:
             raise MissingToolError(f"{program} is missing (Debian's nodejs and npm, or those of nodejs.org)")
     pins, directory = PINS / name, ENVIRONMENTS / name
     # What it would run after installing is of no use here.
-    command = ["npm", "ci", "--prefix", str(directory), "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    command = ["npm", "ci", "--prefix", str(directory), "--ignore-scripts", "--no-audit", "--no-fund"]
     directory.mkdir(parents=True, exist_ok=True)
     for file in ("package.json", "package-lock.json"):
         shutil.copy(pins / file, directory / file)
