@@ -213,7 +213,7 @@ class SqliteState:
         self._rotation.changed, self._health.changed, self._drains.changed = set(), set(), set()
         self._bindings.changed = set()
         if self._connection is None:
-            return
+            return  # With what has changed: nobody will write it, and it must not pile up.
         changes = _Changes(
             {key: self._rotation.turn(key) for key in turns},
             {scope: self._health.get(scope) for scope in scopes},
