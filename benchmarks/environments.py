@@ -61,10 +61,15 @@ def _install(name: str, directory: Path, lock: Path, made_by: str, commands: lis
             subprocess.run(command, capture_output=True, text=True, check=True, timeout=INSTALL_S)
         done.write_text(wanted)
     except subprocess.CalledProcessError as error:
-        last = (error.stderr or error.stdout).strip().rpartition("\n")[2]
-        raise MissingToolError(f"{name} could not be installed: {last or error}") from error
+        raise MissingToolError(f"{name} could not be installed: {_reason(error) or error}") from error
     except (OSError, subprocess.TimeoutExpired) as error:
         raise MissingToolError(f"{name} could not be installed: {error}") from error
+
+
+def _reason(error: subprocess.CalledProcessError) -> str:
+    """The last line, which is pip's; npm begins with what it is, and ends with where it has written it down."""
+    lines = (error.stderr or error.stdout).strip().splitlines()
+    return next(iter([line for line in lines if line.startswith(("npm error", "npm ERR!"))] or lines[-1:]), "")
 
 
 def version(name: str) -> str:

