@@ -63,7 +63,7 @@ def _run(command: Sequence[str]) -> Any:
         raise CountError(str(error)) from error
     if done.returncode != 0:
         said = [line for line in done.stderr.splitlines() if '"event":"request"' not in line]
-        raise CountError("\n".join(said[-20:]))
+        raise CountError("\n".join(said[-20:]) or f"{command[0]} ended with status {done.returncode}")
     try:
         return json.loads(done.stdout)
     except ValueError as error:

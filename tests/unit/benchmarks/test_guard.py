@@ -9,9 +9,9 @@ from benchmarks.budget import CountError
 
 
 @pytest.mark.parametrize("program", ["/bin/false", "/bin/true", "/nowhere/valgrind"])
-def test_what_counts_nothing_is_no_count(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
+def test_what_counts_nothing_is_no_count_and_is_named(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
     monkeypatch.setattr(guard, "_PATHS", (program,))
-    with pytest.raises(CountError):
+    with pytest.raises(CountError, match=program):
         guard.calibrated()
 
 
