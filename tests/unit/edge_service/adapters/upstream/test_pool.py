@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
+import trustme
 
 from edge_service.adapters.upstream import pool as its_module
 from edge_service.adapters.upstream.addresses import Guard
@@ -23,7 +26,9 @@ async def pool() -> AsyncIterator[Pool]:
 
 
 def origin(server: Provider, *, allow_private: bool = True) -> Origin:
-    return Origin(False, "127.0.0.1", int(server.url.split(":")[2].split("/")[0]), allow_private)
+    return Origin(
+        server.url.startswith("https:"), "127.0.0.1", int(server.url.split(":")[2].split("/")[0]), allow_private
+    )
 
 
 async def ask(pool: Pool, server: Provider) -> int:
@@ -55,6 +60,25 @@ async def test_origins_share_nothing(pool: Pool) -> None:
         assert (one.accepted, other.accepted) == (1, 1)
         with pytest.raises(UnreachableError):
             await pool.send(origin(one, allow_private=False), HEAD, b"{}", 5.0)
+
+
+async def test_a_provider_that_speaks_several_protocols_is_told_which_is_wanted(tmp_path: Path) -> None:
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1").configure_cert(context)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    chosen = []
+
+    async def tells(connection: Connection) -> None:
+        chosen.append(connection.writer.get_extra_info("ssl_object").selected_alpn_protocol())
+        await says("hi")(connection)
+
+    pool = Pool(ssl_context(tmp_path / "ca.pem"), Guard())
+    async with provider(tells, context) as server:
+        assert await ask(pool, server) == 200
+        await pool.aclose()
+    assert chosen == ["http/1.1"]
 
 
 def keeps(seconds: int) -> Script:
