@@ -68,7 +68,7 @@ def _resident(pids: Iterable[int]) -> int:
 
 def starts(found: Found, provider: Nginx, directory: Path, rounds: int, pools: Iterable[int]) -> None:
     """Starts the services so many times, with so many pools each, and lets the resolver read a changed file. None of it
-    is pinned: a file is read in a process beside the resolver's."""
+    is pinned: a file is read in a thread beside the one that answers."""
     nowhere = Cores((), ())
     for count in pools:
         for number in range(rounds):

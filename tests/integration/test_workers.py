@@ -78,6 +78,7 @@ async def test_two_workers_are_one_edge_also_when_one_of_them_is_killed(tmp_path
         served = [line["worker"] for line in lines if line["event"] == "request"]
         assert abs(served.count(0) - served.count(1)) <= 2
         assert (await metrics(edge))["forebay_workers"] == 2
+        assert (await metrics(it.services.resolver))["forebay_resolve_streams"] == 2
 
         # Of the streams, those end that the dead one was serving.
         streams = [asyncio.create_task(it.chat(stream=True)) for _ in range(8)]

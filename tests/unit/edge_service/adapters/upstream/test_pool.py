@@ -10,6 +10,7 @@ import trustme
 
 from edge_service.adapters.upstream import pool as its_module
 from edge_service.adapters.upstream.addresses import Guard
+from edge_service.adapters.upstream.answer import ConnectionBrokenError
 from edge_service.adapters.upstream.pool import IDLE_S, MARGIN_S, Origin, Pool
 from edge_service.adapters.upstream.trust import ssl_context
 from edge_service.app.ports import UnreachableError
@@ -179,6 +180,22 @@ async def test_one_that_was_closed_while_it_was_idle_is_passed_over(pool: Pool) 
         for _ in range(5):
             assert await ask(pool, server) == 200
         assert len(server.calls) == 5
+
+
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200"], ids=["nothing", "a bit"])
+async def test_what_was_read_on_a_connection_that_is_used_again_is_not_sent_twice(pool: Pool, said: bytes) -> None:
+    async def script(connection: Connection) -> None:
+        if len(server.calls) == 1:
+            await says("hi")(connection)
+        else:
+            await connection.raw(said)
+            connection.writer.close()
+
+    async with provider(script) as server:
+        assert await ask(pool, server) == 200
+        with pytest.raises(ConnectionBrokenError):
+            await ask(pool, server)
+        assert (len(server.calls), server.accepted) == (2, 1)
 
 
 async def test_nothing_is_open_once_the_pool_is_closed() -> None:
