@@ -9,14 +9,17 @@ import asyncio
 import contextlib
 import ssl
 import stat
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
 import structlog
 
 from resolver_service.app.ports import Certificates
+from resolver_service.domain import validity
 
 LOOK_S = 1.0
 """How often the files are looked at. What two looks in a row have found counts, since a renewal is of several files."""
@@ -49,6 +52,10 @@ class Followed:
         self._files = files
         self.current = load(files)
 
+        self._told_trouble = ""
+        """What has been told of the certificate's age, since it is here."""
+        self._tell_trouble()
+
     async def follow(self, use: Callable[[Certificates], None]) -> None:
         """Hands over what is in the files whenever it has changed, until cancelled. What cannot be used changes
         nothing."""
@@ -56,6 +63,7 @@ class Followed:
         look = told
         while True:
             await asyncio.sleep(LOOK_S)
+            self._tell_trouble()
             before, look = look, await asyncio.to_thread(_look, self._files)
             if look == told or look != before:
                 continue
@@ -67,6 +75,18 @@ class Followed:
             else:
                 use(self.current)
                 _log.info("certificate_renewed", files=str(self._files))
+                self._told_trouble = ""
+                self._tell_trouble()
+
+    def _tell_trouble(self) -> None:
+        """Tells once of a certificate that is of no use, or soon will be. It is used all the same: the clock may
+        be wrong, and at the next start it would be the only one."""
+        valid = validity.of(self.current.chain)
+        trouble = "" if valid is None else valid.trouble(time.time())
+        if valid is not None and trouble and trouble != self._told_trouble:
+            begins, ends = (datetime.fromtimestamp(at, UTC).isoformat() for at in (valid.begins_at, valid.ends_at))
+            _log.warning(trouble, files=str(self._files), valid_from=begins, valid_until=ends)
+        self._told_trouble = trouble
 
 
 def load(files: Files) -> Certificates:
