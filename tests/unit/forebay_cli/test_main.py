@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 from hashlib import sha256
 from importlib.metadata import version
@@ -35,6 +36,20 @@ from forebay_cli.__main__ import is_address, is_local, main
         (["drain", "p/m#0"], {"FOREBAY_MANAGEMENT_KEY": "schlüssel"}, "FOREBAY_MANAGEMENT_KEY: only printable ASCII"),
         (["undrain"], {"FOREBAY_MANAGEMENT_KEY": "k"}, "TARGET"),
         (["models"], {"FOREBAY_TOKEN": "schlüssel"}, "FOREBAY_TOKEN: only printable ASCII"),
+        # Bytes that are no UTF-8, as Python has them in arguments and in the environment.
+        (["resolve", "m\udcff"], {}, "NAME: 'm\\udcff' is not UTF-8"),
+        (["explain", "m\udcff"], {}, "NAME: 'm\\udcff' is not UTF-8"),
+        (["clear", "p/m\udcff#0"], {"FOREBAY_MANAGEMENT_KEY": "k"}, "TARGET: 'p/m\\udcff#0' is not UTF-8"),
+        (["drain", "p/m\udcff#0"], {"FOREBAY_MANAGEMENT_KEY": "k"}, "TARGET: 'p/m\\udcff#0' is not UTF-8"),
+        (
+            ["rollback", "1"],
+            {"FOREBAY_MANAGEMENT_KEY": "k", "FOREBAY_AUTHOR": "\udcff"},
+            "--author: '\\udcff' is not UTF-8",
+        ),
+        (["health", "--service", "\udcff"], {}, "--service: '\\udcff' is not UTF-8"),
+        (["key", "new", "--id", "\udcff"], {}, "--id: '\\udcff' is not UTF-8"),
+        (["models", "--resolver", "unix:/\udcff"], {}, "--resolver: 'unix:/\\udcff' is not UTF-8"),
+        (["models", "--resolver-ca", "ca", "--resolver-name", "\udcff"], {}, "--resolver-name: '\\udcff' is not UTF-8"),
     ],
 )
 def test_what_is_not_understood_ends_with_status_2(
@@ -97,6 +112,18 @@ def test_a_flag_wins_over_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
+def test_a_clients_key_is_hashed_byte_by_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def client(*_: object, client_key_sha256: bytes) -> None:
+        made.append(client_key_sha256)
+        raise cli.CallError("enough")
+
+    monkeypatch.setattr(cli, "ResolverClient", client)
+    assert main(["models"], {"FOREBAY_CLIENT_KEY": os.fsdecode(b"fb-\xff")}) == 1
+    assert made == [sha256(b"fb-\xff").digest()]
+
+
 def test_with_tls_no_consent_is_needed_and_all_that_is_said_of_it_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
 
@@ -112,7 +139,7 @@ def test_with_tls_no_consent_is_needed_and_all_that_is_said_of_it_counts(monkeyp
     assert made == [cli.Tls(Path("ca"), (Path("cert"), Path("key")), "r"), cli.Tls(Path("ca"))]
 
 
-@pytest.mark.parametrize("argument", ["0", "-1", "many", "4294967296", "1" + "0" * 5000, "²"])
+@pytest.mark.parametrize("argument", ["0", "-1", "many", "4294967296", "1" + "0" * 5000, "0" * 19 + "1" * 20, "²"])
 def test_a_number_of_revisions_is_one(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["revisions", f"--most={argument}"], {"FOREBAY_MANAGEMENT_KEY": "k"})
