@@ -55,6 +55,7 @@ class Followed:
         self._is_client = is_client
         self.current = load(files, is_client=is_client)
 
+        self._validity = validity.of(self.current.chain)
         self._told_trouble = ""
         """What has been told of the certificate's age, since it is here."""
         self._tell_trouble()
@@ -78,16 +79,18 @@ class Followed:
             else:
                 use(self.current)
                 _log.info("certificate_renewed", files=str(self._files))
-                self._told_trouble = ""
+                self._validity, self._told_trouble = validity.of(self.current.chain), ""
                 self._tell_trouble()
 
     def _tell_trouble(self) -> None:
         """Tells once of a certificate that is of no use, or soon will be. It is used all the same: the clock may
         be wrong, and at the next start it would be the only one."""
-        valid = validity.of(self.current.chain)
-        trouble = "" if valid is None else valid.trouble(time.time())
-        if valid is not None and trouble and trouble != self._told_trouble:
-            begins, ends = (datetime.fromtimestamp(at, UTC).isoformat() for at in (valid.begins_at, valid.ends_at))
+        if self._validity is None:
+            return
+        trouble = self._validity.trouble(time.time())
+        if trouble and trouble != self._told_trouble:
+            its = (self._validity.begins_at, self._validity.ends_at)
+            begins, ends = (datetime.fromtimestamp(at, UTC).isoformat() for at in its)
             _log.warning(trouble, files=str(self._files), valid_from=begins, valid_until=ends)
         self._told_trouble = trouble
 
