@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from edge_service.adapters.upstream import pool as its_module
 from edge_service.adapters.upstream.addresses import Guard
 from edge_service.adapters.upstream.answer import ConnectionBrokenError
 from edge_service.adapters.upstream.pool import IDLE_S, MARGIN_S, Origin, Pool
+from edge_service.adapters.upstream.presence import SOCKET_OPTIONS
 from edge_service.adapters.upstream.trust import ssl_context
 from edge_service.app.ports import UnreachableError
 from tests.support.faulty_upstream import Connection, Provider, Script, provider, says
@@ -80,6 +82,16 @@ async def test_a_provider_that_speaks_several_protocols_is_told_which_is_wanted(
         assert await ask(pool, server) == 200
         await pool.aclose()
     assert chosen == ["http/1.1"]
+
+
+async def test_the_system_looks_whether_a_silent_provider_is_there(pool: Pool) -> None:
+    async with provider(says("hi")) as server:
+        await ask(pool, server)
+        (idle,) = pool._idle[origin(server)]
+        assert idle._transport is not None
+        its_socket = idle._transport.get_extra_info("socket")
+        assert [(*where, its_socket.getsockopt(*where)) for *where, _ in SOCKET_OPTIONS] == list(SOCKET_OPTIONS)
+        assert its_socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
 
 
 def keeps(seconds: int) -> Script:
