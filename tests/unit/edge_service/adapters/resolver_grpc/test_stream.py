@@ -70,6 +70,36 @@ async def test_questions_wait_for_each_other_where_several_came_at_a_time(at_fir
         assert counting.at_a_time == [at_first, *then]
 
 
+class Slow(Counting):
+    """One that answers when it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_come, self.may_answer = asyncio.Event(), asyncio.Event()
+
+    async def ResolveStream(  # noqa: N802
+        self, requests: AsyncIterator[pb.ResolveStreamRequest], context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[pb.ResolveStreamResponse]:
+        async for answers in super().ResolveStream(requests, context):
+            self.has_come.set()
+            await self.may_answer.wait()
+            yield answers
+
+
+async def test_what_is_asked_while_a_message_is_under_way_goes_in_the_next_one() -> None:
+    slow = Slow()
+    async with streaming(slow) as stream:
+        asking = [asyncio.create_task(stream.resolve(pb.ResolveRequest(), 10))]
+        await slow.has_come.wait()
+        for _ in range(3):
+            asking.append(asyncio.create_task(stream.resolve(pb.ResolveRequest(), 10)))
+            for _ in range(5):  # Turns, in which whoever does not wait goes.
+                await asyncio.sleep(0)
+        slow.may_answer.set()
+        await asyncio.gather(*asking)
+    assert slow.at_a_time == [1, 3]
+
+
 class Echoing(resolver_service_pb2_grpc.ResolverServiceServicer):
     """A resolver that gives back the name that it is asked for."""
 
