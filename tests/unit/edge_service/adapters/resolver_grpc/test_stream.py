@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from edge_service.adapters.resolver_grpc import stream as stream_module
 from edge_service.adapters.resolver_grpc.channels import Channels
+from edge_service.adapters.resolver_grpc.management import CHANGE_TIMEOUT_S
 from edge_service.adapters.resolver_grpc.stream import ResolveStream, StreamLostError
 from forebay.resolver.v1 import plan_pb2, resolver_service_pb2_grpc
 from forebay.resolver.v1 import resolver_service_pb2 as pb
@@ -184,6 +185,20 @@ async def test_listings_go_on_when_certificates_are_renewed() -> None:
         for _ in range(2):
             assert (await stream.list_models(pb.ListModelsRequest(), 10)).revision == 7
             stream.renewed()
+
+
+async def test_so_does_a_change_however_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    graces: list[float | None] = []
+    async with streaming(Silent()) as stream:
+        close = stream._channel.close
+
+        async def closed(grace: float | None = None) -> None:
+            graces.append(grace)
+            await close(grace)
+
+        monkeypatch.setattr(stream._channel, "close", closed)
+        stream.renewed()
+    assert graces == [CHANGE_TIMEOUT_S]
 
 
 class Refusing(resolver_service_pb2_grpc.ResolverServiceServicer):
