@@ -8,6 +8,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,8 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
 
 def _run(parser: argparse.ArgumentParser, given: argparse.Namespace, environment: Mapping[str, str]) -> int:
     if given.command == "check":
+        if not given.file:
+            parser.error("FILE is empty: name the configuration file to check")
         return commands.check(given.file, environment)
     if given.command == "key":
         return keys.new(given.id) if given.action == "new" else keys.tell_hash(sys.stdin.buffer.read(keys.LONGEST + 1))
@@ -179,6 +182,8 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         description="Asks a resolver what it would do and how it is, changes that, and checks configurations.",
         **its_form,
     )
+    its_version = f"%(prog)s {version('forebay')}"
+    parser.add_argument("--version", action="version", version=its_version, help="print the version and exit")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
     def command(name: str, explanation: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:

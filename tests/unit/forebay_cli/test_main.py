@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from forebay_cli.__main__ import is_address, is_local, main
         (["frobnicate"], {}, "frobnicate"),
         (["resolve"], {}, "NAME"),
         (["check"], {}, "FILE"),
+        (["check", ""], {}, "FILE is empty"),
         (["models", "--js"], {}, "--js"),
         (["models", "--resolver", "nonsense"], {}, "'nonsense' is neither HOST:PORT nor unix:PATH"),
         (["models"], {"FOREBAY_RESOLVER": "10.1.2.3:8401"}, "add --plaintext-network to consent"),
@@ -74,6 +76,13 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str], command: str
         main([command, "--help"], {})
     assert stopped.value.code == 0
     assert "FOREBAY_TOKEN" in capsys.readouterr().out
+
+
+def test_it_tells_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["--version"], {})
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out == f"forebay {version('forebay')}\n"
 
 
 def test_the_help_of_resolve_says_that_it_takes_a_turn(capsys: pytest.CaptureFixture[str]) -> None:

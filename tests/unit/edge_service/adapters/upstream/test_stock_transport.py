@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from edge_service.adapters.upstream.addresses import Guard
+from edge_service.adapters.upstream.presence import SOCKET_OPTIONS
 from edge_service.adapters.upstream.stock_transport import ERRORS, GuardedBackend, Transport
 from edge_service.adapters.upstream.trust import ssl_context
 from edge_service.app.ports import UnreachableError
@@ -112,3 +113,21 @@ async def test_a_proxy_gets_what_is_for_others_and_who_may_use_it() -> None:
         await transport.aclose()
     assert [call.path for call in proxy.calls] == ["http://no-such-host.invalid/v1", "http://10.0.0.1/v1"]
     assert {call.headers["proxy-authorization"] for call in proxy.calls} == {"Basic bWU6c2VjcmV0"}
+
+
+async def test_the_system_looks_whether_a_silent_provider_is_there(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[int, int, int]] = []
+    connect = httpcore2.AnyIOBackend.connect_tcp
+
+    async def connect_tcp(
+        it: httpcore2.AnyIOBackend, *where: Any, socket_options: Any, **how: Any
+    ) -> httpcore2.AsyncNetworkStream:
+        told.extend(socket_options)
+        return await connect(it, *where, socket_options=socket_options, **how)
+
+    monkeypatch.setattr(httpcore2.AnyIOBackend, "connect_tcp", connect_tcp)
+    async with provider(says("hi")) as server:
+        assert await ask(transport, server.url, allow_private=True) == 200
+    assert told == list(SOCKET_OPTIONS)
