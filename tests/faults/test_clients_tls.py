@@ -138,6 +138,14 @@ async def test_the_versions_of_tls_are_those_that_are_safe(wire: Tls, version: s
         assert b"HTTP/1.1 200" in await talking.exchange(port, talking.WHOLE, until_closed=False)
 
 
+def test_a_renewed_certificate_is_shown_by_the_same_rules(wire: Tls, shown: Pair) -> None:
+    renewed = load(Files((shown.certificate, shown.key)))
+    wire.certificate.renew(renewed)
+    assert wire.certificate.context is renewed.context
+    assert renewed.context.minimum_version is ssl.TLSVersion.TLSv1_2
+    assert renewed.context.options & ssl.OP_NO_RENEGOTIATION  # It costs the server more than the client.
+
+
 async def test_what_is_spoken_inside_is_said(wire: Tls) -> None:
     assert wire.client is not None
     wire.client.set_alpn_protocols(["h2", "http/1.1"])

@@ -31,7 +31,6 @@ class Certificate:
     """The server's certificate; after `renew`, another one for new connections."""
 
     def __init__(self, certificates: Certificates) -> None:
-        self.context = certificates.context
         self.renew(certificates)
 
     def renew(self, certificates: Certificates) -> None:

@@ -12,6 +12,7 @@ import structlog
 from google.protobuf.message import DecodeError, Message
 
 from edge_service.adapters.resolver_grpc.channels import Channels
+from edge_service.adapters.resolver_grpc.management import CHANGE_TIMEOUT_S
 from edge_service.adapters.resolver_grpc.outbox import Outbox
 from edge_service.adapters.resolver_grpc.streaming_call import CallEndedError, StreamingCall
 from edge_service.domain.management import Caller
@@ -22,8 +23,8 @@ BACKOFF_MIN_S = 0.1
 BACKOFF_MAX_S = 1.0
 FLUSH_S = 0.5
 """How long the last reports may take when the edge stops."""
-GRACE_S = 0.5
-"""How long listings may go on on a channel that is replaced."""
+GRACE_S = CHANGE_TIMEOUT_S
+"""How long calls may go on on a channel that is replaced. None takes longer: whoever waits for one is not cancelled."""
 RIDE_S = 0.005
 """How long reports that are not urgent wait for something to go with."""
 TURNS = 3

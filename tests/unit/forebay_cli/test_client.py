@@ -186,6 +186,67 @@ def test_a_change_whose_answer_got_lost_may_have_been_made(
     assert str(caught.value) == said
 
 
+CHANGES: dict[str, tuple[Callable[[ResolverClient], Any], message.Message, message.Message]] = {
+    "ClearCooldown": (
+        lambda client: client.clear("a/b#0", "boss"),
+        admin_pb.ClearCooldownRequest(target_id="a/b#0"),
+        admin_pb.ClearCooldownResponse(),
+    ),
+    "Drain": (
+        lambda client: client.drain("a/b#0", "boss", drained=True),
+        admin_pb.DrainRequest(target_id="a/b#0", drained=True),
+        admin_pb.DrainResponse(),
+    ),
+    "Rollback": (
+        lambda client: client.roll_back(3, "me", "boss"),
+        admin_pb.RollbackRequest(revision=3, author="me"),
+        admin_pb.RollbackResponse(revision=5),
+    ),
+    "ApplyConfiguration": (
+        lambda client: client.apply(b"text", "me", "boss", validate_only=True),
+        admin_pb.ApplyConfigurationRequest(text=b"text", author="me", validate_only=True),
+        admin_pb.ApplyConfigurationResponse(revision=5),
+    ),
+}
+
+
+@pytest.mark.parametrize("method", CHANGES)
+def test_a_change_says_all_of_what_it_is_and_who_demands_it(
+    client: ResolverClient, channel: Any, meanwhile: Callable[..., Future[Any]], method: str
+) -> None:
+    make, wanted, response = CHANGES[method]
+    changing = meanwhile(make, client)
+    metadata, request, call = channel.take_unary_unary(ADMIN.methods_by_name[method])
+    call.terminate(response, (), grpc.StatusCode.OK, "")
+    assert request == wanted
+    assert ("x-management-key", "boss") in metadata
+    changing.result(5)
+
+
+def test_what_is_only_checked_has_changed_nothing_whatever_becomes_of_the_answer(
+    client: ResolverClient, channel: Any, meanwhile: Callable[..., Future[Any]]
+) -> None:
+    checking = meanwhile(CHANGES["ApplyConfiguration"][0], client)
+    *_, call = channel.take_unary_unary(ADMIN.methods_by_name["ApplyConfiguration"])
+    call.terminate(None, (), grpc.StatusCode.DEADLINE_EXCEEDED, "late")
+    with pytest.raises(CallError, match="allow more with --timeout"):
+        checking.result(5)
+
+
+def test_with_a_clients_key_nothing_is_shown_but_what_the_client_sees(
+    channel: Any, meanwhile: Callable[..., Future[Any]]
+) -> None:
+    client = ResolverClient("1.2.3.4:8401", "", 2.5, channel, client_key_sha256=b"hash")
+    explaining = meanwhile(client.explain, pb.ResolveRequest(model="chat"), "boss")
+    _, request, call = channel.take_unary_unary(METHODS["Explain"])
+    info = error_details_pb2.ErrorInfo(reason="CLIENT_KEY_UNKNOWN", domain="forebay")
+    code = grpc.StatusCode.UNAUTHENTICATED
+    call.terminate(None, details(code, "unknown", info), code, "unknown")
+    assert request.request.client_key_sha256 == b"hash"
+    with pytest.raises(ClientKeyNeededError):
+        explaining.result(5)
+
+
 def test_details_that_contradict_their_status_are_not_the_resolvers(
     client: ResolverClient, channel: Any, meanwhile: Callable[..., Future[Any]]
 ) -> None:

@@ -103,3 +103,60 @@ def test_targets_for_which_there_was_no_room_are_counted() -> None:
         "1 other target: ready, and not asked of late",
         "250000 more targets for which there is no room here",
     ]
+
+
+def test_models_are_listed_with_what_describes_them_or_who_serves_them() -> None:
+    models = [pb.ModelEntry(id="chat", kind="cluster", description="talk"), pb.ModelEntry(id="m", provider="p")]
+    assert output.models(pb.ListModelsResponse(models=models)).splitlines() == [
+        "ID    KIND     DESCRIPTION OR PROVIDER",
+        "chat  cluster  talk",
+        "m     -        p",
+    ]
+
+
+def test_a_status_tells_of_resolvers_and_of_targets_that_are_not_just_ready() -> None:
+    recent = [admin_pb.OutcomeCount(disposition="ok", count=3), admin_pb.OutcomeCount(disposition="quota", count=1)]
+    response = admin_pb.GetStatusResponse(
+        replicas=[
+            admin_pb.ReplicaStatus(id="one", revision=7),
+            admin_pb.ReplicaStatus(id="two", revision=6, seen_ms_ago=1500, degraded=True),
+        ],
+        targets=[
+            admin_pb.TargetStatus(target_id="a", state="cooling", reason="quota", retry_after_ms=2000),
+            admin_pb.TargetStatus(target_id="b", state="ready", in_flight=2),
+            admin_pb.TargetStatus(target_id="c", state="ready", recent=recent),
+            admin_pb.TargetStatus(target_id="d", state="ready"),
+            admin_pb.TargetStatus(target_id="e", state="ready"),
+        ],
+    )
+    *lines, tail = output.status(response, every=False).splitlines()
+    assert lines[:3] == ["one at revision 7", "two at revision 6, seen 1.5 s ago, degraded", ""]
+    assert lines[3:] == [
+        "TARGET  STATE    REASON  RETRY AFTER  IN FLIGHT  LAST 5 MIN",
+        "a       cooling  quota   2 s          -          -",
+        "b       ready    -       -            2          -",
+        "c       ready    -       -            -          3 ok, 1 quota",
+        "",
+    ]
+    assert tail == "2 other targets: ready, and not asked of late"
+    assert [line[0] for line in output.status(response, every=True).splitlines()[4:]] == ["a", "b", "c", "d", "e"]
+
+
+def test_revisions_are_told_in_a_table_or_with_what_they_changed() -> None:
+    revisions = [
+        admin_pb.Revision(revision=2, created_at=90_061, author="me", summary="a pool", diff="-a\n+  b\x1b\n"),
+        admin_pb.Revision(revision=1, summary="the file"),
+    ]
+    response = admin_pb.ListRevisionsResponse(revisions=revisions)
+    assert output.revisions(response, with_diffs=False).splitlines() == [
+        "REVISION  MADE AT               AUTHOR  SUMMARY",
+        "2         1970-01-02T01:01:01Z  me      a pool",
+        "1         1970-01-01T00:00:00Z  -       the file",
+    ]
+    assert output.revisions(response, with_diffs=True).splitlines() == [
+        "revision 2, 1970-01-02T01:01:01Z, me: a pool",
+        "-a",
+        "+  b?",
+        "",
+        "revision 1, 1970-01-01T00:00:00Z, -: the file",
+    ]

@@ -407,3 +407,15 @@ async def test_a_client_that_is_refused_is_heard_out_for_a_moment(it: Server) ->
     it.transport.unread_bytes = 0
     it.clock.goes_on(LINGER_S)
     assert (it.transport.end, it.transport.written) == ("aborted", written)
+
+
+async def test_so_is_one_that_has_sent_more_than_it_may(it: Server) -> None:
+    it.may_answer.clear()
+    await it.gets(WHOLE, WHOLE)
+    it.may_answer.set()
+    await it.does_all()
+    assert (it.status, it.transport.end) == (200, "half closed")
+    await it.gets(WHOLE)
+    it.clock.goes_on(LINGER_S + 0.1)
+    assert it.transport.end == "aborted"
+    assert it.transport.written.count(b"HTTP/1.1 ") == 1

@@ -14,6 +14,7 @@ from edge_service.adapters.resolver_grpc.outbox import MOST
 from edge_service.app.ports import Question, ReportBound
 from edge_service.domain.affinity import AffinityKeys, Made
 from edge_service.domain.errors import ClientKeyError, ModelNotFoundError, NoPlanError, UnavailableError
+from edge_service.domain.failover import ReportClosed, ReportEnded
 from edge_service.domain.needs import Capability, Needs, Operation
 from forebay.resolver.v1 import plan_pb2
 from forebay.resolver.v1 import resolver_service_pb2 as pb
@@ -180,6 +181,31 @@ async def test_of_plans_for_counting_nobody_waits_for_reports(operation: Operati
         answers.is_up = False
         assert (await client.resolve(question(NEEDS, operation))).is_stale
         assert len(client._made_by) == waited_for
+
+
+@pytest.mark.parametrize("heeds_closes", [True, False])
+@pytest.mark.parametrize("kind", ["ended", "closed"])
+async def test_nothing_is_kept_of_a_decision_after_its_last_report(kind: str, *, heeds_closes: bool) -> None:
+    async with asking() as (client, answers):
+        answers.heeds_closes = heeds_closes
+        plan = await client.resolve(question(NEEDS))
+        last = ReportEnded(plan.attempts[0]) if kind == "ended" else ReportClosed()
+        for _ in range(2):
+            client.report(plan.decision_id, last)
+        closes = ["closed"] if kind == "ended" and not heeds_closes else []
+        assert [report.WhichOneof("event") for report in answers.reports] == [kind, *closes]
+        assert client._made_by == {}
+
+
+async def test_an_edge_is_ready_where_a_resolver_is_or_plans_are_remembered() -> None:
+    async with asking() as (client, answers):
+        assert client.is_ready
+        answers.is_up = False
+        assert not client.is_ready
+        answers.is_up = True
+        await client.resolve(question(NEEDS))
+        answers.is_up = False
+        assert client.is_ready
 
 
 @pytest.mark.parametrize(("operation", "closed"), [(Operation.GENERATE, 1), (Operation.COUNT, 0)])

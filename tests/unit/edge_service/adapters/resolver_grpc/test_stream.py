@@ -9,9 +9,11 @@ from typing import Any
 import grpc.aio
 import pytest
 from hyperframe.frame import WindowUpdateFrame
+from structlog.testing import capture_logs
 
 from edge_service.adapters.resolver_grpc import stream as stream_module
 from edge_service.adapters.resolver_grpc.channels import Channels, LookUp
+from edge_service.adapters.resolver_grpc.management import CHANGE_TIMEOUT_S
 from edge_service.adapters.resolver_grpc.stream import ResolveStream, StreamLostError
 from forebay.resolver.v1 import plan_pb2, resolver_service_pb2_grpc
 from forebay.resolver.v1 import resolver_service_pb2 as pb
@@ -69,6 +71,36 @@ async def test_questions_wait_for_each_other_where_several_came_at_a_time(at_fir
         assert counting.at_a_time == [at_first, *then]
 
 
+class Slow(Counting):
+    """One that answers when it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_come, self.may_answer = asyncio.Event(), asyncio.Event()
+
+    async def ResolveStream(  # noqa: N802
+        self, requests: AsyncIterator[pb.ResolveStreamRequest], context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[pb.ResolveStreamResponse]:
+        async for answers in super().ResolveStream(requests, context):
+            self.has_come.set()
+            await self.may_answer.wait()
+            yield answers
+
+
+async def test_what_is_asked_while_a_message_is_under_way_goes_in_the_next_one() -> None:
+    slow = Slow()
+    async with streaming(slow) as stream:
+        asking = [asyncio.create_task(stream.resolve(pb.ResolveRequest(), 10))]
+        await slow.has_come.wait()
+        for _ in range(3):
+            asking.append(asyncio.create_task(stream.resolve(pb.ResolveRequest(), 10)))
+            for _ in range(5):  # Turns, in which whoever does not wait goes.
+                await asyncio.sleep(0)
+        slow.may_answer.set()
+        await asyncio.gather(*asking)
+    assert slow.at_a_time == [1, 3]
+
+
 class Echoing(resolver_service_pb2_grpc.ResolverServiceServicer):
     """A resolver that gives back the name that it is asked for."""
 
@@ -122,6 +154,94 @@ async def test_what_can_be_no_name_is_tried_again_like_any_other() -> None:
 
     async with asyncio.timeout(20), streaming(Echoing(), name="a..b", look_up=look_up):
         assert [await tries.get() for _ in range(2)] == ["a..b"] * 2
+
+
+class Silent(resolver_service_pb2_grpc.ResolverServiceServicer):
+    """A resolver that notes the reports that it gets, and acknowledges them. It answers no question of the stream."""
+
+    def __init__(self) -> None:
+        self.reports: list[pb.OutcomeReport] = []
+
+    async def ResolveStream(  # noqa: N802
+        self, requests: AsyncIterator[pb.ResolveStreamRequest], context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[pb.ResolveStreamResponse]:
+        await context.send_initial_metadata(())
+        async for message in requests:
+            self.reports += [item.report for item in message.reports]
+            yield pb.ResolveStreamResponse(acknowledged=[item.id for item in message.reports])
+
+    async def ListModels(  # noqa: N802
+        self, request: pb.ListModelsRequest, context: grpc.aio.ServicerContext
+    ) -> pb.ListModelsResponse:
+        return pb.ListModelsResponse(revision=7)
+
+
+async def test_the_last_reports_go_out_before_it_is_closed() -> None:
+    silent = Silent()
+    async with streaming(silent) as stream:
+        while not stream.is_up:
+            await asyncio.sleep(0.001)
+        stream.report(pb.OutcomeReport(decision_id="d"))
+    assert [report.decision_id for report in silent.reports] == ["d"]
+
+
+async def test_a_plan_that_comes_as_the_waiting_ends_is_closed() -> None:
+    async with streaming(Silent()) as stream:
+        asking = asyncio.create_task(stream.resolve(pb.ResolveRequest(), 10))
+        await asyncio.sleep(0)
+        (number,) = stream._waiting
+        answer = pb.ResolveAnswer(id=number, plan=plan_pb2.Plan(decision_id="d"))
+        stream._hand_out(pb.ResolveStreamResponse(answers=[answer]))
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        (item,) = stream._outbox.take()
+        assert (item.report.decision_id, item.report.WhichOneof("event")) == ("d", "closed")
+
+
+async def test_listings_go_on_when_certificates_are_renewed() -> None:
+    async with streaming(Silent()) as stream:
+        for _ in range(2):
+            assert (await stream.list_models(pb.ListModelsRequest(), 10)).revision == 7
+            stream.renewed()
+
+
+async def test_so_does_a_change_however_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    graces: list[float | None] = []
+    async with streaming(Silent()) as stream:
+        close = stream._channel.close
+
+        async def closed(grace: float | None = None) -> None:
+            graces.append(grace)
+            await close(grace)
+
+        monkeypatch.setattr(stream._channel, "close", closed)
+        stream.renewed()
+    assert graces == [CHANGE_TIMEOUT_S]
+
+
+class Refusing(resolver_service_pb2_grpc.ResolverServiceServicer):
+    def __init__(self) -> None:
+        self.calls = 0
+
+    async def ResolveStream(  # noqa: N802
+        self, requests: AsyncIterator[pb.ResolveStreamRequest], context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[pb.ResolveStreamResponse]:
+        self.calls += 1
+        await context.abort(grpc.StatusCode.UNAUTHENTICATED, "who are you?")
+        yield pb.ResolveStreamResponse()
+
+
+async def test_why_a_resolver_refuses_is_told_at_once_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_module, "BACKOFF_MIN_S", 0.001)
+    refusing = Refusing()
+    with capture_logs() as logged:
+        async with streaming(refusing) as stream:
+            while refusing.calls < 4:
+                await asyncio.sleep(0.001)
+            assert not stream.is_up
+    assert [(line["event"], line["address"], line["details"]) for line in logged] == [
+        ("resolver_unreachable", stream.address, "UNAUTHENTICATED: who are you?")
+    ]
 
 
 class Babbling(grpc.GenericRpcHandler):

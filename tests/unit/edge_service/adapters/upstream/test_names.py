@@ -50,6 +50,9 @@ async def test_names_whose_servers_are_silent_hold_up_no_other(system: System) -
     async with asyncio.timeout(20):
         assert await names.addresses("p.test", 80) == HERE
     assert not any(task.done() for task in waiting)
+    looking = [thread for thread in threading.enumerate() if thread.name.startswith("name silent-")]
+    assert len(looking) == 50
+    assert all(thread.daemon for thread in looking)  # Else the process would wait for them at its end.
     system.servers_answer.set()
     assert await asyncio.gather(*waiting) == [HERE] * 50
 
@@ -66,6 +69,16 @@ async def test_a_name_is_looked_up_once_at_a_time(system: System) -> None:
     assert system.asked == ["silent.test"] * 2
 
 
+async def test_each_name_and_port_is_looked_up_by_itself(system: System) -> None:
+    names = Names()
+    asked = [("silent.test", 80), ("silent.test", 443), ("silent-too.test", 80)]
+    waiting = [asyncio.create_task(names.addresses(*each)) for each in asked]
+    await asyncio.sleep(0)
+    system.servers_answer.set()
+    assert await asyncio.gather(*waiting) == [HERE] * 3
+    assert sorted(system.asked) == ["silent-too.test", "silent.test", "silent.test"]
+
+
 async def test_all_who_wait_are_told_of_a_failure_and_it_is_no_mistake_if_none_does(system: System) -> None:
     names = Names()
     waiting = [asyncio.create_task(names.addresses("silent-and-gone.test", 80)) for _ in range(3)]
@@ -74,6 +87,8 @@ async def test_all_who_wait_are_told_of_a_failure_and_it_is_no_mistake_if_none_d
     system.servers_answer.set()
     told = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(each) for each in told] == [asyncio.CancelledError, socket.gaierror, socket.gaierror]
+    with pytest.raises(socket.gaierror):
+        await names.addresses("silent-and-gone.test", 80)
 
 
 async def test_an_event_loop_that_ends_waits_for_none_of_it(system: System) -> None:

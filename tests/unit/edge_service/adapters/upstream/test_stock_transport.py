@@ -101,6 +101,20 @@ async def test_other_schemes_than_http_and_https_are_not_spoken(transport: Trans
         await ask(transport, f"{scheme}://127.0.0.1/", allow_private=True)
 
 
+async def test_a_proxy_gets_what_is_for_others_and_who_may_use_it() -> None:
+    async with provider(says("hi")) as proxy:
+        address = proxy.url.removeprefix("http://").removesuffix("/v1")
+        transport = Transport(ssl_context(), f"http://me:secret@{address}")
+        assert await ask(transport, "http://no-such-host.invalid/v1", allow_private=False) == 200
+        assert await ask(transport, "http://10.0.0.1/v1", allow_private=True) == 200
+        for refused in ("http://10.0.0.1/v1", "http://169.254.169.254/v1"):
+            with pytest.raises(UnreachableError):
+                await ask(transport, refused, allow_private=False)
+        await transport.aclose()
+    assert [call.path for call in proxy.calls] == ["http://no-such-host.invalid/v1", "http://10.0.0.1/v1"]
+    assert {call.headers["proxy-authorization"] for call in proxy.calls} == {"Basic bWU6c2VjcmV0"}
+
+
 async def test_the_system_looks_whether_a_silent_provider_is_there(
     transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:

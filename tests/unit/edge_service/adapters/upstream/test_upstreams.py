@@ -464,6 +464,21 @@ async def test_what_this_machine_is_short_of_is_no_fault_of_the_provider(upstrea
     assert logs == [{"event": "connecting_failed", "log_level": "warning", "host": "127.0.0.1", "reason": reason}]
 
 
+async def test_tls_that_fails_is_warned_of_once(upstream: Upstream) -> None:
+    def speak_plainly(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(speak_plainly, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with capture_logs() as logs:
+            for _ in range(2):
+                with pytest.raises(UnreachableError, match=r"^TLS: "):
+                    await upstream.send(attempt(f"https://127.0.0.1:{port}/v1"), "/c", [], b"{}")
+    assert [(line["event"], line["host"]) for line in logs] == [("tls_failed", "127.0.0.1")]
+    assert "SSL" in logs[0]["reason"]
+
+
 @pytest.mark.parametrize("value", [b"a\r\nb: c", b"a\nb", b"a\rb", b"a\0b", b"\r\n\r\nGET / HTTP/1.1"])
 async def test_a_line_end_in_a_header_begins_no_other_header_or_request(upstream: Upstream, value: bytes) -> None:
     async with provider(says("hi")) as server:
