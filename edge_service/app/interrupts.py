@@ -6,6 +6,10 @@ from __future__ import annotations
 import asyncio
 from enum import StrEnum
 
+_TURNS = 3
+"""Turns of the event loop for which a deadline that has passed waits for what moves it: if it was this process that was
+held up, what came in time may be unread still, and has then to wake the task."""
+
 
 class Reason(StrEnum):
     TOTAL = "total"
@@ -95,13 +99,15 @@ class Interrupts:
             self._timer.cancel()
         self._timer, self._looks_at = self._loop.call_at(due, self._look), due
 
-    def _look(self) -> None:
+    def _look(self, turns: int = _TURNS) -> None:
         self._timer = None
         if not self.deadlines or self.reason is not None:
             return
         reason, due = min(self.deadlines.items(), key=lambda item: item[1])
         if due > self.now():
             self._arm(due)
+        elif turns:
+            self._timer = self._loop.call_soon(self._look, turns - 1)
         else:
             del self.deadlines[reason]
             self.fire(reason)

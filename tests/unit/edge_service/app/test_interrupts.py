@@ -6,6 +6,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import itertools
+import socket
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 
 import pytest
@@ -342,3 +344,35 @@ async def test_moving_a_deadline_later_needs_no_new_timer() -> None:
         interrupts.within(Reason.IDLE, float(seconds))
     assert interrupts._timer is timer
     interrupts.close()
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("in_time", [True, False])
+def test_who_was_held_up_reads_what_came_meanwhile(
+    run: Callable[[Coroutine[object, object, None]], None], *, in_time: bool
+) -> None:
+    """As a process that was stopped, or one whose machine was."""
+
+    async def test() -> None:
+        here, there = socket.socketpair()
+        reader, writer = await asyncio.open_connection(sock=here)
+        interrupts = Interrupts()
+        interrupts.within(Reason.IDLE, 0.01)
+
+        def be_held_up() -> None:
+            if in_time:
+                there.send(b"x")
+            time.sleep(0.05)
+
+        asyncio.get_running_loop().call_soon(be_held_up)
+        try:
+            read: bytes | Reason | None = await reader.read(1)
+        except asyncio.CancelledError:
+            read = interrupts.take()
+        finally:
+            interrupts.close()
+            writer.close()
+            there.close()
+        assert read == (b"x" if in_time else Reason.IDLE)
+
+    run(test())

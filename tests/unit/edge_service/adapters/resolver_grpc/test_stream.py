@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import grpc.aio
 import pytest
+import uvloop
 from hyperframe.frame import WindowUpdateFrame
 from structlog.testing import capture_logs
 
@@ -287,3 +290,31 @@ async def test_reports_wait_for_a_resolver_that_does_not_keep_up() -> None:
         call._window_update(WindowUpdateFrame(1, window_increment=65_535))
         while stream._outbox._unsent:
             await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("in_time", [True, False])
+def test_an_edge_that_was_held_up_reads_the_answer_that_came_meanwhile(
+    run: Callable[[Coroutine[object, object, None]], None], *, in_time: bool
+) -> None:
+    async def test() -> None:
+        loop = asyncio.get_running_loop()
+        here, there = socket.socketpair()
+        answer: asyncio.Future[pb.ResolveAnswer] = loop.create_future()
+
+        def hold_up() -> None:
+            loop.remove_reader(there)
+            if in_time:
+                there.send(b"x")
+            time.sleep(0.05)
+
+        with here, there:
+            loop.add_reader(here, answer.set_result, pb.ResolveAnswer())
+            loop.add_reader(there, hold_up)
+            loop.call_later(0.01, stream_module._is_late, answer)
+            here.send(b"x")
+            with contextlib.nullcontext() if in_time else pytest.raises(TimeoutError):
+                await answer
+            loop.remove_reader(here)
+
+    run(test())
