@@ -244,7 +244,47 @@ ASKED: Mapping[str, Asking] = MappingProxyType(
             {client: fields for client, fields in _results({}).items() if client in ("anthropic", "gemini")},
             ('"is_error":true', '"error":"snow-in-Oslo"'),
         ),
-        "hosted tools": Asking(
+        "tools that take a text (`custom`)": Asking(
+            {
+                "chat": {"tools": [{"type": "custom", "custom": {"name": "patch_files"}}]},
+                "responses": {"tools": [{"type": "custom", "name": "patch_files"}]},
+            },
+            ("patch_files",),
+        ),
+        "groups of tools (`namespace`)": Asking(
+            {
+                "responses": {
+                    "tools": [
+                        {
+                            "type": "namespace",
+                            "name": "crm",
+                            "description": "",
+                            "tools": [{"type": "function", "name": "lookup", "parameters": {"type": "object"}}],
+                        }
+                    ]
+                },
+            },
+            ("lookup",),
+        ),
+        "web search beside functions": Asking(
+            {
+                "responses": {
+                    "tools": [
+                        {"type": "web_search"},
+                        {"type": "function", "name": "lookup", "parameters": {"type": "object"}},
+                    ]
+                },
+                "anthropic": {
+                    "tools": [
+                        {"type": "web_search_20250305", "name": "web_search"},
+                        {"name": "lookup", "input_schema": {"type": "object"}},
+                    ]
+                },
+                "gemini": {"tools": [{"googleSearch": {}}, {"functionDeclarations": [{"name": "lookup"}]}]},
+            },
+            ("web_search", "googleSearch"),
+        ),
+        "hosted tools alone": Asking(
             {
                 "chat": {"web_search_options": {"search_context_size": "low"}},
                 "responses": {"tools": [{"type": "web_search"}]},

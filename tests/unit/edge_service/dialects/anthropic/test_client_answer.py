@@ -15,6 +15,7 @@ from edge_service.dialects.canonical import (
     MediaKind,
     Part,
     Refusal,
+    Request,
     Text,
     Thinking,
     ToolCall,
@@ -26,7 +27,7 @@ from tests.support import published_anthropic
 def write(*parts: Any, finish: Finish = Finish.STOP, stop_sequence: str = "", **fields: Any) -> dict[str, Any]:
     choices = (Choice(tuple(parts), finish, stop_sequence),)
     answer = Answer(**{"id": "chatcmpl-1", "created_at": 5, "choices": choices, "usage": Usage(), **fields})
-    body = anthropic.CLIENT.write(answer, "the-name")
+    body = anthropic.CLIENT.write(answer, Request("the-name", False, ()))
     published_anthropic.check_answer(body)
     said: dict[str, Any] = json.loads(body)
     return said

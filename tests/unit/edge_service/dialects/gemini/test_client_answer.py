@@ -13,6 +13,7 @@ from edge_service.dialects.canonical import (
     Media,
     MediaKind,
     Refusal,
+    Request,
     Text,
     ToolCall,
     Usage,
@@ -22,7 +23,7 @@ from tests.support import gemini_types
 
 
 def candidate(*parts: Any, finish: Finish = Finish.STOP) -> dict[str, Any]:
-    body = CLIENT.write(Answer("", 0, (Choice(parts, finish),), Usage()), "chat")
+    body = CLIENT.write(Answer("", 0, (Choice(parts, finish),), Usage()), Request("chat", False, ()))
     gemini_types.answer(body)
     said = json.loads(body)
     assert "responseId" not in said
