@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -525,7 +525,9 @@ ANSWERED: Mapping[str, Answering] = MappingProxyType(
         ),
         "thoughts": Answering(_THINKS, _everywhere("I-wonder", "I-wo")),
         "thoughts' signatures": Answering(
-            _THINKS, _everywhere(SIGNATURE), tells=frozenset({"responses", "anthropic", "gemini"})
+            replace(_LOOKS, thought="I-wonder"),
+            _everywhere(SIGNATURE),
+            tells=frozenset({"responses", "anthropic", "gemini"}),
         ),
         "the limit was reached": Answering(
             Reply("well-m", finish="length"),

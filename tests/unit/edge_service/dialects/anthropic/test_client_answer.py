@@ -117,3 +117,11 @@ def test_a_stop_sequence_and_a_refusal_are_reasons_of_their_own() -> None:
 def test_an_answer_without_a_choice_or_an_id() -> None:
     said = write(choices=(), id="")
     assert (said["content"], said["stop_reason"], said["id"]) == ([], "end_turn", "msg_0")
+
+
+def test_no_answer_ends_with_a_signature() -> None:
+    """Gemini signs what it has said at the end, and some clients take the last block for what was said."""
+    signed = Thinking(signature="s", family=Family.GEMINI)
+    assert [block["type"] for block in write(Text("a"), signed)["content"]] == ["text"]
+    assert [block["type"] for block in write(Text("a"), signed, Text("b"))["content"]] == ["text", "thinking", "text"]
+    assert [block["type"] for block in write(signed)["content"]] == ["thinking"]
