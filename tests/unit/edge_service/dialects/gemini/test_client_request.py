@@ -188,7 +188,7 @@ def test_signatures() -> None:
         {"text": "so", "thoughtSignature": "Qg=="},
         {"text": "", "thoughtSignature": "Qw=="},
         {"functionCall": {"name": "f"}, "thoughtSignature": "RA=="},
-        {"functionCall": {"name": "f"}, "thoughtSignature": "skip_thought_signature_validator"},
+        {"functionCall": {"name": "f"}, "thoughtSignature": "skip/thought/signature/validator"},
     )
     assert request.messages[0].parts == (
         Thinking("hmm", "QQ==", family=Family.GEMINI),
