@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from benchmarks import forebay, holding, processes
+from benchmarks import debian, forebay, holding, processes
 from benchmarks.found import Found
 from benchmarks.nginx import Nginx
 from benchmarks.processes import Cores, StartError
@@ -36,13 +36,15 @@ IN_EFFECT = "reload in effect"
 WAITED = "longest resolve while reloading"
 
 
-def open_streams(found: Found, asked: Iterable[System], cores: Cores) -> None:
+def open_streams(found: Found, asked: Iterable[System], tools: Mapping[str, str], cores: Cores) -> None:
     """The memory that each open stream takes: resident memory with some hundreds of streams, less that with a hundred,
     over those between. Measured before any load, which might leave memory that is used again."""
     for system in asked:
         pids = {name: its for name, its in system.pids.items() if name != RESOLVER}
         stream = system.asked(ROUTES["held"])
         try:
+            if debian.LUA not in tools:
+                raise LoadError(f"{debian.LUA} is missing")
             with holding.held(stream, FIRST_STREAMS, cores.others):
                 before = {name: _resident(its) for name, its in pids.items()}
                 with holding.held(stream, STREAMS, cores.others):
@@ -81,8 +83,9 @@ def starts(found: Found, provider: Nginx, directory: Path, rounds: int, pools: I
                         _reloaded(services.resolver.address, place / "config" / "config.yaml", text)
                     )
             except (StartError, LoadError, OSError) as error:
-                for what in (IN_EFFECT, WAITED):
-                    found.missing[f"{RESOLVER}, {count:,} pools, {what}"] = str(error)
+                names = [f"{name}, {count:,} pools, {what}" for name in (RESOLVER, EDGE) for what in (START, IDLE)]
+                names += [f"{RESOLVER}, {count:,} pools, {what}" for what in (IN_EFFECT, WAITED)]
+                found.missing.update(dict.fromkeys(names, str(error) or repr(error)))
                 break
             found.took(f"{RESOLVER}, {count:,} pools, {IN_EFFECT}", in_effect_s)
             found.took(f"{RESOLVER}, {count:,} pools, {WAITED}", waited_s)
@@ -131,6 +134,6 @@ async def _reloaded(address: str, file: Path, text: str) -> tuple[float, float]:
         steady.cancel()
         ended = await asyncio.gather(*asking, return_exceptions=True)
         await client.aclose()
-    if failed := [error for error in ended if isinstance(error, ApiError)]:
-        raise LoadError(f"a resolve failed while a file was read: {failed[0]}")
+    if failed := [error for error in ended if error is not None]:
+        raise LoadError(f"a resolve failed while a file was read: {failed[0]!r}")
     return in_effect_s, max(took)

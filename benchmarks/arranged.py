@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -62,7 +60,7 @@ def arranged(
         if not is_quick:
             arrangement.among[Among.ALL] += list(_peers(found, stack, directory, cores, provider))
             arrangement.among[Among.POOLS] = list(_pools(stack, directory, cores, provider))
-            arrangement.among[Among.WORKERS] = list(_workers(found, stack, directory, cores, services))
+            arrangement.among[Among.WORKERS] = list(_workers(stack, directory, cores, services))
         yield arrangement
 
 
@@ -74,8 +72,8 @@ def _peers(
         try:
             yield stack.enter_context(peers.running(peer, directory / peer.name, cores.under_test, provider))
         except (MissingToolError, StartError, OSError) as error:
-            found.missing[peer.name] = str(error)
-            print(f"SKIPPED: {peer.name}: {error}", flush=True)
+            found.missing[peer.name] = ": ".join(filter(None, (str(error), processes.last_line(directory / peer.name))))
+            print(f"SKIPPED: {peer.name}: {found.missing[peer.name]}", flush=True)
 
 
 def _pools(stack: contextlib.ExitStack, directory: Path, cores: Cores, provider: Nginx) -> Iterator[System]:
@@ -85,14 +83,8 @@ def _pools(stack: contextlib.ExitStack, directory: Path, cores: Cores, provider:
         yield systems.gateway(stack.enter_context(running), with_pools(count))
 
 
-def _workers(
-    found: Found, stack: contextlib.ExitStack, directory: Path, cores: Cores, services: Forebay
-) -> Iterator[System]:
+def _workers(stack: contextlib.ExitStack, directory: Path, cores: Cores, services: Forebay) -> Iterator[System]:
     """Both edges are of the same resolver, and on the same cores."""
-    said = subprocess.run([sys.executable, "-m", "edge_service", "--help"], capture_output=True, text=True, check=True)
-    if "--workers" not in said.stdout:
-        found.missing[TWO_WORKERS] = found.missing[ONE_WORKER] = "this edge does not know --workers"
-        return
     for name, flags in ((ONE_WORKER, ()), (TWO_WORKERS, ("--workers", "2"))):
         place = directory / name.replace(" ", "-")
         place.mkdir()

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import apart, arranged, debian, environments, goals, machine, picture, processes, report
+from benchmarks import apart, arranged, debian, environments, goals, machine, nginx, picture, processes, report
 from benchmarks.arranged import Arrangement
 from benchmarks.debian import MissingToolError
 from benchmarks.found import Found, MissingError, Row
@@ -58,8 +58,8 @@ def measure(found: Found, arrangement: Arrangement, running: Running, length: Le
                         continue
                     window = running.window(system, load, length.seconds)
                 except (LoadError, WrongAnswerError, OSError) as error:
-                    row.ended = str(error)
-                    print(f"{load.name}, {system.name}: NO FIGURE: {error}", flush=True)
+                    row.ended = str(error) or repr(error)
+                    print(f"{load.name}, {system.name}: NO FIGURE: {row.ended}", flush=True)
                 else:
                     row.windows.append(window)
                     print(f"{load.name}, round {number}, {system.name}: {window}", flush=True)
@@ -71,7 +71,10 @@ def run(directory: Path, length: Length) -> Found:
     tools = debian.require(debian.NGINX)
     for tool in (debian.WRK, debian.LUA, *(() if length.is_quick else (debian.K6,))):
         try:
-            tools[tool] = str(environments.of_python(tool) / tool) if tool == debian.K6 else debian.require(tool)[tool]
+            path = str(environments.of_python(tool) / tool) if tool == debian.K6 else debian.require(tool)[tool]
+            if tool == debian.LUA:
+                nginx.require_lua(tools[debian.NGINX], directory / "lua")
+            tools[tool] = path
         except MissingToolError as error:
             found.missing[tool] = str(error)
             print(f"SKIPPED: what needs {tool}: {error}", flush=True)
@@ -81,8 +84,7 @@ def run(directory: Path, length: Length) -> Found:
         with arranged.arranged(found, tools, directory, cores, is_quick=length.is_quick) as arrangement:
             running = Running(tools, directory, cores, arrangement.provider.pid)
             apart.resident(found, arrangement.among[Among.ALL], apart.IDLE)
-            if debian.LUA in tools:
-                apart.open_streams(found, arrangement.among[Among.BOTH], cores)
+            apart.open_streams(found, arrangement.among[Among.BOTH], tools, cores)
             measure(found, arrangement, running, length)
             apart.resident(found, arrangement.among[Among.ALL], apart.AFTER)
             if not length.is_quick:
@@ -143,10 +145,14 @@ def main() -> None:
             sys.exit(f"no figures: {error}\n{_last_lines(directory)}")
     stem = "bench-quick" if given.quick else "bench"
     text = report.text(found, f"make {stem}", is_quick=given.quick)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{stem}.md").write_text(text)
-    (RESULTS / f"{stem}.svg").write_text(drawn(found))
-    print(f"\n{text}\nwritten to {RESULTS / stem}.md, and drawn in {stem}.svg")
+    print(f"\n{text}", flush=True)
+    try:
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / f"{stem}.md").write_text(text)
+        (RESULTS / f"{stem}.svg").write_text(drawn(found))
+    except OSError as error:
+        sys.exit(f"the figures are above, and could not be written: {error}")
+    print(f"written to {RESULTS / stem}.md, and drawn in {stem}.svg")
 
 
 if __name__ == "__main__":

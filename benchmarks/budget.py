@@ -69,7 +69,10 @@ def per_call(names: Sequence[str], totals: Sequence[int], times: int) -> dict[st
     calls; what it takes to begin is in both and cancels out. Raises `CountError`."""
     if len(totals) < 3 * len(names):
         raise CountError(f"{len(names)} paths have {3 * len(names)} marks, and there are {len(totals)}")
-    return {name: (totals[3 * number + 2] - totals[3 * number + 1]) / times for number, name in enumerate(names)}
+    costs = {name: (totals[3 * number + 2] - totals[3 * number + 1]) / times for number, name in enumerate(names)}
+    if free := [name for name, cost in costs.items() if cost <= 0]:
+        raise CountError(f"nothing was counted on {len(free)} of {len(names)} paths: {', '.join(free)}")
+    return costs
 
 
 def written(python: str, instructions: Mapping[str, float], calibrated: Mapping[str, float]) -> str:

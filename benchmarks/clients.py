@@ -10,7 +10,6 @@ import asyncio
 import dataclasses
 import gc
 import json
-import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from typing import cast
 import httptools
 import uvloop
 
-from benchmarks import processes
+from benchmarks import generator
 from benchmarks.asking import Asked
 from benchmarks.spread import percentile
 from benchmarks.window import LoadError, Result
@@ -31,16 +30,11 @@ STALLED_S = 30.0
 def run(asked: Asked, *, clients: int, count: int, answer_bytes: int, cores: tuple[int, ...]) -> Result:
     """Asks so many times in all, at least once per client. Raises `LoadError` on any error."""
     order = {"asked": asked.bytes.decode(), "host": asked.host, "clients": clients, "count": max(count, clients)}
-    done = subprocess.run(
-        processes.on_cores(cores, [sys.executable, "-m", "benchmarks.clients"]),
-        input=json.dumps({**order, "answer_bytes": answer_bytes}),
-        capture_output=True,
-        text=True,
-        check=False,
-        start_new_session=True,
-    )
+    command = [sys.executable, "-m", "benchmarks.clients"]
+    done = generator.ran(command, cores=cores, order=json.dumps({**order, "answer_bytes": answer_bytes}))
     if done.returncode != 0:
-        raise LoadError(done.stderr.strip().rpartition("\n")[2])
+        last = done.stderr.strip().rpartition("\n")[2]
+        raise LoadError(last or f"the load's clients ended with status {done.returncode} and without a word")
     return Result(**json.loads(done.stdout))
 
 

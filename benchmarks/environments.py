@@ -26,7 +26,7 @@ def of_python(name: str) -> Path:
         [sys.executable, "-m", "venv", "--clear", str(directory)],
         [*pip, "--only-binary", ":all:", "--require-hashes", "-r", str(lock)],
     ]
-    _install(name, directory, lock, commands)
+    _install(name, directory, lock, f"{Path(sys.executable).resolve()} {sys.version}", commands)
     return directory / "bin"
 
 
@@ -38,29 +38,38 @@ def of_node(name: str) -> Path:
     pins, directory = PINS / name, ENVIRONMENTS / name
     # What it would run after installing is of no use here.
     command = ["npm", "ci", "--prefix", str(directory), "--ignore-scripts", "--no-audit", "--no-fund"]
-    directory.mkdir(parents=True, exist_ok=True)
-    for file in ("package.json", "package-lock.json"):
-        shutil.copy(pins / file, directory / file)
-    _install(name, directory, pins / "package-lock.json", [command])
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for file in ("package.json", "package-lock.json"):
+            shutil.copy(pins / file, directory / file)
+    except OSError as error:
+        raise MissingToolError(f"{name} could not be installed: {error}") from error
+    _install(name, directory, pins / "package-lock.json", "npm", [command])
     return directory / "node_modules"
 
 
-def _install(name: str, directory: Path, lock: Path, commands: list[list[str]]) -> None:
-    """Unless it is there already, as the lock has it."""
-    digest = hashlib.sha256(lock.read_bytes()).hexdigest()
-    done = directory / ".installed"
-    if done.exists() and done.read_text() == digest:
-        return
-    print(f"installing {name}", flush=True)
-    for command in commands:
-        try:
+def _install(name: str, directory: Path, lock: Path, made_by: str, commands: list[list[str]]) -> None:
+    """Unless it is there already, as the lock has it, and made by the same."""
+    try:
+        wanted = f"{hashlib.sha256(lock.read_bytes()).hexdigest()} by {made_by}"
+        done = directory / ".installed"
+        if done.exists() and done.read_text() == wanted:
+            return
+        print(f"installing {name}", flush=True)
+        done.unlink(missing_ok=True)
+        for command in commands:
             subprocess.run(command, capture_output=True, text=True, check=True, timeout=INSTALL_S)
-        except subprocess.CalledProcessError as error:
-            last = (error.stderr or error.stdout).strip().rpartition("\n")[2]
-            raise MissingToolError(f"{name} could not be installed: {last or error}") from error
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise MissingToolError(f"{name} could not be installed: {error}") from error
-    done.write_text(digest)
+        done.write_text(wanted)
+    except subprocess.CalledProcessError as error:
+        raise MissingToolError(f"{name} could not be installed: {_reason(error) or error}") from error
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise MissingToolError(f"{name} could not be installed: {error}") from error
+
+
+def _reason(error: subprocess.CalledProcessError) -> str:
+    """The last line, which is pip's; npm begins with what it is, and ends with where it has written it down."""
+    lines = (error.stderr or error.stdout).strip().splitlines()
+    return next(iter([line for line in lines if line.startswith(("npm error", "npm ERR!"))] or lines[-1:]), "")
 
 
 def version(name: str) -> str:

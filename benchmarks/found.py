@@ -68,7 +68,7 @@ class Found:
     def fact(self, name: str) -> Sequence[float]:
         """A time or a size. Raises `MissingError`."""
         values = self.times_s.get(name) or self.sizes_bytes.get(name)
-        if not values:
+        if name in self.missing or not values:
             raise MissingError(self.missing.get(name, NOT_ASKED))
         return values
 

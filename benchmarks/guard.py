@@ -17,6 +17,7 @@ import tempfile
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks import budget
 from benchmarks.budget import TOLERANCE, TOLERANCE_CALIBRATED, CountError
@@ -24,6 +25,7 @@ from benchmarks.counted_paths import TIMES
 
 BUDGET = Path(__file__).with_name("budget.toml")
 LONGEST_S = 900
+_PROGRAMS = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
 _PATHS = (sys.executable, "-m", "benchmarks.counted_paths")
 _ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONPATH": str(Path(__file__).parent.parent)}
 
@@ -35,7 +37,7 @@ def instructions() -> dict[str, float]:
         valgrind = ["valgrind", "--tool=callgrind", "--instr-atstart=no", "--dump-before=getppid"]
         told = _run([*valgrind, f"--callgrind-out-file={out}", *_PATHS])
         parts = sorted(out.parent.glob("counted.*"), key=lambda part: int(part.suffix[1:]))
-        return budget.per_call(json.loads(told), [_total(part) for part in parts], TIMES)
+        return budget.per_call(told, [_total(part) for part in parts], TIMES)
 
 
 def _total(part: Path) -> int:
@@ -47,32 +49,38 @@ def _total(part: Path) -> int:
 
 def calibrated() -> dict[str, float]:
     """CPU time per call in units of the calibration, by path. Raises `CountError`."""
-    return dict(json.loads(_run([*_PATHS, "--calibrated"])))
+    return dict(_run([*_PATHS, "--calibrated"]))
 
 
-def _run(command: Sequence[str]) -> str:
-    path = {"PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"}
+def _run(command: Sequence[str]) -> Any:
+    """What it prints, read as JSON."""
+    environment = {"PATH": _PROGRAMS, **_ENVIRONMENT}
     try:
-        done = subprocess.run(
-            command, env={**path, **_ENVIRONMENT}, capture_output=True, text=True, timeout=LONGEST_S, check=False
-        )
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LONGEST_S, check=False)
     except subprocess.TimeoutExpired as error:
         raise CountError(f"it took longer than {LONGEST_S} s") from error
+    except OSError as error:
+        raise CountError(str(error)) from error
     if done.returncode != 0:
         said = [line for line in done.stderr.splitlines() if '"event":"request"' not in line]
         raise CountError("\n".join(said[-20:]))
-    return done.stdout
+    try:
+        return json.loads(done.stdout)
+    except ValueError as error:
+        raise CountError(f"{command[0]} ran, but printed {done.stdout[:200]!r}") from error
 
 
-def check(kind: str, tolerance: float, counted: dict[str, float]) -> int:
+def known() -> dict[str, dict[str, float]]:
+    """The budget, by the kind of its figures. Raises `CountError` if there is none for this Python."""
+    found = tomllib.loads(BUDGET.read_text()) if BUDGET.exists() else {}
+    if found.pop("python", None) != _python():
+        raise CountError(f"{BUDGET.name} has no budget for Python {_python()}: WRITE=1 writes another")
+    return found
+
+
+def check(kind: str, tolerance: float, allowed: dict[str, float], counted: dict[str, float]) -> int:
     """Prints the comparison. Returns how many paths are over the budget."""
-    known = tomllib.loads(BUDGET.read_text()) if BUDGET.exists() else {}
-    if known.get("python") != _python():
-        print(
-            f"the budget is of Python {known.get('python', '(none)')}, and this is {_python()}: WRITE=1 writes another"
-        )
-        return 1
-    rows = budget.compared(known[kind], counted, tolerance)
+    rows = budget.compared(allowed, counted, tolerance)
     print(f"{kind}, per call{'':42} {'budget':>16} {'counted':>16}")
     print("\n".join(map(str, rows)))
     return sum(bool(row.complaint) for row in rows)
@@ -86,7 +94,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench-guard", description=__doc__)
     parser.add_argument("--write", action="store_true", help="write what is counted as the budget")
     given = parser.parse_args()
-    with_valgrind = shutil.which("valgrind") is not None
+    with_valgrind = shutil.which("valgrind", path=_PROGRAMS) is not None
     try:
         if given.write:
             if not with_valgrind:
@@ -94,13 +102,14 @@ def main() -> None:
             BUDGET.write_text(budget.written(_python(), instructions(), calibrated()))
             print(f"written: {BUDGET}")
             return
+        allowed = known()
         if with_valgrind:
-            over = check("instructions", TOLERANCE, instructions())
+            over = check("instructions", TOLERANCE, allowed["instructions"], instructions())
         else:
             print(
                 "valgrind is missing (Debian's valgrind): CPU time in units of a fixed loop instead, which tells less"
             )
-            over = check("calibrated", TOLERANCE_CALIBRATED, calibrated())
+            over = check("calibrated", TOLERANCE_CALIBRATED, allowed["calibrated"], calibrated())
     except CountError as error:
         sys.exit(f"nothing could be counted: {error}")
     if over:

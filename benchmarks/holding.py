@@ -37,8 +37,7 @@ def held(asked: Asked, count: int, cores: tuple[int, ...]) -> Iterator[None]:
                 raise LoadError(f"streams could not be kept open: {process.stderr.read().decode()[-200:].strip()}")
             yield
         finally:
-            process.stdin.close()
-            process.wait(OPEN_S)
+            process.kill()
 
 
 async def _open(asked: bytes, host: str, at_a_time: asyncio.Semaphore) -> asyncio.StreamWriter:

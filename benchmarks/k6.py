@@ -4,10 +4,10 @@ program that stands in a package of its own."""
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
+from typing import Any
 
-from benchmarks import processes
+from benchmarks import generator
 from benchmarks.asking import Asked
 from benchmarks.window import LoadError, Result
 
@@ -43,22 +43,21 @@ def run(
     told = {"url": asked.url, "body": asked.body.decode(), "headers": dict(asked.headers)}
     numbers = {"rate": rate, "seconds": max(1, round(seconds)), "clients": clients}
     script.write_text(_SCRIPT % {**{name: json.dumps(value) for name, value in told.items()}, **numbers})
-    done = subprocess.run(
-        processes.on_cores(cores, [program, "run", "--quiet", "--no-usage-report", "--address", "", str(script)]),
-        capture_output=True,
-        text=True,
-        timeout=seconds + 60,
-        check=False,
-        start_new_session=True,
-        env={"HOME": str(script.parent)},
-    )
+    command = [program, "run", "--quiet", "--no-usage-report", "--address", "", str(script)]
+    done = generator.ran(command, cores=cores, longest_s=seconds + 60, environment={"HOME": str(script.parent)})
     if done.returncode != 0 or not done.stdout.startswith("{"):
         raise LoadError(f"k6 failed: {(done.stdout + done.stderr).strip()[-300:]}")
-    metrics = json.loads(done.stdout)
+    try:
+        return _result(json.loads(done.stdout), numbers["seconds"])
+    except (ValueError, LookupError, TypeError) as error:
+        raise LoadError(f"k6 does not say what came of it, but {done.stdout[:300]!r}") from error
+
+
+def _result(metrics: dict[str, Any], seconds: float) -> Result:
     dropped = metrics.get("dropped_iterations", {"values": {"count": 0}})["values"]["count"]
     failed = metrics["http_req_failed"]["values"]["passes"]
     if dropped or failed:
         raise LoadError(f"errors under load: {failed} requests failed, {dropped} could not be sent when they were due")
     took = metrics["http_req_duration"]["values"]
     requests = metrics["http_reqs"]["values"]["count"]
-    return Result(requests, max(1, round(seconds)), took["p(50)"] / 1000, took["p(99)"] / 1000)
+    return Result(requests, seconds, took["p(50)"] / 1000, took["p(99)"] / 1000)

@@ -16,6 +16,7 @@ from benchmarks.peers import PEERS
 from benchmarks.processes import Cores
 from benchmarks.spread import told
 
+SAY_S = 10.0
 PACKAGES = ("grpcio", "protobuf", "uvicorn", "uvloop", "httptools", "starlette", "httpx2", "msgspec")
 
 
@@ -37,7 +38,9 @@ def facts(found: Found, tools: Mapping[str, str], cores: Cores) -> Iterator[str]
         )
     yield f"Python {platform.python_version()}"
     yield ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
-    yield ", ".join(f"{peer.name} {environments.version(peer.package)}" for peer in PEERS)
+    took_part = {system for _, system in found.rows}
+    if asked := [peer for peer in PEERS if peer.name in took_part]:
+        yield ", ".join(f"{peer.name} {environments.version(peer.package)}" for peer in asked)
     said = [_said_by(tools[tool], flag) for tool, flag in _FLAGS.items() if tool in tools]
     node = debian.find(debian.NODE)
     yield "; ".join([*said, *([f"node {_said_by(node, '--version')}"] if node else [])])
@@ -66,5 +69,11 @@ def _cpu_model() -> str:
 
 def _said_by(program: str, flag: str) -> str:
     """The first line; nginx and wrk end with an error when they are asked for their version, or print it there."""
-    said = subprocess.run([program, flag], capture_output=True, text=True, check=False)
-    return (said.stdout + said.stderr).splitlines()[0].partition(" Copyright")[0]
+    try:
+        said = subprocess.run(
+            [program, flag], capture_output=True, encoding="utf-8", errors="replace", timeout=SAY_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"{Path(program).name} of unknown version: {error}"
+    first = (said.stdout + said.stderr).partition("\n")[0].partition(" Copyright")[0]
+    return first or f"{Path(program).name} of unknown version"

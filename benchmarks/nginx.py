@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import debian, processes
+from benchmarks.debian import MissingToolError
+from benchmarks.processes import StartError
 
 UPSTREAM_MODEL = "upstream-model"
 DONE = b"data: [DONE]\n\n"
@@ -196,6 +198,18 @@ def proxy(program: str, directory: Path, cores: tuple[int, ...], upstream: Nginx
     ports = {"port": port, "provider_port": upstream.port, "refusing_port": upstream.refusing_port}
     with _nginx(program, directory, cores, port, _PROXY % ports) as pid:
         yield Nginx(pid, port)
+
+
+def require_lua(program: str, directory: Path) -> None:
+    """Raises `MissingToolError` if this nginx does not start with the module: it takes one that was built for it."""
+    port = processes.free_port()
+    http = f"init_by_lua_block {{ }} server {{ listen 127.0.0.1:{port}; }}"
+    directory.mkdir(mode=0o755)
+    try:
+        with _nginx(program, directory, (), port, http, with_lua=True):
+            pass
+    except StartError as error:
+        raise MissingToolError(f"{program} does not start with it: {processes.last_line(directory)}") from error
 
 
 @contextlib.contextmanager

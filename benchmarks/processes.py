@@ -7,6 +7,7 @@ import os
 import re
 import resource
 import selectors
+import signal
 import socket
 import subprocess
 import time
@@ -27,6 +28,12 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 class StartError(Exception):
     """A process does not serve, or did not end as it should; its log says why."""
+
+
+def last_line(directory: Path) -> str:
+    """The last that the processes whose logs are here had to say."""
+    logs = sorted(directory.glob("*.log"))
+    return "; ".join(filter(None, (log.read_text(errors="replace").strip().rpartition("\n")[2] for log in logs)))
 
 
 @dataclass(frozen=True)
@@ -78,8 +85,9 @@ def running(
     environment: Mapping[str, str] | None = None,
     is_loud: bool = False,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """The process for the time of the block, out of reach of the terminal's Ctrl-C: it is ended here, and only here.
-    What a loud one has to say on stdout is not wanted, and is in the log as well."""
+    """The process for the time of the block, out of reach of the terminal's Ctrl-C: it is ended here, and only here,
+    with whatever it started and left behind. What a loud one has to say on stdout is not wanted, and is in the log as
+    well."""
     with log.open("ab") as errors:
         process = subprocess.Popen(
             on_cores(cores, command),
@@ -91,14 +99,16 @@ def running(
     try:
         yield process
     finally:
-        process.terminate()
         try:
-            process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_S)
+        finally:  # After a second Ctrl-C as well.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+            if process.stdout is not None:
+                process.stdout.close()
 
 
 def address_of(process: subprocess.Popen[bytes]) -> str:
@@ -176,13 +186,20 @@ def machine_cpu_s() -> float:
 
 
 def rss_bytes(pid: int) -> int:
-    """The memory of the process and its children that is resident now; shared pages count in each."""
-    return sum(
-        int(line.split()[1]) * 1024
-        for p in _family(pid)
-        for line in Path(f"/proc/{p}/status").read_text().splitlines()
-        if line.startswith("VmRSS:")
-    )
+    """The memory of the process and its children that is resident now; shared pages count in each. Raises
+    `ProcessLookupError` if it has ended, whether or not somebody has asked for its status."""
+    if not _resident_bytes(pid):
+        raise ProcessLookupError(f"process {pid} has ended")
+    return sum(map(_resident_bytes, _family(pid)))
+
+
+def _resident_bytes(pid: int) -> int:
+    """0 of one that has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))
 
 
 def _stat(pid: int) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 from benchmarks import goals
 from benchmarks.found import NOT_ASKED, Found, MissingError, Value
@@ -150,8 +151,8 @@ def _row(found: Found, load: Load, system: str) -> Iterable[list[str]]:
 
 
 def _apart(found: Found) -> Sequence[str]:
-    times = [[name, told(values, _time)] for name, values in found.times_s.items()]
-    sizes = [[name, told(values, _size)] for name, values in found.sizes_bytes.items()]
+    times = [[name, _shown(partial(found.fact, name), _time)] for name in found.times_s]
+    sizes = [[name, _shown(partial(found.fact, name), _size)] for name in found.sizes_bytes]
     return table(["", ""], [*sizes, *times]) if sizes or times else []
 
 

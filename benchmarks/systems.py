@@ -20,7 +20,10 @@ NGINX = "nginx"
 FOREBAY = "Forebay"
 EDGE = "edge"
 RESOLVER = "resolver"
+SILENT_S = 20.0
+"""The longest that an answer may let wait for its next bytes."""
 ANSWER_S = 20.0
+"""The longest that all of it may take."""
 
 
 class WrongAnswerError(Exception):
@@ -70,14 +73,20 @@ def verified_bytes(system: System, route: Route) -> int:
     """Asks once; how long the answer is. Raises `WrongAnswerError` if it is not the provider's text in the API that was
     asked for, or if a stream that the provider takes its time for does not come as it is sent."""
     asked = system.asked(route)
-    connection = http.client.HTTPConnection(asked.host, timeout=ANSWER_S)
+    connection = http.client.HTTPConnection(asked.host, timeout=SILENT_S)
     with contextlib.closing(connection):
         began_at = time.perf_counter()
         connection.request("POST", asked.target, asked.body, dict(asked.headers))
-        response = connection.getresponse()
-        first = response.readline() if route.is_stream else b""
-        first_s = time.perf_counter() - began_at
-        answer = first + response.read()
+        try:
+            response = connection.getresponse()
+            answer, came_s = b"", list[float]()
+            while part := response.read1():
+                answer += part
+                came_s.append(time.perf_counter() - began_at)
+                if came_s[-1] > ANSWER_S:
+                    raise WrongAnswerError(f"{system.name}, {route.name}: no end of its answer after {ANSWER_S:.0f} s")
+        except http.client.HTTPException as error:
+            raise WrongAnswerError(f"{system.name}, {route.name}: no answer by HTTP: {error!r}") from error
     said = f"{system.name}, {route.name}: {response.status}, {answer[:300]!r}"
     if response.status != 200:
         raise WrongAnswerError(said)
@@ -87,8 +96,8 @@ def verified_bytes(system: System, route: Route) -> int:
         raise WrongAnswerError(said) from error
     if got != route.text:
         raise WrongAnswerError(said)
-    if route is ROUTES["paced"] and first_s > route.events * PACE_S / 2:
-        raise WrongAnswerError(f"{system.name} holds streams back: the first event came after {first_s:.2f} s")
+    if route is ROUTES["paced"] and came_s[0] > route.events * PACE_S / 2:
+        raise WrongAnswerError(f"{system.name} holds streams back: the first event came after {came_s[0]:.2f} s")
     if REFUSED in route.places and system.translates and response.headers["x-forebay-attempts"] != "2":
         raise WrongAnswerError(f"{system.name} served a request at the first target that was to be refused there")
     return len(answer)

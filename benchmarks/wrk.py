@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
+from typing import Any
 
-from benchmarks import processes
+from benchmarks import generator
 from benchmarks.asking import Asked
 from benchmarks.window import LoadError, Result
 
@@ -45,18 +45,17 @@ def run(
     script.write_text(_SCRIPT % (asked.body.decode(), headers))
     command = [program, "--threads", "1", "--connections", str(clients), "--duration", f"{max(1, round(seconds))}s"]
     command += ["--timeout", "10s", "--latency", "--script", str(script), asked.url]
-    done = subprocess.run(
-        processes.on_cores(cores, command),
-        capture_output=True,
-        text=True,
-        timeout=seconds + 30,
-        check=False,
-        start_new_session=True,
-    )
+    done = generator.ran(command, cores=cores, longest_s=seconds + 30)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode != 0 or not lines:
         raise LoadError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
-    counted = json.loads(lines[-1])
+    try:
+        return _result(json.loads(lines[-1]), seconds, answer_bytes)
+    except (ValueError, LookupError, TypeError) as error:
+        raise LoadError(f"wrk does not say what came of it, but {lines[-1][-300:]!r}") from error
+
+
+def _result(counted: dict[str, Any], seconds: float, answer_bytes: int) -> Result:
     if any(counted["errors"].values()):
         raise LoadError(f"errors under load: {counted['errors']} in {counted['requests']} requests")
     if not counted["requests"]:

@@ -39,6 +39,7 @@ from edge_service.adapters.telemetry_prometheus import PrometheusTelemetry
 from edge_service.adapters.tokenizer_bpe_openai import BpeTokenizer
 from edge_service.adapters.upstream.addresses import Guard
 from edge_service.adapters.upstream.calls import Calls
+from edge_service.adapters.upstream.names import Names
 from edge_service.adapters.upstream.pool import Pool
 from edge_service.adapters.upstream.stock import Httpx2Upstream
 from edge_service.adapters.upstream.stock_transport import Transport
@@ -76,9 +77,10 @@ def create(settings: Settings, under_way: UnderWay, log: Callable[[Record, float
     proofs = None
     if settings.resolver_ca:
         proofs = Followed(Files(settings.resolver_pair, settings.resolver_ca), is_client=True)
-    channels = Channels(proofs.current, settings.resolver_name) if proofs else Channels()
+    names = Names()
+    channels = Channels(proofs.current if proofs else None, settings.resolver_name, names.addresses)
     resolver = ResolverClient(settings.resolvers, settings.token, channels, key_required=settings.key_required)
-    calling, upstream = _upstream(settings, credentials)
+    calling, upstream = _upstream(settings, credentials, names)
     registry = CollectorRegistry()
     telemetry = PrometheusTelemetry(registry, resolver, log)
     services = Services(
@@ -133,13 +135,13 @@ def create(settings: Settings, under_way: UnderWay, log: Callable[[Record, float
     return Edge(app, routed, operations, functools.partial(families, registry), is_ready)
 
 
-def _upstream(settings: Settings, credentials: LocalCredentials) -> tuple[Pool | Transport, Upstream]:
+def _upstream(settings: Settings, credentials: LocalCredentials, names: Names) -> tuple[Pool | Transport, Upstream]:
     """The connections to providers, and the calls over them. Raises `TrustError`."""
     context = ssl_context(settings.upstream_ca)
     if settings.upstream_proxy:
         transport = Transport(context, settings.upstream_proxy)
         return transport, Httpx2Upstream(transport, credentials.secret)
-    pool = Pool(context, Guard())
+    pool = Pool(context, Guard(names.addresses))
     return pool, Calls(pool, credentials.secret)
 
 

@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -270,6 +271,8 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         else:
             is_on = told.lower() in {"1", "true", "yes", "on"}
             parser.add_argument(name, action="store_true", default=is_on, help=flag.help)
+    its_version = f"%(prog)s {version('forebay')}"
+    parser.add_argument("--version", action="version", version=its_version, help="print the version and exit")
     parser.add_argument("--as-worker", type=_worker, help=argparse.SUPPRESS)
     return parser
 

@@ -8,6 +8,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,8 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
 
 def _run(parser: argparse.ArgumentParser, given: argparse.Namespace, environment: Mapping[str, str]) -> int:
     if given.command == "check":
+        if not given.file:
+            parser.error("FILE is empty: name the configuration file to check")
         return commands.check(given.file, environment)
     if given.command == "key":
         return keys.new(given.id) if given.action == "new" else keys.tell_hash(sys.stdin.buffer.read(keys.LONGEST + 1))
@@ -94,7 +97,7 @@ def _client(parser: argparse.ArgumentParser, given: argparse.Namespace, token: s
         )
     if not (token.isascii() and token.isprintable()):
         parser.error("FOREBAY_TOKEN: only printable ASCII characters can be sent to the resolver")
-    key = keys.sha256(client_key.encode())
+    key = keys.sha256(os.fsencode(client_key))
     if not given.resolver_ca:
         return ResolverClient(address, token, given.timeout, client_key_sha256=key)
     pair = (Path(given.resolver_cert), Path(given.resolver_key)) if given.resolver_cert else None
@@ -127,7 +130,9 @@ class _Flags:
 
     def author(self, parser: argparse.ArgumentParser) -> None:
         default = self.default("author", "forebay")
-        parser.add_argument("--author", metavar="NAME", default=default, help="who makes it (default: forebay)")
+        parser.add_argument(
+            "--author", metavar="NAME", type=_text, default=default, help="who makes it (default: forebay)"
+        )
 
 
 def _calling(flags: _Flags) -> argparse.ArgumentParser:
@@ -136,6 +141,7 @@ def _calling(flags: _Flags) -> argparse.ArgumentParser:
     parser.add_argument(
         "--resolver",
         metavar="ADDRESS",
+        type=_text,
         default=flags.default("resolver", "127.0.0.1:8401"),
         help="HOST:PORT or unix:PATH of the resolver (default: 127.0.0.1:8401)",
     )
@@ -146,13 +152,18 @@ def _calling(flags: _Flags) -> argparse.ArgumentParser:
         default=flags.default("timeout") or None,
         help="how long to wait for the answer (default: 5; of a change 20)",
     )
-    for flag, metavar, explanation in (
-        ("resolver-ca", "FILE", "speak TLS with the resolver, whose certificate must be of these authorities (PEM)"),
-        ("resolver-cert", "FILE", "the certificate to show to it (PEM, its chain behind it)"),
-        ("resolver-key", "FILE", "the key of --resolver-cert (PEM)"),
-        ("resolver-name", "NAME", "what its certificate is for, if it is not the host of its address"),
+    for flag, metavar, kind, explanation in (
+        (
+            "resolver-ca",
+            "FILE",
+            str,
+            "speak TLS with the resolver, whose certificate must be of these authorities (PEM)",
+        ),
+        ("resolver-cert", "FILE", str, "the certificate to show to it (PEM, its chain behind it)"),
+        ("resolver-key", "FILE", str, "the key of --resolver-cert (PEM)"),
+        ("resolver-name", "NAME", _text, "what its certificate is for, if it is not the host of its address"),
     ):
-        parser.add_argument(f"--{flag}", metavar=metavar, default=flags.default(flag), help=explanation)
+        parser.add_argument(f"--{flag}", metavar=metavar, type=kind, default=flags.default(flag), help=explanation)
     flags.switch(parser, "plaintext-network", "consent to gRPC without TLS to an address that is not loopback")
     return parser
 
@@ -171,6 +182,8 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         description="Asks a resolver what it would do and how it is, changes that, and checks configurations.",
         **its_form,
     )
+    its_version = f"%(prog)s {version('forebay')}"
+    parser.add_argument("--version", action="version", version=its_version, help="print the version and exit")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
     def command(name: str, explanation: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -192,15 +205,18 @@ def _add_reading(
     it = command("check", "Say what is wrong with a configuration file. Needs no running resolver.")
     it.add_argument("file", metavar="FILE", help="in YAML")
     it = command("resolve", "Print the plan for a name. It takes a turn, as every request does.", calling, answering)
-    it.add_argument("name", metavar="NAME", help="as an application would send it, such as 'chat' or 'gpt-5(high)'")
+    it.add_argument(
+        "name", metavar="NAME", type=_text, help="as an application would send it, such as 'chat' or 'gpt-5(high)'"
+    )
     flags.switch(it, "stream", "ask as for a streamed answer")
     it = command("explain", "Print what a name would come to now, and why. It takes no turn.", calling, answering)
-    it.add_argument("name", metavar="NAME", help="as an application would send it")
+    it.add_argument("name", metavar="NAME", type=_text, help="as an application would send it")
     command("models", "List the names that can be called.", calling, answering)
     it = command("health", "Tell whether the resolver serves. For container health checks: no token needed.", calling)
     it.add_argument(
         "--service",
         metavar="NAME",
+        type=_text,
         default=flags.default("service", "readiness"),
         help="readiness, liveness, or '' for the server as a whole (default: readiness)",
     )
@@ -213,7 +229,7 @@ def _add_reading(
     key = command("key", "Make a key for a client of the gateway, or tell the hash of one. Needs no running resolver.")
     actions = key.add_subparsers(dest="action", metavar="ACTION", required=True)
     it = actions.add_parser("new", help="make a key and print it, this once, with the lines for the configuration")
-    it.add_argument("--id", metavar="ID", help="what the configuration is to call the client")
+    it.add_argument("--id", metavar="ID", type=_text, help="what the configuration is to call the client")
     actions.add_parser("hash", help="read a key from standard input and print its SHA-256")
 
 
@@ -225,7 +241,9 @@ def _add_changing(command: _Command, flags: _Flags, calling: argparse.ArgumentPa
         ("undrain", "Put a drained target back. Demands the management key."),
     ):
         it = command(name, explanation, calling)
-        it.add_argument("target", metavar="TARGET", help="as 'forebay explain' shows it, such as 'openai/gpt-5#0'")
+        it.add_argument(
+            "target", metavar="TARGET", type=_text, help="as 'forebay explain' shows it, such as 'openai/gpt-5#0'"
+        )
     explanation = "Put the configuration of an earlier revision into effect, as a new one. Demands the management key."
     it = command("rollback", explanation, calling)
     it.add_argument("revision", metavar="REVISION", type=_number, help="as 'forebay revisions' lists it")
@@ -237,8 +255,16 @@ def _add_changing(command: _Command, flags: _Flags, calling: argparse.ArgumentPa
     flags.switch(it, "validate-only", "say whether it could be put into effect, and change nothing")
 
 
+def _text(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # What Python makes of bytes in arguments and in the environment that are none.
+        raise argparse.ArgumentTypeError(f"{text!r} is not UTF-8") from None
+    return text
+
+
 def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < int(text[:20]) < 2**32):
+    if not (text.isascii() and text.isdigit() and len(text) <= 10 and 0 < int(text) < 2**32):
         raise argparse.ArgumentTypeError(f"'{text}' is not a positive number")
     return int(text)
 

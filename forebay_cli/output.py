@@ -50,7 +50,7 @@ def explanation(name: str, response: pb.ExplainResponse) -> str:
     if response.HasField("plan"):
         head = f"{_line(response.plan.name)} is a {response.kind}, at revision {response.plan.revision}"
     else:
-        head = f"{_line(name.strip())} is a {response.kind}, and none of its targets is available"
+        head = f"{_line(name)} is a {response.kind}, and none of its targets is available"
     rows = [
         (
             places.get(target.target_id, ""),

@@ -27,7 +27,10 @@ def main() -> None:
             uvloop.run(bootstrap.serve(given))
     except ConfigError as error:
         sys.exit(f"{given.config or 'the file'} is not a valid configuration:\n{error.in_text()}")
-    except (UnreadableError, AddressInUseError, CertificateError) as error:
+    except UnreadableError as error:
+        # A check is `forebay check` too, and what is wrong is wrong with the file, whoever reads it.
+        sys.exit(str(error) if given.check else f"forebay-resolver: {error}")
+    except (AddressInUseError, CertificateError) as error:
         sys.exit(f"forebay-resolver: {error}")
     except OSError as error:
         sys.exit(f"forebay-resolver: {error.strerror or error}")

@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
@@ -167,6 +168,8 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         else:
             is_on = told.lower() in {"1", "true", "yes", "on"}
             parser.add_argument(name, action="store_true", default=is_on, help=flag.help)
+    its_version = f"%(prog)s {version('forebay')}"
+    parser.add_argument("--version", action="version", version=its_version, help="print the version and exit")
     parser.add_argument(
         "--check", action="store_true", help="validate the configuration, print what is wrong, and exit"
     )

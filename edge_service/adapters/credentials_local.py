@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -86,6 +87,8 @@ class LocalCredentials:
             if not resolved.is_relative_to(self._directory.resolve()):
                 raise CredentialError(f"{reference} is not under {self._directory}")
             found = resolved.stat()
+            if not stat.S_ISREG(found.st_mode):
+                raise CredentialError(f"{reference} is no file")  # A pipe would be waited for.
             version = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
             known = self._files.get(reference)
             if known is None or known[0] != version:

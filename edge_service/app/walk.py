@@ -176,7 +176,8 @@ class Walk:
     def _abandon(self) -> None:
         """Cleans up after a bug in the gateway: the caller answers the client, and the resolver is not left waiting for
         reports."""
-        commands = [ReportClosed()] if self._machine.state is State.DONE else self._machine.draining()
+        is_trying = self._machine.state in (State.ATTEMPTING, State.RELAYING)
+        commands = self._machine.draining() if is_trying else [ReportClosed()]
         for command in commands:
             if isinstance(command, ReportFailed | ReportClosed):
                 _DONE_BY[type(command)](self, command)

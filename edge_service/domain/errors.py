@@ -17,6 +17,7 @@ ApiError
 +- ClientLimitError         429  the client has reached a limit of its own
 +- TooManyConcurrentError   429  this client has as many requests under way as it may
 +- UnavailableError         503  every target is out of service, or nobody can tell
+|  +- NoPlanError           503  the resolver's answer is no plan: it is broken, or of another version
 +- OverloadedError          503  the gateway has as much to do as it can
 +- UpstreamError            5xx  the targets were tried, and this is the most useful of what they answered
 """
@@ -161,6 +162,10 @@ class TooManyConcurrentError(ApiError):
 class UnavailableError(ApiError):
     status = 503
     code = "unavailable"
+
+
+class NoPlanError(UnavailableError):
+    code = "no_plan"
 
 
 class OverloadedError(ApiError):

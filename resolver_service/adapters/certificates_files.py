@@ -9,14 +9,17 @@ import asyncio
 import contextlib
 import ssl
 import stat
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
 import structlog
 
 from resolver_service.app.ports import Certificates
+from resolver_service.domain import validity
 
 LOOK_S = 1.0
 """How often the files are looked at. What two looks in a row have found counts, since a renewal is of several files."""
@@ -49,6 +52,11 @@ class Followed:
         self._files = files
         self.current = load(files)
 
+        self._validity = validity.of(self.current.chain)
+        self._told_trouble = ""
+        """What has been told of the certificate's age, since it is here."""
+        self._tell_trouble()
+
     async def follow(self, use: Callable[[Certificates], None]) -> None:
         """Hands over what is in the files whenever it has changed, until cancelled. What cannot be used changes
         nothing."""
@@ -56,6 +64,7 @@ class Followed:
         look = told
         while True:
             await asyncio.sleep(LOOK_S)
+            self._tell_trouble()
             before, look = look, await asyncio.to_thread(_look, self._files)
             if look == told or look != before:
                 continue
@@ -67,6 +76,20 @@ class Followed:
             else:
                 use(self.current)
                 _log.info("certificate_renewed", files=str(self._files))
+                self._validity, self._told_trouble = validity.of(self.current.chain), ""
+                self._tell_trouble()
+
+    def _tell_trouble(self) -> None:
+        """Tells once of a certificate that is of no use, or soon will be. It is used all the same: the clock may
+        be wrong, and at the next start it would be the only one."""
+        if self._validity is None:
+            return
+        trouble = self._validity.trouble(time.time())
+        if trouble and trouble != self._told_trouble:
+            its = (self._validity.begins_at, self._validity.ends_at)
+            begins, ends = (datetime.fromtimestamp(at, UTC).isoformat() for at in its)
+            _log.warning(trouble, files=str(self._files), valid_from=begins, valid_until=ends)
+        self._told_trouble = trouble
 
 
 def load(files: Files) -> Certificates:

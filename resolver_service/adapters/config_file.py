@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import stat
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,12 +87,19 @@ class _Look:
 
 def _look(path: Path) -> _Look:
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_without_waiting) as file:
+            its = os.fstat(file.fileno())
+            if not stat.S_ISREG(its.st_mode):
+                return _Look(error=f"{path} is no regular file: a change of it cannot be followed")
             text = file.read()
-            stat = os.fstat(file.fileno())
     except OSError as error:
         return _Look(error=str(error))
-    return _Look(text, stamp=(stat.st_ino, stat.st_size, stat.st_mtime_ns))
+    return _Look(text, stamp=(its.st_ino, its.st_size, its.st_mtime_ns))
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """A pipe that nobody writes to would be waited for, by a thread that keeps the process from ending."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 async def _settled(path: Path, look: _Look) -> _Look:

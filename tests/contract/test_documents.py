@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+from google.protobuf import json_format, message_factory
+
+from forebay.resolver.v1 import pool_admin_service_pb2 as admin_pb
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -18,6 +22,8 @@ FLAGS = CODE + (ROOT / "forebay_cli" / "__main__.py").read_text()
 
 SETTINGS = [*DOCUMENTS, ROOT / "docker-compose.yml", ROOT / "deploy" / "tls.compose.yaml", ROOT / "config.example.yaml"]
 OF_COMPOSE = {"CERTIFICATES_DIR", "CONFIG_DIR", "GID", "PORT", "PROMETHEUS_PORT", "STORE_PASSWORD", "UID"}
+
+CONTRACT = admin_pb.DESCRIPTOR.pool  # Of the other files as well, which this one needs.
 
 OF_OTHERS = {"haproxy_server_status", "rule_files"}
 FLAGS_OF_OTHERS = {"build", "help", "profile", "wait"}  # Of docker compose, and of every command.
@@ -68,3 +74,13 @@ def test_every_variable_that_a_document_names_exists(document: Path) -> None:
 def test_every_command_that_a_document_names_exists(document: Path) -> None:
     named = set(re.findall(r"(?<=[`/])forebay ([a-z]+)\b", document.read_text()))
     assert {name for name in named if f'"{name}"' not in FLAGS} == set()
+
+
+def test_what_documents_have_grpcurl_say_is_of_the_contract() -> None:
+    lines = [line for path in DOCUMENTS for line in path.read_text().splitlines() if line.startswith("grpcurl ")]
+    assert lines
+    for line in lines:
+        *_, said, _, called = shlex.split(line)
+        service, _, method = called.rpartition("/")
+        asked = CONTRACT.FindServiceByName(service).FindMethodByName(method).input_type
+        json_format.Parse(said, message_factory.GetMessageClass(asked)())

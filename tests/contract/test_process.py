@@ -98,13 +98,15 @@ async def test_everything_that_is_wrong_with_a_file_is_said_at_once(invalid: Pat
     ]
 
 
-async def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    status, _, errors = await run("--config", str(tmp_path / "missing.yaml"))
-    assert status == 1
+@pytest.mark.parametrize(
+    ("check", "who"), [(("--check",), ""), ((), "forebay-resolver: ")], ids=["check", "first boot"]
+)
+async def test_a_file_that_is_not_there_is_named(tmp_path: Path, check: tuple[str, ...], who: str) -> None:
     path = tmp_path / "missing.yaml"
+    status, _, errors = await run(*check, "--config", str(path))
+    assert status == 1
     assert errors == (
-        f"forebay-resolver: there is no file {path}: name the configuration's, "
-        "or begin with a copy of config.example.yaml\n"
+        f"{who}there is no file {path}: name the configuration's, or begin with a copy of config.example.yaml\n"
     )
 
 

@@ -6,10 +6,12 @@ import asyncio
 from typing import Any
 
 import grpc
+import grpc.aio
 import pytest
 
-from forebay.resolver.v1 import plan_pb2
+from forebay.resolver.v1 import plan_pb2, resolver_service_pb2_grpc
 from forebay.resolver.v1 import resolver_service_pb2 as pb
+from resolver_service.adapters.grpc_api import server as grpc_server
 from resolver_service.app.leases import GRACE_S
 from tests.contract.serving import (
     INTERNAL,
@@ -25,6 +27,8 @@ from tests.contract.serving import (
     serving,
     unpacked,
 )
+from tests.support.chaos_proxy import chaos_proxy
+from tests.support.setup import until
 
 RATE_LIMITED = plan_pb2.DISPOSITION_RATE_LIMITED
 
@@ -155,6 +159,24 @@ async def test_a_caller_that_leaves_takes_nobody_with_it(it: Served) -> None:
     await leaving.say(item(1, "solo"))
     leaving.call.cancel()
     assert (await staying.say(item(1, "solo"))).answers[0].plan.name == "solo"
+
+
+async def test_a_caller_whose_network_is_gone_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grpc_server, "KEEPALIVE_S", 0.1)
+    monkeypatch.setattr(grpc_server, "KEEPALIVE_TIMEOUT_S", 0.1)
+    async with (
+        serving() as it,
+        chaos_proxy(it.server.address) as network,
+        grpc.aio.insecure_channel(network.address) as channel,
+    ):
+        it.stub = resolver_service_pb2_grpc.ResolverServiceStub(channel)
+        await Stream(it).say(item(1, "solo"))
+        network.freeze()
+
+        async def is_given_up() -> bool:
+            return it.metric("forebay_resolve_streams") == 0
+
+        await until(is_given_up)
 
 
 async def test_a_request_whose_stream_broke_does_not_fill_its_target_for_long() -> None:

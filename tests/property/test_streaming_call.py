@@ -5,7 +5,7 @@ import struct
 from typing import Any
 
 from hpack import Encoder
-from hyperframe.frame import DataFrame, HeadersFrame, PingFrame, SettingsFrame
+from hyperframe.frame import DataFrame, Frame, HeadersFrame, PingFrame, SettingsFrame, WindowUpdateFrame
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,3 +63,66 @@ def test_however_they_are_cut_messages_come_whole_and_in_order(wire: tuple[list[
         return received
 
     assert asyncio.run(receive()) == wire[0]
+
+
+def frames(written: bytes) -> list[Any]:
+    found, rest = [], memoryview(written)
+    while rest:
+        frame, length = Frame.parse_frame_header(rest[:9])
+        frame.parse_body(rest[9 : 9 + length])
+        found.append(frame)
+        rest = rest[9 + length :]
+    return found
+
+
+SIZES = st.one_of(st.integers(0, 70_000), st.sampled_from([0, 1, 16_384, 65_535, 65_536]))
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("write"), SIZES),
+        st.tuples(st.just("settings"), SIZES),
+        st.tuples(st.just("stream"), SIZES.filter(bool)),
+        st.tuples(st.just("connection"), SIZES.filter(bool)),
+        st.tuples(st.just("acknowledged"), st.just(0)),
+    ),
+    max_size=12,
+)
+
+
+@given(STEPS)
+def test_all_is_sent_that_there_is_room_for_and_no_more(steps: list[tuple[str, int]]) -> None:
+    async def follow() -> None:
+        sink = Sink()
+        call = StreamingCall("/a.Service/Method", "localhost", (), lambda _: None, scheme="http")
+        call.connection_made(sink)
+        call.data_received(HeadersFrame(1, data=ACCEPTED, flags=["END_HEADERS"]).serialize())
+        sink.written = sink.written.removeprefix(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        written, sent = b"", 0
+        connection = initial = 65_535
+        stream = settings = 0
+        for kind, size in steps:
+            match kind:
+                case "write":
+                    call.write(b"m" * size)
+                    written += struct.pack(">BL", 0, size) + b"m" * size
+                case "settings":
+                    initial, settings = size, settings + 1
+                    its = {SettingsFrame.INITIAL_WINDOW_SIZE: size}
+                    call.data_received(SettingsFrame(settings=its).serialize())
+                case "stream":
+                    stream += size
+                    call.data_received(WindowUpdateFrame(1, window_increment=size).serialize())
+                case "connection":
+                    connection += size
+                    call.data_received(WindowUpdateFrame(0, window_increment=size).serialize())
+                case _:
+                    call.data_received(SettingsFrame(flags=["ACK"]).serialize())
+            sent = max(sent, min(len(written), connection, initial + stream))
+            came = frames(sink.written)
+            parts = [frame.data for frame in came if isinstance(frame, DataFrame)]
+            assert b"".join(parts) == written[:sent]
+            assert all(len(part) <= 16_384 for part in parts)
+            assert call.is_behind is (sent < len(written))
+            assert sum("ACK" in frame.flags for frame in came if isinstance(frame, SettingsFrame)) == settings
+        call.connection_lost(None)
+
+    asyncio.run(follow())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,9 +19,13 @@ class Store:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        # One of the system's choice: what the server would look for is found by others beside it as well.
-        with socket.create_server(("127.0.0.1", 0)) as found:
-            self.port: int = found.getsockname()[1]
+        # One of the system's choice, which gives it to nobody else as long as this is bound, even while the server is
+        # stopped. The server may bind it too, since both allow that and this one does not listen.
+        held = socket.socket()
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        weakref.finalize(self, held.close)
+        self.port: int = held.getsockname()[1]
         self._server = self._started(self.port)
         self.url = f"redis://127.0.0.1:{self.port}/0"
 

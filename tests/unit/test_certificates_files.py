@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from edge_service.adapters import certificates_files as edge
+from edge_service.domain import validity
 from resolver_service.adapters import certificates_files as resolver
 from tests.support.certified import HOSTS, Pair, authority, pair, readable_by_all
 
@@ -120,10 +123,43 @@ def test_a_key_that_everyone_may_read_is_warned_of(service: Any, files: Any, sho
     assert [(line["event"], line["path"]) for line in lines] == [("key_readable_by_all", str(shown.key))]
 
 
+DAY_S = 86_400.0
+
+
+def lasting(ca: trustme.CA, begins_at: float, ends_at: float) -> trustme.LeafCert:
+    begins, ends = (datetime.fromtimestamp(at, UTC) for at in (begins_at, ends_at))
+    return ca.issue_cert(*HOSTS, not_before=begins, not_after=ends)
+
+
+@pytest.mark.parametrize(
+    ("begins_s", "ends_s", "told"),
+    [
+        (-10 * DAY_S, 80 * DAY_S, []),
+        (-82 * DAY_S, 8 * DAY_S, ["certificate_expires_soon"]),
+        (-900 * DAY_S, 15 * DAY_S, []),
+        (-900 * DAY_S, 13 * DAY_S, ["certificate_expires_soon"]),
+        (-20 * DAY_S, -DAY_S, ["certificate_expired"]),
+        (DAY_S, 20 * DAY_S, ["certificate_not_yet_valid"]),
+    ],
+)
+def test_a_certificate_that_is_of_no_use_or_soon_will_be_is_warned_of(
+    service: Any, files: Any, shown: Pair, ca: trustme.CA, begins_s: float, ends_s: float, told: list[str]
+) -> None:
+    now = time.time()
+    shown.write(lasting(ca, now + begins_s, now + ends_s))
+    with structlog.testing.capture_logs() as lines:
+        service.Followed(files)
+    assert [line["event"] for line in lines] == told
+    for line in lines:
+        ends = datetime.fromisoformat(line["valid_until"]).timestamp()
+        assert abs(ends - now - ends_s) <= 1
+
+
 class Following:
     """What follows the files, and what it has handed over."""
 
     def __init__(self, it: Any) -> None:
+        self.it = it
         self.renewed: asyncio.Queue[Any] = asyncio.Queue()
         self.lines: list[Any] = []
         self.task = asyncio.create_task(it.follow(self.renewed.put_nowait))
@@ -181,3 +217,38 @@ async def test_files_that_are_replaced_by_a_link_are_noticed(
     authorities.symlink_to(other)
     async with asyncio.timeout(20):
         assert (await following.renewed.get()).authorities == other.read_bytes()
+
+
+async def test_a_renewal_that_has_expired_is_taken_with_a_warning(
+    following: Following, shown: Pair, ca: trustme.CA
+) -> None:
+    now = time.time()
+    shown.write(lasting(ca, now - 20 * DAY_S, now - DAY_S))
+    async with asyncio.timeout(20):
+        assert (await following.renewed.get()).chain == shown.certificate.read_bytes()
+    await following.event("certificate_expired")
+    shown.write(ca.issue_cert(*HOSTS))
+    await following.event("certificate_renewed", 2)
+    assert [line["event"] for line in following.lines] == [
+        "certificate_renewed",
+        "certificate_expired",
+        "certificate_renewed",
+    ]
+
+
+async def test_the_age_of_a_certificate_in_use_is_told_of_once(
+    following: Following, service: Any, shown: Pair, ca: trustme.CA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [validity.of(following.it.current.chain).ends_at - DAY_S]  # type: ignore[union-attr]
+    monkeypatch.setattr(service.time, "time", lambda: now[0])
+    await following.event("certificate_expires_soon")
+    now[0] += 2 * DAY_S
+    await following.event("certificate_expired")
+    shown.write(ca.issue_cert(*HOSTS))
+    await following.event("certificate_expired", 2)
+    assert [line["event"] for line in following.lines] == [
+        "certificate_expires_soon",
+        "certificate_expired",
+        "certificate_renewed",
+        "certificate_expired",
+    ]

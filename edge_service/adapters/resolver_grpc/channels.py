@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from ipaddress import ip_address
+from typing import Any, TypeAlias
 
 import grpc
 import grpc.aio
@@ -15,6 +16,9 @@ from edge_service.app.ports import Certificates
 
 CONNECT_S = 1.0
 """How long a connection to one address may take to be made, TLS included."""
+
+LookUp: TypeAlias = Callable[[str, int], Awaitable[Iterable[object]]]
+"""Has the addresses of a name, best first. Raises `OSError` or `UnicodeError`."""
 
 _OPTIONS = (
     # The default waits for seconds before it notices that a resolver is back.
@@ -36,9 +40,10 @@ _OPTIONS = (
 class Channels:
     """Makes gRPC channels, and connections for one call each."""
 
-    def __init__(self, certificates: Certificates | None = None, name: str = "") -> None:
+    def __init__(self, certificates: Certificates | None = None, name: str = "", look_up: LookUp | None = None) -> None:
         """Without certificates they are plaintext. `name` is what the resolvers' certificates are for, if it is not the
-        host of their address."""
+        host of their address. `look_up` is the way to look names up for calls; None for the event loop's."""
+        self._look_up = look_up or _by_the_loop
         self._certificates = certificates
         self._name = name
         self._options = (*_OPTIONS, ("grpc.ssl_target_name_override", name)) if name else _OPTIONS
@@ -74,11 +79,27 @@ class Channels:
                 _, call = await loop.create_unix_connection(begin, address.removeprefix("unix:"), **tls)
             return call
         failure = OSError(f"{host} has no address")
-        for *_, there in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        for there in await self._addresses(host, int(port)):
             try:
                 async with asyncio.timeout(CONNECT_S):
-                    _, call = await loop.create_connection(begin, str(there[0]), int(there[1]), **tls)
+                    _, call = await loop.create_connection(begin, str(there), int(port), **tls)
                 return call
             except OSError as error:
                 failure = error
         raise failure
+
+    async def _addresses(self, host: str, port: int) -> Iterable[object]:
+        """Raises `OSError`."""
+        try:
+            return [ip_address(host)]
+        except ValueError:
+            pass  # It is a name.
+        try:
+            return await self._look_up(host, port)
+        except UnicodeError as error:
+            raise OSError(f"{host} can be no host's name") from error
+
+
+async def _by_the_loop(host: str, port: int) -> Iterable[object]:
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [there[0] for *_, there in found]

@@ -16,7 +16,7 @@ from edge_service.adapters.resolver_grpc.management import ManagementClient
 from edge_service.adapters.resolver_grpc.stream import ResolveStream, StreamLostError
 from edge_service.app.ports import Certificates, Model, Question, Report, ReportBound
 from edge_service.domain.affinity import AffinityKeys
-from edge_service.domain.errors import ClientKeyError, ModelNotFoundError, UnavailableError
+from edge_service.domain.errors import ClientKeyError, ModelNotFoundError, NoPlanError, UnavailableError
 from edge_service.domain.failover import ReportClosed, ReportEnded, ReportFailed
 from edge_service.domain.needs import UNREPORTED, Operation
 from edge_service.domain.plan import Plan
@@ -128,6 +128,9 @@ class ResolverClient:
                 plan = messages.plan(answer.plan)
                 if question.operation not in UNREPORTED:
                     self._made_by[plan.decision_id] = stream
+                if not plan.attempts and question.operation is not _AUTHENTICATE:
+                    self.report(plan.decision_id, ReportClosed())
+                    raise NoPlanError("the resolver answered without a target to try")
                 return plan
         if (plan := self._recall(question)) is not None:
             return plan

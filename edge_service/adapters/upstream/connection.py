@@ -22,6 +22,7 @@ from typing import TypeAlias, cast
 import httptools
 
 from edge_service.adapters.upstream.answer import Answer, ConnectionBrokenError
+from edge_service.adapters.upstream.presence import SOCKET_OPTIONS
 from edge_service.domain.bodies import Body, Pieces
 from edge_service.domain.headers import Headers
 
@@ -135,7 +136,10 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._fd = transport.get_extra_info("socket").fileno()
+        its_socket = transport.get_extra_info("socket")
+        self._fd = its_socket.fileno()
+        for option in SOCKET_OPTIONS:
+            its_socket.setsockopt(*option)
 
     def pause_writing(self) -> None:
         self._is_sending = True

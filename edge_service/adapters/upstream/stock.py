@@ -76,7 +76,10 @@ class Httpx2Upstream:
         except httpx2.InvalidURL as error:
             raise UnreachableError("the provider's base URL is not a URL") from error
         except httpx2.TransportError as error:
-            raise _failure(error) from error
+            failure = _failure(error)
+            if isinstance(failure, ShortageError):
+                self._warnings.give("connecting_failed", host=request.url.host, reason=str(failure))
+            raise failure from error
 
 
 class Httpx2Response:

@@ -19,6 +19,7 @@ import httpcore2
 import httpx2
 
 from edge_service.adapters.upstream.addresses import ConnectError, Guard, Warnings, first_of
+from edge_service.adapters.upstream.presence import SOCKET_OPTIONS
 from edge_service.domain.egress import Address
 
 ERRORS: Mapping[type[Exception], type[httpx2.TransportError]] = MappingProxyType(
@@ -105,6 +106,7 @@ def _pool(
         max_keepalive_connections=256,
         keepalive_expiry=30.0,
         network_backend=backend,
+        socket_options=SOCKET_OPTIONS,
     )
 
 

@@ -278,6 +278,12 @@ class Supervisor:
         return [answer.result() if answer.done() else None for answer in asked]
 
     async def _keep(self) -> None:
+        silent: frozenset[int] = frozenset()
         while True:
             await asyncio.sleep(KEEP_S)
-            await self._ask(self._workers.values(), metrics=True)
+            asked = dict(self._workers)
+            told = await self._ask(asked.values(), metrics=True)
+            unheard = (slot for slot, answer in zip(asked, told, strict=True) if answer is None)
+            before, silent = silent, frozenset(unheard).intersection(self._rules.serving)
+            for slot in silent - before:
+                _log.warning("worker_silent", worker=slot)

@@ -28,6 +28,11 @@ from resolver_service.app.ports import Certificates
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 MAX_CONCURRENT_CALLS = 1000
+KEEPALIVE_S = 30.0
+"""How often a caller that says nothing is checked to be there. One whose machine or network is gone closes nothing: its
+stream would stay open for hours, and what it had under way would count for as long."""
+KEEPALIVE_TIMEOUT_S = 10.0
+"""How long it is waited for."""
 
 LIVENESS = "liveness"
 """The health service's name for "the process works"; the empty name and `READINESS` mean "it can serve"."""
@@ -43,6 +48,7 @@ _OPTIONS = (
     # Edges ping idle streams every 30 s; without this the server calls that abuse after the second ping.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
     # Two resolvers must not share a port by accident.
     ("grpc.so_reuseport", 0),
 )
@@ -121,7 +127,13 @@ def build(
     """A server bound to `listen` (`HOST:PORT`, port 0 for any free one, or `unix:PATH`). Raises `AddressInUseError`."""
     interceptors: list[grpc.aio.ServerInterceptor] = [TokenInterceptor(secrets.token)] if secrets.token else []
     interceptors += [ManagementKeyInterceptor(secrets.management_key), DeadlineInterceptor()]
-    server = grpc.aio.server(interceptors=interceptors, options=_OPTIONS, maximum_concurrent_rpcs=MAX_CONCURRENT_CALLS)
+    options = (
+        *_OPTIONS,
+        ("grpc.keepalive_time_ms", int(KEEPALIVE_S * 1000)),
+        ("grpc.keepalive_timeout_ms", int(KEEPALIVE_TIMEOUT_S * 1000)),  # For what was sent to be acknowledged.
+        ("grpc.http2.ping_timeout_ms", int(KEEPALIVE_TIMEOUT_S * 1000)),  # For an answer; the other is not for that.
+    )
+    server = grpc.aio.server(interceptors=interceptors, options=options, maximum_concurrent_rpcs=MAX_CONCURRENT_CALLS)
     resolver_service_pb2_grpc.add_ResolverServiceServicer_to_server(servicer, server)
     server.add_registered_method_handlers(_SERVICE, {"ResolveStream": servicer.stream_handler})
     pool_admin_service_pb2_grpc.add_PoolAdminServiceServicer_to_server(admin, server)

@@ -52,3 +52,8 @@ def test_what_is_written_can_be_read() -> None:
         "instructions": {"walk, 50 events": 1234},
         "calibrated": {"walk, 50 events": 1.234},
     }
+
+
+def test_a_path_on_which_nothing_was_counted_is_not_cheap() -> None:
+    with pytest.raises(CountError, match="1 of 2 paths: b"):
+        budget.per_call(["a", "b"], [0, 20, 60, 0, 0, 0], 20)

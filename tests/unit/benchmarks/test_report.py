@@ -1,7 +1,10 @@
 from __future__ import annotations
 
-from benchmarks import loads, report
+from pathlib import Path
+
+from benchmarks import apart, debian, loads, machine, report
 from benchmarks.found import NOT_ASKED, Found, Row
+from benchmarks.processes import Cores
 from benchmarks.systems import FOREBAY, NGINX, PROVIDER
 from tests.unit.benchmarks.measuring import put, window
 
@@ -40,3 +43,27 @@ def test_a_row_that_ended_says_why_and_has_no_figure() -> None:
 def test_a_quick_report_leaves_out_the_goals_that_it_did_not_look_at() -> None:
     assert NOT_ASKED in report.text(measured(), "make bench", is_quick=False)
     assert NOT_ASKED not in report.text(measured(), "make bench-quick", is_quick=True)
+
+
+def test_of_a_time_that_ended_in_an_error_no_round_is_told() -> None:
+    found = measured()
+    name = f"resolver, 100 pools, {apart.START}"
+    found.took(name, 0.5)
+    found.missing[name] = "the second time it did not serve"
+    text = report.text(found, "make bench", is_quick=False)
+    assert line(text, f"| {name} |") == f"| {name} | - |"
+    assert "the second time it did not serve | not measured" in line(text, "| resolver serves after")
+
+
+def test_a_version_is_told_of_peers_that_took_part(tmp_path: Path) -> None:
+    found = measured()
+    put(found, loads.JSON_1, "ferrogw", [window(50, "ferrogw")])
+    told = "\n".join(machine.facts(found, {debian.NGINX: str(tmp_path / "nginx")}, Cores((), ())))
+    assert "ferrogw " in told
+    assert "LiteLLM" not in told
+    assert "nginx of unknown version" in told
+
+
+def test_a_tool_that_does_not_say_its_version_costs_no_report(tmp_path: Path) -> None:
+    told = "\n".join(machine.facts(measured(), {debian.WRK: "/bin/true"}, Cores((), ())))
+    assert "true of unknown version" in told

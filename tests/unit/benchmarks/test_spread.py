@@ -22,3 +22,7 @@ def test_several_are_told_by_their_median_and_how_far_they_are_apart() -> None:
 
 def test_a_table_has_its_head_first() -> None:
     assert table(["a", "b"], [["1", "2"]]) == ["| a | b |", "| --- | --- |", "| 1 | 2 |"]
+
+
+def test_a_cell_is_one_line_whatever_is_in_it() -> None:
+    assert table(["a"], [["failed:\nx | y\n"]])[2] == "| failed: x \\| y |"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,13 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str, **environment: 
         load(*arguments, **environment)
     assert raised.value.code == 2
     return capsys.readouterr().err.splitlines()[-1].removeprefix("forebay-edge: error: ")
+
+
+def test_it_tells_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        load("--version")
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out == f"forebay-edge {version('forebay')}\n"
 
 
 def test_without_a_word_everything_is_on_loopback() -> None:
@@ -86,7 +94,8 @@ def variable(flag: str) -> str:
 def test_every_flag_is_in_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         load("--help")
-    assert set(re.findall(r"^ +(--[a-z-]+)", capsys.readouterr().out, re.MULTILINE)) == FLAGS.keys()
+    told = set(re.findall(r"^ +(--[a-z-]+)", capsys.readouterr().out, re.MULTILINE))
+    assert told == {*FLAGS, "--version"}
 
 
 @pytest.mark.parametrize("flag", FLAGS)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import os
 import subprocess
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from forebay_cli.__main__ import is_address, is_local, main
         (["frobnicate"], {}, "frobnicate"),
         (["resolve"], {}, "NAME"),
         (["check"], {}, "FILE"),
+        (["check", ""], {}, "FILE is empty"),
         (["models", "--js"], {}, "--js"),
         (["models", "--resolver", "nonsense"], {}, "'nonsense' is neither HOST:PORT nor unix:PATH"),
         (["models"], {"FOREBAY_RESOLVER": "10.1.2.3:8401"}, "add --plaintext-network to consent"),
@@ -33,6 +36,20 @@ from forebay_cli.__main__ import is_address, is_local, main
         (["drain", "p/m#0"], {"FOREBAY_MANAGEMENT_KEY": "schlüssel"}, "FOREBAY_MANAGEMENT_KEY: only printable ASCII"),
         (["undrain"], {"FOREBAY_MANAGEMENT_KEY": "k"}, "TARGET"),
         (["models"], {"FOREBAY_TOKEN": "schlüssel"}, "FOREBAY_TOKEN: only printable ASCII"),
+        # Bytes that are no UTF-8, as Python has them in arguments and in the environment.
+        (["resolve", "m\udcff"], {}, "NAME: 'm\\udcff' is not UTF-8"),
+        (["explain", "m\udcff"], {}, "NAME: 'm\\udcff' is not UTF-8"),
+        (["clear", "p/m\udcff#0"], {"FOREBAY_MANAGEMENT_KEY": "k"}, "TARGET: 'p/m\\udcff#0' is not UTF-8"),
+        (["drain", "p/m\udcff#0"], {"FOREBAY_MANAGEMENT_KEY": "k"}, "TARGET: 'p/m\\udcff#0' is not UTF-8"),
+        (
+            ["rollback", "1"],
+            {"FOREBAY_MANAGEMENT_KEY": "k", "FOREBAY_AUTHOR": "\udcff"},
+            "--author: '\\udcff' is not UTF-8",
+        ),
+        (["health", "--service", "\udcff"], {}, "--service: '\\udcff' is not UTF-8"),
+        (["key", "new", "--id", "\udcff"], {}, "--id: '\\udcff' is not UTF-8"),
+        (["models", "--resolver", "unix:/\udcff"], {}, "--resolver: 'unix:/\\udcff' is not UTF-8"),
+        (["models", "--resolver-ca", "ca", "--resolver-name", "\udcff"], {}, "--resolver-name: '\\udcff' is not UTF-8"),
     ],
 )
 def test_what_is_not_understood_ends_with_status_2(
@@ -59,6 +76,13 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str], command: str
         main([command, "--help"], {})
     assert stopped.value.code == 0
     assert "FOREBAY_TOKEN" in capsys.readouterr().out
+
+
+def test_it_tells_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["--version"], {})
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out == f"forebay {version('forebay')}\n"
 
 
 def test_the_help_of_resolve_says_that_it_takes_a_turn(capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,6 +112,18 @@ def test_a_flag_wins_over_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
+def test_a_clients_key_is_hashed_byte_by_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def client(*_: object, client_key_sha256: bytes) -> None:
+        made.append(client_key_sha256)
+        raise cli.CallError("enough")
+
+    monkeypatch.setattr(cli, "ResolverClient", client)
+    assert main(["models"], {"FOREBAY_CLIENT_KEY": os.fsdecode(b"fb-\xff")}) == 1
+    assert made == [sha256(b"fb-\xff").digest()]
+
+
 def test_with_tls_no_consent_is_needed_and_all_that_is_said_of_it_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
 
@@ -103,7 +139,7 @@ def test_with_tls_no_consent_is_needed_and_all_that_is_said_of_it_counts(monkeyp
     assert made == [cli.Tls(Path("ca"), (Path("cert"), Path("key")), "r"), cli.Tls(Path("ca"))]
 
 
-@pytest.mark.parametrize("argument", ["0", "-1", "many", "4294967296", "1" + "0" * 5000, "²"])
+@pytest.mark.parametrize("argument", ["0", "-1", "many", "4294967296", "1" + "0" * 5000, "0" * 19 + "1" * 20, "²"])
 def test_a_number_of_revisions_is_one(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["revisions", f"--most={argument}"], {"FOREBAY_MANAGEMENT_KEY": "k"})

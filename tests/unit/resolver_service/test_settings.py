@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,13 @@ def test_a_configuration_is_all_that_must_be_told() -> None:
         client_ca=None,
         provider_edits=False,
     )
+
+
+def test_it_tells_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        load(["--version"], {})
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out == f"forebay-resolver {version('forebay')}\n"
 
 
 def test_without_a_configuration_it_does_not_start(capsys: pytest.CaptureFixture[str]) -> None:

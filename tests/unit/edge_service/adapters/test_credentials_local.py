@@ -188,9 +188,10 @@ def test_a_link_within_the_directory_is_followed(directory: Path) -> None:
     assert LocalCredentials({}, (), directory).secret(f"file:{directory}/link") == SECRET
 
 
-@pytest.mark.parametrize("name", ["missing", "folder", "loop", "a\x00b", "x" * 300, ""])
+@pytest.mark.parametrize("name", ["missing", "folder", "pipe", "loop", "a\x00b", "x" * 300, ""])
 def test_what_is_no_file_leads_nowhere(name: str, directory: Path) -> None:
     (directory / "folder").mkdir()
+    os.mkfifo(directory / "pipe")
     (directory / "loop").symlink_to("loop")
     with pytest.raises(CredentialError):
         LocalCredentials({}, (), directory).secret(f"file:{directory}/{name}")

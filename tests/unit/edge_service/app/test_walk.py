@@ -14,7 +14,7 @@ from edge_service.app.interrupts import Interrupts, Reason
 from edge_service.app.ports import Model, Question, Report
 from edge_service.app.record import Record
 from edge_service.dialects.asked import OPENAI, chat_completion
-from edge_service.domain.failover import ReportClosed, ReportFailed
+from edge_service.domain.failover import IllegalEventError, ReportClosed, ReportFailed
 from edge_service.domain.headers import Headers
 from edge_service.domain.plan import Attempt, Plan
 
@@ -84,6 +84,14 @@ async def test_a_mistake_of_our_own_leaves_no_decision_open() -> None:
     with pytest.raises(ZeroDivisionError):
         await chat(resolver)
     assert [type(report) for report in resolver.reports] == [ReportFailed, ReportClosed]
+
+
+async def test_a_plan_of_nothing_is_closed_too() -> None:
+    resolver = OnePlan()
+    resolver._plan = resolver._plan._replace(attempts=())
+    with pytest.raises(IllegalEventError, match="anything to try"):
+        await chat(resolver)
+    assert [type(report) for report in resolver.reports] == [ReportClosed]
 
 
 async def test_a_gateway_that_ends_while_it_waits_for_a_plan_says_so() -> None:

@@ -26,6 +26,7 @@ from edge_service.domain.outcome import Disposition, Outcome
         (errors.ClientKeyError, 401, "invalid_api_key"),
         (errors.ClientLimitError, 429, "rate_limit_exceeded"),
         (errors.UnavailableError, 503, "unavailable"),
+        (errors.NoPlanError, 503, "no_plan"),
     ],
 )
 def test_every_error_has_a_status_and_a_stable_code(kind: type[ApiError], status: int, code: str) -> None:

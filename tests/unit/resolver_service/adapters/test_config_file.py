@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
@@ -236,6 +237,15 @@ async def test_a_file_that_is_gone_or_cannot_be_read_keeps_the_last_good_one(fil
         file.write(config("second"))
         await watched.until(lambda: watched.pools == ("second",))
         assert watched.seen == [("first",), ("second",)]
+
+
+async def test_a_pipe_in_its_place_is_not_waited_for(file: File, log: Log) -> None:
+    async with following(file) as watched:
+        file.remove()
+        os.mkfifo(file.path)
+        await watched.until(lambda: any("no regular file" in str(fields) for _, _, fields in log.lines))
+        file.replace(config("second"))
+        await watched.until(lambda: watched.pools == ("second",))
 
 
 async def test_the_same_content_is_no_new_revision(file: File) -> None:

@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 import pytest
+from structlog.testing import capture_logs
 
+from edge_service.adapters.http import dealing
 from edge_service.adapters.http.dealing import Dealing, Hands
 from edge_service.adapters.http.listening import join, listen, reserve
 
@@ -36,6 +40,7 @@ class Served(asyncio.Protocol):
 @dataclass
 class Sharing:
     port: int
+    receiving: list[socket.socket]
     giving: list[socket.socket]
     workers: list[Worker]
 
@@ -60,7 +65,7 @@ async def sharing(workers: int) -> AsyncIterator[Sharing]:
     pairs = [socket.socketpair() for _ in range(workers)]
     with reserve("127.0.0.1", 0) as reserved:
         port = reserved.getsockname()[1]
-        it = Sharing(port, [giving for _, giving in pairs], [])
+        it = Sharing(port, [receiving for receiving, _ in pairs], [giving for _, giving in pairs], [])
         for own in range(workers):
             for each in pairs[own]:
                 each.setblocking(False)
@@ -113,6 +118,103 @@ async def test_what_another_cannot_take_stays() -> None:
         it.workers[0].dealing.deal_to([0, 1])
         await it.ask_all(4)
         assert it.counts() == [4, 0]
+
+
+async def test_what_comes_for_a_worker_that_has_left_is_for_the_one_that_replaces_it() -> None:
+    async with sharing(2) as it:
+        it.workers[1].dealing.close()
+        await it.workers[1].dealing.wait_closed()
+        it.workers[0].dealing.deal_to([0, 1])
+        asking = asyncio.create_task(it.ask_all(2))
+        while not it.workers[0].served:
+            await asyncio.sleep(0)
+        assert it.counts() == [1, 0]
+        served: list[str] = []
+        hands = Hands(1, it.receiving[1], it.giving)
+        replacing = Dealing(join("127.0.0.1", it.port), hands, lambda: Served(served))
+        await asking
+        assert len(served) == 1
+        replacing.close()
+        await replacing.wait_closed()
+
+
+async def test_a_worker_that_nobody_can_deal_to_stops_listening_for_it() -> None:
+    async with sharing(1) as it:
+        it.giving[0].close()
+        await it.ask_all(1)
+        assert not asyncio.get_running_loop().remove_reader(it.receiving[0])  # It would be called for ever.
+
+
+class Listening(socket.socket):
+    """Refuses connections as a process does that has too many files open."""
+
+    refusals = 0
+    refused: Callable[[], None]
+
+    def accept(self) -> tuple[socket.socket, object]:
+        if self.refusals:
+            self.refusals -= 1
+            self.refused()
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return super().accept()
+
+
+@contextlib.asynccontextmanager
+async def alone(make: Callable[[], asyncio.Protocol], refusals: int = 0) -> AsyncIterator[tuple[Dealing, Listening]]:
+    receiving, giving = socket.socketpair()
+    with receiving, giving, listen("127.0.0.1", 0) as bound, Listening(fileno=bound.detach()) as listening:
+        receiving.setblocking(False)
+        listening.setblocking(False)
+        listening.refusals = refusals
+        it = Dealing(listening, Hands(0, receiving, [giving]), make)
+        yield it, listening
+        it.close()
+        await it.wait_closed()
+
+
+async def test_none_are_accepted_for_a_while_after_the_system_has_refused_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dealing, "PAUSE_S", 3600.0)
+    async with alone(asyncio.Protocol, refusals=9) as (_, listening):
+        refused = asyncio.Event()
+        listening.refused = refused.set
+        with capture_logs() as logged, socket.create_connection(listening.getsockname()):
+            await refused.wait()
+            for _ in range(5):
+                await asyncio.sleep(0)
+        assert listening.refusals == 8
+        assert logged == [{"event": "accepting_paused", "log_level": "error", "why": "Too many open files"}]
+
+
+async def test_then_they_are_accepted_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dealing, "PAUSE_S", 0.001)
+    served: list[str] = []
+    async with alone(lambda: Served(served), refusals=2) as (_, listening):
+        listening.refused = lambda: None
+        reader, writer = await asyncio.open_connection(*listening.getsockname())
+        writer.write(b"asked")
+        assert await reader.read() == b"served"
+        writer.close()
+
+
+async def test_it_is_closed_once_the_connections_that_it_has_accepted_have_begun() -> None:
+    made = asyncio.Event()
+    begun: list[asyncio.BaseTransport] = []
+
+    class Begun(asyncio.Protocol):
+        def __init__(self) -> None:
+            made.set()
+
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            begun.append(transport)
+
+    async with alone(Begun) as (it, listening):
+        with socket.create_connection(listening.getsockname()):
+            await made.wait()
+            assert not begun
+            it.close()
+            await it.wait_closed()
+            assert len(begun) == 1
+            begun[0].close()
 
 
 async def test_a_reserved_address_is_for_those_alone_who_join_it() -> None:

@@ -13,7 +13,7 @@ from edge_service.adapters.resolver_grpc.client import LET_IN_S, ResolverClient
 from edge_service.adapters.resolver_grpc.outbox import MOST
 from edge_service.app.ports import Question, ReportBound
 from edge_service.domain.affinity import AffinityKeys, Made
-from edge_service.domain.errors import ClientKeyError, ModelNotFoundError, UnavailableError
+from edge_service.domain.errors import ClientKeyError, ModelNotFoundError, NoPlanError, UnavailableError
 from edge_service.domain.needs import Capability, Needs, Operation
 from forebay.resolver.v1 import plan_pb2
 from forebay.resolver.v1 import resolver_service_pb2 as pb
@@ -46,6 +46,7 @@ class Answers:
         self.is_up = True
         self.depends_on_needs = True
         self.is_known = True
+        self.has_targets = True
         self.key: bytes | None = None
         """The only one that is let in, if any is not."""
         self.asked: list[pb.ResolveRequest] = []
@@ -64,7 +65,7 @@ class Answers:
             return pb.ResolveAnswer(error=status_pb2.Status(code=code_pb2.NOT_FOUND))
         if not self.is_up:
             raise stream.StreamLostError
-        attempts = [plan_pb2.Attempt(target_id="p/m#0")]
+        attempts = [plan_pb2.Attempt(target_id="p/m#0")] if self.has_targets else []
         return pb.ResolveAnswer(plan=plan_pb2.Plan(attempts=attempts, depends_on_needs=self.depends_on_needs))
 
     async def aclose(self) -> None:
@@ -179,6 +180,17 @@ async def test_of_plans_for_counting_nobody_waits_for_reports(operation: Operati
         answers.is_up = False
         assert (await client.resolve(question(NEEDS, operation))).is_stale
         assert len(client._made_by) == waited_for
+
+
+@pytest.mark.parametrize(("operation", "closed"), [(Operation.GENERATE, 1), (Operation.COUNT, 0)])
+async def test_a_plan_of_nothing_is_an_error_and_is_closed(operation: Operation, closed: int) -> None:
+    async with asking() as (client, answers):
+        answers.has_targets = False
+        with pytest.raises(NoPlanError) as raised:
+            await client.resolve(question(NEEDS, operation))
+        assert (raised.value.status, raised.value.code) == (503, "no_plan")
+        assert [report.WhichOneof("event") for report in answers.reports] == ["closed"] * closed
+        assert not client._made_by
 
 
 @pytest.mark.parametrize("depends_on_needs", [True, False])

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 from hyperframe.frame import WindowUpdateFrame
 
 from edge_service.adapters.resolver_grpc import stream as stream_module
-from edge_service.adapters.resolver_grpc.channels import Channels
+from edge_service.adapters.resolver_grpc.channels import Channels, LookUp
 from edge_service.adapters.resolver_grpc.stream import ResolveStream, StreamLostError
 from forebay.resolver.v1 import plan_pb2, resolver_service_pb2_grpc
 from forebay.resolver.v1 import resolver_service_pb2 as pb
@@ -35,8 +34,10 @@ class Counting(resolver_service_pb2_grpc.ResolverServiceServicer):
 
 
 @contextlib.asynccontextmanager
-async def streaming(servicer: Any, listen: str = "127.0.0.1:0") -> AsyncIterator[ResolveStream]:
-    """A stream to the servicer."""
+async def streaming(
+    servicer: Any, listen: str = "127.0.0.1:0", *, name: str = "", look_up: LookUp | None = None
+) -> AsyncIterator[ResolveStream]:
+    """A stream to the servicer, by a name if one is given."""
     server = grpc.aio.server()
     if isinstance(servicer, grpc.GenericRpcHandler):
         server.add_generic_rpc_handlers((servicer,))
@@ -44,9 +45,8 @@ async def streaming(servicer: Any, listen: str = "127.0.0.1:0") -> AsyncIterator
         resolver_service_pb2_grpc.add_ResolverServiceServicer_to_server(servicer, server)
     port = server.add_insecure_port(listen)
     await server.start()
-    stream = ResolveStream(
-        listen if listen.startswith("unix:") else f"{listen.rpartition(':')[0]}:{port}", "", Channels()
-    )
+    address = listen if listen.startswith("unix:") else f"{name or listen.rpartition(':')[0]}:{port}"
+    stream = ResolveStream(address, "", Channels(look_up=look_up))
     try:
         yield stream
     finally:
@@ -92,18 +92,36 @@ async def test_large_messages_come_through_wherever_a_resolver_is(listen: str, t
             assert answer.plan.name == name
 
 
-async def test_each_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    loop = asyncio.get_running_loop()
-    looked_up = loop.getaddrinfo
+async def test_each_address_of_a_name_is_tried() -> None:
+    asked = []
 
-    async def found(*asked: Any, **its: Any) -> Any:
-        # No name that every machine knows has an address where nobody is.
-        dead, *_ = await looked_up("127.0.0.1", 9, type=socket.SOCK_STREAM)
-        return [dead, *await looked_up(*asked, **its)]
+    async def look_up(host: str, port: int) -> list[object]:
+        asked.append(host)
+        return ["127.0.0.2", "127.0.0.1"]  # At the first one there is nobody.
 
-    monkeypatch.setattr(loop, "getaddrinfo", found)
-    async with streaming(Echoing()) as stream:
+    async with streaming(Echoing(), name="resolver.test", look_up=look_up) as stream:
         assert (await stream.resolve(pb.ResolveRequest(model="chat"), 10)).plan.name == "chat"
+    assert asked == ["resolver.test"]
+
+
+async def test_an_address_is_no_name_to_look_up() -> None:
+    async def look_up(host: str, port: int) -> list[object]:
+        raise AssertionError(host)
+
+    async with streaming(Echoing(), look_up=look_up) as stream:
+        assert (await stream.resolve(pb.ResolveRequest(model="chat"), 10)).plan.name == "chat"
+
+
+async def test_what_can_be_no_name_is_tried_again_like_any_other() -> None:
+    """It may be a mistake of whoever looks names up."""
+    tries = asyncio.Queue[str]()
+
+    async def look_up(host: str, port: int) -> list[object]:
+        tries.put_nowait(host)
+        raise UnicodeError("label empty or too long")
+
+    async with asyncio.timeout(20), streaming(Echoing(), name="a..b", look_up=look_up):
+        assert [await tries.get() for _ in range(2)] == ["a..b"] * 2
 
 
 class Babbling(grpc.GenericRpcHandler):

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import struct
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -117,11 +118,19 @@ async def end_of(call: StreamingCall) -> CallEndedError:
 async def test_a_call_begins_as_grpc_says() -> None:
     async with called((("authorization", "Bearer secret"),)) as (call, server, _):
         settings, window, opening = [await server.next() for _ in range(3)]
-        assert settings.settings[SettingsFrame.ENABLE_PUSH] == 0
-        assert (window.stream_id, window.window_increment > 0) == (0, True)
+        room = 2 * streaming_call.MAX_MESSAGE_BYTES
+        assert settings.settings == {SettingsFrame.ENABLE_PUSH: 0, SettingsFrame.INITIAL_WINDOW_SIZE: room}
+        assert (window.stream_id, window.window_increment) == (0, room - 65535)
+        assert set(opening.flags) == {"END_HEADERS"}
         fields = list(Decoder().decode(opening.data))
-        assert ("te", "trailers") in fields
-        assert {(":method", "POST"), (":path", "/a.Service/Method"), (":scheme", "http")} < set(fields)
+        assert fields[:-1] == [
+            (":method", "POST"),
+            (":scheme", "http"),
+            (":path", "/a.Service/Method"),
+            (":authority", "127.0.0.1"),
+            ("te", "trailers"),
+            ("content-type", "application/grpc"),
+        ]
         secret = next(field for field in fields if field[0] == "authorization")
         assert isinstance(secret, NeverIndexedHeaderTuple)
         assert secret[1] == "Bearer secret"
@@ -187,15 +196,19 @@ async def test_the_server_is_told_what_was_taken() -> None:
         ([headers([(":status", "503")], "END_STREAM")], grpc.StatusCode.UNKNOWN, "HTTP status 503"),
         ([headers([(":status", "404"), ("content-type", "text/html")])], INTERNAL, "HTTP status 404 instead of gRPC"),
         ([headers([(":status", "200"), ("content-type", "text/html")])], INTERNAL, "instead of gRPC"),
+        ([headers([(":status", "404"), *ACCEPTED[1:]])], INTERNAL, "HTTP status 404 instead of gRPC"),
         ([RstStreamFrame(1, error_code=8)], UNAVAILABLE, "the stream was reset, HTTP/2 error 8"),
         ([GoAwayFrame(0, last_stream_id=0)], UNAVAILABLE, "it goes away"),
         ([headers(), GoAwayFrame(0, last_stream_id=1, error_code=2, additional_data=b"why")],
          UNAVAILABLE, "error 2 why"),
+        ([headers(), GoAwayFrame(0, last_stream_id=1, error_code=2, additional_data=b"\xff")],
+         UNAVAILABLE, "error 2 \ufffd"),
         ([b"HTTP/1.1 400 Bad Request\r\n\r\n"], INTERNAL, "no HTTP/2"),
         ([headers(), data(message(b"zipped", 1))], INTERNAL, "compressed"),
         ([headers(), data(struct.pack(">BL", 0, 16 * 1024 * 1024 + 1))], INTERNAL, "16777217 bytes"),
         ([headers(), data(message(b"no status"), "END_STREAM")], INTERNAL, "an end without a status"),
         ([data(message(b"early"))], INTERNAL, "belongs to no call"),
+        ([headers(), DataFrame(3, data=message(b"another's"))], INTERNAL, "belongs to no call"),
         ([HeadersFrame(1, data=b"\xff\xff\xff\xff", flags=["END_HEADERS"])], INTERNAL, "HPACK"),
         ([struct.pack(">HBBBL", 0, 3, 4, 0, 0), b"abc"], INTERNAL, "InvalidFrameError"),
     ],
@@ -219,6 +232,21 @@ async def test_a_status_without_words_has_none() -> None:
         assert (ended.code, ended.details) == (UNAVAILABLE, "")
 
 
+async def test_what_comes_behind_the_end_counts_for_nothing() -> None:
+    async with called() as (call, server, received):
+        server.send(headers(), headers([("grpc-status", "14")], "END_STREAM"), data(message(b"late")), b"no HTTP/2")
+        assert (await end_of(call)).code is UNAVAILABLE
+        assert received == []
+
+
+async def test_a_frame_and_a_message_may_be_as_long_as_they_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = b"x" * (16384 - 5)
+    monkeypatch.setattr(streaming_call, "MAX_MESSAGE_BYTES", len(content))
+    async with called() as (_, server, received):
+        server.send(headers(), data(message(content)))
+        await until(lambda: received == [content])
+
+
 async def test_headers_may_come_in_parts() -> None:
     block = Encoder().encode(ACCEPTED)
     async with called() as (call, server, _):
@@ -230,9 +258,10 @@ async def test_headers_may_come_in_parts() -> None:
         assert "too many headers" in (await end_of(call)).details
 
 
-async def test_who_goes_away_in_good_order_still_serves_the_call() -> None:
+@pytest.mark.parametrize("last", [1, 2**31 - 1])
+async def test_who_goes_away_in_good_order_still_serves_the_call(last: int) -> None:
     async with called() as (call, server, received):
-        server.send(headers(), GoAwayFrame(0, last_stream_id=2**31 - 1), data(message(b"still here")))
+        server.send(headers(), GoAwayFrame(0, last_stream_id=last), data(message(b"still here")))
         await until(lambda: received == [b"still here"])
         assert not call.ended.done()
 
@@ -263,6 +292,35 @@ async def test_who_answers_no_ping_is_gone(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setattr(streaming_call, "KEEPALIVE_TIMEOUT_S", 0.01)
         ended = await end_of(call)
         assert (ended.code, ended.details) == (UNAVAILABLE, "it does not answer")
+
+
+@dataclass
+class Timer:
+    after_s: float
+    ring: Callable[[], None]
+    is_cancelled: bool = False
+
+    def cancel(self) -> None:
+        self.is_cancelled = True
+
+
+async def test_a_ping_that_is_answered_ends_nothing_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    timers: list[Timer] = []
+
+    def call_later(after_s: float, ring: Callable[[], None]) -> Timer:
+        timers.append(Timer(after_s, ring))
+        return timers[-1]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_later", call_later)
+    async with called() as (call, server, _):
+        timers[0].ring()
+        ping = await server.first(PingFrame)
+        answer = PingFrame(opaque_data=ping.opaque_data, flags=["ACK"])
+        server.send(answer, PingFrame())
+        await server.first(PingFrame)  # By now the answer has come.
+        call.abort()
+        assert [timer.after_s for timer in timers] == [30.0, 5.0, 30.0]
+        assert [timer.is_cancelled for timer in timers[1:]] == [True, True]
 
 
 async def test_whoever_stops_waiting_for_the_end_can_still_close() -> None:

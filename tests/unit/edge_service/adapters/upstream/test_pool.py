@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from edge_service.adapters.upstream import pool as its_module
 from edge_service.adapters.upstream.addresses import Guard
 from edge_service.adapters.upstream.pool import IDLE_S, MARGIN_S, Origin, Pool
+from edge_service.adapters.upstream.presence import SOCKET_OPTIONS
 from edge_service.adapters.upstream.trust import ssl_context
 from edge_service.app.ports import UnreachableError
 from tests.support.faulty_upstream import Connection, Provider, Script, provider, says
@@ -55,6 +57,16 @@ async def test_origins_share_nothing(pool: Pool) -> None:
         assert (one.accepted, other.accepted) == (1, 1)
         with pytest.raises(UnreachableError):
             await pool.send(origin(one, allow_private=False), HEAD, b"{}", 5.0)
+
+
+async def test_the_system_looks_whether_a_silent_provider_is_there(pool: Pool) -> None:
+    async with provider(says("hi")) as server:
+        await ask(pool, server)
+        (idle,) = pool._idle[origin(server)]
+        assert idle._transport is not None
+        its_socket = idle._transport.get_extra_info("socket")
+        assert [(*where, its_socket.getsockopt(*where)) for *where, _ in SOCKET_OPTIONS] == list(SOCKET_OPTIONS)
+        assert its_socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
 
 
 def keeps(seconds: int) -> Script:

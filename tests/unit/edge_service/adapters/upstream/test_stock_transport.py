@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from edge_service.adapters.upstream.addresses import Guard
+from edge_service.adapters.upstream.presence import SOCKET_OPTIONS
 from edge_service.adapters.upstream.stock_transport import ERRORS, GuardedBackend, Transport
 from edge_service.adapters.upstream.trust import ssl_context
 from edge_service.app.ports import UnreachableError
@@ -98,3 +99,21 @@ async def test_a_connection_of_one_that_may_is_not_used_by_one_that_may_not(tran
 async def test_other_schemes_than_http_and_https_are_not_spoken(transport: Transport, scheme: str) -> None:
     with pytest.raises(httpx2.UnsupportedProtocol):
         await ask(transport, f"{scheme}://127.0.0.1/", allow_private=True)
+
+
+async def test_the_system_looks_whether_a_silent_provider_is_there(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[int, int, int]] = []
+    connect = httpcore2.AnyIOBackend.connect_tcp
+
+    async def connect_tcp(
+        it: httpcore2.AnyIOBackend, *where: Any, socket_options: Any, **how: Any
+    ) -> httpcore2.AsyncNetworkStream:
+        told.extend(socket_options)
+        return await connect(it, *where, socket_options=socket_options, **how)
+
+    monkeypatch.setattr(httpcore2.AnyIOBackend, "connect_tcp", connect_tcp)
+    async with provider(says("hi")) as server:
+        assert await ask(transport, server.url, allow_private=True) == 200
+    assert told == list(SOCKET_OPTIONS)

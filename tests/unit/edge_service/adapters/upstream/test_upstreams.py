@@ -455,9 +455,30 @@ async def test_what_this_machine_is_short_of_is_no_fault_of_the_provider(upstrea
         # Another host's request has loaded what is loaded late.
         with pytest.raises(UnreachableError):
             await upstream.send(attempt("http://127.0.0.1:9/v1"), "/c", [], b"{}")
-        with no_more_descriptors(), pytest.raises(ShortageError, match="Too many open files"):
-            await upstream.send(attempt(server.url), "/c", [], b"{}")
+        with capture_logs() as logs, no_more_descriptors():
+            for _ in range(2):
+                with pytest.raises(ShortageError, match="Too many open files"):
+                    await upstream.send(attempt(server.url), "/c", [], b"{}")
     assert server.accepted == 0
+    reason = "the gateway's machine: Too many open files"
+    assert logs == [{"event": "connecting_failed", "log_level": "warning", "host": "127.0.0.1", "reason": reason}]
+
+
+@pytest.mark.parametrize("value", [b"a\r\nb: c", b"a\nb", b"a\rb", b"a\0b", b"\r\n\r\nGET / HTTP/1.1"])
+async def test_a_line_end_in_a_header_begins_no_other_header_or_request(upstream: Upstream, value: bytes) -> None:
+    async with provider(says("hi")) as server:
+        for headers in ([(b"openai-beta", value)], [(value, b"a")]):
+            with pytest.raises(BrokenError):
+                await upstream.send(attempt(server.url), "/c", headers, b"{}")
+    assert server.calls == []
+
+
+async def test_an_answer_knows_the_credential_that_it_was_asked_with(upstream: Upstream) -> None:
+    async with provider(says("hi")) as server:
+        response = await upstream.send(attempt(server.url), "/c", [], b"{}")
+        await response.aclose()
+    assert response.quotes_credential(b"the key " + SECRET.upper().encode() + b" is wrong")
+    assert not response.quotes_credential(b"the key is wrong")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from edge_service.adapters.workers import supervisor as module
 from edge_service.adapters.workers.supervisor import StartError, Supervisor
@@ -162,6 +163,20 @@ async def test_one_that_hangs_is_counted_as_it_was_and_killed_after_its_grace(mo
         assert not await it.supervisor.is_ready()
         it.supervisor.stop()
         assert await it.over == 128 + 9
+
+
+async def test_one_that_hangs_is_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ANSWER_S", 0.05)
+    monkeypatch.setattr(module, "KEEP_S", 0.01)
+    with structlog.testing.capture_logs() as lines:
+        async with running(DEAF, workers=1, grace_s=0.1) as it:
+            await it.announced.wait()
+            async with asyncio.timeout(10):
+                while not lines:
+                    await asyncio.sleep(0.01)
+            for _ in range(3):
+                await it.supervisor.metrics()  # Meanwhile it is asked again.
+            assert lines == [{"worker": 0, "event": "worker_silent", "log_level": "warning"}]
 
 
 @pytest.mark.parametrize(
