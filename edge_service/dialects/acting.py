@@ -48,7 +48,8 @@ _response = msgspec.json.Decoder(_Response)
 _messages = msgspec.json.Decoder(_Messages)
 _contents = msgspec.json.Decoder(_Contents)
 
-_RUN_BY_OPENAIS_CLIENTS = frozenset({"function", "custom"})
+_RUN_BY_OPENAIS_CLIENTS = frozenset({"function", "custom", "namespace", "tool_search"})
+"""And what is only looked up among them."""
 _RUN_BY_ANTHROPICS_CLIENTS = ("custom", "bash_", "text_editor_", "computer_", "memory_")
 """What such types begin with: most end in a date."""
 _RUN_BY_GOOGLES_CLIENTS = frozenset({"functionDeclarations", "function_declarations", "computerUse", "computer_use"})

@@ -270,8 +270,8 @@ class _GeminiClient:
     def read(self, body: bytes) -> canonical.Request:
         return gemini.CLIENT.read(body, self._model, self._stream)
 
-    def write(self, answer: canonical.Answer, model: str) -> bytes:
-        return gemini.CLIENT.write(answer, model)
+    def write(self, answer: canonical.Answer, request: canonical.Request) -> bytes:
+        return gemini.CLIENT.write(answer, request)
 
     def events(self, request: canonical.Request) -> gemini.ClientEvents:
         events = gemini.CLIENT.events(request, array=self._voice is not None)

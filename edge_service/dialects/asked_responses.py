@@ -118,8 +118,8 @@ class _Client:
     def read(self, body: bytes) -> canonical.Request:
         return openai_responses.CLIENT.read(body)
 
-    def write(self, answer: canonical.Answer, model: str) -> bytes:
-        return openai_responses.CLIENT.write(answer, model)
+    def write(self, answer: canonical.Answer, request: canonical.Request) -> bytes:
+        return openai_responses.CLIENT.write(answer, request)
 
     def events(self, request: canonical.Request) -> ClientEvents:
         it = self._voice.stream = openai_responses.CLIENT.events(request)

@@ -118,6 +118,25 @@ class Message(Struct, frozen=True):
 # --- What is asked
 
 
+class ToolKind(StrEnum):
+    """What a tool is to the client."""
+
+    FUNCTION = "function"
+    CUSTOM = "custom"
+    """It takes a text, of any form or by a grammar."""
+    SEARCH = "search"
+    """It finds other tools."""
+
+
+class Native(Struct, frozen=True):
+    """A tool as the client knows it, where that is not a function of the tool's name."""
+
+    kind: ToolKind
+    name: str
+    namespace: str = ""
+    """The group of tools that it is in."""
+
+
 class Tool(Struct, frozen=True):
     """A function that the client carries out."""
 
@@ -126,6 +145,8 @@ class Tool(Struct, frozen=True):
     parameters: msgspec.Raw | None = None
     """JSON schema of an object; None for no parameters."""
     strict: bool | None = None
+    native: Native | None = None
+    """Calls of it are turned back into what the client has offered, see `native_tools`."""
 
 
 class Choosing(StrEnum):

@@ -203,7 +203,7 @@ class ClientSide(Protocol):
     def read(self, body: bytes) -> canonical.Request:
         """Raises `InvalidRequestError`, which names the field."""
 
-    def write(self, answer: canonical.Answer, model: str) -> bytes:
+    def write(self, answer: canonical.Answer, request: canonical.Request) -> bytes:
         """The answer, under the name that the client asked for."""
 
     def events(self, request: canonical.Request) -> ClientEvents: ...

@@ -13,6 +13,7 @@ OTHER = "(other)"
 _OF_REQUESTS = frozenset(
     {
         "cache_control",
+        "client_metadata",
         "diagnostics",
         "frequency_penalty",
         "include",
@@ -55,7 +56,9 @@ _OF_MESSAGES = frozenset(
         "input.content.annotations",
         "input.content.detail",
         "input.phase",
+        "input.web_search_call",
         "messages.content.citations",
+        "messages.content.server_tool_use",
         "messages.content.transformations",
         "messages.detail",
         "messages.is_error",
@@ -81,6 +84,9 @@ _OF_SETTINGS = frozenset(
         "tools.eager_input_streaming",
         "tools.input_examples",
         "tools.output_schema",
+        "tools.tool_search",
+        "tools.web_fetch",
+        "tools.web_search",
     }
 )
 
@@ -126,6 +132,9 @@ _OF_GEMINI = frozenset(
         "tools.functionDeclarations.behavior",
         "tools.functionDeclarations.response",
         "tools.functionDeclarations.responseJsonSchema",
+        "tools.googleSearch",
+        "tools.googleSearchRetrieval",
+        "tools.urlContext",
     }
 )
 

@@ -61,7 +61,7 @@ class Translated:
         """As the protocol says."""
         answer = self._provider.read(body)
         self.usage = answer.usage if answer.usage != _UNTOLD else None
-        return self._client.write(answer, self._request.model)
+        return self._client.write(answer, self._request)
 
     def reader(self) -> EventReader:
         """As the protocol says."""

@@ -185,6 +185,8 @@ class UpstreamError(ApiError):
         if outcome.is_unfit:
             self.code, words = "inexpressible", "no target's dialect can say what the request asks for"
         detail = f" ({outcome.detail})" if outcome.detail else ""
+        if outcome.is_unfit:
+            detail += ": leave it out, or name a model that is served in this API's own dialect"
         targets = "1 target was" if tried == 1 else f"{tried} targets were"
         super().__init__(f"{words}{detail}; {targets} tried", retry_after_s=outcome.retry_after_s)
 

@@ -175,7 +175,9 @@ async def test_a_thought_comes_back_to_the_family_that_had_it(
     api = spoken(client, speaks, REASONING)
     CHECKS[api](call.body)
     assert b"forebay~" not in call.body
-    is_back = api != "chat" and (client == api or client in SEALED)
+    # Gemini signs an answer at its end, where Anthropic's dialect has no thoughts.
+    is_at_the_end = (client, api) == ("anthropic", "gemini") and not reply.calls
+    is_back = api != "chat" and (client == api or client in SEALED) and not is_at_the_end
     assert (SIGNATURE.encode() in call.body) == is_back
     if api == "anthropic":  # It refuses calls whose thoughts are missing, while it thinks.
         assert ("thinking" in call.json) == (is_back or not reply.calls)

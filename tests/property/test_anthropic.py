@@ -129,7 +129,7 @@ def test_an_answer_is_read_or_said_to_be_none(body: bytes) -> None:
         except (MalformedAnswerError, EmptyAnswerError, ReportedError):
             continue
         if isinstance(answer, Answer):
-            json.loads(anthropic.CLIENT.write(answer, "m"))
+            json.loads(anthropic.CLIENT.write(answer, Request("m", False, ())))
     with contextlib.suppress(MalformedAnswerError):
         assert isinstance(anthropic.COUNTING_PROVIDER.read(body), int)
 
@@ -257,7 +257,7 @@ answers = st.builds(
 @given(answers)
 @settings(max_examples=100)
 def test_an_answer_survives(answer: Answer) -> None:
-    written = anthropic.CLIENT.write(answer, "m")
+    written = anthropic.CLIENT.write(answer, Request("m", False, ()))
     published_anthropic.check_answer(written)
     assert anthropic.PROVIDER.read(written) == answer
 

@@ -171,7 +171,7 @@ usages = st.builds(
 @settings(max_examples=50)
 @given(st.builds(Answer, names, st.just(0), choices, usages))
 def test_an_answer_is_the_same_there_and_back(answer: Answer) -> None:
-    back = PROVIDER.read(CLIENT.write(answer, "chat"))
+    back = PROVIDER.read(CLIENT.write(answer, Request("chat", False, ())))
     expected = tuple(
         msgspec.structs.replace(choice, finish=Finish.TOOL_CALLS)
         if choice.finish is Finish.STOP and any(isinstance(part, ToolCall) for part in choice.parts)
@@ -402,7 +402,7 @@ def test_no_request_is_a_surprise(body: bytes) -> None:
 @settings(max_examples=300)
 def test_no_answer_is_a_surprise(body: bytes) -> None:
     readers: list[Callable[[bytes], Any]] = [
-        lambda body: CLIENT.write(PROVIDER.read(body), "chat"),
+        lambda body: CLIENT.write(PROVIDER.read(body), Request("chat", False, ())),
         lambda body: CLIENT.events(Request("chat", True, ())).write(PROVIDER.events().read(b"data: " + body + b"\n\n")),
         lambda body: passthrough.whole(body, "chat"),
         lambda body: passthrough.EventReader("chat").read(b"data: " + body + b"\n\n"),

@@ -134,7 +134,7 @@ def test_a_request_that_passes_through_is_read_or_refused_as_invalid(body: bytes
 @settings(max_examples=200)
 def test_an_answer_is_read_or_said_to_be_none(body: bytes) -> None:
     with contextlib.suppress(MalformedAnswerError, EmptyAnswerError, ReportedError):
-        json.loads(openai_chat.CLIENT.write(openai_chat.PROVIDER.read(body), "m"))
+        json.loads(openai_chat.CLIENT.write(openai_chat.PROVIDER.read(body), Request("m", False, ())))
 
 
 streams = streams_of(objects, "openai_chat")
@@ -284,7 +284,7 @@ answers = st.builds(
 @given(answers)
 @settings(max_examples=150)
 def test_an_answer_survives(answer: Answer) -> None:
-    written = openai_chat.CLIENT.write(answer, "m")
+    written = openai_chat.CLIENT.write(answer, Request("m", False, ()))
     published_openai_chat.check_answer(written)
     again = openai_chat.PROVIDER.read(written)
     # Where the details are of a call they stand behind the thoughts, and those of the conversation are read alike.

@@ -129,7 +129,7 @@ def test_a_request_that_passes_through_is_read_or_refused_as_invalid(body: bytes
 def test_an_answer_is_read_or_said_to_be_none(body: bytes) -> None:
     with contextlib.suppress(MalformedAnswerError, EmptyAnswerError, ReportedError):
         answer = openai_responses.PROVIDER.read(body)
-        published_responses.check_answer(openai_responses.CLIENT.write(answer, "m"))
+        published_responses.check_answer(openai_responses.CLIENT.write(answer, Request("m", False, ())))
     with contextlib.suppress(MalformedAnswerError, EmptyAnswerError, ReportedError):
         assert json.loads(passthrough.whole(body, "m").body) == {**json.loads(body), "model": "m"}
 
@@ -271,7 +271,7 @@ def answered(draw: st.DrawFn) -> Answer:
 @given(answered())
 @settings(max_examples=100)
 def test_an_answer_survives(answer: Answer) -> None:
-    written = openai_responses.CLIENT.write(answer, "m")
+    written = openai_responses.CLIENT.write(answer, Request("m", False, ()))
     published_responses.check_answer(written)
     assert openai_responses.PROVIDER.read(written) == answer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -244,7 +244,47 @@ ASKED: Mapping[str, Asking] = MappingProxyType(
             {client: fields for client, fields in _results({}).items() if client in ("anthropic", "gemini")},
             ('"is_error":true', '"error":"snow-in-Oslo"'),
         ),
-        "hosted tools": Asking(
+        "tools that take a text (`custom`)": Asking(
+            {
+                "chat": {"tools": [{"type": "custom", "custom": {"name": "patch_files"}}]},
+                "responses": {"tools": [{"type": "custom", "name": "patch_files"}]},
+            },
+            ("patch_files",),
+        ),
+        "groups of tools (`namespace`)": Asking(
+            {
+                "responses": {
+                    "tools": [
+                        {
+                            "type": "namespace",
+                            "name": "crm",
+                            "description": "",
+                            "tools": [{"type": "function", "name": "lookup", "parameters": {"type": "object"}}],
+                        }
+                    ]
+                },
+            },
+            ("lookup",),
+        ),
+        "web search beside functions": Asking(
+            {
+                "responses": {
+                    "tools": [
+                        {"type": "web_search"},
+                        {"type": "function", "name": "lookup", "parameters": {"type": "object"}},
+                    ]
+                },
+                "anthropic": {
+                    "tools": [
+                        {"type": "web_search_20250305", "name": "web_search"},
+                        {"name": "lookup", "input_schema": {"type": "object"}},
+                    ]
+                },
+                "gemini": {"tools": [{"googleSearch": {}}, {"functionDeclarations": [{"name": "lookup"}]}]},
+            },
+            ("web_search", "googleSearch"),
+        ),
+        "hosted tools alone": Asking(
             {
                 "chat": {"web_search_options": {"search_context_size": "low"}},
                 "responses": {"tools": [{"type": "web_search"}]},
@@ -485,7 +525,9 @@ ANSWERED: Mapping[str, Answering] = MappingProxyType(
         ),
         "thoughts": Answering(_THINKS, _everywhere("I-wonder", "I-wo")),
         "thoughts' signatures": Answering(
-            _THINKS, _everywhere(SIGNATURE), tells=frozenset({"responses", "anthropic", "gemini"})
+            replace(_LOOKS, thought="I-wonder"),
+            _everywhere(SIGNATURE),
+            tells=frozenset({"responses", "anthropic", "gemini"}),
         ),
         "the limit was reached": Answering(
             Reply("well-m", finish="length"),

@@ -39,7 +39,7 @@ WRITE = os.environ.get("FOREBAY_GOLDEN") == "write"
 class Writer(Protocol):
     """What all sides of clients have in common."""
 
-    def write(self, answer: canonical.Answer, model: str) -> bytes: ...
+    def write(self, answer: canonical.Answer, request: canonical.Request) -> bytes: ...
     def events(self, request: canonical.Request) -> ClientEvents: ...
 
 
@@ -146,7 +146,10 @@ def _answers(dialect: Dialect, sent: bytes) -> Iterator[tuple[str, bytes]]:
         return
     yield "canonical.json", _json(shown(answer))
     for name, other in DIALECTS.items():
-        yield f"{name}.json", _json(msgspec.json.decode(other.client.write(answer, "the-name")))
+        yield (
+            f"{name}.json",
+            _json(msgspec.json.decode(other.client.write(answer, canonical.Request("the-name", False, ())))),
+        )
 
 
 def _streams(dialect: Dialect, sent: bytes) -> Iterator[tuple[str, bytes]]:

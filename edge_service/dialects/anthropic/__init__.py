@@ -36,8 +36,8 @@ class Client:
     def read(self, body: bytes) -> canonical.Request:
         return client_request.read(body)
 
-    def write(self, answer: canonical.Answer, model: str) -> bytes:
-        return client_answer.write(answer, model)
+    def write(self, answer: canonical.Answer, request: canonical.Request) -> bytes:
+        return client_answer.write(answer, request.model)
 
     def events(self, request: canonical.Request) -> client_events.Events:
         return client_events.Events(request.model)

@@ -5,7 +5,7 @@ Source: https://platform.claude.com/docs/en/api/messages/create
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from edge_service.dialects.anthropic import sealing, terms, wire
-from edge_service.dialects.canonical import Answer, Choice, Finish, Media, Refusal, Text, Thinking, ToolCall
+from edge_service.dialects.canonical import Answer, Choice, Finish, Media, Part, Refusal, Text, Thinking, ToolCall
 
 NO_ID = "msg_0"
 """For an answer whose provider gives none: the SDKs want one."""
@@ -33,12 +33,21 @@ def write(answer: Answer, model: str) -> bytes:
             "type": "message",
             "role": "assistant",
             "model": model,
-            "content": [block for i, part in enumerate(choice.parts) for block in _WRITERS[type(part)](part, i)],
+            "content": [block for i, part in enumerate(_said(choice.parts)) for block in _WRITERS[type(part)](part, i)],
             "stop_reason": terms.stop_reason(choice.finish, choice.stop_sequence, refused=refused),
             "stop_sequence": choice.stop_sequence or None,
             "usage": terms.wire_usage(answer.usage) | terms.shown_tier(answer.service_tier),
         }
     )
+
+
+def _said(parts: Sequence[Part]) -> Sequence[Part]:
+    """Without a signature at the end, which Gemini puts there. No answer of this dialect ends with a thought, and some
+    clients take the last block for what was said."""
+    last = len(parts)
+    while last > 1 and isinstance(part := parts[last - 1], Thinking) and part.signature and not part.text:
+        last -= 1
+    return parts[:last]
 
 
 def _write_text(part: Text | Refusal, _: int) -> tuple[Block, ...]:

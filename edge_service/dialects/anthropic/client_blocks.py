@@ -105,6 +105,14 @@ class _ToolResult(Struct):
     toolset_name: str | None = None
 
 
+class _ToolReference(Struct):
+    tool_name: str
+
+
+class _ServerUse(Struct):
+    name: str
+
+
 class _Thinking(Struct):
     thinking: str
     signature: str
@@ -125,6 +133,8 @@ _file = msgspec.json.Decoder(_File)
 _content = msgspec.json.Decoder(_Content)
 _tool_use = msgspec.json.Decoder(_ToolUse)
 _tool_result = msgspec.json.Decoder(_ToolResult)
+_tool_reference = msgspec.json.Decoder(_ToolReference)
+_server_use = msgspec.json.Decoder(_ServerUse)
 _thinking = msgspec.json.Decoder(_Thinking)
 _redacted = msgspec.json.Decoder(_Redacted)
 
@@ -245,7 +255,7 @@ def _read_tool_result(raw: Raw, path: str, reading: BlockReading) -> tuple[Part,
         reading.leave("cache_control")
     if block.toolset_name:
         reading.bind(f"{path}.toolset_name")
-    content = read_content(block.content or [], f"{path}.content", _IN_RESULTS, reading)
+    content = read_content(block.content or [], f"{path}.content", _FOUND, reading)
     return (
         ToolResult(
             block.tool_use_id,
@@ -254,6 +264,28 @@ def _read_tool_result(raw: Raw, path: str, reading: BlockReading) -> tuple[Part,
             bool(block.is_error),
         ),
     )
+
+
+def _read_tool_reference(raw: Raw, path: str, reading: BlockReading) -> tuple[Part, ...]:
+    """A tool that the client has found: it is offered anyway."""
+    return (Text(wire.typed(_tool_reference, raw, path).tool_name),)
+
+
+def _leave_server_use(raw: Raw, path: str, reading: BlockReading) -> tuple[Part, ...]:
+    """What Anthropic has looked up. What it found is encrypted; what the model made of it stands behind."""
+    name = wire.typed(_server_use, raw, path).name
+    if name.startswith(_LOOKED_UP):
+        reading.leave("messages.content.server_tool_use")
+    else:
+        reading.bind(path)
+    return ()
+
+
+def _leave_found(raw: Raw, path: str, reading: BlockReading) -> tuple[Part, ...]:
+    return ()  # Its call is named.
+
+
+_LOOKED_UP = ("web_search", "web_fetch", "tool_search_tool_")
 
 
 def _read_thinking(raw: Raw, path: str, reading: BlockReading) -> tuple[Thinking]:
@@ -279,6 +311,7 @@ _IN_DOCUMENTS: Allowed = MappingProxyType({**TEXTS, "image": _read_image})
 _IN_RESULTS: Allowed = MappingProxyType(
     {**_IN_DOCUMENTS, "document": _read_document, "search_result": _read_search_result}
 )
+_FOUND: Allowed = MappingProxyType({**_IN_RESULTS, "tool_reference": _read_tool_reference})
 
 BY_ROLE: Mapping[Role, Allowed] = MappingProxyType(
     {
@@ -290,6 +323,10 @@ BY_ROLE: Mapping[Role, Allowed] = MappingProxyType(
                 "tool_use": _read_tool_use,
                 "thinking": _read_thinking,
                 "redacted_thinking": _read_redacted,
+                "server_tool_use": _leave_server_use,
+                "web_search_tool_result": _leave_found,
+                "web_fetch_tool_result": _leave_found,
+                "tool_search_tool_result": _leave_found,
             }
         ),
     }

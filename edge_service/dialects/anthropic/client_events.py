@@ -76,6 +76,7 @@ class Events:
         "_call",
         "_delta",
         "_finished",
+        "_held",
         "_id",
         "_index",
         "_model",
@@ -102,6 +103,9 @@ class Events:
         self._waiting: dict[int, list[ToolCallStarted | ToolCallDelta]] = {}
         self._thought = Thinking()
         """What is to be signed when its block ends."""
+        self._held: ThinkingDelta | None = None
+        """A signature that stands by itself behind something: it is told with what follows it, and not at the end. See
+        `client_answer`."""
         self._refused = False
         self._finished: Finished | None = None
         self._usage = Usage()
@@ -131,6 +135,8 @@ class Events:
 
     def _open(self, block: _Block, fields: dict[str, Any]) -> bytes:
         ended = self._close() if self._started else self._start(Started(""))
+        if self._held is not None:
+            ended += self._tell_held(self._held)
         self._block = block
         self._index += 1
         self._delta = _DELTA % (self._index, _KINDS[block])
@@ -165,6 +171,8 @@ class Events:
 
     def _think(self, event: ThinkingDelta) -> bytes:
         writes = self._block is _THINKING
+        if event.signature and not event.text and not writes and self._index >= 0:
+            return self._hold(event)
         over = bool(self._thought.signature or self._thought.encrypted)
         if event.encrypted and not event.text and (not writes or over or event.family is Family.ANTHROPIC):
             return self._redacted(event)
@@ -184,6 +192,19 @@ class Events:
         if event.text:
             written += self._delta + wire.encode(event.text) + b"}}\n\n"
         return written
+
+    def _hold(self, event: ThinkingDelta) -> bytes:
+        told = self._release() + self._close()
+        if self._held is not None:
+            told += self._tell_held(self._held)
+        self._held = event
+        return told
+
+    def _tell_held(self, held: ThinkingDelta) -> bytes:
+        self._held = None
+        opened = self._open(_THINKING, _NO_THOUGHT)
+        self._thought = Thinking(signature=held.signature, family=held.family, id=held.id)
+        return opened + self._close()
 
     def _redacted(self, event: ThinkingDelta) -> bytes:
         name = event.id or self._thought.id

@@ -42,13 +42,25 @@ _tool_choice = msgspec.json.Decoder(_ToolChoice)
 
 _OF_TOOLS = ("defer_loading", "eager_input_streaming", "input_examples")
 
+_LOOK_UP = MappingProxyType(
+    {"web_search_": "tools.web_search", "web_fetch_": "tools.web_fetch", "tool_search_tool_": "tools.tool_search"}
+)
+"""What the types of tools begin with by which the provider looks something up, and their names where they are left out.
+A model can do without them if it is offered others; all that a search for tools could find is offered anyway."""
+
 
 def read(raws: Iterable[Raw] | None, reading: Reading) -> tuple[Tool, ...]:
-    tools = []
+    tools: list[Tool] = []
+    look_ups: list[tuple[str, str]] = []
     for i, raw in enumerate(raws or ()):
         path = f"tools[{i}]"
-        if wire.typed(_tool_head, raw, path).type not in (None, "custom"):
-            reading.bind(path)  # One that the provider carries out, or that only its models know.
+        kind = wire.typed(_tool_head, raw, path).type
+        if kind is not None and kind != "custom":
+            found = next((name for name in _LOOK_UP if kind.startswith(name)), None)
+            if found is None:
+                reading.bind(path)  # One that the provider carries out, or that only its models know.
+            else:
+                look_ups.append((path, _LOOK_UP[found]))
             continue
         tool = wire.typed(_tool, raw, path)
         if wire.first_byte(tool.input_schema) != b"{":
@@ -62,6 +74,11 @@ def read(raws: Iterable[Raw] | None, reading: Reading) -> tuple[Tool, ...]:
         if tool.allowed_callers and "direct" not in tool.allowed_callers:
             reading.bind(f"{path}.allowed_callers")
         tools.append(Tool(tool.name, tool.description or "", tool.input_schema, tool.strict))
+    for path, name in look_ups:
+        if tools:
+            reading.leave(name)
+        else:
+            reading.bind(path)
     return tuple(tools)
 
 

@@ -35,8 +35,8 @@ class Client:
     def read(self, body: bytes, model: str, stream: bool) -> Request:
         return client_request.read(body, model, stream)
 
-    def write(self, answer: Answer, model: str) -> bytes:
-        return client_answer.write(answer, model)
+    def write(self, answer: Answer, request: Request) -> bytes:
+        return client_answer.write(answer, request.model)
 
     def events(self, request: Request, *, array: bool = False) -> ClientEvents:
         return ClientEvents(request.model, array=array)

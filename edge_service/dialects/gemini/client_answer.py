@@ -18,6 +18,7 @@ from edge_service.dialects.canonical import (
     ToolCall,
 )
 from edge_service.dialects.gemini import logprobs, usage, words
+from edge_service.dialects.gemini.signatures import STAND_IN
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -53,7 +54,7 @@ def _candidate(choice: Choice, index: int) -> dict[str, Any]:
 def _parts(parts: Sequence[Text | Refusal | Media | Thinking | ToolCall]) -> tuple[list[dict[str, Any]], bool]:
     """The parts, and whether all calls are among them."""
     written: list[dict[str, Any]] = []
-    is_whole = True
+    is_whole, has_calls = True, False
     for part in parts:
         match part:
             case Text(text) | Refusal(text):
@@ -66,8 +67,10 @@ def _parts(parts: Sequence[Text | Refusal | Media | Thinking | ToolCall]) -> tup
                 if (one := thinking(part.text, part.signature, part.family)) is not None:
                     written.append(one)
             case ToolCall():
-                if (one := call(part.id, part.name, part.arguments, part.signature)) is not None:
+                signature = part.signature or ("" if has_calls else STAND_IN)
+                if (one := call(part.id, part.name, part.arguments, signature)) is not None:
                     written.append(one)
+                    has_calls = True
                 else:
                     is_whole = False
     return written, is_whole

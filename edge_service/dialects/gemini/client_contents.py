@@ -10,7 +10,7 @@ from collections import deque
 from edge_service.dialects.canonical import Family, Media, Message, Part, Role, Text, Thinking, ToolCall, ToolResult
 from edge_service.dialects.gemini import results, words
 from edge_service.dialects.gemini.fields import Fields, wrong
-from edge_service.dialects.gemini.signatures import SKIP
+from edge_service.dialects.gemini.signatures import STAND_INS
 from edge_service.domain.errors import InvalidRequestError
 
 _HOSTED = ("executableCode", "codeExecutionResult", "toolCall", "toolResponse")
@@ -53,7 +53,7 @@ class Contents:
         """One, as a rule: two if text is signed, none if it is empty."""
         thought = part.boolean("thought")
         signature = part.text("thoughtSignature")
-        if signature == SKIP:
+        if signature in STAND_INS:
             signature = ""
         read: list[Part] = []
         is_empty = True

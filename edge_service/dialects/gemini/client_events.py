@@ -27,6 +27,7 @@ from edge_service.dialects.canonical import (
     UsageSeen,
 )
 from edge_service.dialects.gemini import client_answer, errors, logprobs, usage, words
+from edge_service.dialects.gemini.signatures import STAND_IN
 from edge_service.domain.errors import ApiError
 
 _encode = msgspec.json.encode
@@ -152,9 +153,10 @@ class ClientEvents:
         calls = self._calls.pop(choice, None)
         if not calls:
             return b""
-        parts = []
+        parts: list[bytes] = []
         for _, call in sorted(calls.items()):
-            part = client_answer.call(call.id, call.name, "".join(call.arguments), call.signature)
+            signature = call.signature or ("" if parts else STAND_IN)
+            part = client_answer.call(call.id, call.name, "".join(call.arguments), signature)
             if part is None:
                 self._malformed.add(choice)
             else:

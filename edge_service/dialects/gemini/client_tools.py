@@ -13,7 +13,7 @@ from edge_service.dialects.values import first_byte
 
 
 def tools(fields: list[Fields]) -> tuple[tuple[Tool, ...], list[str], list[str]]:
-    """The functions; and the paths of what is unsaid, and of what is bound: every tool that Google runs."""
+    """The functions; and the paths of what is unsaid, and of what is bound: tools that Google runs."""
     read: list[Tool] = []
     unsaid: list[str] = []
     bound: list[str] = []
@@ -22,7 +22,14 @@ def tools(fields: list[Fields]) -> tuple[tuple[Tool, ...], list[str], list[str]]
             read.append(_tool(declaration))
             unsaid += declaration.left()
         bound += tool.left()
+    if read:
+        unsaid += [path for path in bound if path.endswith(_LOOK_UP)]
+        bound = [path for path in bound if not path.endswith(_LOOK_UP)]
     return tuple(read), unsaid, bound
+
+
+_LOOK_UP = (".googleSearch", ".googleSearchRetrieval", ".urlContext")
+"""Tools by which Google looks something up: a model can do without them if it is offered others."""
 
 
 def _tool(declaration: Fields) -> Tool:

@@ -5,17 +5,21 @@ Source: https://platform.openai.com/docs/api-reference/chat/object
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from edge_service.dialects import native_tools
 from edge_service.dialects.canonical import (
     Answer,
     Choice,
     Family,
     Media,
     MediaKind,
+    Native,
     Refusal,
     Text,
     Thinking,
+    Tool,
     ToolCall,
 )
 from edge_service.dialects.openai_chat import details, terms, wire
@@ -24,30 +28,32 @@ NO_ID = "chatcmpl-0"
 """For an answer whose provider gives none: the SDKs want one."""
 
 
-def write(answer: Answer, model: str) -> bytes:
+def write(answer: Answer, model: str, tools: Sequence[Tool] = ()) -> bytes:
+    """`tools` are those that the client has offered."""
+    natives = native_tools.natives(tools)
     return wire.encode(
         {
             "id": answer.id or NO_ID,
             "object": "chat.completion",
             "created": answer.created_at,
             "model": model,
-            "choices": [_choice(choice, i) for i, choice in enumerate(answer.choices)],
+            "choices": [_choice(choice, i, natives) for i, choice in enumerate(answer.choices)],
             "usage": terms.wire_usage(answer.usage),
         }
         | terms.shown_tier(answer.service_tier)
     )
 
 
-def _choice(choice: Choice, index: int) -> dict[str, Any]:
+def _choice(choice: Choice, index: int, natives: Mapping[str, Native]) -> dict[str, Any]:
     return {
         "index": index,
-        "message": _message(choice),
+        "message": _message(choice, natives),
         "logprobs": choice.logprobs,
         "finish_reason": terms.REASONS[choice.finish],
     }
 
 
-def _message(choice: Choice) -> dict[str, Any]:
+def _message(choice: Choice, natives: Mapping[str, Native]) -> dict[str, Any]:
     texts: list[str] = []
     refusals: list[str] = []
     thoughts: list[str] = []
@@ -64,7 +70,7 @@ def _message(choice: Choice) -> dict[str, Any]:
                 thoughts.append(part.text)
                 written_thoughts += details.write(part, len(written_thoughts))
             case ToolCall():
-                call = _call(part, len(calls))
+                call = _call(part, len(calls), natives)
                 calls.append(call)
                 if part.signature:
                     written_thoughts.append(call_signature(call["id"], part.signature, len(written_thoughts)))
@@ -83,9 +89,13 @@ def _message(choice: Choice) -> dict[str, Any]:
     return message | {name: written for name, written in lists.items() if written}
 
 
-def _call(part: ToolCall, index: int) -> dict[str, Any]:
+def _call(part: ToolCall, index: int, natives: Mapping[str, Native]) -> dict[str, Any]:
+    call_id = part.id or f"call_{index}"
+    if part.name in natives:
+        custom = {"name": part.name, "input": native_tools.text(part.arguments)}
+        return {"id": call_id, "type": "custom", "custom": custom}
     function = {"name": part.name, "arguments": part.arguments if part.arguments.strip() else "{}"}
-    return {"id": part.id or f"call_{index}", "type": "function", "function": function}
+    return {"id": call_id, "type": "function", "function": function}
 
 
 def call_signature(call_id: str, signature: str, index: int) -> details.Written:

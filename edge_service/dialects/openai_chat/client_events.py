@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from edge_service.dialects import native_tools
 from edge_service.dialects.canonical import (
     Ended,
     Event,
@@ -27,6 +28,7 @@ from edge_service.dialects.canonical import (
     Started,
     TextDelta,
     ThinkingDelta,
+    Tool,
     ToolCallDelta,
     ToolCallStarted,
     Usage,
@@ -40,7 +42,7 @@ _DONE = b"data: [DONE]\n\n"
 class _Choice:
     """What is being written of one answer."""
 
-    __slots__ = ("empty_calls", "finish", "head", "images", "is_thinking", "thoughts")
+    __slots__ = ("customs", "empty_calls", "finish", "head", "images", "is_thinking", "thoughts")
 
     def __init__(self, head: bytes) -> None:
         self.head = head
@@ -51,6 +53,8 @@ class _Choice:
         """The last of them may go on."""
         self.empty_calls: set[int] = set()
         """The calls that have had no arguments yet."""
+        self.customs: dict[int, list[str]] = {}
+        """The calls of custom tools, and the bits of their arguments: the text in them is told at the end."""
         self.images = 0
         self.finish = Finish.STOP
 
@@ -58,9 +62,11 @@ class _Choice:
 class Events:
     """Writes one stream."""
 
-    __slots__ = ("_before", "_choices", "_end", "_model", "_tail", "_usage", "_wants_usage")
+    __slots__ = ("_before", "_choices", "_end", "_model", "_natives", "_tail", "_usage", "_wants_usage")
 
-    def __init__(self, model: str, *, wants_usage: bool) -> None:
+    def __init__(self, model: str, tools: Sequence[Tool] = (), *, wants_usage: bool) -> None:
+        """`tools` are those that the client has offered."""
+        self._natives = native_tools.natives(tools)
         self._model = wire.encode(model)
         self._choices: dict[int, _Choice] = {}
         self._usage: Usage | None = None
@@ -151,10 +157,14 @@ class Events:
     def _begin_call(self, event: ToolCallStarted) -> bytes:
         begun = b"" if event.choice in self._choices else self._begin(event.choice)
         choice = self._choices[event.choice]
-        choice.empty_calls.add(event.index)
         call_id = event.id or f"call_{event.index}"
-        function = {"name": event.name, "arguments": ""}
-        call = {"index": event.index, "id": call_id, "type": "function", "function": function}
+        call: dict[str, Any] = {"index": event.index, "id": call_id}
+        if event.name in self._natives:
+            choice.customs[event.index] = []
+            call |= {"type": "custom", "custom": {"name": event.name, "input": ""}}
+        else:
+            choice.empty_calls.add(event.index)
+            call |= {"type": "function", "function": {"name": event.name, "arguments": ""}}
         said = b'"tool_calls":[%b]' % wire.encode(call)
         if event.signature:
             signature = client_answer.call_signature(call_id, event.signature, choice.thoughts)
@@ -167,11 +177,18 @@ class Events:
             return b""
         choice = self._choices.get(event.choice)
         if choice is not None:
+            if event.index in choice.customs:
+                choice.customs[event.index].append(event.arguments)
+                return b""
             choice.empty_calls.discard(event.index)
         return self._arguments(event.choice, event.index, event.arguments)
 
     def _arguments(self, choice: int, index: int, arguments: str) -> bytes:
         said = b'"tool_calls":[{"index":%d,"function":{"arguments":%b}}]' % (index, wire.encode(arguments))
+        return self._delta(choice, said)
+
+    def _input(self, choice: int, index: int, text: str) -> bytes:
+        said = b'"tool_calls":[{"index":%d,"custom":{"input":%b}}]' % (index, wire.encode(text))
         return self._delta(choice, said)
 
     def _media(self, event: MediaDelta) -> bytes:
@@ -197,6 +214,8 @@ class Events:
         for index, choice in sorted(self._choices.items()):
             # Calls without arguments: what a client reads is to be JSON.
             written += [self._arguments(index, call, "{}") for call in sorted(choice.empty_calls)]
+            texts = [(call, native_tools.text("".join(bits))) for call, bits in choice.customs.items()]
+            written += [self._input(index, call, text) for call, text in texts if text]
             reason = terms.REASONS[choice.finish].encode()
             written.append(choice.head + b'},"finish_reason":"%b"}]' % reason + self._end)
         if self._wants_usage and self._usage is not None:

@@ -12,6 +12,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Raw, Struct, structs
 
+from edge_service.dialects import native_tools
 from edge_service.dialects.canonical import Media, Message, Part, Refusal, Role, Text, Thinking, ToolCall, ToolResult
 from edge_service.dialects.openai_chat import client_parts, details, wire
 from edge_service.dialects.openai_chat.details import Detail
@@ -50,6 +51,16 @@ class _Call(Struct):
     id: str
 
 
+class _Custom(Struct):
+    name: str
+    input: str
+
+
+class _CustomCall(Struct):
+    custom: _Custom
+    id: str
+
+
 class _CallHead(Struct):
     type: str | None = None
 
@@ -74,6 +85,7 @@ _message = msgspec.json.Decoder(_Message)
 _result = msgspec.json.Decoder(_Result)
 _function_result = msgspec.json.Decoder(_FunctionResult)
 _call = msgspec.json.Decoder(_Call)
+_custom_call = msgspec.json.Decoder(_CustomCall)
 _call_head = msgspec.json.Decoder(_CallHead)
 _assistant = msgspec.json.Decoder(_Assistant)
 
@@ -160,7 +172,14 @@ class Conversation:
         calls = []
         for i, raw in enumerate(said.tool_calls or ()):
             where = f"{path}.tool_calls[{i}]"
-            if wire.typed(_call_head, raw, where).type not in (None, "function"):
+            kind = wire.typed(_call_head, raw, where).type
+            if kind == "custom":
+                custom = wire.typed(_custom_call, raw, where)
+                self._names[custom.id] = custom.custom.name
+                arguments = native_tools.arguments(custom.custom.input)
+                calls.append(ToolCall(custom.id, custom.custom.name, arguments))
+                continue
+            if kind not in (None, "function"):
                 self.reading.bind(where)
                 continue
             call = wire.typed(_call, raw, where)

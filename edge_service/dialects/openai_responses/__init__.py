@@ -36,11 +36,11 @@ class Client:
     def read(self, body: bytes) -> canonical.Request:
         return client_request.read(body)
 
-    def write(self, answer: canonical.Answer, model: str) -> bytes:
-        return client_answer.write(answer, model)
+    def write(self, answer: canonical.Answer, request: canonical.Request) -> bytes:
+        return client_answer.write(answer, request.model, request.tools)
 
     def events(self, request: canonical.Request) -> client_events.Events:
-        return client_events.Events(request.model)
+        return client_events.Events(request.model, request.tools)
 
     def error_body(self, error: ApiError) -> bytes:
         return errors.error_body(error)

@@ -11,26 +11,40 @@ from typing import Any
 
 from msgspec import Raw
 
-from edge_service.dialects import sealing
-from edge_service.dialects.canonical import Answer, Choice, Finish, Media, Refusal, Text, Thinking, ToolCall
+from edge_service.dialects import native_tools, sealing
+from edge_service.dialects.canonical import (
+    Answer,
+    Choice,
+    Finish,
+    Media,
+    Native,
+    Refusal,
+    Text,
+    Thinking,
+    Tool,
+    ToolCall,
+)
 from edge_service.dialects.openai_responses import client_output, logprobs, terms, wire
 from edge_service.dialects.openai_responses.client_output import Item, Names
 
+_WITH_STATUS = frozenset({"message", "function_call", "tool_search_call"})
 _NOTHING = Choice((), Finish.STOP)
 
 
-def write(answer: Answer, model: str) -> bytes:
+def write(answer: Answer, model: str, tools: Sequence[Tool] = ()) -> bytes:
+    """`tools` are those that the client has offered."""
     choice = answer.choices[0] if answer.choices else _NOTHING
     names = Names(answer.id)
     refused = any(isinstance(part, Refusal) for part in choice.parts)
     reason = terms.incomplete_reason(choice.finish, refused=refused)
+    output = _Output(names, choice.logprobs, native_tools.natives(tools))
     return wire.encode(
         client_output.response(
             names,
             model,
             answer.created_at,
             terms.COMPLETED if reason is None else terms.INCOMPLETE,
-            _Output(names, choice.logprobs).items(choice.parts, is_complete=reason is None),
+            output.items(choice.parts, is_complete=reason is None),
             reason=reason,
             usage=answer.usage,
             service_tier=answer.service_tier,
@@ -41,10 +55,11 @@ def write(answer: Answer, model: str) -> bytes:
 class _Output:
     """The items of an answer. What is said in a row is one message."""
 
-    __slots__ = ("_content", "_items", "_logprobs", "_names")
+    __slots__ = ("_content", "_items", "_logprobs", "_names", "_natives")
 
-    def __init__(self, names: Names, probabilities: Raw | None) -> None:
+    def __init__(self, names: Names, probabilities: Raw | None, natives: Mapping[str, Native]) -> None:
         self._names = names
+        self._natives = natives
         self._items: list[Item] = []
         self._content: list[Item] | None = None
         """Of the message that is being written."""
@@ -54,7 +69,7 @@ class _Output:
     def items(self, parts: Sequence[Any], *, is_complete: bool) -> list[Item]:
         for part in parts:
             _WRITERS[type(part)](self, part)
-        if not is_complete and self._items and self._items[-1]["type"] in ("message", "function_call"):
+        if not is_complete and self._items and self._items[-1]["type"] in _WITH_STATUS:
             self._items[-1]["status"] = terms.INCOMPLETE
         return self._items
 
@@ -91,8 +106,10 @@ class _Output:
         if part.signature:
             name = self._names.item("rs", len(self._items))
             self._add(client_output.reasoning(name, "", sealing.seal_call(call_id, part.signature)))
-        name = self._names.item("fc", len(self._items))
-        self._add(client_output.call(name, call_id, part.name, part.arguments if part.arguments.strip() else "{}"))
+        native = self._natives.get(part.name)
+        name = self._names.item(client_output.call_kind(native), len(self._items))
+        arguments = part.arguments if part.arguments.strip() else "{}"
+        self._add(client_output.call(name, call_id, part.name, arguments, native=native))
 
 
 _WRITERS: Mapping[type, Callable[[_Output, Any], None]] = MappingProxyType(

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from edge_service.dialects.canonical import ToolCallStarted
+from edge_service.dialects.canonical import Native, ToolCallStarted, ToolKind
 from edge_service.dialects.openai_responses import wire
 from edge_service.dialects.openai_responses.logprobs import Token
 
@@ -45,12 +45,15 @@ class Growing:
 class Call:
     """A call that is not over."""
 
-    __slots__ = ("arguments", "call_id", "function", "item")
+    __slots__ = ("arguments", "call_id", "function", "is_told", "item", "native")
 
-    def __init__(self, started: ToolCallStarted, name: str, index: int) -> None:
+    def __init__(self, started: ToolCallStarted, name: str, index: int, native: Native | None) -> None:
         self.call_id = started.id or f"call_{index}"
         self.function = started.name
         self.item = name
+        self.native = native
+        self.is_told = native is None or native.kind is ToolKind.FUNCTION
+        """Bit by bit. Where the bits are no arguments to the client, they are kept until they can be read."""
         self.arguments = Growing(ARGUMENTS, {"item_id": name, "output_index": index})
 
     def is_complete(self) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from edge_service.dialects import sealing
+from edge_service.dialects import native_tools, sealing
 from edge_service.dialects.canonical import (
     Ended,
     Event,
@@ -27,6 +27,7 @@ from edge_service.dialects.canonical import (
     TextDelta,
     Thinking,
     ThinkingDelta,
+    Tool,
     ToolCallDelta,
     ToolCallStarted,
     Usage,
@@ -55,6 +56,7 @@ class Events:
         "_item",
         "_model",
         "_names",
+        "_natives",
         "_newest",
         "_output",
         "_refused",
@@ -63,8 +65,10 @@ class Events:
         "_usage",
     )
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, tools: Sequence[Tool] = ()) -> None:
+        """`tools` are those that the client has offered."""
         self._model = model
+        self._natives = native_tools.natives(tools)
         self._has_begun = False
         self._names = Names("")
         self._created_at = 0
@@ -327,10 +331,11 @@ class Events:
             written += self._close_call(self._newest)
         if event.signature:
             written += self._sign(event)
-        index, name = self._add("fc")
-        call = self._calls[event.index] = Call(event, name, index)
+        native = self._natives.get(event.name)
+        index, name = self._add(client_output.call_kind(native))
+        call = self._calls[event.index] = Call(event, name, index, native)
         self._newest = event.index
-        item = client_output.call(name, call.call_id, call.function, "", terms.IN_PROGRESS)
+        item = client_output.call(name, call.call_id, call.function, "", terms.IN_PROGRESS, native)
         return written + self._added(index, item)
 
     def _sign(self, event: ToolCallStarted) -> bytes:
@@ -343,16 +348,35 @@ class Events:
     def _go_on_call(self, event: ToolCallDelta) -> bytes:
         call = self._calls.get(event.index)
         # Of a call that never began, or is over: there is no place for it.
-        return b"" if call is None or event.choice else self._go_on(call.arguments, event.arguments)
+        if call is None or event.choice:
+            return b""
+        if call.is_told:
+            return self._go_on(call.arguments, event.arguments)
+        call.arguments.bits.append(event.arguments)
+        return b""
 
     def _close_call(self, index: int) -> bytes:
         call = self._calls.pop(index)
+        status = terms.COMPLETED if self._reason() is None else terms.INCOMPLETE
         arguments = call.arguments
+        where = arguments.where
+        if not call.is_told:
+            said = "".join(arguments.bits)
+            item = client_output.call(call.item, call.call_id, call.function, said, status, call.native)
+            return self._custom_input(item, where) + self._done(where["output_index"], item)
         written = b"" if any(bit.strip() for bit in arguments.bits) else self._go_on(arguments, "{}")
         ended, said = self._close_growing(arguments)
-        status = terms.COMPLETED if self._reason() is None else terms.INCOMPLETE
-        item = client_output.call(call.item, call.call_id, call.function, said, status)
-        return written + ended + self._done(arguments.where["output_index"], item)
+        item = client_output.call(call.item, call.call_id, call.function, said, status, call.native)
+        return written + ended + self._done(where["output_index"], item)
+
+    def _custom_input(self, item: Item, where: dict[str, Any]) -> bytes:
+        """The text of a custom tool at once; nothing for a search, which has none."""
+        text = item.get("input")
+        if text is None:
+            return b""
+        name = "response.custom_tool_call_input"
+        told = self._event(f"{name}.delta", {**where, "delta": text}) if text else b""
+        return told + self._event(f"{name}.done", {**where, "input": text})
 
 
 _WRITERS: Mapping[type, Callable[[Events, Any], bytes]] = MappingProxyType(

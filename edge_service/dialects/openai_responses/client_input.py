@@ -17,7 +17,7 @@ from typing import Annotated, TypeAlias
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from edge_service.dialects import sealing
+from edge_service.dialects import native_tools, sealing
 from edge_service.dialects.canonical import (
     Family,
     Media,
@@ -31,7 +31,8 @@ from edge_service.dialects.canonical import (
     ToolCall,
     ToolResult,
 )
-from edge_service.dialects.openai_responses import media, wire
+from edge_service.dialects.openai_responses import client_tools, media, wire
+from edge_service.dialects.openai_responses.client_tools import Offered
 from edge_service.dialects.reading import Reading
 from edge_service.domain.errors import InvalidRequestError
 
@@ -92,6 +93,28 @@ class _Call(Struct):
     caller: _Caller | None = None
 
 
+class _CustomCall(Struct):
+    call_id: _CallId
+    name: str
+    input: str
+    namespace: str | None = None
+    caller: _Caller | None = None
+
+
+class _SearchCall(Struct):
+    arguments: Raw
+    call_id: str | None = None
+
+
+class _Found(Struct):
+    tools: list[Raw]
+    call_id: str | None = None
+
+
+class _MoreTools(Struct):
+    tools: list[Raw]
+
+
 class _Output(Struct):
     output: _Content
     call_id: _CallId | None = None
@@ -123,32 +146,38 @@ _refusal = msgspec.json.Decoder(_Refusal)
 _image = msgspec.json.Decoder(_Image)
 _file = msgspec.json.Decoder(_File)
 _call = msgspec.json.Decoder(_Call)
+_custom_call = msgspec.json.Decoder(_CustomCall)
+_search_call = msgspec.json.Decoder(_SearchCall)
+_found = msgspec.json.Decoder(_Found)
+_more_tools = msgspec.json.Decoder(_MoreTools)
 _output = msgspec.json.Decoder(_Output)
 _reasoning = msgspec.json.Decoder(_Reasoning)
 _generated = msgspec.json.Decoder(_GeneratedImage)
 
 
-def read(said: _Content, reading: Reading) -> tuple[Message, ...]:
-    """A string stands for one message of the user's. Raises `InvalidRequestError`."""
+def read(said: _Content, offered: Offered, reading: Reading) -> tuple[Message, ...]:
+    """A string stands for one message of the user's. Tools among the items go to those that are `offered`. Raises
+    `InvalidRequestError`."""
     if isinstance(said, str):
         return (Message(Role.USER, (Text(said),)),)
-    conversation = _Conversation(reading)
+    conversation = _Conversation(offered, reading)
     for i, raw in enumerate(said):
         path = f"input[{i}]"
         head = wire.typed(_head, raw, path)
         # What has neither is a reference to an item that OpenAI keeps.
         reader = _ITEMS.get(head.type or ("message" if head.role is not None else "item_reference"))
         if reader is None:
-            reading.bind(path)
+            reading.bind(f"{path}.id" if head.type in (None, "item_reference") else path)
         else:
             reader(conversation, raw, path)
     return conversation.messages()
 
 
 class _Conversation:
-    __slots__ = ("_call_signatures", "_reading", "_tool_names", "_turns")
+    __slots__ = ("_call_signatures", "_offered", "_reading", "_tool_names", "_turns")
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, offered: Offered, reading: Reading) -> None:
+        self._offered = offered
         self._reading = reading
         self._turns: list[tuple[Role, list[Part], bool]] = []
         """The last says whether more of its kind may follow in the same message."""
@@ -186,18 +215,46 @@ class _Conversation:
 
     def read_call(self, raw: Raw, path: str) -> None:
         call = wire.typed(_call, raw, path)
-        self._reading.bind(f"{path}.namespace", call.namespace)
         self._reading.bind(f"{path}.caller", _is_program(call.caller))
-        self._tool_names[call.call_id] = call.name
-        signature = self._call_signatures.pop(call.call_id, "")
-        self._add(Role.ASSISTANT, (ToolCall(call.call_id, call.name, call.arguments, signature),), in_rows=True)
+        self._call(call.call_id, native_tools.joined(call.namespace or "", call.name), call.arguments)
+
+    def read_custom_call(self, raw: Raw, path: str) -> None:
+        call = wire.typed(_custom_call, raw, path)
+        self._reading.bind(f"{path}.caller", _is_program(call.caller))
+        name = native_tools.joined(call.namespace or "", call.name)
+        self._call(call.call_id, name, native_tools.arguments(call.input))
+
+    def read_search(self, raw: Raw, path: str) -> None:
+        """Of tools. Where the provider has searched nothing is lost: what it has found is offered anyway."""
+        call = wire.typed(_search_call, raw, path)
+        if call.call_id:
+            self._call(call.call_id, client_tools.SEARCH, bytes(call.arguments).decode())
+
+    def read_found(self, raw: Raw, path: str) -> None:
+        found = wire.typed(_found, raw, path)
+        names = self._offered.read_said(found.tools, f"{path}.tools")
+        if found.call_id:
+            told = f"Found: {', '.join(names)}" if names else "Found nothing."
+            result = ToolResult(found.call_id, client_tools.SEARCH, (Text(told),))
+            self._add(Role.USER, (result,), in_rows=True)
+
+    def read_more_tools(self, raw: Raw, path: str) -> None:
+        self._offered.read_said(wire.typed(_more_tools, raw, path).tools, f"{path}.tools")
+
+    def leave_web_search(self, raw: Raw, path: str) -> None:
+        """What was found is OpenAI's secret; what the model made of it stands behind."""
+        self._reading.leave("input.web_search_call")
+
+    def _call(self, call_id: str, name: str, arguments: str) -> None:
+        self._tool_names[call_id] = name
+        signature = self._call_signatures.pop(call_id, "")
+        self._add(Role.ASSISTANT, (ToolCall(call_id, name, arguments, signature),), in_rows=True)
 
     def read_output(self, raw: Raw, path: str) -> None:
         output = wire.typed(_output, raw, path)
         if output.call_id is None:
             self._reading.bind(path)
             return
-        self._reading.bind(f"{path}.namespace", output.namespace)
         self._reading.bind(f"{path}.caller", _is_program(output.caller))
         content = _read_content(output.output or [], f"{path}.output", _INPUT, self._reading)
         result = ToolResult(
@@ -308,6 +365,12 @@ _ITEMS: Mapping[str, Callable[[_Conversation, Raw, str], None]] = MappingProxyTy
         "message": _Conversation.read_message,
         "function_call": _Conversation.read_call,
         "function_call_output": _Conversation.read_output,
+        "custom_tool_call": _Conversation.read_custom_call,
+        "custom_tool_call_output": _Conversation.read_output,
+        "tool_search_call": _Conversation.read_search,
+        "tool_search_output": _Conversation.read_found,
+        "additional_tools": _Conversation.read_more_tools,
+        "web_search_call": _Conversation.leave_web_search,
         "reasoning": _Conversation.read_reasoning,
         "image_generation_call": _Conversation.read_generated_image,
     }

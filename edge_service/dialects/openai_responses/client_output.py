@@ -7,15 +7,21 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from edge_service.dialects import sealing
-from edge_service.dialects.canonical import Family, Media, MediaKind, Thinking, Usage
+import msgspec
+from msgspec import Raw
+
+from edge_service.dialects import native_tools, sealing
+from edge_service.dialects.canonical import Family, Media, MediaKind, Native, Thinking, ToolKind, Usage
 from edge_service.dialects.openai_responses import terms, wire
 from edge_service.dialects.openai_responses.logprobs import Token
 
 Item: TypeAlias = dict[str, Any]
+
+_fields = msgspec.json.Decoder(dict[str, Raw])
 
 _ODD = re.compile(r"[^A-Za-z0-9_-]")
 _MAX_STEM_CHARS = 48
@@ -64,15 +70,42 @@ def seal(thought: Thinking) -> str:
     return sealing.seal(thought, Family.OPENAI)
 
 
-def call(name: str, call_id: str, function: str, arguments: str, status: str = terms.COMPLETED) -> Item:
-    return {
-        "id": name,
-        "type": "function_call",
-        "status": status,
-        "call_id": call_id,
-        "name": function,
-        "arguments": arguments,
-    }
+def call_kind(native: Native | None) -> str:
+    """What the id of a call's item begins with."""
+    return "fc" if native is None else _CALL_KINDS[native.kind]
+
+
+_CALL_KINDS: Mapping[ToolKind, str] = MappingProxyType(
+    {ToolKind.FUNCTION: "fc", ToolKind.CUSTOM: "ctc", ToolKind.SEARCH: "tsc"}
+)
+
+
+def call(
+    name: str,
+    call_id: str,
+    function: str,
+    arguments: str,
+    status: str = terms.COMPLETED,
+    native: Native | None = None,
+) -> Item:
+    """`native` is what the client has offered, if that was no function of this name."""
+    item: Item = {"id": name, "type": "function_call", "status": status, "call_id": call_id}
+    if native is None:
+        return {**item, "name": function, "arguments": arguments}
+    if native.kind is ToolKind.SEARCH:
+        return {**item, "type": "tool_search_call", "execution": "client", "arguments": _object(arguments)}
+    group = {"namespace": native.namespace} if native.namespace else {}
+    if native.kind is ToolKind.FUNCTION:
+        return {**item, "name": native.name, "arguments": arguments, **group}
+    said = native_tools.text(arguments)
+    return {"id": name, "type": "custom_tool_call", "call_id": call_id, "name": native.name, "input": said, **group}
+
+
+def _object(arguments: str) -> dict[str, Raw]:
+    try:
+        return _fields.decode(arguments)
+    except (ValueError, RecursionError):
+        return {}
 
 
 def image(name: str, media: Media) -> Item | None:

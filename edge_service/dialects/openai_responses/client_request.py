@@ -91,7 +91,9 @@ def read(body: bytes) -> Request:
         if name not in _KNOWN and not wire.is_null(raw):
             (reading.bind if name in _BOUND else reading.leave)(name)
     _read_promises(said, reading)
-    messages = _read_messages(said, reading)
+    offered = client_tools.Offered(reading)
+    offered.read(said.tools)
+    messages = _read_messages(said, offered, reading)
     include = said.include or ()
     logprobs = terms.LOGPROBS in include
     reading.leave("include", any(word not in (terms.LOGPROBS, terms.ENCRYPTED) for word in include))
@@ -100,7 +102,7 @@ def read(body: bytes) -> Request:
         model=said.model,
         stream=bool(said.stream),
         messages=messages,
-        tools=client_tools.read(said.tools, reading),
+        tools=offered.tools(),
         tool_choice=client_tools.read_choice(said.tool_choice, reading),
         parallel_tool_calls=said.parallel_tool_calls,
         output=_read_format(said.text, reading),
@@ -137,9 +139,9 @@ def _read_promises(said: _Request, reading: Reading) -> None:
         reading.bind("prompt_cache_options.prewarm", said.prompt_cache_options.prewarm)  # Generates nothing.
 
 
-def _read_messages(said: _Request, reading: Reading) -> tuple[Message, ...]:
+def _read_messages(said: _Request, offered: client_tools.Offered, reading: Reading) -> tuple[Message, ...]:
     instructions = (Message(Role.SYSTEM, (Text(said.instructions),)),) if said.instructions else ()
-    messages = () if said.input is None else client_input.read(said.input, reading)
+    messages = () if said.input is None else client_input.read(said.input, offered, reading)
     if not messages and not reading.bound:
         missing = "missing" if said.input is None else "empty"
         raise InvalidRequestError(f"'input' is {missing}: it holds the conversation", param="input")

@@ -5,12 +5,14 @@ Source: https://platform.openai.com/docs/guides/function-calling
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 
-from edge_service.dialects.canonical import Choosing, Tool, ToolChoice
+from edge_service.dialects import native_tools
+from edge_service.dialects.canonical import Choosing, Native, Tool, ToolChoice, ToolKind
 from edge_service.dialects.openai_responses import terms, wire
 from edge_service.dialects.reading import Reading
 from edge_service.domain.errors import InvalidRequestError
@@ -30,6 +32,32 @@ class _Tool(Struct):
     allowed_callers: list[str] | None = None
 
 
+class _Format(Struct):
+    type: str
+    syntax: str = ""
+    definition: str = ""
+
+
+class _Custom(Struct):
+    name: str
+    description: str | None = None
+    format: _Format | None = None
+    defer_loading: bool | None = None
+    allowed_callers: list[str] | None = None
+
+
+class _Namespace(Struct):
+    name: str
+    tools: list[Raw]
+    description: str | None = None
+
+
+class _Search(Struct):
+    execution: str | None = None
+    description: str | None = None
+    parameters: Raw = wire.NULL
+
+
 class _Choice(Struct):
     type: str
     name: str | None = None
@@ -44,30 +72,128 @@ class _Allowed(Struct):
 
 _head = msgspec.json.Decoder(_Head)
 _tool = msgspec.json.Decoder(_Tool)
+_custom = msgspec.json.Decoder(_Custom)
+_namespace = msgspec.json.Decoder(_Namespace)
+_search = msgspec.json.Decoder(_Search)
 _mode = msgspec.json.Decoder(str)
 _choice = msgspec.json.Decoder(_Choice)
 _allowed = msgspec.json.Decoder(_Allowed)
 
 _LEFT = ("defer_loading", "output_schema")
 
+SEARCH = "tool_search"
+"""The type of the tool that finds others, and the function's name."""
 
-def read(raws: Iterable[Raw] | None, reading: Reading) -> tuple[Tool, ...]:
-    tools = []
-    for i, raw in enumerate(raws or ()):
-        path = f"tools[{i}]"
-        if wire.typed(_head, raw, path).type != "function":
-            reading.bind(path)  # One that the provider carries out, or with input that is no JSON.
-            continue
+_WEB_SEARCH = "web_search"
+"""What the types of OpenAI's own search begin with: some end in a date."""
+
+
+class Offered:
+    """Collects the tools of a request: some stand among what is said."""
+
+    __slots__ = ("_reading", "_searches", "_tools")
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._tools: list[Tool] = []
+        self._searches: list[str] = []
+        """The paths of web searches."""
+
+    def tools(self) -> tuple[Tool, ...]:
+        """All of them. A web search is an offer that a model can do without if it is not the only one."""
+        for path in self._searches:
+            if self._tools:
+                self._reading.leave("tools.web_search")
+            else:
+                self._reading.bind(path)
+        return tuple(self._tools)
+
+    def read(self, raws: Iterable[Raw] | None, path: str = "tools") -> None:
+        for i, raw in enumerate(raws or ()):
+            self._read(raw, f"{path}[{i}]", "")
+
+    def read_said(self, raws: Iterable[Raw], path: str) -> list[str]:
+        """Tools that stand in the conversation: a client may repeat them, and the last counts. Gives their names."""
+        before, self._tools = self._tools, []
+        self.read(raws, path)
+        names = [tool.name for tool in self._tools]
+        known = frozenset(names)
+        self._tools = [*(tool for tool in before if tool.name not in known), *self._tools]
+        return names
+
+    def _read(self, raw: Raw, path: str, namespace: str) -> None:
+        kind = wire.typed(_head, raw, path).type
+        reader = _READERS.get(kind)
+        if reader is not None:
+            reader(self, raw, path, namespace)
+        elif kind.startswith(_WEB_SEARCH):
+            self._searches.append(path)
+        else:
+            self._reading.bind(path)  # One that the provider carries out, or that only its models know.
+
+    def _function(self, raw: Raw, path: str, namespace: str) -> None:
         tool = wire.typed(_tool, raw, path)
-        parameters = None if wire.is_null(tool.parameters) else tool.parameters
-        if parameters is not None and wire.first_byte(parameters) != b"{":
-            path += ".parameters"
-            raise InvalidRequestError(f"'{path}' must be an object", param=path)
         for name in _LEFT:
-            reading.leave(f"tools.{name}", getattr(tool, name))
-        reading.bind(f"{path}.allowed_callers", tool.allowed_callers and "direct" not in tool.allowed_callers)
-        tools.append(Tool(tool.name, tool.description or "", parameters, tool.strict))
-    return tuple(tools)
+            self._reading.leave(f"tools.{name}", getattr(tool, name))
+        self._bind_callers(tool.allowed_callers, path)
+        native = Native(ToolKind.FUNCTION, tool.name, namespace) if namespace else None
+        name = native_tools.joined(namespace, tool.name)
+        parameters = _parameters(tool.parameters, path)
+        self._tools.append(Tool(name, tool.description or "", parameters, tool.strict, native))
+
+    def _custom(self, raw: Raw, path: str, namespace: str) -> None:
+        tool = wire.typed(_custom, raw, path)
+        form = tool.format or _Format("text")
+        self._reading.leave("tools.defer_loading", tool.defer_loading)
+        self._bind_callers(tool.allowed_callers, path)
+        self._reading.bind(f"{path}.format", form.type not in ("text", "grammar"))
+        self._tools.append(
+            native_tools.custom(tool.name, tool.description or "", form.syntax, form.definition, namespace)
+        )
+
+    def _namespace(self, raw: Raw, path: str, _: str) -> None:
+        group = wire.typed(_namespace, raw, path)
+        first = len(self._tools)
+        for i, tool in enumerate(group.tools):
+            self._read(tool, f"{path}.tools[{i}]", group.name)
+        if group.description and len(self._tools) > first:
+            tool_ = self._tools[first]
+            told = f"{group.description}\n\n{tool_.description}".rstrip()
+            self._tools[first] = structs.replace(tool_, description=told)
+
+    def _search(self, raw: Raw, path: str, _: str) -> None:
+        tool = wire.typed(_search, raw, path)
+        if tool.execution != "client":
+            self._reading.leave("tools.tool_search")  # All that it could find is offered anyway.
+            return
+        native = Native(ToolKind.SEARCH, SEARCH)
+        self._tools.append(Tool(SEARCH, tool.description or "", _parameters(tool.parameters, path), native=native))
+
+    def _bind_callers(self, callers: list[str] | None, path: str) -> None:
+        self._reading.bind(f"{path}.allowed_callers", callers and "direct" not in callers)
+
+
+_READERS: Mapping[str, Callable[[Offered, Raw, str, str], None]] = MappingProxyType(
+    {
+        "function": Offered._function,
+        "custom": Offered._custom,
+        "namespace": Offered._namespace,
+        SEARCH: Offered._search,
+    }
+)
+
+
+def _parameters(raw: Raw, path: str) -> Raw | None:
+    if wire.is_null(raw):
+        return None
+    if wire.first_byte(raw) != b"{":
+        path += ".parameters"
+        raise InvalidRequestError(f"'{path}' must be an object", param=path)
+    return raw
+
+
+_CALLED = frozenset({"function", "custom"})
+"""What a choice may name."""
 
 
 def read_choice(raw: Raw, reading: Reading) -> ToolChoice | None:
@@ -76,7 +202,7 @@ def read_choice(raw: Raw, reading: Reading) -> ToolChoice | None:
     if wire.first_byte(raw) == b'"':
         return ToolChoice(_read_mode(wire.typed(_mode, raw, "tool_choice"), "tool_choice"))
     choice = wire.typed(_choice, raw, "tool_choice")
-    if choice.type == "function":
+    if choice.type in _CALLED:
         if choice.name is None:
             raise InvalidRequestError("'tool_choice.name' is missing", param="tool_choice.name")
         return ToolChoice(Choosing.NAMED, (choice.name,))
@@ -98,7 +224,7 @@ def _read_allowed(raws: Iterable[Raw], reading: Reading) -> Iterable[str]:
     for i, raw in enumerate(raws):
         path = f"tool_choice.tools[{i}]"
         tool = wire.typed(_allowed, raw, path)
-        if tool.type in (None, "function") and tool.name is not None:
+        if (tool.type is None or tool.type in _CALLED) and tool.name is not None:
             yield tool.name
         else:
             reading.bind(path)

@@ -36,6 +36,7 @@ def test_a_chat_completion_that_searches_the_web_does(fields: dict[str, Any], ac
         ({"background": None, "tools": None}, False),
         ({"background": True}, True),
         ({"tools": [FUNCTION, {"type": "custom", "name": "c"}]}, False),
+        ({"tools": [{"type": "namespace", "name": "n", "tools": [FUNCTION]}, {"type": "tool_search"}]}, False),
         ({"tools": [FUNCTION, {"type": "web_search"}]}, True),
         ({"tools": [{"type": "code_interpreter", "container": {"type": "auto"}}]}, True),
         ({"tools": [{"type": "mcp", "server_url": "https://x.example"}]}, True),

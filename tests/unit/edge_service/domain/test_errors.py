@@ -45,6 +45,7 @@ def test_a_target_whose_dialect_cannot_say_it_is_no_provider_that_refuses() -> N
     error = UpstreamError(Outcome(Disposition.CLIENT_FAULT, detail="seed", is_unfit=True), 1)
     assert (error.status, error.code) == (400, "inexpressible")
     assert "provider" not in error.message
+    assert "(seed): leave it out" in error.message
 
 
 @pytest.mark.parametrize(("seconds", "header"), [(None, None), (0.0, "1"), (0.2, "1"), (1.0, "1"), (19.2, "20")])

@@ -15,6 +15,7 @@ from edge_service.dialects.canonical import (
     MediaKind,
     Part,
     Refusal,
+    Request,
     Text,
     Thinking,
     ToolCall,
@@ -26,7 +27,7 @@ from tests.support import published_anthropic
 def write(*parts: Any, finish: Finish = Finish.STOP, stop_sequence: str = "", **fields: Any) -> dict[str, Any]:
     choices = (Choice(tuple(parts), finish, stop_sequence),)
     answer = Answer(**{"id": "chatcmpl-1", "created_at": 5, "choices": choices, "usage": Usage(), **fields})
-    body = anthropic.CLIENT.write(answer, "the-name")
+    body = anthropic.CLIENT.write(answer, Request("the-name", False, ()))
     published_anthropic.check_answer(body)
     said: dict[str, Any] = json.loads(body)
     return said
@@ -116,3 +117,11 @@ def test_a_stop_sequence_and_a_refusal_are_reasons_of_their_own() -> None:
 def test_an_answer_without_a_choice_or_an_id() -> None:
     said = write(choices=(), id="")
     assert (said["content"], said["stop_reason"], said["id"]) == ([], "end_turn", "msg_0")
+
+
+def test_no_answer_ends_with_a_signature() -> None:
+    """Gemini signs what it has said at the end, and some clients take the last block for what was said."""
+    signed = Thinking(signature="s", family=Family.GEMINI)
+    assert [block["type"] for block in write(Text("a"), signed)["content"]] == ["text"]
+    assert [block["type"] for block in write(Text("a"), signed, Text("b"))["content"]] == ["text", "thinking", "text"]
+    assert [block["type"] for block in write(signed)["content"]] == ["thinking"]

@@ -95,7 +95,7 @@ def test_a_result_has_the_name_of_its_call() -> None:
 @pytest.mark.parametrize(
     ("role", "block", "path"),
     [
-        ("assistant", {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}, ""),
+        ("assistant", {"type": "server_tool_use", "id": "s", "name": "code_execution", "input": {}}, ""),
         ("user", {"type": "container_upload", "file_id": "f"}, ""),
         ("user", {"type": "of tomorrow", "text": 5}, ""),
         ("user", {"type": "image", "source": {"type": "of tomorrow"}}, ".source"),
@@ -106,11 +106,6 @@ def test_a_result_has_the_name_of_its_call() -> None:
             ".citations",
         ),
         ("assistant", {"type": "tool_use", "id": "i", "name": "f", "input": {}, "toolset_name": "x"}, ".toolset_name"),
-        (
-            "user",
-            {"type": "tool_result", "tool_use_id": "i", "content": [{"type": "tool_reference", "tool_name": "f"}]},
-            ".content[0]",
-        ),
     ],
 )
 def test_what_has_no_place_elsewhere_binds_the_request(role: str, block: Any, path: str) -> None:
@@ -215,3 +210,20 @@ def test_only_texts_are_found() -> None:
     with pytest.raises(InvalidRequestError) as caught:
         read_content("user", {**FOUND, "content": [image]})
     assert caught.value.param == "messages[0].content[0].content[0]"
+
+
+def test_what_anthropic_has_looked_up_is_left_out() -> None:
+    use = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}
+    result = {"type": "web_search_tool_result", "tool_use_id": "s", "content": []}
+    said = {"role": "assistant", "content": [use, result, {"type": "text", "text": "Found."}]}
+    request = read(messages=[user("?"), said])
+    assert request.messages[1].parts == (Text("Found."),)
+    assert (request.bound, request.unsaid) == ((), ("messages.content.server_tool_use",))
+
+
+def test_tools_that_the_client_has_found_are_named() -> None:
+    found = [{"type": "tool_reference", "tool_name": "f"}]
+    result = {"type": "tool_result", "tool_use_id": "i", "content": found}
+    (part,) = read(messages=[{"role": "user", "content": [result]}]).messages[0].parts
+    assert isinstance(part, ToolResult)
+    assert part.content == (Text("f"),)

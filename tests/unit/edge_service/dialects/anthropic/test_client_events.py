@@ -258,6 +258,19 @@ def test_thoughts_are_sealed(deltas: tuple[ThinkingDelta, ...], written: list[st
     assert blocks(*deltas) == written
 
 
+def test_no_answer_ends_with_a_signature() -> None:
+    """Gemini signs what it has said at the end, and some clients take the last block for what was said."""
+    signed = ThinkingDelta(signature="s", family=Family.GEMINI)
+    assert blocks(TextDelta("a"), signed) == ["0 text", "0 text=a", "0 end"]
+    assert blocks(TextDelta("a"), signed, TextDelta("b")) == [
+        *("0 text", "0 text=a", "0 end"),
+        *("1 thinking", "1 signature=forebay~s~gemini~~s", "1 end"),
+        *("2 text", "2 text=b", "2 end"),
+    ]
+    both = blocks(TextDelta("a"), signed, signed, ToolCallStarted(0, "i", "f"))
+    assert [each for each in both if "signature" in each] == [f"{i} signature=forebay~s~gemini~~s" for i in (1, 2)]
+
+
 def test_a_refusal_is_text_and_a_reason() -> None:
     events = write(Started("i"), RefusalDelta("n"), RefusalDelta("o"), *STOP)
     assert [event["delta"]["text"] for event in events[2:4]] == ["n", "o"]

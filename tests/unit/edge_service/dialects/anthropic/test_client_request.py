@@ -112,8 +112,25 @@ def test_tools_of_the_client_are_read_and_others_only_named() -> None:
         ("i", "", None),
     ]
     assert bytes(request.tools[0].parameters or b"") == b'{"type": "object"}'
-    assert request.bound == ("tools[1]", "tools[3].allowed_callers")
-    assert request.unsaid == ("tools.defer_loading", "tools.eager_input_streaming", "cache_control")
+    assert request.bound == ("tools[3].allowed_callers",)
+    assert request.unsaid == ("tools.defer_loading", "tools.eager_input_streaming", "cache_control", "tools.web_search")
+
+
+@pytest.mark.parametrize(
+    ("kind", "left"),
+    [
+        ("web_search_20250305", "tools.web_search"),
+        ("web_fetch_20250910", "tools.web_fetch"),
+        ("tool_search_tool_bm25_20251119", "tools.tool_search"),
+    ],
+)
+def test_a_look_up_can_be_done_without_if_there_are_other_tools(kind: str, left: str) -> None:
+    look_up = {"type": kind, "name": "look_up"}
+    alone = read(tools=[look_up])
+    assert (alone.bound, alone.unsaid) == (("tools[0]",), ())
+    beside = read(tools=[look_up, {"name": "f", "input_schema": {}}])
+    assert (beside.bound, beside.unsaid) == ((), (left,))
+    assert read(tools=[{"type": "code_execution_20250825"}, {"name": "f", "input_schema": {}}]).bound == ("tools[0]",)
 
 
 def test_a_schema_for_the_answer() -> None:

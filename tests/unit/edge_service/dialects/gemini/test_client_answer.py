@@ -13,6 +13,7 @@ from edge_service.dialects.canonical import (
     Media,
     MediaKind,
     Refusal,
+    Request,
     Text,
     ToolCall,
     Usage,
@@ -22,7 +23,7 @@ from tests.support import gemini_types
 
 
 def candidate(*parts: Any, finish: Finish = Finish.STOP) -> dict[str, Any]:
-    body = CLIENT.write(Answer("", 0, (Choice(parts, finish),), Usage()), "chat")
+    body = CLIENT.write(Answer("", 0, (Choice(parts, finish),), Usage()), Request("chat", False, ()))
     gemini_types.answer(body)
     said = json.loads(body)
     assert "responseId" not in said
@@ -39,7 +40,10 @@ def candidate(*parts: Any, finish: Finish = Finish.STOP) -> dict[str, Any]:
             Media(MediaKind.FILE, "text/csv", file_id="files/a", family=Family.GEMINI),
             {"fileData": {"fileUri": "files/a", "mimeType": "text/csv"}},
         ),
-        (ToolCall("", "f", " \n"), {"functionCall": {"name": "f", "args": {}}}),
+        (
+            ToolCall("", "f", " \n"),
+            {"functionCall": {"name": "f", "args": {}}, "thoughtSignature": "skip/thought/signature/validator"},
+        ),
         (
             ToolCall("i", "f", "{}", "QQ=="),
             {"functionCall": {"name": "f", "args": {}, "id": "i"}, "thoughtSignature": "QQ=="},
@@ -48,6 +52,14 @@ def candidate(*parts: Any, finish: Finish = Finish.STOP) -> dict[str, Any]:
 )
 def test_parts(part: Any, written: dict[str, Any]) -> None:
     assert candidate(part)["content"] == {"parts": [written], "role": "model"}
+
+
+def test_the_first_call_of_another_family_has_what_stands_in_for_a_signature() -> None:
+    """Else its conversation could not go on at Gemini, which refuses a turn whose first call has none."""
+    parts = candidate(Text("a"), ToolCall("i", "f", "{}"), ToolCall("j", "g", "{}"))["content"]["parts"]
+    assert ["thoughtSignature" in part for part in parts] == [False, True, False]
+    own = candidate(ToolCall("i", "f", "{}", "QQ=="), ToolCall("j", "g", "{}"))["content"]["parts"]
+    assert [part.get("thoughtSignature") for part in own] == ["QQ==", None]
 
 
 def test_what_has_no_place_or_says_nothing_is_left_out() -> None:

@@ -188,7 +188,7 @@ def test_signatures() -> None:
         {"text": "so", "thoughtSignature": "Qg=="},
         {"text": "", "thoughtSignature": "Qw=="},
         {"functionCall": {"name": "f"}, "thoughtSignature": "RA=="},
-        {"functionCall": {"name": "f"}, "thoughtSignature": "skip_thought_signature_validator"},
+        {"functionCall": {"name": "f"}, "thoughtSignature": "skip/thought/signature/validator"},
     )
     assert request.messages[0].parts == (
         Thinking("hmm", "QQ==", family=Family.GEMINI),
@@ -423,3 +423,14 @@ def test_a_body_that_no_parser_reads_is_nested_too_deeply() -> None:
     body = b'{"contents":[{"parts":[{"functionResponse":{"name":"f","response":{}}}]}],"tools":%s}'
     with pytest.raises(InvalidRequestError, match="nested too deeply"):
         CLIENT.read(body % (b'{"functionDeclarations":' * 100_000), "chat", False)
+
+
+@pytest.mark.parametrize("name", ["googleSearch", "googleSearchRetrieval", "urlContext"])
+def test_a_look_up_can_be_done_without_if_there_are_other_tools(name: str) -> None:
+    contents = [{"parts": [{"text": "?"}]}]
+    alone = read({"contents": contents, "tools": [{name: {}}]})
+    assert (alone.bound, alone.unsaid) == ((f"tools[0].{name}",), ())
+    beside = read({"contents": contents, "tools": [{name: {}}, {"functionDeclarations": [{"name": "f"}]}]})
+    assert (beside.bound, beside.unsaid) == ((), (f"tools.{name}",))
+    runs = [{"codeExecution": {}, "functionDeclarations": [{"name": "f"}]}]
+    assert read({"contents": contents, "tools": runs}).bound == ("tools[0].codeExecution",)

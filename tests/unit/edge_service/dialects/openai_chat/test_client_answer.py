@@ -13,10 +13,14 @@ from edge_service.dialects.canonical import (
     Finish,
     Media,
     MediaKind,
+    Native,
     Refusal,
+    Request,
     Text,
     Thinking,
+    Tool,
     ToolCall,
+    ToolKind,
     Usage,
 )
 from tests.support import published_openai_chat
@@ -24,7 +28,7 @@ from tests.support import published_openai_chat
 
 def write(*parts: Any, finish: Finish = Finish.STOP, **fields: Any) -> dict[str, Any]:
     answer = Answer("id", 7, (Choice(tuple(parts), finish),), Usage(), **fields)
-    body = openai_chat.CLIENT.write(answer, "asked")
+    body = openai_chat.CLIENT.write(answer, Request("asked", False, ()))
     published_openai_chat.check_answer(body)
     written: dict[str, Any] = msgspec.json.decode(body)
     return written
@@ -111,7 +115,9 @@ def test_why_it_ends(finish: Finish, reason: str) -> None:
 def test_the_rest() -> None:
     raw = msgspec.Raw(b'{"content":[],"refusal":null}')
     choices = (Choice((Text("a"),), Finish.STOP, logprobs=raw), Choice((Text("b"),), Finish.STOP))
-    body = openai_chat.CLIENT.write(Answer("", 0, choices, Usage(10, 5, 4, 3, 2), "priority"), "asked")
+    body = openai_chat.CLIENT.write(
+        Answer("", 0, choices, Usage(10, 5, 4, 3, 2), "priority"), Request("asked", False, ())
+    )
     said = msgspec.json.decode(body)
     assert (said["id"], said["model"], said["service_tier"]) == ("chatcmpl-0", "asked", "priority")
     assert [(choice["index"], choice["logprobs"]) for choice in said["choices"]] == [
@@ -129,3 +135,15 @@ def test_the_rest() -> None:
 
 def test_a_tier_of_another_family_is_not_told() -> None:
     assert "service_tier" not in write(service_tier="batch")
+
+
+def test_a_call_of_a_custom_tool_is_one_with_a_text() -> None:
+    tools = (Tool("patch", native=Native(ToolKind.CUSTOM, "patch")), Tool("f"))
+    calls = (ToolCall("c1", "patch", '{"input":"a"}'), ToolCall("c2", "f", "{}"))
+    answer = Answer("id", 7, (Choice(calls, Finish.TOOL_CALLS),), Usage())
+    body = openai_chat.CLIENT.write(answer, Request("asked", False, (), tools))
+    published_openai_chat.check_answer(body)
+    assert msgspec.json.decode(body)["choices"][0]["message"]["tool_calls"] == [
+        {"id": "c1", "type": "custom", "custom": {"name": "patch", "input": "a"}},
+        {"id": "c2", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+    ]

@@ -16,15 +16,18 @@ from edge_service.dialects.canonical import (
     Media,
     MediaDelta,
     MediaKind,
+    Native,
     RefusalDelta,
     Request,
     Started,
     TextDelta,
     Thinking,
     ThinkingDelta,
+    Tool,
     ToolCall,
     ToolCallDelta,
     ToolCallStarted,
+    ToolKind,
     Usage,
     UsageSeen,
 )
@@ -225,3 +228,27 @@ def test_a_signature_of_words_that_are_going_on_belongs_to_them() -> None:
     (_, (_, delta, _)) = deltas(ThinkingDelta("a"), ThinkingDelta(signature="s", family=Family.GEMINI))
     (detail,) = delta["reasoning_details"]
     assert (detail["type"], detail["signature"], detail["index"]) == ("reasoning.text", "s", 0)
+
+
+def test_the_text_of_a_custom_tool_is_told_when_all_of_it_is_known() -> None:
+    tools = (Tool("patch", native=Native(ToolKind.CUSTOM, "patch")),)
+    writer = openai_chat.CLIENT.events(Request("asked", True, (), tools))
+    stream = writer.write(
+        (
+            Started("id"),
+            ToolCallStarted(0, "c0", "patch"),
+            ToolCallDelta(0, '{"input":"a'),
+            ToolCallStarted(1, "c1", "f"),
+            ToolCallDelta(0, '\\n"}'),
+            Finished(Finish.TOOL_CALLS),
+            Ended(),
+        )
+    )
+    told = [msgspec.json.decode(line[6:]) for line in stream.splitlines() if line.startswith(b"data: {")]
+    calls = [call for each in told for call in each["choices"][0]["delta"].get("tool_calls", ())]
+    assert calls == [
+        {"index": 0, "id": "c0", "type": "custom", "custom": {"name": "patch", "input": ""}},
+        {"index": 1, "id": "c1", "type": "function", "function": {"name": "f", "arguments": ""}},
+        {"index": 1, "function": {"arguments": "{}"}},
+        {"index": 0, "custom": {"input": "a\n"}},
+    ]

@@ -58,6 +58,15 @@ def test_calls_and_their_results() -> None:
     ]
 
 
+def test_a_call_of_a_custom_tool_is_one_with_a_text() -> None:
+    call = {"type": "custom", "id": "c1", "custom": {"name": "patch", "input": 'a"b'}}
+    messages = [{"role": "assistant", "tool_calls": [call]}, {"role": "tool", "tool_call_id": "c1", "content": "r"}]
+    assert [message.parts for message in read(messages=messages).messages] == [
+        (ToolCall("c1", "patch", '{"input":"a\\"b"}'),),
+        (ToolResult("c1", "patch", (Text("r"),)),),
+    ]
+
+
 def test_functions_as_they_once_were() -> None:
     call = {"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}}
     result = {"role": "function", "name": "f", "content": "r"}
@@ -70,7 +79,7 @@ def test_what_only_this_dialect_has_in_a_message() -> None:
     request = read(
         messages=[
             user([{"type": "hologram"}]),
-            {"role": "assistant", "audio": {"id": "a"}, "tool_calls": [{"type": "custom", "custom": {}}]},
+            {"role": "assistant", "audio": {"id": "a"}, "tool_calls": [{"type": "hologram"}]},
         ]
     )
     assert request.bound == ("messages[0].content[0]", "messages[1].audio", "messages[1].tool_calls[0]")
@@ -301,8 +310,8 @@ def test_the_name_of_whoever_speaks_is_left_out(role: str) -> None:
 
 
 def test_what_has_no_place_hides_nothing_that_follows() -> None:
-    custom = {"type": "custom", "id": "x"}
-    assert read_message(role="assistant", tool_calls=[custom, CALL]) == (ToolCall("c1", "f", "{"),)
+    other = {"type": "hologram", "id": "x"}
+    assert read_message(role="assistant", tool_calls=[other, CALL]) == (ToolCall("c1", "f", "{"),)
     assert read_message(role="user", content=[{"type": "hologram"}, {"type": "text", "text": "a"}]) == (Text("a"),)
 
 

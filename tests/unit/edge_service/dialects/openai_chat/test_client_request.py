@@ -9,12 +9,14 @@ from edge_service.dialects import openai_chat
 from edge_service.dialects.canonical import (
     Choosing,
     Effort,
+    Native,
     Output,
     OutputKind,
     Reasoning,
     Text,
     Tool,
     ToolChoice,
+    ToolKind,
 )
 from edge_service.domain.errors import InvalidRequestError
 
@@ -100,7 +102,8 @@ FUNCTION = {"type": "function", "function": {"name": "f"}}
             ToolChoice(Choosing.AUTO, ("f",)),
             ("tool_choice.allowed_tools.tools",),
         ),
-        ({"type": "custom", "custom": {"name": "f"}}, None, ("tool_choice",)),
+        ({"type": "custom", "custom": {"name": "f"}}, ToolChoice(Choosing.NAMED, ("f",)), ()),
+        ({"type": "hologram"}, None, ("tool_choice",)),
     ],
 )
 def test_how_tools_are_chosen(choice: Any, read_choice: ToolChoice | None, bound: tuple[str, ...]) -> None:
@@ -113,13 +116,23 @@ def test_tools() -> None:
         tools=[
             {"type": "function", "function": {"name": "f", "description": "d", "parameters": {}, "strict": True}},
             {"function": {"name": "g", "parameters": None, "description": None}},
-            {"type": "custom", "custom": {"name": "h"}},
+            {"type": "custom", "custom": {"name": "h", "description": "d"}},
+            {"type": "hologram"},
         ]
     )
-    first, second = request.tools
+    first, second, third = request.tools
     assert (first.name, first.description, bytes(first.parameters or b""), first.strict) == ("f", "d", b"{}", True)
     assert second == Tool("g")
-    assert request.bound == ("tools[2]",)
+    assert (third.name, third.description, third.native) == ("h", "d", Native(ToolKind.CUSTOM, "h"))
+    assert request.bound == ("tools[3]",)
+
+
+def test_a_custom_tool_s_grammar_is_told() -> None:
+    grammar = {"type": "grammar", "grammar": {"syntax": "regex", "definition": "a+"}}
+    (tool,) = read(tools=[{"type": "custom", "custom": {"name": "h", "format": grammar}}]).tools
+    assert tool.description == "`input` has to follow this regex grammar:\na+"
+    of_tomorrow = {"type": "custom", "custom": {"name": "h", "format": {"type": "bnf"}}}
+    assert read(tools=[of_tomorrow]).bound == ("tools[0].custom.format",)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +188,7 @@ def test_half_a_surrogate_pair_is_replaced() -> None:
 
 
 def test_a_request_that_names_many_fields_tells_of_some() -> None:
-    request = read(**{f"x{i}": 1 for i in range(50)}, tools=[{"type": "custom"}] * 50)
+    request = read(**{f"x{i}": 1 for i in range(50)}, tools=[{"type": "hologram"}] * 50)
     assert len(request.unsaid) == len(request.bound) == 16
 
 
@@ -225,10 +238,12 @@ def test_what_is_said_of_thinking_goes_before_whether_to_think() -> None:
     assert read(reasoning={"exclude": False}).reasoning == Reasoning(shown=True)
 
 
-def test_only_functions_can_be_allowed_elsewhere() -> None:
+def test_only_functions_and_custom_tools_can_be_allowed_elsewhere() -> None:
     function = {"type": "function", "function": {"name": "f"}}
-    for other in ({"type": "custom", "custom": {"name": "g"}}, {"type": "function"}):
+    custom = {"type": "custom", "custom": {"name": "g"}}
+    both = {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [function, custom]}}
+    assert read(tool_choice=both).tool_choice == ToolChoice(Choosing.AUTO, ("f", "g"))
+    assert read(tool_choice=both).bound == ()
+    for other in ({"type": "hologram", "function": {"name": "f"}}, {"type": "function"}):
         choice = {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [function, other]}}
-        request = read(tool_choice=choice)
-        assert request.bound == ("tool_choice.allowed_tools.tools",)
-        assert request.tool_choice == ToolChoice(Choosing.AUTO, ("f",))
+        assert read(tool_choice=choice).bound == ("tool_choice.allowed_tools.tools",)

@@ -17,10 +17,14 @@ from edge_service.dialects.canonical import (
     Finish,
     Media,
     MediaKind,
+    Native,
     Refusal,
+    Request,
     Text,
     Thinking,
+    Tool,
     ToolCall,
+    ToolKind,
     Usage,
 )
 from tests.support import published_responses
@@ -32,7 +36,7 @@ def write(
     answer = Answer(
         answer_id, 1_700_000_000, (Choice(parts, finish, logprobs=logprobs),), Usage(30, 12, 10, 5, 7), "flex"
     )
-    return published_responses.check_answer(openai_responses.CLIENT.write(answer, "the-name"))
+    return published_responses.check_answer(openai_responses.CLIENT.write(answer, Request("the-name", False, ())))
 
 
 def output(*parts: Any) -> list[dict[str, Any]]:
@@ -140,7 +144,8 @@ class Person(BaseModel):
 
 def test_the_sdk_parses_it() -> None:
     body = openai_responses.CLIENT.write(
-        Answer("a", 0, (Choice((Thinking("t"), Text('{"name":"Ada"}')), Finish.STOP),), Usage()), "the-name"
+        Answer("a", 0, (Choice((Thinking("t"), Text('{"name":"Ada"}')), Finish.STOP),), Usage()),
+        Request("the-name", False, ()),
     )
     transport = httpx2.MockTransport(
         lambda _: httpx2.Response(200, headers={"content-type": "application/json"}, content=body)
@@ -148,3 +153,47 @@ def test_the_sdk_parses_it() -> None:
     with OpenAI(api_key="k", http_client=httpx2.Client(transport=transport)) as client:
         answer = client.responses.parse(model="the-name", input="?", text_format=Person)
     assert answer.output_parsed == Person(name="Ada")
+
+
+def test_calls_are_turned_back_into_what_the_client_has_offered() -> None:
+    tools = (
+        Tool("patch", native=Native(ToolKind.CUSTOM, "patch")),
+        Tool("crm__f", native=Native(ToolKind.FUNCTION, "f", "crm")),
+        Tool("tool_search", native=Native(ToolKind.SEARCH, "tool_search")),
+    )
+    calls = (
+        ToolCall("c0", "patch", '{"input":"a"}'),
+        ToolCall("c1", "crm__f", "{}"),
+        ToolCall("c2", "tool_search", '{"query":"q"}'),
+        ToolCall("c3", "other", "{}"),
+    )
+    answer = Answer("i", 0, (Choice(calls, Finish.TOOL_CALLS),), Usage())
+    body = openai_responses.CLIENT.write(answer, Request("the-name", False, (), tools))
+    assert [item.to_dict() for item in published_responses.check_answer(body).output] == [
+        {"id": "ctc_i_0", "type": "custom_tool_call", "call_id": "c0", "name": "patch", "input": "a"},
+        {
+            "id": "fc_i_1",
+            "type": "function_call",
+            "status": "completed",
+            "call_id": "c1",
+            "name": "f",
+            "arguments": "{}",
+            "namespace": "crm",
+        },
+        {
+            "id": "tsc_i_2",
+            "type": "tool_search_call",
+            "status": "completed",
+            "call_id": "c2",
+            "execution": "client",
+            "arguments": {"query": "q"},
+        },
+        {
+            "id": "fc_i_3",
+            "type": "function_call",
+            "status": "completed",
+            "call_id": "c3",
+            "name": "other",
+            "arguments": "{}",
+        },
+    ]

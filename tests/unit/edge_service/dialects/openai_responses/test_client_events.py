@@ -19,13 +19,16 @@ from edge_service.dialects.canonical import (
     Media,
     MediaDelta,
     MediaKind,
+    Native,
     RefusalDelta,
     Request,
     Started,
     TextDelta,
     ThinkingDelta,
+    Tool,
     ToolCallDelta,
     ToolCallStarted,
+    ToolKind,
     Usage,
     UsageSeen,
 )
@@ -37,6 +40,14 @@ STOP = (Finished(Finish.STOP), UsageSeen(Usage(3, 4)), Ended())
 
 def stream(*events: Event) -> bytes:
     return openai_responses.CLIENT.events(Request("the-name", True, ())).write(events)
+
+
+NATIVE = (
+    Tool("patch", native=Native(ToolKind.CUSTOM, "patch")),
+    Tool("crm__f", native=Native(ToolKind.FUNCTION, "f", "crm")),
+    Tool("crm__c", native=Native(ToolKind.CUSTOM, "c", "crm")),
+    Tool("tool_search", native=Native(ToolKind.SEARCH, "tool_search")),
+)
 
 
 def write(*events: Event) -> list[dict[str, Any]]:
@@ -354,3 +365,35 @@ def test_the_sdk_gathers_what_was_meant() -> None:
     assert [(call.call_id, call.arguments) for call in calls] == [("c", '{"x":[1]}'), ("d", "{}")]
     assert answer.usage is not None
     assert answer.usage.input_tokens_details.cached_tokens == 100
+
+
+def test_calls_are_turned_back_into_what_the_client_has_offered() -> None:
+    """The text of a custom tool is told when all of it is known: the bits are of its JSON."""
+    bits = (
+        ToolCallStarted(0, "c0", "patch"),
+        ToolCallDelta(0, '{"inp'),
+        ToolCallDelta(0, 'ut":"a\\n"}'),
+        ToolCallStarted(1, "c1", "crm__f"),
+        ToolCallDelta(1, '{"x":1}'),
+        ToolCallStarted(2, "c2", "crm__c"),
+        ToolCallStarted(3, "c3", "tool_search"),
+        ToolCallDelta(3, '{"query":"q"}'),
+        ToolCallStarted(4, "c4", "tool_search"),
+        ToolCallDelta(4, "{"),
+    )
+    events = openai_responses.CLIENT.events(Request("the-name", True, (), NATIVE))
+    written = list(published_responses.events(events.write((Started("i"), *bits, *STOP))))
+    output = written[-1]["response"]["output"]
+    ids = {"id": "ctc_i_0", "call_id": "c0"}
+    assert output[0] == {**ids, "type": "custom_tool_call", "name": "patch", "input": "a\n"}
+    assert output[1]["id"] == "fc_i_1"
+    assert (output[1]["namespace"], output[1]["name"], output[1]["arguments"]) == ("crm", "f", '{"x":1}')
+    assert (output[2]["namespace"], output[2]["name"], output[2]["input"]) == ("crm", "c", "")
+    assert (output[3]["type"], output[3]["execution"], output[3]["id"]) == ("tool_search_call", "client", "tsc_i_3")
+    assert [item["arguments"] for item in output[3:]] == [{"query": "q"}, {}]
+    deltas = [(event["type"], event["delta"]) for event in written if "delta" in event]
+    assert deltas == [
+        ("response.custom_tool_call_input.delta", "a\n"),
+        ("response.function_call_arguments.delta", '{"x":1}'),
+    ]
+    assert [event["input"] for event in written if event["type"].endswith("input.done")] == ["a\n", ""]

@@ -115,18 +115,64 @@ def test_images_that_the_assistant_made() -> None:
     assert read(input=[{**item, "result": None}]).bound == ("input[0]",)
 
 
+def test_calls_of_tools_that_are_no_functions() -> None:
+    custom = {"type": "custom_tool_call", "call_id": "c1", "name": "patch", "input": 'say "hi"\n'}
+    patched = {"type": "custom_tool_call_output", "call_id": "c1", "output": "done"}
+    grouped = {**CALL, "call_id": "c2", "namespace": "crm"}
+    listed = {"type": "function_call_output", "call_id": "c2", "output": "7", "namespace": "crm"}
+    searched = {"type": "tool_search_call", "call_id": "c3", "arguments": {"query": "q"}, "execution": "client"}
+    found = {"type": "tool_search_output", "call_id": "c3", "tools": [{"type": "function", "name": "g"}]}
+    said = read_items(custom, grouped, searched, patched, listed, found)
+    assert said == (
+        Message(
+            Role.ASSISTANT,
+            (
+                ToolCall("c1", "patch", '{"input":"say \\"hi\\"\\n"}'),
+                ToolCall("c2", "crm__f", "{}"),
+                ToolCall("c3", "tool_search", '{"query": "q"}'),
+            ),
+        ),
+        Message(
+            Role.USER,
+            (
+                ToolResult("c1", "patch", (Text("done"),)),
+                ToolResult("c2", "crm__f", (Text("7"),)),
+                ToolResult("c3", "tool_search", (Text("Found: g"),)),
+            ),
+        ),
+    )
+
+
+def test_tools_that_stand_among_what_is_said_are_offered() -> None:
+    """Codex's newest models have all of theirs there; each counts as it was said last."""
+    first = {"type": "additional_tools", "tools": [{"type": "function", "name": "f"}, {"type": "custom", "name": "c"}]}
+    found = {"type": "tool_search_output", "tools": [{"type": "function", "name": "f", "description": "d"}]}
+    asks = {"role": "user", "content": "?"}
+    request = read(input=[first, {"type": "tool_search_call", "arguments": {}}, found, asks])
+    assert [(tool.name, tool.description) for tool in request.tools] == [("c", ""), ("f", "d")]
+    assert len(request.messages) == 1
+    assert request.bound == ()
+
+
+def test_what_openai_has_searched_for_is_left_out() -> None:
+    search = {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search"}}
+    request = read(input=[search, {"role": "user", "content": "?"}])
+    assert (request.bound, request.unsaid) == ((), ("input.web_search_call",))
+
+
 @pytest.mark.parametrize(
     ("item", "path"),
     [
-        ({"id": "msg_1"}, "input[0]"),
-        ({"type": "item_reference", "id": "msg_1"}, "input[0]"),
+        ({"id": "msg_1"}, "input[0].id"),
+        ({"type": "item_reference", "id": "msg_1"}, "input[0].id"),
         ({"type": "computer_call", "id": "cc_1"}, "input[0]"),
-        ({"type": "custom_tool_call", "call_id": "c", "name": "f", "input": "x"}, "input[0]"),
         ({"type": "something_new"}, "input[0]"),
-        ({**CALL, "namespace": "n"}, "input[0].namespace"),
+        (
+            {"type": "custom_tool_call", "call_id": "c", "name": "f", "input": "x", "caller": {"type": "program"}},
+            "input[0].caller",
+        ),
         ({**CALL, "caller": {"type": "program", "caller_id": "p"}}, "input[0].caller"),
         ({"type": "function_call_output", "output": "7"}, "input[0]"),
-        ({"type": "function_call_output", "call_id": "c", "output": "7", "namespace": "n"}, "input[0].namespace"),
         (
             {"type": "function_call_output", "call_id": "c", "output": "7", "caller": {"type": "program"}},
             "input[0].caller",

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from edge_service.dialects import openai_responses
@@ -10,12 +11,14 @@ from edge_service.dialects.canonical import (
     Choosing,
     Effort,
     Message,
+    Native,
     OutputKind,
     Reasoning,
     Role,
     Text,
     Tool,
     ToolChoice,
+    ToolKind,
 )
 from edge_service.domain.errors import InvalidRequestError
 
@@ -125,8 +128,50 @@ def test_tools() -> None:
     assert read(tools=[function]).tools == (Tool("f"),)
     only_by_program = {**function, "allowed_callers": ["programmatic"], "defer_loading": True}
     request = read(tools=[{"type": "web_search"}, only_by_program])
-    assert request.bound == ("tools[0]", "tools[1].allowed_callers")
-    assert request.unsaid == ("tools.defer_loading",)
+    assert request.bound == ("tools[1].allowed_callers",)
+    assert request.unsaid == ("tools.defer_loading", "tools.web_search")
+
+
+def test_a_custom_tool_is_a_function_with_one_string() -> None:
+    grammar = {"type": "grammar", "syntax": "lark", "definition": "start: A"}
+    plain, bound = read(
+        tools=[{"type": "custom", "name": "c", "description": "d"}, {"type": "custom", "name": "g", "format": grammar}]
+    ).tools
+    assert (plain.name, plain.description, plain.native) == ("c", "d", Native(ToolKind.CUSTOM, "c"))
+    assert plain.parameters is not None
+    assert msgspec.json.decode(plain.parameters)["properties"] == {"input": {"type": "string"}}
+    assert bound.description == "`input` has to follow this lark grammar:\nstart: A"
+    of_tomorrow = {"type": "custom", "name": "c", "format": {"type": "bnf"}, "defer_loading": True}
+    request = read(tools=[of_tomorrow])
+    assert (request.bound, request.unsaid) == (("tools[0].format",), ("tools.defer_loading",))
+
+
+def test_tools_of_a_namespace_stand_by_themselves() -> None:
+    group = [{"type": "function", "name": "f", "description": "d"}, {"type": "custom", "name": "c"}]
+    request = read(tools=[{"type": "namespace", "name": "crm", "description": "Customers.", "tools": group}])
+    assert [(tool.name, tool.description, tool.native) for tool in request.tools] == [
+        ("crm__f", "Customers.\n\nd", Native(ToolKind.FUNCTION, "f", "crm")),
+        ("crm__c", "", Native(ToolKind.CUSTOM, "c", "crm")),
+    ]
+    wrong = {"type": "namespace", "name": "crm", "tools": [{"type": "function"}]}
+    with pytest.raises(InvalidRequestError, match=r"'tools\[0\].tools\[0\].name' is missing"):
+        read(tools=[wrong])
+
+
+def test_a_search_for_tools_is_a_function_if_the_client_does_it() -> None:
+    search = {"type": "tool_search", "execution": "client", "parameters": {"type": "object"}}
+    (tool,) = read(tools=[search]).tools
+    assert (tool.name, tool.native) == ("tool_search", Native(ToolKind.SEARCH, "tool_search"))
+    request = read(tools=[{"type": "tool_search"}])
+    assert (request.tools, request.bound, request.unsaid) == ((), (), ("tools.tool_search",))
+
+
+def test_a_web_search_can_be_done_without_if_there_are_other_tools() -> None:
+    for kind in ("web_search", "web_search_preview_2025_03_11"):
+        alone = read(tools=[{"type": kind}])
+        assert (alone.bound, alone.unsaid) == (("tools[0]",), ())
+        beside = read(tools=[{"type": kind}, {"type": "function", "name": "f"}])
+        assert (beside.bound, beside.unsaid) == ((), ("tools.web_search",))
 
 
 @pytest.mark.parametrize(
