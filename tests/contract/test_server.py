@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import re
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +54,15 @@ async def status(it: Served, service: str) -> int:
 
 
 async def services(it: Served) -> list[str]:
-    stub: Any = reflection_pb2_grpc.ServerReflectionStub(it.channel)
-    # To write to a call that has been refused already is an error of another kind.
-    requests = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
-    call = stub.ServerReflectionInfo(requests, timeout=TIMEOUT_S, metadata=it.metadata)
+    call = reflecting(it, iter([reflection_pb2.ServerReflectionRequest(list_services="")]))
     return [service.name async for response in call for service in response.list_services_response.service]
+
+
+def reflecting(it: Served, requests: Iterator[Any] | None = None) -> Any:
+    """Without requests nothing is written: to write to a call that has been refused meanwhile is an error of another
+    kind."""
+    stub: Any = reflection_pb2_grpc.ServerReflectionStub(it.channel)
+    return stub.ServerReflectionInfo(requests, timeout=TIMEOUT_S, metadata=it.metadata)
 
 
 @pytest.mark.parametrize("shown", ["", "wrong", "secret2", "Secret"])
@@ -69,7 +74,7 @@ async def test_without_the_token_every_call_is_refused(shown: str) -> None:
             assert "FOREBAY_TOKEN" in refusal.message
         assert (await refused(it.call("Watch", pb.WatchRequest()).read())).code == UNAUTHENTICATED
         assert (await refused(it.stub.ResolveStream(metadata=it.metadata).read())).code == UNAUTHENTICATED
-        assert (await refused(services(it))).code == UNAUTHENTICATED
+        assert (await refused(reflecting(it).read())).code == UNAUTHENTICATED
 
 
 async def test_a_bare_token_is_not_enough() -> None:
@@ -186,7 +191,7 @@ async def test_reflection_describes_the_services(it: Served) -> None:
 
 async def test_reflection_can_be_switched_off() -> None:
     async with serving(reflect=False) as it:
-        assert (await refused(services(it))).code == UNIMPLEMENTED
+        assert (await refused(reflecting(it).read())).code == UNIMPLEMENTED
         assert await status(it, "") == SERVING
 
 

@@ -242,12 +242,24 @@ usages = st.builds(
     lambda fresh, read, written, out, thought: Usage(fresh + read + written, out + thought, read, written, thought),
     *(st.integers(0, 1000) for _ in range(5)),
 )
+
+
+def _ends_signed(parts: list[Any]) -> bool:
+    """With a signature by itself, behind something: that one is left out."""
+    last = parts[-1] if parts[1:] else None
+    return isinstance(last, Thinking) and bool(last.signature) and not last.text
+
+
 answers = st.builds(
     Answer,
     id=words,
     created_at=st.just(0),
     choices=st.builds(
-        Choice, parts=st.lists(texts.map(Text) | thoughts | calls, max_size=3).map(tuple), finish=finishes
+        Choice,
+        parts=st.lists(texts.map(Text) | thoughts | calls, max_size=3)
+        .filter(lambda parts: not _ends_signed(parts))
+        .map(tuple),
+        finish=finishes,
     ).map(lambda choice: (choice,)),
     usage=usages,
     service_tier=st.sampled_from(["", "default", "priority"]),
