@@ -32,6 +32,14 @@ class Reading:
         if if_said and len(self._bound) < _MAX_NAMES:
             self._bound[path] = None
 
+    def look_up(self, path: str, name: str, *, is_alone: bool) -> None:
+        """Notes a tool by which the provider looks something up: a model can do without it if it is offered others.
+        `name` is what it is called where it is left out."""
+        if is_alone:
+            self.bind(path)
+        else:
+            self.leave(name)
+
     @property
     def unsaid(self) -> tuple[str, ...]:
         return tuple(self._unsaid)

@@ -46,7 +46,7 @@ _LOOK_UP = MappingProxyType(
     {"web_search_": "tools.web_search", "web_fetch_": "tools.web_fetch", "tool_search_tool_": "tools.tool_search"}
 )
 """What the types of tools begin with by which the provider looks something up, and their names where they are left out.
-A model can do without them if it is offered others; all that a search for tools could find is offered anyway."""
+All that a search for tools could find is offered anyway."""
 
 
 def read(raws: Iterable[Raw] | None, reading: Reading) -> tuple[Tool, ...]:
@@ -75,10 +75,7 @@ def read(raws: Iterable[Raw] | None, reading: Reading) -> tuple[Tool, ...]:
             reading.bind(f"{path}.allowed_callers")
         tools.append(Tool(tool.name, tool.description or "", tool.input_schema, tool.strict))
     for path, name in look_ups:
-        if tools:
-            reading.leave(name)
-        else:
-            reading.bind(path)
+        reading.look_up(path, name, is_alone=not tools)
     return tuple(tools)
 
 

@@ -100,12 +100,9 @@ class Offered:
         """The paths of web searches."""
 
     def tools(self) -> tuple[Tool, ...]:
-        """All of them. A web search is an offer that a model can do without if it is not the only one."""
+        """All of them, and only now: what else is offered decides about a web search."""
         for path in self._searches:
-            if self._tools:
-                self._reading.leave("tools.web_search")
-            else:
-                self._reading.bind(path)
+            self._reading.look_up(path, "tools.web_search", is_alone=not self._tools)
         return tuple(self._tools)
 
     def read(self, raws: Iterable[Raw] | None, path: str = "tools") -> None:
@@ -154,12 +151,12 @@ class Offered:
     def _namespace(self, raw: Raw, path: str, _: str) -> None:
         group = wire.typed(_namespace, raw, path)
         first = len(self._tools)
-        for i, tool in enumerate(group.tools):
-            self._read(tool, f"{path}.tools[{i}]", group.name)
+        for i, its in enumerate(group.tools):
+            self._read(its, f"{path}.tools[{i}]", group.name)
         if group.description and len(self._tools) > first:
-            tool_ = self._tools[first]
-            told = f"{group.description}\n\n{tool_.description}".rstrip()
-            self._tools[first] = structs.replace(tool_, description=told)
+            tool = self._tools[first]
+            told = f"{group.description}\n\n{tool.description}".rstrip()
+            self._tools[first] = structs.replace(tool, description=told)
 
     def _search(self, raw: Raw, path: str, _: str) -> None:
         tool = wire.typed(_search, raw, path)
